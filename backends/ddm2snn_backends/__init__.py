@@ -1,0 +1,1 @@
+"""Adapters from ddm2snn networks to simulators, found through the entry-point group ``ddm2snn.backends``."""

@@ -1,0 +1,219 @@
+"""Adapter to Nengo's reference simulator: ensembles with given gains, biases, encoders and decoders."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ddm2snn.backend import (
+    Consume,
+    Network,
+    Progress,
+    Record,
+    Schedule,
+    Unsupported,
+    blocks,
+    common_gaps,
+    no_progress,
+    open_loop,
+    schedule,
+)
+from ddm2snn.network import SpikingNetwork
+from ddm2snn.neuron import SpikeTiming
+from ddm2snn.randomness import child_seed
+from ddm2snn.recording import Recording, Spikes
+from ddm2snn.stimulus import Stimulus
+
+if TYPE_CHECKING:
+    import nengo
+    from jaxtyping import Float
+
+_BLOCK = 512
+
+
+class NengoBackend:
+    """Runs the factors as Nengo objects: one ensemble per trial, one pass-through node for all latents."""
+
+    name = "nengo"
+    spike_timing: SpikeTiming = "interpolated"
+
+    def unsupported(
+        self, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None
+    ) -> list[Unsupported]:
+        """Nothing beyond the common limits."""
+        return common_gaps(network, SpikingNetwork, dt_s)
+
+    def run(
+        self,
+        network: Network,
+        *,
+        duration: float,
+        trials: int,
+        seed: int,
+        dt_s: float | None = None,
+        stimulus: Stimulus | None = None,
+        initial_latent: Float[np.ndarray, "trial rank"] | None = None,
+        record: Record | None = None,
+        progress: Progress = no_progress,
+    ) -> Recording:
+        """Simulate; see `ddm2snn.backend.Backend.run`."""
+        import nengo
+
+        plan = schedule(
+            self, network, duration=duration, trials=trials, seed=seed, dt_s=dt_s, stimulus=stimulus,
+            initial_latent=initial_latent, record=record,
+        )  # fmt: skip
+        latents, spikes = _Latents(plan), _SpikeTable(plan.dt_s)
+        model = _closed_loop(plan, latents, spikes)
+        with _simulator(model, plan.dt_s) as simulator:
+            for block in blocks(plan.steps, _BLOCK):
+                simulator.run_steps(len(block), progress_bar=False)
+                progress(block.stop / plan.steps)
+        return plan.recording(
+            latents.samples,
+            spikes.table() if plan.record.spikes else None,
+            backend=self.name,
+            versions={"nengo": nengo.__version__, "numpy": np.__version__},
+        )
+
+    def drive(
+        self,
+        network: Network,
+        latent_path: Float[np.ndarray, "time rank"],
+        *,
+        seed: int,
+        dt_s: float | None = None,
+        consume: Consume,
+    ) -> None:
+        """Open loop; see `ddm2snn.backend.Backend.drive`."""
+        import nengo
+
+        plan = open_loop(self, network, latent_path, seed=seed, dt_s=dt_s)
+        filtered, kept = np.zeros(plan.network.neurons), []
+
+        def keep(t: float, spikes_hz: Float[np.ndarray, "neuron"]) -> None:
+            filtered[:] = plan.decay * filtered + (1 - plan.decay) * spikes_hz
+            kept.append(filtered.copy())
+
+        with nengo.Network(seed=child_seed(seed, "nengo", "network")) as model:
+            source = nengo.Node(lambda t: plan.path[round(t / plan.dt_s) - 1], size_out=plan.network.rank)
+            ensemble = _ensemble(plan.network, plan.initial_voltage)
+            sink = nengo.Node(keep, size_in=plan.network.neurons)
+            nengo.Connection(source, ensemble, synapse=None)
+            nengo.Connection(ensemble.neurons, sink, synapse=None)
+        with _simulator(model, plan.dt_s) as simulator:
+            for block in blocks(len(plan.path), _BLOCK):
+                simulator.run_steps(len(block), progress_bar=False)
+                consume(np.array(kept))
+                kept.clear()
+
+
+class _Latents:
+    """Samples the pass-through node; its value in Nengo's step n (from 1) is the latent at time (n - 1) dt."""
+
+    def __init__(self, plan: Schedule) -> None:
+        self.dt_s, self.stride = plan.dt_s, plan.stride
+        self.samples = np.empty((plan.trials, plan.samples, plan.network.rank))
+
+    def __call__(self, t: float, latent: Float[np.ndarray, "trialrank"]) -> None:
+        step = round(t / self.dt_s) - 1
+        if step % self.stride == 0:
+            self.samples[:, step // self.stride] = latent.reshape(self.samples.shape[0], -1)
+
+
+class _SpikeTable:
+    def __init__(self, dt_s: float) -> None:
+        self.dt_s = dt_s
+        self.rows: list[np.ndarray] = [np.empty((3, 0))]
+
+    def of_trial(self, trial: int) -> Callable[[float, np.ndarray], None]:
+        def keep(t: float, spikes_hz: np.ndarray) -> None:
+            neuron = np.flatnonzero(spikes_hz)
+            if neuron.size:
+                step = round(t / self.dt_s)
+                self.rows.append(np.stack([np.full(neuron.size, step), neuron, np.full(neuron.size, trial)]))
+
+        return keep
+
+    def table(self) -> Spikes:
+        step, neuron, trial = np.concatenate(self.rows, axis=1)
+        return Spikes.sorted(step * self.dt_s, neuron.astype(np.int64), trial.astype(np.int64))
+
+
+def _ensemble(network: SpikingNetwork, voltage: Float[np.ndarray, "neuron"]) -> nengo.Ensemble:
+    import nengo
+
+    gain = np.linalg.norm(network.encoders, axis=1)
+    gain[gain == 0.0] = 1.0  # a neuron that no latent drives keeps its zero encoder
+    return nengo.Ensemble(
+        network.neurons,
+        network.rank,
+        neuron_type=nengo.LIF(
+            tau_rc=network.neuron.tau_membrane_s,
+            tau_ref=network.neuron.refractory_s,
+            initial_state={"voltage": nengo.dists.Samples(voltage)},
+        ),
+        gain=gain,
+        bias=network.bias,
+        encoders=network.encoders / gain[:, None],
+        normalize_encoders=False,
+        radius=1.0,
+        noise=None,
+        eval_points=np.zeros((1, network.rank)),  # nothing is solved for, so none are needed
+    )
+
+
+def _closed_loop(plan: Schedule, latents: _Latents, spikes: _SpikeTable) -> nengo.Network:
+    """One network of all trials: neurons -> D -> lowpass -> latents -> E -> neurons, never E D."""
+    import nengo
+
+    network, width = plan.network, plan.trials * plan.network.rank
+    inputs, start = plan.inputs(), plan.initial_latent.ravel()
+    # the low-pass passes (1 - decay) of a sample, so this makes its increment the scheduled one
+    noise = plan.noise_factor / (1.0 - plan.decay)
+
+    def initial_state(t: float) -> np.ndarray:
+        return start * plan.decay ** (round(t / plan.dt_s) - 1)
+
+    def drive(t: float) -> np.ndarray:
+        return np.tile(inputs[round(t / plan.dt_s) - 1], plan.trials)
+
+    with nengo.Network(seed=child_seed(plan.seed, "nengo", "network")) as model:
+        synapse = nengo.Lowpass(network.time_unit_s)
+        node = nengo.Node(size_in=width)
+        # Nengo has no initial state of a synapse; by linearity it is an input that decays
+        nengo.Connection(nengo.Node(initial_state, size_out=width), node, synapse=None)
+        if not plan.stimulus.empty:
+            nengo.Connection(nengo.Node(drive, size_out=width), node, synapse=synapse)
+        if plan.noise_factor.any():
+            white = nengo.processes.WhiteNoise(
+                nengo.dists.Gaussian(0, 1), scale=False, seed=child_seed(plan.seed, "nengo", "noise")
+            )
+            source = nengo.Node(white, size_out=width)
+        for trial in range(plan.trials):
+            own = slice(trial * network.rank, (trial + 1) * network.rank)
+            ensemble = _ensemble(network, plan.initial_voltage[trial])
+            nengo.Connection(node[own], ensemble, synapse=None)
+            nengo.Connection(ensemble.neurons, node[own], transform=network.decoders, synapse=synapse)
+            if plan.noise_factor.any():
+                nengo.Connection(source[own], node[own], transform=noise, synapse=synapse)
+            if plan.record.spikes:
+                sink = nengo.Node(spikes.of_trial(trial), size_in=network.neurons)
+                nengo.Connection(ensemble.neurons, sink, synapse=None)
+        nengo.Connection(node, nengo.Node(latents, size_in=width), synapse=None)
+    return model
+
+
+def _simulator(model: nengo.Network, dt_s: float) -> Any:  # noqa: ANN401 - nengo is untyped
+    import nengo
+    from nengo.cache import NoDecoderCache
+
+    store = nengo.builder.Model(dt=dt_s, decoder_cache=NoDecoderCache())
+    with warnings.catch_warnings():
+        # on the way Nengo derives intercepts from gains; neurons below threshold have none, and none are used
+        warnings.filterwarnings("ignore", message="invalid value encountered in log1p", category=RuntimeWarning)
+        warnings.filterwarnings("ignore", message="Non-finite values detected", category=UserWarning)
+        return nengo.Simulator(model, dt=dt_s, model=store, progress_bar=False)

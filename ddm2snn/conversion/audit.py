@@ -1,0 +1,74 @@
+"""Audit of a conversion: is the recurrent matrix of the rank it claims, are Gamma's rows kept?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.network import SpikingNetwork
+
+
+@dataclass(frozen=True)
+class RankAudit:
+    """What connects a spiking network to the rate network it came from.
+
+    Parameters
+    ----------
+    rank
+        Numerical rank of E D.
+    singular_values
+        Singular values of E D, largest first.
+    row_residual
+        Largest sine of the angle between a row of E and the row of Gamma of its unit.
+    principal_angles_rad
+        Angles between the column spaces of Gamma and of the encoders folded back to units.
+    """
+
+    rank: int
+    singular_values: list[float]
+    row_residual: float
+    principal_angles_rad: list[float]
+
+
+def audit(network: SpikingNetwork) -> RankAudit:
+    r"""Audit E D without forming it: with QR factors of E and :math:`D^\top`, O(N k^2).
+
+    :math:`E = Q_E R_E,\; D^\top = Q_D R_D \Rightarrow \sigma(E D) = \sigma(R_E R_D^\top)`.
+    """
+    encoders, decoders, gamma = network.encoders, network.decoders, network.rate_left_vectors
+    r_e = np.linalg.qr(encoders, mode="r")
+    r_d = np.linalg.qr(decoders.T, mode="r")
+    values = np.linalg.svd(r_e @ r_d.T, compute_uv=False)
+    tolerance = values.max(initial=0.0) * max(encoders.shape) * np.finfo(np.float64).eps
+    own = gamma[network.unit]
+    factor = (encoders * own).sum(axis=1) / np.maximum((own**2).sum(axis=1), np.finfo(np.float64).tiny)
+    residual = np.linalg.norm(encoders - factor[:, None] * own, axis=1)
+    size = np.maximum(np.linalg.norm(encoders, axis=1), np.finfo(np.float64).tiny)
+    return RankAudit(
+        rank=int((values > tolerance).sum()),
+        singular_values=values.tolist(),
+        row_residual=float((residual / size).max()),
+        principal_angles_rad=_angles(gamma, _fold(network, factor)),
+    )
+
+
+def _fold(network: SpikingNetwork, factor: Float[np.ndarray, "neuron"]) -> Float[np.ndarray, "unit rank"]:
+    """Mean over each unit's neurons of the encoder, divided by its own factor."""
+    units = len(network.rate_left_vectors)
+    used = np.abs(factor) > 0
+    scaled = network.encoders[used] / factor[used, None]
+    folded = np.zeros((units, network.rank))
+    np.add.at(folded, network.unit[used], scaled)
+    count = np.bincount(network.unit[used], minlength=units)
+    return folded / np.maximum(count, 1)[:, None]
+
+
+def _angles(a: Float[np.ndarray, "unit rank"], b: Float[np.ndarray, "unit rank"]) -> list[float]:
+    from scipy.linalg import subspace_angles
+
+    return subspace_angles(a, b).tolist()

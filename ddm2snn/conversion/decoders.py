@@ -1,0 +1,111 @@
+"""Decoders: what each spike adds to the latents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn.frozen import check_positive
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.conversion.population import Encoding
+    from ddm2snn.network import RateNetwork
+    from ddm2snn.neuron import NeuronModel, SpikeTiming
+
+_LONGEST_LEAD_S = 0.004  # beyond, the slow-current expansion behind `lead_s` no longer holds
+
+
+@dataclass(frozen=True)
+class Static:
+    """Regularised least squares on the f-I curve of the simulator that will run the network.
+
+    Parameters
+    ----------
+    ridge
+        Regularisation as a share of the highest rate, as in the Neural Engineering Framework
+        (Eliasmith, Anderson, Neural Engineering, 2003): rates are treated as if they carried noise of
+        this size.
+    compensate_lag
+        Whether to regress against the rates that neurons have while the latent moves along the flow.
+    """
+
+    ridge: float = 0.01
+    compensate_lag: bool = True
+
+    def __post_init__(self) -> None:
+        check_positive("Static", ridge=self.ridge)
+
+
+@dataclass(frozen=True)
+class Clockwork:
+    """The time scales and spike timing that decoders are solved for."""
+
+    time_unit_s: float
+    dt_s: float
+    timing: SpikeTiming
+
+
+def flow(
+    rate: RateNetwork, z: Float[np.ndarray, "sample rank"], step: float
+) -> Float[np.ndarray, "sample rank"]:
+    """Noise-free state one `step` (rate time units) later, by one classical Runge-Kutta step, internal units."""
+
+    def drift(state: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "sample rank"]:
+        return rate.internal_readout(state) - state
+
+    k1 = drift(z)
+    k2 = drift(z + 0.5 * step * k1)
+    k3 = drift(z + 0.5 * step * k2)
+    k4 = drift(z + step * k3)
+    return z + step / 6.0 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+
+def regression_target(
+    rate: RateNetwork, z: Float[np.ndarray, "sample rank"], clockwork: Clockwork
+) -> Float[np.ndarray, "sample rank"]:
+    r"""What the decoded spikes of one step must be for the latent to follow the flow exactly.
+
+    The loop computes :math:`z' = a z + (1-a) y` with :math:`a = e^{-dt/T}`, so
+    :math:`y = (\varphi_{dt}(z) - a z) / (1-a)`. In the limit of a short step y is
+    :math:`W_s\phi(\Gamma z + b)`; at a finite step this removes the lag of half a step.
+    """
+    step = clockwork.dt_s / clockwork.time_unit_s
+    decay = np.exp(-step)
+    return (flow(rate, z, step) - decay * z) / (1.0 - decay)
+
+
+def rates_along_flow(
+    rate: RateNetwork,
+    encoding: Encoding,
+    neuron: NeuronModel,
+    z: Float[np.ndarray, "sample rank"],
+    clockwork: Clockwork,
+    *,
+    compensate_lag: bool,
+) -> Float[np.ndarray, "sample neuron"]:
+    """Rates in Hz at latents that move with the flow, F(J + lead dJ/dt), or that stand still, F(J)."""
+    current = encoding.currents(z)
+    if compensate_lag:
+        speed_per_s = (rate.internal_readout(z) - z) / clockwork.time_unit_s
+        lead_s = np.clip(neuron.lead_s(current), 0.0, _LONGEST_LEAD_S)
+        current = current + lead_s * (speed_per_s @ encoding.encoders.T)
+    return neuron.rate_hz(current, timing=clockwork.timing, dt_s=clockwork.dt_s)
+
+
+def solve_static(
+    rates_hz: Float[np.ndarray, "sample neuron"], target: Float[np.ndarray, "sample rank"], ridge: float
+) -> Float[np.ndarray, "rank neuron"]:
+    r"""Decoders :math:`D = \arg\min \langle|A D^\top - y|^2\rangle + (\text{ridge}\,\max A)^2 |D|^2`."""
+    from scipy.linalg import solve
+
+    samples, neurons = rates_hz.shape
+    penalty = samples * (ridge * max(rates_hz.max(), 1e-12)) ** 2
+    if neurons <= samples:
+        gram = rates_hz.T @ rates_hz + penalty * np.eye(neurons)
+        return solve(gram, rates_hz.T @ target, assume_a="pos").T
+    gram = rates_hz @ rates_hz.T + penalty * np.eye(samples)
+    return (rates_hz.T @ solve(gram, target, assume_a="pos")).T

@@ -1,0 +1,94 @@
+"""Spiking neurons for each rate unit: encoders, biases and where their thresholds lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn.errors import InputError
+from ddm2snn.frozen import check_positive
+from ddm2snn.neuron import LIF, NeuronModel
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+    from ddm2snn.network import RateNetwork
+
+_MARGIN = 0.1  # share of the input's range kept between a threshold and the input of the largest rate
+
+
+@dataclass(frozen=True)
+class Population:
+    """How a rate unit becomes spiking neurons.
+
+    Parameters
+    ----------
+    neurons_per_unit
+        M, the number of neurons of each unit; on and off polarity alternate.
+    max_rates_hz
+        Range from which each neuron's largest rate is drawn.
+    neuron
+        Neuron model.
+    """
+
+    neurons_per_unit: int = 4
+    max_rates_hz: tuple[float, float] = (100.0, 200.0)
+    neuron: NeuronModel = LIF()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.neurons_per_unit, int) or self.neurons_per_unit < 1:
+            raise InputError(f"neurons_per_unit must be a whole number above zero, got {self.neurons_per_unit!r}.")
+        low, high = self.max_rates_hz
+        check_positive("Population", max_rates_hz=low)
+        if high < low:
+            raise InputError(f"Population.max_rates_hz must be (lowest, highest), got {self.max_rates_hz}.")
+        self.neuron.current_at_rate(np.array([low, high]))
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Encoders E (neuron, rank), biases beta (neuron,) and the unit of each neuron."""
+
+    encoders: Float[np.ndarray, "neuron rank"]
+    bias: Float[np.ndarray, "neuron"]
+    unit: Int[np.ndarray, "neuron"]
+
+    def currents(self, z: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "sample neuron"]:
+        """Input currents E z + beta at internal latents."""
+        return z @ self.encoders.T + self.bias
+
+
+def encode(
+    rate: RateNetwork, population: Population, z: Float[np.ndarray, "sample rank"], rng: np.random.Generator
+) -> Encoding:
+    r"""Place neurons so that each covers its unit's input :math:`x_i = \Gamma_i z + b_i` over the points `z`.
+
+    With polarity :math:`p = \pm 1`, threshold :math:`\theta` and gain :math:`g`,
+
+    .. math:: J = 1 + g\,p\,(x_i - \theta) \quad\Rightarrow\quad E = g\,p\,\Gamma_i,\qquad
+        \beta = 1 + g\,p\,(b_i - \theta),
+
+    where g puts the largest rate at the end of the input's range that the neuron prefers. Thresholds are
+    uniform over that range, stratified within each unit.
+    """
+    m, units = population.neurons_per_unit, rate.units
+    x = z @ rate.left_vectors.T + rate.bias
+    low, high = x.min(axis=0), x.max(axis=0)
+    span = np.maximum(high - low, 1e-9 * (1.0 + np.abs(high)))[:, None]
+    index = np.arange(m)
+    # alternate, and start with the other polarity in every second unit, so that odd M stays balanced
+    polarity = np.where((np.arange(units)[:, None] + index) % 2 == 0, 1.0, -1.0)
+    strata = (index // 2 + rng.random((units, m))) / np.maximum(1, (m + 1) // 2)
+    depth = np.minimum(strata, 1.0) * (1.0 - _MARGIN)  # how far into the range the threshold lies
+    top = population.neuron.current_at_rate(rng.uniform(*population.max_rates_hz, (units, m)))
+    gain = (top - 1.0) / ((1.0 - depth) * span)
+    threshold = np.where(polarity > 0, low[:, None] + depth * span, high[:, None] - depth * span)
+    unit = np.repeat(np.arange(units), m)
+    factor = (gain * polarity).ravel()
+    return Encoding(
+        encoders=factor[:, None] * rate.left_vectors[unit],
+        bias=(1.0 + gain * polarity * (rate.bias[:, None] - threshold)).ravel(),
+        unit=unit,
+    )

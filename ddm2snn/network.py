@@ -1,0 +1,230 @@
+"""The two networks: low-rank rate units and the spiking neurons that stand for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+import numpy as np
+
+from ddm2snn import storage
+from ddm2snn.errors import InputError
+from ddm2snn.frozen import check_positive, freeze_arrays
+from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+Activation = Literal["tanh"]
+
+
+class LatentCoordinates(Protocol):
+    """What both networks share: internal latent coordinates, offset and scaled from the system's units."""
+
+    @property
+    def latent_offset(self) -> Float[np.ndarray, "rank"]:
+        """System units at the internal origin."""
+        ...
+
+    @property
+    def latent_scale(self) -> Float[np.ndarray, "rank"]:
+        """System units per internal unit."""
+        ...
+
+
+def to_internal(network: LatentCoordinates, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+    """Map latent states from system units to a network's internal ones."""
+    return (np.asarray(latent, dtype=np.float64) - network.latent_offset) / network.latent_scale
+
+
+def to_system(network: LatentCoordinates, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+    """Map latent states from a network's internal units to the system's."""
+    return latent * network.latent_scale + network.latent_offset
+
+
+@dataclass(frozen=True, eq=False)
+class RateNetwork:
+    r"""Low-rank rate network :math:`W = \Gamma W_s` trained by drift-diffusion matching (arXiv 2602.14885).
+
+    .. math::
+        dx = (-x + W\phi(x) + b + \Gamma u)\,dt + \Gamma G\,dw, \qquad x = \Gamma z + b, \\
+        dz = (-z + W_s\phi(\Gamma z + b) + u)\,dt + G\,dw,
+
+    with time in units of the leak and z in internal coordinates: system units are
+    ``latent_offset + latent_scale * z``. Every method speaks system units.
+
+    Parameters
+    ----------
+    left_vectors
+        :math:`\Gamma`, shape (unit, rank).
+    right_vectors
+        :math:`W_s^\top`, shape (unit, rank).
+    bias
+        b, shape (unit,).
+    activation
+        Pointwise :math:`\phi`.
+    diffusion_factor
+        Constant factor G, shape (rank, rank), internal units.
+    input_map
+        Stimulus to internal latent input u, shape (rank, input).
+    latent_offset, latent_scale
+        Internal origin and unit in system units, shape (rank,).
+    initial_latent
+        Stationary states from which runs start unless told, shape (sample, rank), system units.
+    provenance
+        Where the network came from: JSON values.
+    """
+
+    left_vectors: Float[np.ndarray, "unit rank"]
+    right_vectors: Float[np.ndarray, "unit rank"]
+    bias: Float[np.ndarray, "unit"]
+    diffusion_factor: Float[np.ndarray, "rank rank"]
+    input_map: Float[np.ndarray, "rank input"]
+    latent_offset: Float[np.ndarray, "rank"]
+    latent_scale: Float[np.ndarray, "rank"]
+    initial_latent: Float[np.ndarray, "sample rank"]
+    activation: Activation = "tanh"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+        _check_scale(self)
+        if self.activation not in get_args(Activation):
+            raise InputError(
+                f"RateNetwork.activation is {self.activation!r}; known are {', '.join(get_args(Activation))}."
+            )
+
+    @property
+    def units(self) -> int:
+        """Number n of rate units."""
+        return self.left_vectors.shape[0]
+
+    @property
+    def rank(self) -> int:
+        """Rank k of the recurrent matrix."""
+        return self.left_vectors.shape[1]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the content, provenance excluded."""
+        return storage.fingerprint_of(self)
+
+    def internal_readout(self, z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+        r""":math:`W_s\phi(\Gamma z + b)` in internal units: what the spikes of a converted network decode."""
+        gamma, w_s = self.left_vectors, self.right_vectors.T
+        return np.tanh(z @ gamma.T + self.bias) @ w_s.T
+
+    def drift(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+        """Autonomous drift at `latent`, both in system units, shape (..., rank)."""
+        z = to_internal(self, latent)
+        return (self.internal_readout(z) - z) * self.latent_scale
+
+    def diffusion(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
+        """Diffusion tensor G G^T at `latent`, in system units, shape (..., rank, rank)."""
+        factor = self.latent_scale[:, None] * self.diffusion_factor
+        return np.broadcast_to(factor @ factor.T, (*np.shape(latent), self.rank)).copy()
+
+    def save(self, path: Path | str) -> None:
+        """Write as safetensors."""
+        storage.save_arrays(self, path)
+
+
+@dataclass(frozen=True, eq=False)
+class SpikingNetwork:
+    r"""Spiking neurons coupled through k latents; the recurrent matrix E D has rank k by construction.
+
+    .. math::
+        J_j = E_j \cdot z + \beta_j, \qquad
+        T \dot z = -z + \sum_j D_j s_j(t) + u + \sqrt{T}\, G\,\xi(t),
+
+    with s_j the spike train in Hz, T = `time_unit_s` (one rate time unit is the synaptic time constant)
+    and z in internal coordinates (system units are ``latent_offset + latent_scale * z``).
+
+    Parameters
+    ----------
+    encoders
+        E, shape (neuron, rank): rows of Gamma times a factor each.
+    bias
+        beta, shape (neuron,), in units of the threshold current.
+    decoders
+        D, shape (rank, neuron), internal latent units per Hz.
+    unit
+        Rate unit that each neuron belongs to, shape (neuron,).
+    rate_left_vectors
+        Gamma of the rate network, shape (unit, rank): what the encoders are held to.
+    diffusion_factor
+        Injected noise G, shape (rank, rank), internal units.
+    input_map, latent_offset, latent_scale, initial_latent
+        As in `RateNetwork`.
+    neuron
+        Neuron model.
+    time_unit_s
+        Seconds per rate time unit.
+    dt_s, spike_timing, backend
+        Time step, timing of spikes and name of the backend whose f-I curve the decoders were solved for.
+    rate_fingerprint
+        Fingerprint of the rate network this came from.
+    provenance
+        How it was converted: JSON values.
+    """
+
+    encoders: Float[np.ndarray, "neuron rank"]
+    bias: Float[np.ndarray, "neuron"]
+    decoders: Float[np.ndarray, "rank neuron"]
+    unit: Int[np.ndarray, "neuron"]
+    rate_left_vectors: Float[np.ndarray, "unit rank"]
+    diffusion_factor: Float[np.ndarray, "rank rank"]
+    input_map: Float[np.ndarray, "rank input"]
+    latent_offset: Float[np.ndarray, "rank"]
+    latent_scale: Float[np.ndarray, "rank"]
+    initial_latent: Float[np.ndarray, "sample rank"]
+    neuron: NeuronModel
+    time_unit_s: float
+    dt_s: float
+    spike_timing: SpikeTiming
+    backend: str
+    rate_fingerprint: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+        _check_scale(self)
+        check_positive("SpikingNetwork", time_unit_s=self.time_unit_s, dt_s=self.dt_s)
+        if type(self.neuron) not in NEURON_MODELS.values():
+            raise InputError(f"SpikingNetwork.neuron is {self.neuron!r}; known models are {', '.join(NEURON_MODELS)}.")
+        if self.spike_timing not in get_args(SpikeTiming):
+            raise InputError(
+                f"SpikingNetwork.spike_timing is {self.spike_timing!r}; known are {', '.join(get_args(SpikeTiming))}."
+            )
+        units = len(self.rate_left_vectors)
+        if self.unit.size and not (0 <= self.unit.min() and self.unit.max() < units):
+            raise InputError(f"SpikingNetwork.unit must lie in 0 to {units - 1}; found one outside.")
+
+    @property
+    def neurons(self) -> int:
+        """Number N of spiking neurons."""
+        return self.encoders.shape[0]
+
+    @property
+    def rank(self) -> int:
+        """Rank k of the recurrent matrix."""
+        return self.encoders.shape[1]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the content, provenance excluded."""
+        return storage.fingerprint_of(self)
+
+    def save(self, path: Path | str) -> None:
+        """Write as safetensors."""
+        storage.save_arrays(self, path)
+
+
+def _check_scale(network: RateNetwork | SpikingNetwork) -> None:
+    if not (network.latent_scale > 0).all():
+        raise InputError(f"{type(network).__name__}.latent_scale must be above zero in every dimension.")
+    if network.initial_latent.shape[0] == 0:
+        raise InputError(f"{type(network).__name__}.initial_latent needs at least one state to start from.")

@@ -1,0 +1,149 @@
+"""Spiking neuron models with their rate responses in closed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from ddm2snn.errors import InputError
+from ddm2snn.frozen import check_positive
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+SpikeTiming = Literal["grid", "interpolated"]
+"""How a simulator times spikes: rounded up to its time grid, or interpolated within the step."""
+
+
+class NeuronModel(Protocol):
+    """What conversion needs of a neuron model; currents are in units of the threshold current."""
+
+    @property
+    def name(self) -> str:
+        """Name under which the model is stored and chosen on the command line."""
+        ...
+
+    def rate_hz(
+        self, current: Float[np.ndarray, "..."], *, timing: SpikeTiming = "interpolated", dt_s: float | None = None
+    ) -> Float[np.ndarray, "..."]:
+        """Firing rate at constant current, in continuous time or on a grid of step `dt_s`."""
+        ...
+
+    def lead_s(self, current: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """Time by which the population rate runs ahead of a slowly moving current."""
+        ...
+
+    def current_at_rate(self, rate_hz: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """Inverse of the continuous-time `rate_hz`."""
+        ...
+
+
+@dataclass(frozen=True)
+class LIF:
+    r"""Leaky integrate-and-fire neuron with threshold 1, reset 0 and an absolute refractory period.
+
+    .. math:: \tau_m \dot v = -v + J, \qquad v \ge 1 \Rightarrow \text{spike},\; v \leftarrow 0
+        \text{ for } t_\text{ref}
+
+    The voltage is rectified at reset (v >= 0), as in Nengo and on Loihi: a neuron that was inhibited
+    answers as soon as its current turns positive. The rate at constant current does not depend on it.
+
+    Parameters
+    ----------
+    tau_membrane_s
+        Membrane time constant in seconds.
+    refractory_s
+        Absolute refractory period in seconds.
+    """
+
+    tau_membrane_s: float = 0.02
+    refractory_s: float = 0.002
+
+    def __post_init__(self) -> None:
+        check_positive("LIF", tau_membrane_s=self.tau_membrane_s, refractory_s=self.refractory_s)
+
+    @property
+    def name(self) -> str:
+        """Name under which the model is stored and chosen on the command line."""
+        return "lif"
+
+    def rate_hz(
+        self, current: Float[np.ndarray, "..."], *, timing: SpikeTiming = "interpolated", dt_s: float | None = None
+    ) -> Float[np.ndarray, "..."]:
+        r"""Firing rate at constant current.
+
+        In continuous time :math:`1/(t_\text{ref} + q)` with
+        :math:`q = \tau_m \ln\frac{J}{J-1}`; on a grid a spike waits for the end of its step and the
+        next integration starts on the grid, so :math:`1/(dt\,(R + \lceil q/dt \rceil))` with
+        :math:`R = t_\text{ref}/dt` steps. Zero for :math:`J \le 1`.
+
+        Raises
+        ------
+        InputError
+            Where `timing` is "grid" and `dt_s` is missing, not positive or longer than the refractory period.
+        """
+        current = np.asarray(current, dtype=np.float64)
+        above = current > 1.0
+        climb_s = self._climb_s(np.where(above, current, 2.0))
+        if timing == "grid":
+            if dt_s is None:
+                raise InputError("LIF.rate_hz on a grid needs dt_s, the step of the simulator; none was given.")
+            interval_s = dt_s * (self.refractory_steps(dt_s) + np.ceil(climb_s / dt_s))
+        else:
+            interval_s = self.refractory_s + climb_s
+        return np.where(above, 1.0 / interval_s, 0.0)
+
+    def refractory_steps(self, dt_s: float) -> int:
+        """Whole number of steps in the refractory period; refused where there is none."""
+        check_positive("LIF.rate_hz", dt_s=dt_s)
+        steps = round(self.refractory_s / dt_s)
+        if dt_s > self.refractory_s * (1 + 1e-9):
+            raise InputError(
+                f"dt_s = {dt_s:g} is longer than the refractory period of {self.refractory_s:g} s. "
+                f"Use dt_s <= {self.refractory_s:g}."
+            )
+        if abs(steps * dt_s - self.refractory_s) > 1e-6 * self.refractory_s:
+            raise InputError(
+                f"refractory_s = {self.refractory_s:g} is not a whole number of steps of dt_s = {dt_s:g}. "
+                f"Use dt_s = {self.refractory_s / max(1, round(self.refractory_s / dt_s)):g}."
+            )
+        return steps
+
+    def lead_s(self, current: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        r"""Time by which an asynchronous population runs ahead of a slowly moving current.
+
+        With :math:`\theta(v, J)` the phase in the inter-spike interval :math:`P(J)`, a step
+        :math:`dJ` adds :math:`dJ\,\langle\partial_J\theta|_v\rangle` spikes beyond
+        :math:`F(J+dJ)\,t`, so that to first order :math:`r(t) = F(J) + c\,\dot J = F(J + \ell\dot J)` with
+
+        .. math:: c = \frac{\tau_m}{J P}\Big[\frac{q - \tau_m/(J-1)}{P} + \frac{1}{2(J-1)}\Big],
+            \qquad \ell = \frac{c}{F'(J)} = (J-1)\,q - \tau_m + \frac{P}{2}.
+
+        (Our derivation, by averaging over the uniform phase.) Zero below threshold; meaningful where the
+        current changes little within one interval, so callers bound it.
+        """
+        current = np.asarray(current, dtype=np.float64)
+        above = current > 1.0
+        j = np.where(above, current, 2.0)
+        climb_s = self._climb_s(j)
+        interval_s = self.refractory_s + climb_s
+        lead = (j - 1.0) * climb_s - self.tau_membrane_s + 0.5 * interval_s
+        return np.where(above, lead, 0.0)
+
+    def current_at_rate(self, rate_hz: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """Current at which the neuron fires at `rate_hz` in continuous time (rates below 1 / refractory_s)."""
+        rate = np.asarray(rate_hz, dtype=np.float64)
+        if not ((rate > 0) & (rate * self.refractory_s < 1)).all():
+            raise InputError(
+                f"LIF can fire at rates above 0 and below {1 / self.refractory_s:g} Hz (1 / refractory_s), "
+                f"asked for {rate.min():g} to {rate.max():g} Hz."
+            )
+        return 1.0 / -np.expm1((self.refractory_s - 1.0 / rate) / self.tau_membrane_s)
+
+    def _climb_s(self, current: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        return -self.tau_membrane_s * np.log1p(-1.0 / current)
+
+
+NEURON_MODELS: dict[str, type[LIF]] = {"lif": LIF}

@@ -1,0 +1,190 @@
+"""What a run leaves behind: latents, optionally spikes, and where they came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ddm2snn.errors import FileRefusedError, InputError
+from ddm2snn.frozen import canonical_json, check_positive, content_fingerprint, freeze_arrays
+from ddm2snn.storage import FORMAT_VERSION, check_header, require_file, whole_file
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from jaxtyping import Float, Int
+
+_KEY = "ddm2snn"
+_DIMS = ("trial", "time", "rank")
+
+
+@dataclass(frozen=True, eq=False)
+class Spikes:
+    """Spikes of all trials in one ragged table, sorted by trial, then time, then neuron.
+
+    Parameters
+    ----------
+    time_s, neuron, trial
+        Time in seconds since the start of the run, neuron and trial of each spike, shape (spike,).
+    """
+
+    time_s: Float[np.ndarray, "spike"]
+    neuron: Int[np.ndarray, "spike"]
+    trial: Int[np.ndarray, "spike"]
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+
+    @classmethod
+    def sorted(cls, time_s: np.ndarray, neuron: np.ndarray, trial: np.ndarray) -> Spikes:
+        """Spikes in canonical order, whatever order a simulator reports."""
+        order = np.lexsort((neuron, time_s, trial))
+        return cls(time_s=time_s[order], neuron=neuron[order], trial=trial[order])
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Latent trajectories of independent trials, with optional spikes.
+
+    Parameters
+    ----------
+    latent
+        xarray DataArray with dims (trial, time, rank) in system units; `time` in rate time units and
+        `time_s` in seconds are its coordinates. The first sample is the initial state.
+    spikes
+        Spikes of the same run, where they were asked for.
+    provenance
+        Backend, versions, fingerprints, seed, step and device: JSON values.
+    """
+
+    latent: xr.DataArray
+    spikes: Spikes | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if tuple(self.latent.dims) != _DIMS:
+            raise InputError(f"Recording.latent must have dims {_DIMS}, got {tuple(self.latent.dims)}.")
+        if {"time", "time_s"} - set(self.latent.coords):
+            raise InputError("Recording.latent needs the coordinates `time` and `time_s` along `time`.")
+        if 0 in self.latent.shape:
+            raise InputError(f"Recording.latent is empty: shape {self.latent.shape}.")
+        self.latent.values.setflags(write=False)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        latent: Float[np.ndarray, "trial time rank"],
+        *,
+        every: float,
+        time_unit_s: float,
+        spikes: Spikes | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Recording:
+        """Recording of latents sampled each `every` rate time units from time zero on."""
+        import xarray as xr
+
+        check_positive("Recording", every=every, time_unit_s=time_unit_s)
+        array = np.ascontiguousarray(latent, dtype=np.float64)
+        if array.ndim != len(_DIMS):
+            raise InputError(f"Recording.latent must have 3 axes ({', '.join(_DIMS)}), got shape {array.shape}.")
+        time = np.arange(array.shape[1]) * every
+        coords = {"time": time, "time_s": ("time", time * time_unit_s)}
+        data = xr.DataArray(array, dims=_DIMS, coords=coords, name="latent")
+        data["time"].attrs["long_name"] = "time in units of the leak of the rate model"
+        return cls(latent=data, spikes=spikes, provenance=provenance or {})
+
+    @property
+    def trials(self) -> int:
+        """Number of independent trials."""
+        return self.latent.sizes["trial"]
+
+    @property
+    def rank(self) -> int:
+        """Dimension of the latent space."""
+        return self.latent.sizes["rank"]
+
+    @property
+    def every(self) -> float:
+        """Sampling interval in rate time units; zero where there is one sample."""
+        time = self.latent["time"].values
+        return float((time[-1] - time[0]) / (len(time) - 1)) if len(time) > 1 else 0.0
+
+    @property
+    def samples(self) -> Float[np.ndarray, "trial time rank"]:
+        """The latents as a read-only array."""
+        return self.latent.values
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of latents, times and spikes."""
+        return content_fingerprint("Recording", {k: v.values for k, v in self._variables().items()}, {})
+
+    def _variables(self) -> dict[str, xr.DataArray]:
+        import xarray as xr
+
+        variables = {"latent": self.latent, "time": self.latent["time"], "time_s": self.latent["time_s"]}
+        if self.spikes is not None:
+            for name in ("time_s", "neuron", "trial"):
+                variables[f"spike_{name}"] = xr.DataArray(getattr(self.spikes, name), dims=("spike",))
+        return variables
+
+    def save(self, path: Path | str) -> None:
+        """Write as netCDF-4, whole or not at all; equal content gives equal bytes."""
+        import xarray as xr
+
+        header = {
+            "type": "Recording",
+            "format_version": FORMAT_VERSION,
+            "fingerprint": self.fingerprint,
+            "provenance": dict(self.provenance),
+        }
+        variables = {name: v for name, v in self._variables().items() if name not in ("time", "time_s")}
+        dataset = xr.Dataset(variables, attrs={_KEY: canonical_json(header)})
+        with whole_file(path) as temporary:
+            dataset.to_netcdf(temporary, engine="h5netcdf", format="NETCDF4")
+
+    @classmethod
+    def load(cls, path: Path | str) -> Recording:
+        """Read what `save` wrote; a damaged, foreign or newer file is refused by name."""
+        import xarray as xr
+
+        found = require_file(path)
+        try:
+            with xr.open_dataset(found, engine="h5netcdf") as dataset:
+                content = dataset.load()
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+            raise FileRefusedError(
+                f"{found} is no recording, or it is damaged or cut short: {str(error).splitlines()[0]}."
+            ) from error
+        try:
+            header = json.loads(content.attrs.get(_KEY, "null"))
+        except (json.JSONDecodeError, TypeError) as error:
+            raise FileRefusedError(f"{found} is damaged: its header is no JSON.") from error
+        header = check_header(header, found)
+        if header["type"] != "Recording" or "latent" not in content:
+            raise FileRefusedError(f"{found} holds a {header['type']!r} without latents, not a Recording.")
+        try:
+            recording = cls(_strip(content["latent"]), _read_spikes(content), header.get("provenance", {}))
+        except (InputError, KeyError) as error:
+            raise FileRefusedError(f"{found} cannot be used: {error}") from error
+        if recording.fingerprint != header.get("fingerprint"):
+            raise FileRefusedError(f"{found} is damaged: its content does not match its fingerprint.")
+        return recording
+
+
+def _strip(latent: xr.DataArray) -> xr.DataArray:
+    latent.encoding.clear()
+    for coordinate in latent.coords.values():
+        coordinate.encoding.clear()
+    return latent
+
+
+def _read_spikes(content: xr.Dataset) -> Spikes | None:
+    if "spike_time_s" not in content:
+        return None
+    return Spikes(**{name: content[f"spike_{name}"].values for name in ("time_s", "neuron", "trial")})

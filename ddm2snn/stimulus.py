@@ -1,0 +1,80 @@
+"""Piecewise-constant input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn import storage
+from ddm2snn.errors import FileRefusedError, InputError
+from ddm2snn.frozen import freeze_arrays
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+@dataclass(frozen=True, eq=False)
+class Stimulus:
+    """Piecewise-constant input: `values[i]` from `times[i]` until the next time, zero before the first.
+
+    The network's input map turns it into the latent input u(t) of
+    ``dz = (-z + W_s phi(Gamma z + b) + u(t)) dt + G dw``; by default the two are the same.
+
+    Parameters
+    ----------
+    times
+        Strictly increasing switching times in rate time units, shape (time,).
+    values
+        Input from each time on, shape (time, input), in system units per rate time unit.
+    """
+
+    times: Float[np.ndarray, "time"] = field(default_factory=lambda: np.zeros(0))
+    values: Float[np.ndarray, "time input"] = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+        if (np.diff(self.times) <= 0).any():
+            raise InputError("Stimulus.times must increase strictly; sort them and drop repetitions.")
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no input at all."""
+        return self.times.size == 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the content."""
+        return storage.fingerprint_of(self)
+
+    def at(self, times: Float[np.ndarray, "sample"], inputs: int) -> Float[np.ndarray, "sample input"]:
+        """Input at `times` (rate time units) for a network that takes `inputs` numbers."""
+        if self.empty:
+            return np.zeros((len(times), inputs))
+        if self.values.shape[1] != inputs:
+            raise InputError(
+                f"Stimulus.values has {self.values.shape[1]} along `input`, but the network takes {inputs}."
+            )
+        # half a nanounit of slack, so that a switch on the time grid is not lost to rounding
+        index = np.searchsorted(self.times, np.asarray(times) + 1e-9, side="right") - 1
+        return np.where((index >= 0)[:, None], self.values[np.maximum(index, 0)], 0.0)
+
+    def save(self, path: Path | str) -> None:
+        """Write as safetensors."""
+        storage.save_arrays(self, path)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Stimulus:
+        """Read what `save` wrote, or a CSV table: time in the first column, one column per input."""
+        if Path(path).suffix.lower() != ".csv":
+            return storage.load_as(path, cls)
+        found = storage.require_file(path)
+        try:
+            table = np.loadtxt(found, delimiter=",", ndmin=2, comments="#")
+        except ValueError as error:
+            raise FileRefusedError(f"{found} is no table of numbers: {error}") from error
+        if table.size == 0:
+            raise FileRefusedError(f"{found} holds no rows; a stimulus needs a time and its inputs in each.")
+        return cls(times=table[:, 0], values=table[:, 1:])

@@ -1,0 +1,48 @@
+"""Target systems, built in and of the user's own."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+from ddm2snn.errors import InputError
+from ddm2snn.storage import require_file
+from ddm2snn.systems.system import System
+from ddm2snn.systems.vanderpol import van_der_pol
+
+BUILT_IN: dict[str, Callable[[], System]] = {"vanderpol": van_der_pol}
+
+__all__ = ["BUILT_IN", "System", "find_system", "van_der_pol"]
+
+
+def find_system(name: str) -> System:
+    """Built-in system by name, or a user's by ``path/to/file.py:attribute`` (which executes the file).
+
+    Raises
+    ------
+    InputError
+        Where there is no such system, or the file does not yield one.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]()
+    path, separator, attribute = name.rpartition(":")
+    if separator and path.endswith(".py"):
+        return _from_file(require_file(path), attribute)
+    raise InputError(
+        f"There is no system {name!r}. Built in: {', '.join(sorted(BUILT_IN))}; your own: path/to/file.py:attribute."
+    )
+
+
+def _from_file(path: Path, attribute: str) -> System:
+    try:
+        content = runpy.run_path(str(path))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's file may raise anything; it is told, not hidden
+        raise InputError(f"{path} failed while it ran: {type(error).__name__}: {error}. Repair it first.") from error
+    if attribute not in content:
+        found = sorted(key for key, value in content.items() if isinstance(value, System))
+        raise InputError(f"{path} has no attribute {attribute!r}; systems in it: {', '.join(found) or 'none'}.")
+    if not isinstance(content[attribute], System):
+        kind = type(content[attribute]).__name__
+        raise InputError(f"{path}:{attribute} is a {kind}, not a ddm2snn.System. Give the name of a System.")
+    return content[attribute]

@@ -1,0 +1,86 @@
+"""Where a target system lives: its stationary cloud, and the wider one that training sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn.errors import InputError
+from ddm2snn.systems.integration import integrate, stable_step
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.systems.system import System
+
+_RELAXATION_STEPS = 4000
+_TRAJECTORIES = 256
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Points of a system's stationary distribution, shape (sample, rank), and the step that resolved it."""
+
+    points: Float[np.ndarray, "sample rank"]
+    dt: float
+
+    @property
+    def mean(self) -> Float[np.ndarray, "rank"]:
+        """Mean of each latent."""
+        return self.points.mean(axis=0)
+
+    @property
+    def scale(self) -> Float[np.ndarray, "rank"]:
+        """Standard deviation of each latent."""
+        return self.points.std(axis=0)
+
+
+def stationary_cloud(system: System, count: int, rng: np.random.Generator) -> Cloud:
+    """Draw `count` points from independent trajectories that have forgotten their starts.
+
+    Raises
+    ------
+    InputError
+        Where trajectories diverge or a latent does not move.
+    """
+    state = system.starts(rng, _TRAJECTORIES)
+    if not np.isfinite(system.checked_drift(state)).all():
+        raise InputError(f"System {system.name}: the drift is NaN or infinite at its starting points. Check it.")
+    dt = stable_step(system.checked_drift, state)
+    state = _advance(system, state, dt, rng)
+    dt = min(dt, stable_step(system.checked_drift, state))
+    per_trajectory = -(-count // _TRAJECTORIES)
+    stride = max(1, round(0.1 / dt))
+    path = integrate(
+        system.checked_drift, system.diffusion_factor, state, dt=dt, steps=per_trajectory * stride, stride=stride,
+        rng=rng,
+    )  # fmt: skip
+    points = rng.permutation(path.reshape(-1, system.rank))[:count]
+    if (points.std(axis=0) <= 1e-9 * (1 + np.abs(points.mean(axis=0)))).any():
+        raise InputError(f"System {system.name}: a latent is constant in the stationary state. Drop it or add noise.")
+    return Cloud(points, dt)
+
+
+def _advance(system: System, state: Float[np.ndarray, "trial rank"], dt: float, rng: np.random.Generator) -> np.ndarray:
+    steps = max(_RELAXATION_STEPS, round(30.0 / dt))
+    path = integrate(
+        system.checked_drift, system.diffusion_factor, state, dt=dt, steps=steps + 1, stride=steps, rng=rng
+    )
+    return path[:, -1]
+
+
+def widened(
+    z: Float[np.ndarray, "sample rank"], rng: np.random.Generator, *, spread: float = 0.25, reach: float = 1.35
+) -> Float[np.ndarray, "sample rank"]:
+    """Half the points as they are, three eighths smeared by `spread`, one eighth pushed out by up to `reach`.
+
+    In standardised coordinates. The smear is what noise explores; the push keeps trajectories from
+    finding an untrained way out.
+    """
+    out = z.copy()
+    smeared, pushed = np.split(np.arange(len(z) // 2, len(z)), [3 * len(z) // 8])
+    out[smeared] += spread * rng.standard_normal((len(smeared), z.shape[1]))
+    out[pushed] *= rng.uniform(1.0, reach, (len(pushed), 1))
+    return out

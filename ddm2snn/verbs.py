@@ -1,0 +1,142 @@
+"""The verbs train and simulate: what the command line does, in Python."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from ddm2snn.backend import Backend, Network, Progress, Record, find_backend, no_progress
+from ddm2snn.errors import InputError
+from ddm2snn.network import RateNetwork, SpikingNetwork
+from ddm2snn.randomness import check_seed
+from ddm2snn.recording import Recording
+from ddm2snn.stimulus import Stimulus
+from ddm2snn.systems import System, find_system
+from ddm2snn.training import Training, match
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+    from ddm2snn.training.matching import Device
+
+
+def train(
+    system: System | str,
+    *,
+    units: int | None = None,
+    seed: int = 0,
+    device: Device = "cpu",
+    training: Training | None = None,
+    progress: Progress = no_progress,
+) -> RateNetwork:
+    """Train a low-rank rate network by drift-diffusion matching (arXiv 2602.14885).
+
+    Parameters
+    ----------
+    system
+        Target SDE, or its name.
+    units
+        Rate units; by default the system's own number.
+    seed
+        Seed of samples and starting weights.
+    device
+        "cpu" or "cuda".
+    training
+        Ridge, number of points, iterations.
+    progress
+        Called with the finished share.
+
+    Raises
+    ------
+    InputError
+        Where the system cannot be sampled or a setting makes no sense.
+    """
+    target = find_system(system) if isinstance(system, str) else system
+    count = target.units if units is None else units
+    if not isinstance(count, int) or count < 1:
+        raise InputError(f"units must be a whole number above zero, got {count!r}.")
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"There is no device {device!r}; choose cpu or cuda.")
+    return match(
+        target, units=count, seed=check_seed(seed), training=training or Training(), device=device, progress=progress
+    )
+
+
+def simulate(
+    network: Network,
+    *,
+    backend: str | Backend | None = None,
+    duration: float = 60.0,
+    trials: int = 16,
+    seed: int = 0,
+    every: float = 0.02,
+    dt_s: float | None = None,
+    stimulus: Stimulus | None = None,
+    initial_latent: Float[np.ndarray, "trial rank"] | None = None,
+    spikes: bool = False,
+    progress: Progress = no_progress,
+) -> Recording:
+    """Simulate independent trials of a network.
+
+    Parameters
+    ----------
+    network
+        A RateNetwork or a SpikingNetwork.
+    backend
+        Backend or its name; by default the rate model for a rate network, and for a spiking network the
+        backend that it was converted for.
+    duration, every
+        Length and sampling interval in rate time units.
+    trials
+        Number of trials.
+    seed
+        Seed of initial states and noise.
+    dt_s
+        Time step in seconds; by default the one that the network was converted for.
+    stimulus
+        Input over time.
+    initial_latent
+        Initial states in system units, shape (trial, rank); by default drawn from the stationary states
+        that the network carries.
+    spikes
+        Whether to keep the spikes.
+    progress
+        Called with the finished share.
+
+    Warns
+    -----
+    UserWarning
+        Where spike timing or step differ from those the decoders were solved for.
+    """
+    if backend is None:
+        backend = "rate" if isinstance(network, RateNetwork) else network.backend
+    chosen = find_backend(backend) if isinstance(backend, str) else backend
+    if isinstance(network, SpikingNetwork):
+        _warn_of_mismatch(network, chosen, dt_s)
+    return chosen.run(
+        network,
+        duration=duration,
+        trials=trials,
+        seed=seed,
+        dt_s=dt_s,
+        stimulus=stimulus,
+        initial_latent=initial_latent,
+        record=Record(every=every, spikes=spikes),
+        progress=progress,
+    )
+
+
+def _warn_of_mismatch(network: SpikingNetwork, backend: Backend, dt_s: float | None) -> None:
+    if backend.name != "rate" and backend.spike_timing != network.spike_timing:
+        warnings.warn(
+            f"The decoders were solved for {network.backend}, which times spikes by {network.spike_timing}; "
+            f"{backend.name} times them by {backend.spike_timing}. Rates will be biased: convert for {backend.name}.",
+            stacklevel=3,
+        )
+    if dt_s is not None and dt_s != network.dt_s:
+        warnings.warn(
+            f"The decoders were solved for dt_s = {network.dt_s:g}, not {dt_s:g}. "
+            f"Rates and lag will be biased: convert with dt_s = {dt_s:g}.",
+            stacklevel=3,
+        )
