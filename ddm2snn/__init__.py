@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ddm2snn.hardware import HardwareConfig, find_hardware
     from ddm2snn.network import RateNetwork, SpikingNetwork
     from ddm2snn.neuron import LIF, NeuronModel
-    from ddm2snn.pipeline import Recipe, run
+    from ddm2snn.pipeline import run
+    from ddm2snn.recipe import Recipe
     from ddm2snn.recording import Recording, Spikes
     from ddm2snn.stimulus import Stimulus
     from ddm2snn.storage import load
@@ -34,7 +35,8 @@ _HOMES = {
     "hardware": ("HardwareConfig", "find_hardware"),
     "network": ("RateNetwork", "SpikingNetwork"),
     "neuron": ("LIF", "NeuronModel"),
-    "pipeline": ("Recipe", "run"),
+    "pipeline": ("run",),
+    "recipe": ("Recipe",),
     "recording": ("Recording", "Spikes"),
     "stimulus": ("Stimulus",),
     "storage": ("load",),

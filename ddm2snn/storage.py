@@ -90,7 +90,7 @@ def fingerprint_of(instance: DataclassInstance) -> str:
 
 def save_arrays(instance: DataclassInstance, path: Path | str) -> None:
     """Write a dataclass of arrays and settings as safetensors with JSON metadata."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     header = {
         "type": type(instance).__name__,
@@ -100,7 +100,7 @@ def save_arrays(instance: DataclassInstance, path: Path | str) -> None:
     }
     arrays = {name: np.ascontiguousarray(getattr(instance, name)) for name in array_fields(type(instance))}
     with whole_file(path) as temporary:
-        save_file(arrays, str(temporary), metadata={_KEY: canonical_json(header)})
+        temporary.write_bytes(save(arrays, metadata={_KEY: canonical_json(header)}))
 
 
 def load(path: Path | str) -> RateNetwork | SpikingNetwork | Stimulus | Recording:

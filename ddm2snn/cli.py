@@ -1,0 +1,319 @@
+"""The command line: each command is a Python verb with files around it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ddm2snn import __version__
+from ddm2snn.errors import InputError
+
+app = typer.Typer(
+    name="ddm2snn",
+    help="Convert low-rank rate networks trained by drift-diffusion matching into spiking networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+hardware = typer.Typer(help="Target devices.", invoke_without_command=True)
+app.add_typer(hardware, name="hardware")
+
+_SYSTEM = "Built-in name or path/to/file.py:attribute (which executes the file)."
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+_Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
+
+
+def main() -> None:
+    """Run the command line; bad input is one line on stderr and exit code 2."""
+    warnings.showwarning = lambda message, *_, **__: print(f"Warning: {message}", file=sys.stderr)
+    try:
+        status = app(standalone_mode=False)
+    except InputError as error:
+        _fail(str(error))
+    except typer.TyperException as error:
+        _fail(getattr(error, "format_message", error.__str__)())
+    except (PermissionError, IsADirectoryError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+        _fail(f"{error.filename}: {error.strerror}. Check the path and its permissions.")
+    except (KeyboardInterrupt, typer.Abort):
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str) -> None:
+    print(f"Error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _show(content: Mapping[str, Any], lines: list[str], *, as_json: bool) -> None:
+    print(json.dumps(content, sort_keys=True, allow_nan=False) if as_json else "\n".join(lines))
+
+
+@app.callback(invoke_without_command=True)
+def _top(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:  # noqa: FBT002
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def systems(as_json: _Json = False) -> None:  # noqa: FBT002
+    """List the built-in target systems."""
+    from ddm2snn.systems import BUILT_IN
+
+    found = {name: make() for name, make in sorted(BUILT_IN.items())}
+    content = {n: {"rank": s.rank, "units": s.units, "summary": s.summary} for n, s in found.items()}
+    lines = [f"{n:12} rank {s.rank}, {s.units} units: {s.summary}" for n, s in found.items()]
+    _show({"systems": content}, lines, as_json=as_json)
+
+
+@app.command()
+def backends(as_json: _Json = False) -> None:  # noqa: FBT002
+    """List the installed backends."""
+    from ddm2snn.backend import backend_names, find_backend
+
+    content = {}
+    for name in backend_names():
+        found = find_backend(name)
+        summary = (type(found).__doc__ or "").strip().splitlines()
+        content[name] = {"spike_timing": found.spike_timing, "summary": summary[0] if summary else ""}
+    lines = [f"{name:12} {found['summary']}" for name, found in content.items()]
+    _show({"backends": content}, lines, as_json=as_json)
+
+
+@hardware.callback(invoke_without_command=True)
+def _hardware(context: typer.Context, as_json: _Json = False) -> None:  # noqa: FBT002
+    if context.invoked_subcommand is None:
+        from ddm2snn.hardware import find_hardware, hardware_names
+
+        content = {name: find_hardware(name).as_json() for name in hardware_names()}
+        _show({"hardware": content}, [f"{n:20} {c['summary']}" for n, c in content.items()], as_json=as_json)
+
+
+@hardware.command("show")
+def hardware_show(
+    name: Annotated[str, typer.Argument(help="Name of a shipped configuration, or a .toml file.")],
+    as_json: _Json = False,  # noqa: FBT002
+) -> None:
+    """Show and validate one configuration."""
+    from ddm2snn.hardware import find_hardware
+
+    content = find_hardware(name).as_json()
+    _show(content, list(_lines(content)), as_json=as_json)
+
+
+def _lines(content: Mapping[str, Any], prefix: str = "") -> list[str]:
+    lines = []
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            lines += _lines(value, f"{prefix}{key}.")
+        else:
+            lines.append(f"{prefix}{key} = {'no limit' if value is None else value}")
+    return lines
+
+
+@app.command()
+def train(
+    system: Annotated[str, typer.Argument(help=_SYSTEM)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.safetensors).")],
+    units: Annotated[int | None, typer.Option(help="Rate units; the system's own number by default.")] = None,
+    seed: _Seed = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    ridge: Annotated[float, typer.Option(help="Penalty on the read-out; larger makes quieter spikes.")] = 1e-6,
+    as_json: _Json = False,  # noqa: FBT002
+) -> None:
+    """Train a low-rank rate network by drift-diffusion matching."""
+    from ddm2snn import verbs
+    from ddm2snn.console import shown
+    from ddm2snn.training import Training
+
+    _check_output(output)
+    with shown(f"train {system}") as progress:
+        network = verbs.train(
+            system, units=units, seed=seed, device=device, training=Training(ridge=ridge), progress=progress  # pyright: ignore[reportArgumentType] - checked inside
+        )  # fmt: skip
+        network.save(output)
+    error = network.provenance["drift_error"]
+    content = {"file": str(output), "fingerprint": network.fingerprint, **network.provenance}
+    _show(content, [f"{output}: relative drift error per latent {', '.join(f'{e:.2g}' for e in error)}"], as_json=as_json)
+
+
+@app.command()
+def convert(
+    rate: Annotated[Path, typer.Argument(help="Rate network (.safetensors).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.safetensors).")],
+    neurons_per_unit: Annotated[int, typer.Option(help="Spiking neurons for each rate unit.")] = 4,
+    time_unit_s: Annotated[float | None, typer.Option(help="Seconds per rate time unit; found if not given.")] = None,
+    dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 5e-4,
+    neuron: Annotated[str, typer.Option(help="Neuron model: lif.")] = "lif",
+    decoders: Annotated[str, typer.Option(help="How decoders are found: static.")] = "static",
+    backend: Annotated[str, typer.Option(help="Simulator that decoders are solved for.")] = "brian2",
+    seed: _Seed = 0,
+    as_json: _Json = False,  # noqa: FBT002
+) -> None:
+    """Convert a rate network into spiking neurons that keep its low-rank factors."""
+    import ddm2snn
+    from ddm2snn.console import shown
+    from ddm2snn.network import RateNetwork
+    from ddm2snn.neuron import NEURON_MODELS
+    from ddm2snn.storage import load_as
+
+    _check_output(output)
+    if neuron not in NEURON_MODELS:
+        raise InputError(f"There is no neuron model {neuron!r}; known are {', '.join(NEURON_MODELS)}.")
+    if decoders != "static":
+        raise InputError(f"There are no decoders {decoders!r}; known are static.")
+    network = load_as(rate, RateNetwork)
+    with shown(f"convert for {backend}"):
+        conversion = ddm2snn.convert(
+            network,
+            population=ddm2snn.Population(neurons_per_unit, neuron=NEURON_MODELS[neuron]()),
+            backend=backend,
+            time_unit_s=time_unit_s,
+            dt_s=dt_s,
+            seed=seed,
+        )
+        conversion.network.save(output)
+    made, found = conversion.network, conversion.diagnostics
+    content = {
+        "file": str(output), "fingerprint": made.fingerprint, "neurons": made.neurons,
+        "time_unit_s": made.time_unit_s, "dt_s": made.dt_s, **found,
+    }  # fmt: skip
+    error = ", ".join(f"{e:.2g}" for e in found["drift_error"])
+    lines = [
+        f"{output}: {made.neurons} neurons, rank {found['rank_audit']['rank']}, time unit {made.time_unit_s:g} s, "
+        f"relative drift error per latent {error}"
+    ]
+    _show(content, lines, as_json=as_json)
+
+
+@app.command()
+def simulate(
+    network: Annotated[Path, typer.Argument(help="Rate or spiking network (.safetensors).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.nc).")],
+    backend: Annotated[str | None, typer.Option(help="Backend; by default the one that fits the network.")] = None,
+    duration: Annotated[float, typer.Option(help="Length in rate time units.")] = 60.0,
+    every: Annotated[float, typer.Option(help="Sampling interval in rate time units.")] = 0.02,
+    trials: Annotated[int, typer.Option(help="Independent trials, simulated together.")] = 16,
+    dt_s: Annotated[float | None, typer.Option(help="Time step in seconds; the converted one by default.")] = None,
+    seed: _Seed = 0,
+    stimulus: Annotated[Path | None, typer.Option(help="Input: CSV (time, inputs ...) or .safetensors.")] = None,
+    spikes: Annotated[bool, typer.Option("--spikes", help="Record spikes as well.")] = False,  # noqa: FBT002
+    backend_option: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE for the backend, e.g. mode=cpp_standalone.")
+    ] = None,
+    as_json: _Json = False,  # noqa: FBT002
+) -> None:
+    """Simulate a network and record its latents."""
+    from ddm2snn import verbs
+    from ddm2snn.backend import find_backend
+    from ddm2snn.console import shown
+    from ddm2snn.network import RateNetwork, SpikingNetwork
+    from ddm2snn.stimulus import Stimulus
+    from ddm2snn.storage import load
+
+    _check_output(output)
+    loaded = load(network)
+    if not isinstance(loaded, RateNetwork | SpikingNetwork):
+        raise InputError(f"{network} holds a {type(loaded).__name__}; a RateNetwork or SpikingNetwork is needed.")
+    name = backend or ("rate" if isinstance(loaded, RateNetwork) else loaded.backend)
+    chosen = find_backend(name, **_options(backend_option or []))
+    with shown(f"simulate on {name}") as progress:
+        recording = verbs.simulate(
+            loaded, backend=chosen, duration=duration, trials=trials, seed=seed, every=every, dt_s=dt_s,
+            stimulus=Stimulus.load(stimulus) if stimulus else None, spikes=spikes, progress=progress,
+        )  # fmt: skip
+        recording.save(output)
+    shape = dict(recording.latent.sizes)
+    content: dict[str, Any] = {"file": str(output), "fingerprint": recording.fingerprint, "shape": shape}
+    content["provenance"] = dict(recording.provenance)
+    if recording.spikes is not None:
+        content["spikes"] = len(recording.spikes.time_s)
+    _show(content, [f"{output}: {', '.join(f'{v} {k}' for k, v in shape.items())}"], as_json=as_json)
+
+
+def _options(given: list[str]) -> dict[str, str]:
+    for option in given:
+        if "=" not in option:
+            raise InputError(f"--backend-option {option!r} must be KEY=VALUE, such as mode=cpp_standalone.")
+    return dict(option.split("=", 1) for option in given)
+
+
+@app.command()
+def compare(
+    reference: Annotated[Path, typer.Argument(help="Recording of the reference (.nc).")],
+    test: Annotated[Path, typer.Argument(help="Recording to judge (.nc).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for report.html, summary.json, figures.")],
+    floor: Annotated[
+        list[Path] | None, typer.Option(help="Further recordings of the reference, for the floor; may be repeated.")
+    ] = None,
+    burn_in: Annotated[float | None, typer.Option(help="Rate time units left out; a tenth by default.")] = None,
+    seed: _Seed = 0,
+    as_json: _Json = False,  # noqa: FBT002
+) -> None:
+    """Compare two recordings in the latent space, beside the sampling floor."""
+    import ddm2snn
+    from ddm2snn.console import shown
+    from ddm2snn.page import Page
+    from ddm2snn.pipeline import make_folder
+    from ddm2snn.recording import Recording
+    from ddm2snn.storage import load_as
+
+    first, second, *others = (load_as(path, Recording) for path in (reference, test, *(floor or [])))
+    folder = make_folder(output)
+    with shown("compare"):
+        report = ddm2snn.compare(first, second, floor=others, burn_in=burn_in, seed=seed)
+        floors = "".join(f" --floor {path}" for path in floor or [])
+        page = Page(
+            title=f"{report.label} against {first.provenance.get('backend', 'the reference')}",
+            subtitle=f"{test} compared with {reference}",
+            recordings={"reference": first, report.label: second},
+            reports=[report],
+            command=f"ddm2snn compare {reference} {test}{floors} -o {output}",
+        )
+        page.write(folder)
+    lines = [*page.findings(), f"{folder / 'report.html'}"]
+    _show({"folder": str(folder), **report.as_json()}, lines, as_json=as_json)
+
+
+@app.command()
+def run(
+    what: Annotated[str, typer.Argument(metavar="SYSTEM|RECIPE.toml", help=f"Recipe file, or a system: {_SYSTEM}")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything; runs are resumed.")],
+    seed: Annotated[int | None, typer.Option(help="Seed of all randomness; the recipe's by default.")] = None,
+    as_json: _Json = False,  # noqa: FBT002
+) -> None:
+    """Train, convert, simulate on every backend, compare and report."""
+    import ddm2snn
+    from ddm2snn.console import Console
+    from ddm2snn.randomness import check_seed
+
+    recipe = ddm2snn.Recipe.read(what) if what.endswith(".toml") else ddm2snn.Recipe(system=what)
+    if seed is not None:
+        recipe = recipe.model_copy(update={"seed": check_seed(seed)})
+    summary = ddm2snn.run(recipe, output, announce=Console())
+    lines = [*summary["findings"], str(output / "report.html")]
+    _show(summary, lines, as_json=as_json)
+
+
+def _check_output(path: Path) -> None:
+    """Refuse an output that cannot be written before the work, not after it."""
+    from ddm2snn.storage import whole_file
+
+    with whole_file(path.with_name(f".{path.name}.probe")) as temporary:
+        temporary.touch()
+    path.with_name(f".{path.name}.probe").unlink()
+    if path.is_dir():
+        raise InputError(f"Cannot write {path}: it is a folder. Name a file.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,311 @@
+"""The whole way from a target system to a report, in steps that are done once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ddm2snn import __version__
+from ddm2snn.backend import Progress
+from ddm2snn.conversion import Population, Static, convert
+from ddm2snn.errors import FileRefusedError
+from ddm2snn.fidelity import FidelityReport, compare
+from ddm2snn.frozen import canonical_json
+from ddm2snn.network import RateNetwork, SpikingNetwork
+from ddm2snn.page import Page, Table
+from ddm2snn.randomness import child_seed
+from ddm2snn.recipe import Recipe
+from ddm2snn.recording import Recording
+from ddm2snn.storage import load_as, write_text
+from ddm2snn.systems import System, find_system
+from ddm2snn.training import Training
+from ddm2snn.verbs import simulate, train
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+_STATE = "steps.json"
+_RATE = "rate.safetensors"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what it needs, the settings that its result depends on, what it writes and how."""
+
+    name: str
+    needs: tuple[str, ...]
+    settings: Mapping[str, Any]
+    outputs: tuple[str, ...]
+    action: Callable[[Progress], None]
+
+
+class Announce:
+    """Receives what a run is doing; this one says nothing, the command line shows it."""
+
+    def start(self, name: str) -> Progress:
+        """Begin a step and return its progress function."""
+        return lambda share: None
+
+    def finish(self, name: str, *, done_before: bool) -> None:
+        """End a step; `done_before` tells that nothing had to be done."""
+
+
+def run(recipe: Recipe | System | str, folder: Path | str, *, announce: Announce | None = None) -> dict[str, Any]:
+    """Train, convert, simulate, compare and report; return the content of summary.json.
+
+    Steps whose inputs did not change are not done again, and an interrupted run goes on where it stopped.
+
+    Parameters
+    ----------
+    recipe
+        A Recipe, the name of a system, or a System (which then gets the default recipe).
+    folder
+        Where everything is written; created if missing.
+    announce
+        Hears of each step.
+
+    Raises
+    ------
+    InputError
+        Where recipe, system or folder cannot be used.
+    """
+    system = recipe if isinstance(recipe, System) else None
+    if not isinstance(recipe, Recipe):
+        recipe = Recipe(system=recipe.name if isinstance(recipe, System) else recipe)
+    target = make_folder(folder)
+    pipeline = _Pipeline(recipe, system or find_system(recipe.system), target)
+    _perform(pipeline.steps(), target, announce or Announce())
+    return json.loads((target / "summary.json").read_text(encoding="utf-8"))
+
+
+def make_folder(folder: Path | str) -> Path:
+    """Create a folder that can be written to, or say why not."""
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        probe = target / ".ddm2snn-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise FileRefusedError(
+            f"Cannot write into the folder {target}: {error.strerror}. Choose another with -o."
+        ) from error
+    return target
+
+
+def step_graph(steps: list[Step]) -> nx.DiGraph:
+    """Steps as a directed graph, an edge from each step to those that need it."""
+    import networkx as nx
+
+    graph = nx.DiGraph()
+    for step in steps:
+        graph.add_node(step.name, step=step)
+        graph.add_edges_from((need, step.name) for need in step.needs)
+    return graph
+
+
+def _perform(steps: list[Step], folder: Path, announce: Announce) -> None:
+    import networkx as nx
+
+    state = _read_state(folder)
+    graph = step_graph(steps)
+    keys: dict[str, str] = {}
+    for name in nx.lexicographical_topological_sort(graph, key=[step.name for step in steps].index):
+        step: Step = graph.nodes[name]["step"]
+        inputs = {need: state[need]["outputs"] for need in step.needs}
+        keys[name] = hashlib.sha256(canonical_json([_versions(), dict(step.settings), inputs]).encode()).hexdigest()
+        found = state.get(name, {})
+        done = found.get("key") == keys[name] and found.get("outputs") == _digests(folder, step.outputs)
+        progress = announce.start(name)
+        if not done:
+            step.action(progress)
+            state[name] = {"key": keys[name], "outputs": _digests(folder, step.outputs)}
+            write_text(folder / _STATE, json.dumps(state, indent=1, sort_keys=True) + "\n")
+        announce.finish(name, done_before=done)
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    """Read what was done before; an unreadable record only means that everything is done again."""
+    try:
+        state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _digests(folder: Path, names: tuple[str, ...]) -> dict[str, str | None]:
+    paths = {name: folder / name for name in names}
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None for name, path in paths.items()
+    }
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "numpy", "brian2", "nengo", "matplotlib")
+    return {"ddm2snn": __version__, "machine": platform.machine(), **{name: version(name) for name in packages}}
+
+
+@dataclass(frozen=True)
+class _Pipeline:
+    """The steps of a recipe; each reads the files of the steps that it needs."""
+
+    recipe: Recipe
+    system: System
+    folder: Path
+
+    def steps(self) -> list[Step]:
+        recipe = self.recipe
+        references = tuple(f"rate-{i + 1}" for i in range(recipe.reference_runs))
+        simulation = recipe.simulation.model_dump()
+        train_settings = {"system": self._system_identity(), "seed": recipe.seed, **recipe.training.model_dump()}
+        steps = [Step("train", (), train_settings, (_RATE,), self._train)]
+        steps += [
+            Step(f"simulate {name}", ("train",), {**simulation, "seed": recipe.seed}, (f"{name}.nc",), self._run(name, _RATE, "rate"))
+            for name in references
+        ]  # fmt: skip
+        for backend in recipe.backends:
+            network, recording = f"spiking-{backend}.safetensors", f"{backend}.nc"
+            settings = {**recipe.conversion.model_dump(), "backend": backend, "seed": recipe.seed}
+            steps += [
+                Step(f"convert {backend}", ("train",), settings, (network,), self._convert(backend, network)),
+                Step(f"simulate {backend}", (f"convert {backend}",), {**simulation, "seed": recipe.seed}, (recording,), self._run(backend, network, backend)),
+            ]  # fmt: skip
+        needs = ("train", *(s.name for s in steps if s.name.startswith(("convert", "simulate"))))
+        outputs = ("report.html", "summary.json")
+        steps.append(Step("report", needs, {"recipe": recipe.model_dump(mode="json")}, outputs, self._report))
+        return steps
+
+    def _system_identity(self) -> dict[str, Any]:
+        """Name, diffusion and the drift at fixed points: enough to notice that a user's file has changed."""
+        probe = np.linspace(-1.7, 2.3, 7 * self.system.rank).reshape(7, self.system.rank)
+        drift = self.system.checked_drift(probe)
+        return {
+            "name": self.system.name,
+            "units": self.system.units,
+            "drift": [repr(float(value)) for value in drift.ravel()],
+            "diffusion": self.system.diffusion_factor.tolist(),
+        }
+
+    def _train(self, progress: Progress) -> None:
+        settings = self.recipe.training
+        network = train(
+            self.system, units=settings.units, seed=self.recipe.seed, training=Training(ridge=settings.ridge),
+            progress=progress,
+        )  # fmt: skip
+        network.save(self.folder / _RATE)
+
+    def _convert(self, backend: str, output: str) -> Callable[[Progress], None]:
+        settings = self.recipe.conversion
+
+        def action(progress: Progress) -> None:
+            conversion = convert(
+                load_as(self.folder / _RATE, RateNetwork),
+                population=Population(settings.neurons_per_unit, settings.max_rates_hz),
+                decoders=Static(ridge=settings.ridge),
+                backend=backend,
+                time_unit_s=settings.time_unit_s,
+                dt_s=settings.dt_s,
+                seed=self.recipe.seed,
+            )
+            conversion.network.save(self.folder / output)
+
+        return action
+
+    def _run(self, name: str, network: str, backend: str) -> Callable[[Progress], None]:
+        settings, kind = self.recipe.simulation, RateNetwork if backend == "rate" else SpikingNetwork
+
+        def action(progress: Progress) -> None:
+            recording = simulate(
+                load_as(self.folder / network, kind),
+                backend=backend,
+                duration=settings.burn_in + settings.duration,
+                trials=settings.trials,
+                seed=child_seed(self.recipe.seed, "simulate", name),
+                every=settings.every,
+                progress=progress,
+            )
+            recording.save(self.folder / f"{name}.nc")
+
+        return action
+
+    def _report(self, progress: Progress) -> None:
+        names = [f"rate-{i + 1}" for i in range(self.recipe.reference_runs)]
+        reference, *floors = [load_as(self.folder / f"{name}.nc", Recording) for name in names]
+        tests = {name: load_as(self.folder / f"{name}.nc", Recording) for name in self.recipe.backends}
+        reports: list[FidelityReport] = []
+        for done, (name, test) in enumerate(tests.items()):
+            progress(0.8 * done / len(tests))
+            reports.append(
+                compare(
+                    reference, test, floor=floors, burn_in=self.recipe.simulation.burn_in, label=name,
+                    seed=self.recipe.seed,
+                )
+            )  # fmt: skip
+        progress(0.8)
+        rate = load_as(self.folder / _RATE, RateNetwork)
+        networks = {n: load_as(self.folder / f"spiking-{n}.safetensors", SpikingNetwork) for n in tests}
+        page = Page(
+            title=f"{self.system.name}: from {rate.units} rate units to {_count(networks)} spiking neurons",
+            subtitle=self.system.summary or f"rank {self.system.rank}",
+            recordings={"rate network": reference, **tests},
+            reports=reports,
+            command=f"ddm2snn run {self.recipe.system} -o {self.folder.name}\n\n{_as_toml(self.recipe)}",
+            tables=[_training_table(rate), *(_conversion_table(n, s) for n, s in networks.items())],
+            summary={
+                "recipe": self.recipe.model_dump(mode="json"),
+                "training": {"fingerprint": rate.fingerprint, **rate.provenance},
+                "conversions": {n: {"fingerprint": s.fingerprint, **s.provenance} for n, s in networks.items()},
+                "versions": _versions(),
+            },
+        )
+        page.write(self.folder)
+
+
+def _count(networks: Mapping[str, SpikingNetwork]) -> str:
+    return " / ".join(sorted({str(network.neurons) for network in networks.values()}))
+
+
+def _training_table(rate: RateNetwork) -> Table:
+    made = rate.provenance
+    error = ", ".join(f"{100 * value:.3g} %" for value in made["drift_error"])
+    rows = [
+        ("rate units, rank", f"{rate.units}, {rate.rank}"),
+        ("relative drift error per latent, fresh stationary sample", error),
+        ("sum of |W_s|, internal units", f"{made['readout_norm']:.3g}"),
+        ("fingerprint", rate.fingerprint),
+    ]
+    return Table("Training", rows)
+
+
+def _conversion_table(name: str, network: SpikingNetwork) -> Table:
+    found = network.provenance["diagnostics"]
+    audit = found["rank_audit"]
+    error = ", ".join(f"{100 * value:.3g} %" for value in found["drift_error"])
+    rows = [
+        ("spiking neurons", f"{network.neurons} {type(network.neuron).__name__}"),
+        ("time unit, step", f"{network.time_unit_s:g} s, {network.dt_s:g} s"),
+        ("rank of E D; singular values", f"{audit['rank']}; {', '.join(f'{v:.3g}' for v in audit['singular_values'])}"),
+        ("largest deviation of a row of E from Gamma", f"{audit['row_residual']:.1e}"),
+        ("drift error of the static decoders per latent", error),
+        ("mean rate, spikes per time unit", f"{found['mean_rate_hz']:.3g} Hz, {found['spikes_per_time_unit']:.4g}"),
+        ("fingerprint", network.fingerprint),
+    ]
+    return Table(f"Conversion for {name}", rows)
+
+
+def _as_toml(recipe: Recipe) -> str:
+    """Recipe as TOML text: values are numbers, strings and lists, which JSON writes alike."""
+    content = recipe.model_dump(mode="json", exclude_none=True)
+    top = [f"{key} = {json.dumps(value)}" for key, value in content.items() if not isinstance(value, dict)]
+    for section, values in content.items():
+        if isinstance(values, dict):
+            top += ["", f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    return "\n".join(top)

@@ -1,0 +1,100 @@
+"""Settings of a whole run, from a TOML file or from a system's name."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ddm2snn.backend import backend_names
+from ddm2snn.errors import FileRefusedError
+from ddm2snn.settings import explain
+from ddm2snn.storage import require_file
+
+_Count = Annotated[int, Field(gt=0)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrainingSettings(_Section):
+    """Section [training]: rate units (the system's own number unless given) and ridge on the read-out."""
+
+    units: _Count | None = None
+    ridge: _Positive = 1e-6
+
+
+class ConversionSettings(_Section):
+    """Section [conversion]: neurons, their largest rates, decoders' ridge, and the clock."""
+
+    neurons_per_unit: _Count = 4
+    max_rates_hz: tuple[_Positive, _Positive] = (100.0, 200.0)
+    ridge: _Positive = 0.01
+    time_unit_s: _Positive | None = None
+    dt_s: _Positive = 5e-4
+
+
+class SimulationSettings(_Section):
+    """Section [simulation]: rate time units kept and left out, sampling interval, trials."""
+
+    duration: _Positive = 40.0
+    burn_in: _Share = 4.0
+    every: _Positive = 0.02
+    trials: _Count = 64
+
+
+class Recipe(_Section):
+    """The whole way from a target system to a report.
+
+    Parameters
+    ----------
+    system
+        Built-in name or ``path/to/file.py:attribute``, relative to the recipe's folder.
+    seed
+        Seed of everything.
+    backends
+        Spiking backends to convert for and run on.
+    reference_runs
+        Independent runs of the rate network; the floor is the mean distance over their pairs.
+    training, conversion, simulation
+        Sections of settings.
+    """
+
+    system: str = "vanderpol"
+    seed: Annotated[int, Field(ge=0)] = 0
+    backends: tuple[str, ...] = ("brian2", "nengo")
+    reference_runs: Annotated[int, Field(ge=2)] = 4
+    training: TrainingSettings = TrainingSettings()
+    conversion: ConversionSettings = ConversionSettings()
+    simulation: SimulationSettings = SimulationSettings()
+
+    @field_validator("backends")
+    @classmethod
+    def _installed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        spiking = [name for name in backend_names() if name != "rate"]
+        unknown = [name for name in value if name not in spiking]
+        if unknown or not value or len(set(value)) != len(value):
+            raise ValueError(f"must name each backend once, out of {', '.join(spiking)}")
+        return value
+
+    @classmethod
+    def read(cls, path: Path | str) -> Recipe:
+        """Read and validate a TOML file; an unknown key is refused with the list of the known ones."""
+        found = require_file(path)
+        try:
+            content = tomllib.loads(found.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise FileRefusedError(f"{found} is no TOML file: {error}.") from error
+        try:
+            recipe = cls.model_validate(content)
+        except ValidationError as error:
+            raise FileRefusedError(f"{found}: {explain(error, cls)}") from error
+        file, separator, attribute = recipe.system.rpartition(":")
+        if separator and file.endswith(".py"):
+            recipe = recipe.model_copy(update={"system": f"{(found.parent / file).resolve()}:{attribute}"})
+        return recipe
