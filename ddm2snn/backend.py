@@ -217,7 +217,14 @@ class Schedule:
             time_unit_s=self.network.time_unit_s,
             spikes=spikes,
             provenance=run_provenance(
-                self.network, backend, self.seed, self.dt_s, self.network.time_unit_s, self.stimulus, versions, options
+                self.network,
+                backend,
+                self.seed,
+                self.dt_s,
+                self.network.time_unit_s,
+                self.stimulus,
+                versions,
+                options,
             ),
         )
 
@@ -345,7 +352,7 @@ class OpenLoop:
         return float(np.exp(-self.dt_s / self.network.time_unit_s))
 
     @property
-    def initial_voltage(self) -> Float[np.ndarray, "neuron"]:
+    def initial_voltage(self) -> Float[np.ndarray, " neuron"]:
         """Membrane voltages at the start, uniform between reset and threshold."""
         return stream(self.seed, "drive", "voltage").random(self.network.neurons)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 import warnings
@@ -34,13 +33,20 @@ _Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
     warnings.showwarning = lambda message, *_, **__: print(f"Warning: {message}", file=sys.stderr)
+    status = 0
     try:
         status = app(standalone_mode=False)
     except InputError as error:
         _fail(str(error))
     except typer.TyperException as error:
         _fail(getattr(error, "format_message", error.__str__)())
-    except (PermissionError, IsADirectoryError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+    except (
+        PermissionError,
+        IsADirectoryError,
+        FileNotFoundError,
+        FileExistsError,
+        NotADirectoryError,
+    ) as error:
         _fail(f"{error.filename}: {error.strerror}. Check the path and its permissions.")
     except (KeyboardInterrupt, typer.Abort):
         print("Interrupted.", file=sys.stderr)
@@ -58,14 +64,16 @@ def _show(content: Mapping[str, Any], lines: list[str], *, as_json: bool) -> Non
 
 
 @app.callback(invoke_without_command=True)
-def _top(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:  # noqa: FBT002
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
     if version:
         print(__version__)
         raise typer.Exit
 
 
 @app.command()
-def systems(as_json: _Json = False) -> None:  # noqa: FBT002
+def systems(as_json: _Json = False) -> None:
     """List the built-in target systems."""
     from ddm2snn.systems import BUILT_IN
 
@@ -76,7 +84,7 @@ def systems(as_json: _Json = False) -> None:  # noqa: FBT002
 
 
 @app.command()
-def backends(as_json: _Json = False) -> None:  # noqa: FBT002
+def backends(as_json: _Json = False) -> None:
     """List the installed backends."""
     from ddm2snn.backend import backend_names, find_backend
 
@@ -90,7 +98,7 @@ def backends(as_json: _Json = False) -> None:  # noqa: FBT002
 
 
 @hardware.callback(invoke_without_command=True)
-def _hardware(context: typer.Context, as_json: _Json = False) -> None:  # noqa: FBT002
+def _hardware(context: typer.Context, as_json: _Json = False) -> None:
     if context.invoked_subcommand is None:
         from ddm2snn.hardware import find_hardware, hardware_names
 
@@ -101,7 +109,7 @@ def _hardware(context: typer.Context, as_json: _Json = False) -> None:  # noqa: 
 @hardware.command("show")
 def hardware_show(
     name: Annotated[str, typer.Argument(help="Name of a shipped configuration, or a .toml file.")],
-    as_json: _Json = False,  # noqa: FBT002
+    as_json: _Json = False,
 ) -> None:
     """Show and validate one configuration."""
     from ddm2snn.hardware import find_hardware
@@ -128,7 +136,7 @@ def train(
     seed: _Seed = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     ridge: Annotated[float, typer.Option(help="Penalty on the read-out; larger makes quieter spikes.")] = 1e-6,
-    as_json: _Json = False,  # noqa: FBT002
+    as_json: _Json = False,
 ) -> None:
     """Train a low-rank rate network by drift-diffusion matching."""
     from ddm2snn import verbs
@@ -143,7 +151,11 @@ def train(
         network.save(output)
     error = network.provenance["drift_error"]
     content = {"file": str(output), "fingerprint": network.fingerprint, **network.provenance}
-    _show(content, [f"{output}: relative drift error per latent {', '.join(f'{e:.2g}' for e in error)}"], as_json=as_json)
+    _show(
+        content,
+        [f"{output}: relative drift error per latent {', '.join(f'{e:.2g}' for e in error)}"],
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -157,7 +169,7 @@ def convert(
     decoders: Annotated[str, typer.Option(help="How decoders are found: static.")] = "static",
     backend: Annotated[str, typer.Option(help="Simulator that decoders are solved for.")] = "brian2",
     seed: _Seed = 0,
-    as_json: _Json = False,  # noqa: FBT002
+    as_json: _Json = False,
 ) -> None:
     """Convert a rate network into spiking neurons that keep its low-rank factors."""
     import ddm2snn
@@ -206,11 +218,11 @@ def simulate(
     dt_s: Annotated[float | None, typer.Option(help="Time step in seconds; the converted one by default.")] = None,
     seed: _Seed = 0,
     stimulus: Annotated[Path | None, typer.Option(help="Input: CSV (time, inputs ...) or .safetensors.")] = None,
-    spikes: Annotated[bool, typer.Option("--spikes", help="Record spikes as well.")] = False,  # noqa: FBT002
+    spikes: Annotated[bool, typer.Option("--spikes", help="Record spikes as well.")] = False,
     backend_option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE for the backend, e.g. mode=cpp_standalone.")
     ] = None,
-    as_json: _Json = False,  # noqa: FBT002
+    as_json: _Json = False,
 ) -> None:
     """Simulate a network and record its latents."""
     from ddm2snn import verbs
@@ -253,11 +265,12 @@ def compare(
     test: Annotated[Path, typer.Argument(help="Recording to judge (.nc).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for report.html, summary.json, figures.")],
     floor: Annotated[
-        list[Path] | None, typer.Option(help="Further recordings of the reference, for the floor; may be repeated.")
+        list[Path] | None,
+        typer.Option(help="Further recordings of the reference, for the floor; may be repeated."),
     ] = None,
     burn_in: Annotated[float | None, typer.Option(help="Rate time units left out; a tenth by default.")] = None,
     seed: _Seed = 0,
-    as_json: _Json = False,  # noqa: FBT002
+    as_json: _Json = False,
 ) -> None:
     """Compare two recordings in the latent space, beside the sampling floor."""
     import ddm2snn
@@ -289,7 +302,7 @@ def run(
     what: Annotated[str, typer.Argument(metavar="SYSTEM|RECIPE.toml", help=f"Recipe file, or a system: {_SYSTEM}")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything; runs are resumed.")],
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness; the recipe's by default.")] = None,
-    as_json: _Json = False,  # noqa: FBT002
+    as_json: _Json = False,
 ) -> None:
     """Train, convert, simulate on every backend, compare and report."""
     import ddm2snn

@@ -11,7 +11,6 @@ from ddm2snn.backend import Progress
 from ddm2snn.pipeline import Announce
 
 
-
 class Console(Announce):
     """Shows steps on stderr."""
 

@@ -44,9 +44,7 @@ def freeze_arrays(instance: DataclassInstance) -> None:
     for name, (dtype, axes) in array_fields(type(instance)).items():
         array = _as_array(getattr(instance, name), dtype, f"{owner}.{name}")
         if array.ndim != len(axes):
-            raise InputError(
-                f"{owner}.{name} must have {len(axes)} axes ({', '.join(axes)}), got shape {array.shape}."
-            )
+            raise InputError(f"{owner}.{name} must have {len(axes)} axes ({', '.join(axes)}), got shape {array.shape}.")
         for axis, length in zip(axes, array.shape, strict=True):
             known, where = lengths.setdefault(axis, (length, name))
             if length != known:

@@ -25,12 +25,12 @@ class LatentCoordinates(Protocol):
     """What both networks share: internal latent coordinates, offset and scaled from the system's units."""
 
     @property
-    def latent_offset(self) -> Float[np.ndarray, "rank"]:
+    def latent_offset(self) -> Float[np.ndarray, " rank"]:
         """System units at the internal origin."""
         ...
 
     @property
-    def latent_scale(self) -> Float[np.ndarray, "rank"]:
+    def latent_scale(self) -> Float[np.ndarray, " rank"]:
         """System units per internal unit."""
         ...
 
@@ -80,11 +80,11 @@ class RateNetwork:
 
     left_vectors: Float[np.ndarray, "unit rank"]
     right_vectors: Float[np.ndarray, "unit rank"]
-    bias: Float[np.ndarray, "unit"]
+    bias: Float[np.ndarray, " unit"]
     diffusion_factor: Float[np.ndarray, "rank rank"]
     input_map: Float[np.ndarray, "rank input"]
-    latent_offset: Float[np.ndarray, "rank"]
-    latent_scale: Float[np.ndarray, "rank"]
+    latent_offset: Float[np.ndarray, " rank"]
+    latent_scale: Float[np.ndarray, " rank"]
     initial_latent: Float[np.ndarray, "sample rank"]
     activation: Activation = "tanh"
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -172,14 +172,14 @@ class SpikingNetwork:
     """
 
     encoders: Float[np.ndarray, "neuron rank"]
-    bias: Float[np.ndarray, "neuron"]
+    bias: Float[np.ndarray, " neuron"]
     decoders: Float[np.ndarray, "rank neuron"]
-    unit: Int[np.ndarray, "neuron"]
+    unit: Int[np.ndarray, " neuron"]
     rate_left_vectors: Float[np.ndarray, "unit rank"]
     diffusion_factor: Float[np.ndarray, "rank rank"]
     input_map: Float[np.ndarray, "rank input"]
-    latent_offset: Float[np.ndarray, "rank"]
-    latent_scale: Float[np.ndarray, "rank"]
+    latent_offset: Float[np.ndarray, " rank"]
+    latent_scale: Float[np.ndarray, " rank"]
     initial_latent: Float[np.ndarray, "sample rank"]
     neuron: NeuronModel
     time_unit_s: float
@@ -200,7 +200,7 @@ class SpikingNetwork:
                 f"SpikingNetwork.spike_timing is {self.spike_timing!r}; known are {', '.join(get_args(SpikeTiming))}."
             )
         units = len(self.rate_left_vectors)
-        if self.unit.size and not (0 <= self.unit.min() and self.unit.max() < units):
+        if self.unit.size and not (self.unit.min() >= 0 and self.unit.max() < units):
             raise InputError(f"SpikingNetwork.unit must lie in 0 to {units - 1}; found one outside.")
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,29 +15,6 @@ if TYPE_CHECKING:
 
 SpikeTiming = Literal["grid", "interpolated"]
 """How a simulator times spikes: rounded up to its time grid, or interpolated within the step."""
-
-
-class NeuronModel(Protocol):
-    """What conversion needs of a neuron model; currents are in units of the threshold current."""
-
-    @property
-    def name(self) -> str:
-        """Name under which the model is stored and chosen on the command line."""
-        ...
-
-    def rate_hz(
-        self, current: Float[np.ndarray, "..."], *, timing: SpikeTiming = "interpolated", dt_s: float | None = None
-    ) -> Float[np.ndarray, "..."]:
-        """Firing rate at constant current, in continuous time or on a grid of step `dt_s`."""
-        ...
-
-    def lead_s(self, current: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-        """Time by which the population rate runs ahead of a slowly moving current."""
-        ...
-
-    def current_at_rate(self, rate_hz: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-        """Inverse of the continuous-time `rate_hz`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -70,8 +47,12 @@ class LIF:
         return "lif"
 
     def rate_hz(
-        self, current: Float[np.ndarray, "..."], *, timing: SpikeTiming = "interpolated", dt_s: float | None = None
-    ) -> Float[np.ndarray, "..."]:
+        self,
+        current: Float[np.ndarray, ...],
+        *,
+        timing: SpikeTiming = "interpolated",
+        dt_s: float | None = None,
+    ) -> Float[np.ndarray, ...]:
         r"""Firing rate at constant current.
 
         In continuous time :math:`1/(t_\text{ref} + q)` with
@@ -111,7 +92,7 @@ class LIF:
             )
         return steps
 
-    def lead_s(self, current: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         r"""Time by which an asynchronous population runs ahead of a slowly moving current.
 
         With :math:`\theta(v, J)` the phase in the inter-spike interval :math:`P(J)`, a step
@@ -132,7 +113,7 @@ class LIF:
         lead = (j - 1.0) * climb_s - self.tau_membrane_s + 0.5 * interval_s
         return np.where(above, lead, 0.0)
 
-    def current_at_rate(self, rate_hz: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Current at which the neuron fires at `rate_hz` in continuous time (rates below 1 / refractory_s)."""
         rate = np.asarray(rate_hz, dtype=np.float64)
         if not ((rate > 0) & (rate * self.refractory_s < 1)).all():
@@ -142,8 +123,11 @@ class LIF:
             )
         return 1.0 / -np.expm1((self.refractory_s - 1.0 / rate) / self.tau_membrane_s)
 
-    def _climb_s(self, current: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    def _climb_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         return -self.tau_membrane_s * np.log1p(-1.0 / current)
 
 
-NEURON_MODELS: dict[str, type[LIF]] = {"lif": LIF}
+NeuronModel = LIF
+"""Any neuron model: a closed union, with one member so far."""
+
+NEURON_MODELS: dict[str, type[NeuronModel]] = {"lif": LIF}

@@ -82,7 +82,8 @@ class Page:
         sentences = []
         for report in self.reports:
             sw, spectrum = report["sliced_wasserstein"], report["d_h"]
-            words = f"{report.label}: sliced Wasserstein {sw.excess:.1f} x floor, spectrum (D_H) {spectrum.excess:.1f} x floor"
+            words = f"{report.label}: sliced Wasserstein {sw.excess:.1f} x floor"
+            words += f", power spectrum (D_H) {spectrum.excess:.1f} x floor"
             period = [m for m in report.measures if m.name == "period" and m.test and m.reference]
             if period and period[0].test and period[0].reference:
                 change = 100 * (period[0].test / period[0].reference - 1)
@@ -105,9 +106,19 @@ class Page:
                 "One trial of each; trials have independent noise, so they agree in kind, not in phase.",
                 plotting.latent_traces(shown, burn_in=burn_in),
             ),
-            ("densities", "Densities", "Stationary density of each latent.", plotting.marginal_densities(shown, burn_in=burn_in)),
-            ("spectra", "Power spectra", "Power spectrum of each latent.", plotting.spectra(shown, burn_in=burn_in)),
-        ]  # fmt: skip
+            (
+                "densities",
+                "Densities",
+                "Stationary density of each latent.",
+                plotting.marginal_densities(shown, burn_in=burn_in),
+            ),
+            (
+                "spectra",
+                "Power spectra",
+                "Power spectrum of each latent, normalised.",
+                plotting.spectra(shown, burn_in=burn_in),
+            ),
+        ]
 
     def _html(self, pictures: list[dict[str, str]]) -> str:
         from jinja2 import Environment, PackageLoader

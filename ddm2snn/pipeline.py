@@ -150,7 +150,11 @@ def _digests(folder: Path, names: tuple[str, ...]) -> dict[str, str | None]:
 
 def _versions() -> dict[str, str]:
     packages = ("torch", "numpy", "brian2", "nengo", "matplotlib")
-    return {"ddm2snn": __version__, "machine": platform.machine(), **{name: version(name) for name in packages}}
+    return {
+        "ddm2snn": __version__,
+        "machine": platform.machine(),
+        **{name: version(name) for name in packages},
+    }
 
 
 @dataclass(frozen=True)
@@ -163,25 +167,22 @@ class _Pipeline:
 
     def steps(self) -> list[Step]:
         recipe = self.recipe
-        references = tuple(f"rate-{i + 1}" for i in range(recipe.reference_runs))
-        simulation = recipe.simulation.model_dump()
         train_settings = {"system": self._system_identity(), "seed": recipe.seed, **recipe.training.model_dump()}
         steps = [Step("train", (), train_settings, (_RATE,), self._train)]
-        steps += [
-            Step(f"simulate {name}", ("train",), {**simulation, "seed": recipe.seed}, (f"{name}.nc",), self._run(name, _RATE, "rate"))
-            for name in references
-        ]  # fmt: skip
+        steps += [self._simulation(f"rate-{i + 1}", "train", _RATE, "rate") for i in range(recipe.reference_runs)]
         for backend in recipe.backends:
-            network, recording = f"spiking-{backend}.safetensors", f"{backend}.nc"
+            network, made = f"spiking-{backend}.safetensors", f"convert {backend}"
             settings = {**recipe.conversion.model_dump(), "backend": backend, "seed": recipe.seed}
-            steps += [
-                Step(f"convert {backend}", ("train",), settings, (network,), self._convert(backend, network)),
-                Step(f"simulate {backend}", (f"convert {backend}",), {**simulation, "seed": recipe.seed}, (recording,), self._run(backend, network, backend)),
-            ]  # fmt: skip
+            steps.append(Step(made, ("train",), settings, (network,), self._convert(backend, network)))
+            steps.append(self._simulation(backend, made, network, backend))
         needs = ("train", *(s.name for s in steps if s.name.startswith(("convert", "simulate"))))
         outputs = ("report.html", "summary.json")
         steps.append(Step("report", needs, {"recipe": recipe.model_dump(mode="json")}, outputs, self._report))
         return steps
+
+    def _simulation(self, name: str, need: str, network: str, backend: str) -> Step:
+        settings = {**self.recipe.simulation.model_dump(), "seed": self.recipe.seed}
+        return Step(f"simulate {name}", (need,), settings, (f"{name}.nc",), self._run(name, network, backend))
 
     def _system_identity(self) -> dict[str, Any]:
         """Name, diffusion and the drift at fixed points: enough to notice that a user's file has changed."""
@@ -292,10 +293,16 @@ def _conversion_table(name: str, network: SpikingNetwork) -> Table:
     rows = [
         ("spiking neurons", f"{network.neurons} {type(network.neuron).__name__}"),
         ("time unit, step", f"{network.time_unit_s:g} s, {network.dt_s:g} s"),
-        ("rank of E D; singular values", f"{audit['rank']}; {', '.join(f'{v:.3g}' for v in audit['singular_values'])}"),
+        (
+            "rank of E D; singular values",
+            f"{audit['rank']}; {', '.join(f'{v:.3g}' for v in audit['singular_values'])}",
+        ),
         ("largest deviation of a row of E from Gamma", f"{audit['row_residual']:.1e}"),
         ("drift error of the static decoders per latent", error),
-        ("mean rate, spikes per time unit", f"{found['mean_rate_hz']:.3g} Hz, {found['spikes_per_time_unit']:.4g}"),
+        (
+            "mean rate, spikes per time unit",
+            f"{found['mean_rate_hz']:.3g} Hz, {found['spikes_per_time_unit']:.4g}",
+        ),
         ("fingerprint", network.fingerprint),
     ]
     return Table(f"Conversion for {name}", rows)

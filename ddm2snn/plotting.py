@@ -90,8 +90,7 @@ def spectra(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
         for dimension, axis in enumerate(axes):
             share = mean[:, dimension] / mean[:, dimension].sum()
             axis.loglog(frequency[1:], share[1:], label=name, lw=1.2, **_style(index))
-            axis.set(xlabel="frequency (cycles per rate time unit)", title=_latent(dimension))
-    axes[0].set_ylabel("share of power")
+            axis.set(xlabel="frequency (cycles per rate time unit)", ylabel=f"share of power, {_latent(dimension)}")
     _legend(axes[0])
     return figure
 
@@ -123,7 +122,7 @@ def _plane(samples: Float[np.ndarray, "trial time rank"]) -> tuple[int, int]:
     return 0, samples.shape[-1] - 1
 
 
-def _limits(values: Float[np.ndarray, "sample"]) -> tuple[float, float]:
+def _limits(values: Float[np.ndarray, " sample"]) -> tuple[float, float]:
     low, high = np.quantile(values, [0.0005, 0.9995])
     margin = 0.06 * max(high - low, 1e-9)
     return float(low - margin), float(high + margin)

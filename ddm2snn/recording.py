@@ -33,9 +33,9 @@ class Spikes:
         Time in seconds since the start of the run, neuron and trial of each spike, shape (spike,).
     """
 
-    time_s: Float[np.ndarray, "spike"]
-    neuron: Int[np.ndarray, "spike"]
-    trial: Int[np.ndarray, "spike"]
+    time_s: Float[np.ndarray, " spike"]
+    neuron: Int[np.ndarray, " spike"]
+    trial: Int[np.ndarray, " spike"]
 
     def __post_init__(self) -> None:
         freeze_arrays(self)

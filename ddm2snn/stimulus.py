@@ -31,7 +31,7 @@ class Stimulus:
         Input from each time on, shape (time, input), in system units per rate time unit.
     """
 
-    times: Float[np.ndarray, "time"] = field(default_factory=lambda: np.zeros(0))
+    times: Float[np.ndarray, " time"] = field(default_factory=lambda: np.zeros(0))
     values: Float[np.ndarray, "time input"] = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ class Stimulus:
         """Hash of the content."""
         return storage.fingerprint_of(self)
 
-    def at(self, times: Float[np.ndarray, "sample"], inputs: int) -> Float[np.ndarray, "sample input"]:
+    def at(self, times: Float[np.ndarray, " sample"], inputs: int) -> Float[np.ndarray, "sample input"]:
         """Input at `times` (rate time units) for a network that takes `inputs` numbers."""
         if self.empty:
             return np.zeros((len(times), inputs))

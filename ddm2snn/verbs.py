@@ -59,7 +59,12 @@ def train(
     if device not in ("cpu", "cuda"):
         raise InputError(f"There is no device {device!r}; choose cpu or cuda.")
     return match(
-        target, units=count, seed=check_seed(seed), training=training or Training(), device=device, progress=progress
+        target,
+        units=count,
+        seed=check_seed(seed),
+        training=training or Training(),
+        device=device,
+        progress=progress,
     )
 
 

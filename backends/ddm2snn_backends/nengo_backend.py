@@ -1,4 +1,6 @@
 """Adapter to Nengo's reference simulator: ensembles with given gains, biases, encoders and decoders."""
+# pyright: reportArgumentType=false
+# nengo annotates defaults by a sentinel type, which no real argument has
 
 from __future__ import annotations
 
@@ -94,7 +96,7 @@ class NengoBackend:
         plan = open_loop(self, network, latent_path, seed=seed, dt_s=dt_s)
         filtered, kept = np.zeros(plan.network.neurons), []
 
-        def keep(t: float, spikes_hz: Float[np.ndarray, "neuron"]) -> None:
+        def keep(t: float, spikes_hz: Float[np.ndarray, " neuron"]) -> None:
             filtered[:] = plan.decay * filtered + (1 - plan.decay) * spikes_hz
             kept.append(filtered.copy())
 
@@ -118,7 +120,7 @@ class _Latents:
         self.dt_s, self.stride = plan.dt_s, plan.stride
         self.samples = np.empty((plan.trials, plan.samples, plan.network.rank))
 
-    def __call__(self, t: float, latent: Float[np.ndarray, "trialrank"]) -> None:
+    def __call__(self, t: float, latent: Float[np.ndarray, " trialrank"]) -> None:
         step = round(t / self.dt_s) - 1
         if step % self.stride == 0:
             self.samples[:, step // self.stride] = latent.reshape(self.samples.shape[0], -1)
@@ -143,7 +145,7 @@ class _SpikeTable:
         return Spikes.sorted(step * self.dt_s, neuron.astype(np.int64), trial.astype(np.int64))
 
 
-def _ensemble(network: SpikingNetwork, voltage: Float[np.ndarray, "neuron"]) -> nengo.Ensemble:
+def _ensemble(network: SpikingNetwork, voltage: Float[np.ndarray, " neuron"]) -> nengo.Ensemble:
     import nengo
 
     gain = np.linalg.norm(network.encoders, axis=1)
@@ -172,46 +174,54 @@ def _closed_loop(plan: Schedule, latents: _Latents, spikes: _SpikeTable) -> neng
 
     network, width = plan.network, plan.trials * plan.network.rank
     inputs, start = plan.inputs(), plan.initial_latent.ravel()
-    # the low-pass passes (1 - decay) of a sample, so this makes its increment the scheduled one
-    noise = plan.noise_factor / (1.0 - plan.decay)
 
     def initial_state(t: float) -> np.ndarray:
         return start * plan.decay ** (round(t / plan.dt_s) - 1)
 
-    def drive(t: float) -> np.ndarray:
+    def stimulus(t: float) -> np.ndarray:
         return np.tile(inputs[round(t / plan.dt_s) - 1], plan.trials)
 
     with nengo.Network(seed=child_seed(plan.seed, "nengo", "network")) as model:
-        synapse = nengo.Lowpass(network.time_unit_s)
-        node = nengo.Node(size_in=width)
+        # one low-pass for all trials and sources: a filter per ensemble costs more than its neurons
+        source, latent = nengo.Node(size_in=width), nengo.Node(size_in=width)
+        nengo.Connection(source, latent, synapse=nengo.Lowpass(network.time_unit_s))
         # Nengo has no initial state of a synapse; by linearity it is an input that decays
-        nengo.Connection(nengo.Node(initial_state, size_out=width), node, synapse=None)
+        nengo.Connection(nengo.Node(initial_state, size_out=width), latent, synapse=None)
         if not plan.stimulus.empty:
-            nengo.Connection(nengo.Node(drive, size_out=width), node, synapse=synapse)
+            nengo.Connection(nengo.Node(stimulus, size_out=width), source, synapse=None)
         if plan.noise_factor.any():
-            white = nengo.processes.WhiteNoise(
-                nengo.dists.Gaussian(0, 1), scale=False, seed=child_seed(plan.seed, "nengo", "noise")
-            )
-            source = nengo.Node(white, size_out=width)
+            _connect_noise(plan, source)
         for trial in range(plan.trials):
             own = slice(trial * network.rank, (trial + 1) * network.rank)
             ensemble = _ensemble(network, plan.initial_voltage[trial])
-            nengo.Connection(node[own], ensemble, synapse=None)
-            nengo.Connection(ensemble.neurons, node[own], transform=network.decoders, synapse=synapse)
-            if plan.noise_factor.any():
-                nengo.Connection(source[own], node[own], transform=noise, synapse=synapse)
+            nengo.Connection(latent[own], ensemble, synapse=None)
+            nengo.Connection(ensemble.neurons, source[own], transform=network.decoders, synapse=None)
             if plan.record.spikes:
                 sink = nengo.Node(spikes.of_trial(trial), size_in=network.neurons)
                 nengo.Connection(ensemble.neurons, sink, synapse=None)
-        nengo.Connection(node, nengo.Node(latents, size_in=width), synapse=None)
+        nengo.Connection(latent, nengo.Node(latents, size_in=width), synapse=None)
     return model
+
+
+def _connect_noise(plan: Schedule, source: nengo.Node) -> None:
+    """White noise that leaves the low-pass as the scheduled increment, independent for every trial."""
+    import nengo
+    from scipy.sparse import block_diag
+
+    seed, width = child_seed(plan.seed, "nengo", "noise"), source.size_in
+    white = nengo.processes.WhiteNoise(nengo.dists.Gaussian(0, 1), scale=False, seed=seed)
+    # the low-pass passes (1 - decay) of a sample
+    factor = block_diag([plan.noise_factor / (1.0 - plan.decay)] * plan.trials)
+    transform = nengo.Sparse((width, width), init=factor)
+    nengo.Connection(nengo.Node(white, size_out=width), source, transform=transform, synapse=None)
 
 
 def _simulator(model: nengo.Network, dt_s: float) -> Any:  # noqa: ANN401 - nengo is untyped
     import nengo
+    from nengo.builder import Model
     from nengo.cache import NoDecoderCache
 
-    store = nengo.builder.Model(dt=dt_s, decoder_cache=NoDecoderCache())
+    store = Model(dt=dt_s, decoder_cache=NoDecoderCache())
     with warnings.catch_warnings():
         # on the way Nengo derives intercepts from gains; neurons below threshold have none, and none are used
         warnings.filterwarnings("ignore", message="invalid value encountered in log1p", category=RuntimeWarning)

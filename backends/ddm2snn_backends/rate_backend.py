@@ -76,23 +76,21 @@ class RateBackend:
         rate = self._accept(network, stimulus)
         record, stimulus = record or Record(), stimulus or Stimulus()
         initial = check_run(rate, duration=duration, trials=trials, seed=seed, initial_latent=initial_latent)
-        if dt_s is None:
-            longest = min(_LONGEST_STEP, stable_step(rate.drift, rate.initial_latent))
-            dt_s = record.every / np.ceil(record.every / longest - 1e-9)
-        check_positive("run", dt_s=dt_s)
-        stride = whole_steps(record.every, dt_s, "the sampling interval `every`")
-        steps = max(1, round(duration / dt_s))
+        step = _divisor(record.every, stable_step(rate.drift, rate.initial_latent)) if dt_s is None else dt_s
+        check_positive("run", dt_s=step)
+        stride = whole_steps(record.every, step, "the sampling interval `every`")
+        steps = max(1, round(duration / step))
         forcing = None
         if not stimulus.empty:
-            forcing = stimulus.at(np.arange(steps) * dt_s, rate.input_map.shape[1]) @ rate.input_map.T
+            forcing = stimulus.at(np.arange(steps) * step, rate.input_map.shape[1]) @ rate.input_map.T
         latent = integrate(
-            lambda z: rate.internal_readout(z) - z, rate.diffusion_factor, initial, dt=dt_s, steps=steps,
+            lambda z: rate.internal_readout(z) - z, rate.diffusion_factor, initial, dt=step, steps=steps,
             stride=stride, rng=stream(seed, "rate", "noise"), forcing=forcing, progress=progress,
         )  # fmt: skip
         versions = {"numpy": np.__version__}
         return Recording.from_arrays(
             to_system(rate, latent), every=record.every, time_unit_s=_TIME_UNIT_S,
-            provenance=run_provenance(rate, self.name, seed, dt_s, _TIME_UNIT_S, stimulus, versions),
+            provenance=run_provenance(rate, self.name, seed, step, _TIME_UNIT_S, stimulus, versions),
         )  # fmt: skip
 
     def drive(
@@ -118,3 +116,8 @@ class RateBackend:
                 filtered = decay * filtered + (1 - decay) * value
                 kept[row] = filtered
             consume(kept)
+
+
+def _divisor(every: float, longest: float) -> float:
+    """Return the longest step up to `longest` and the adapter's own limit that divides `every`."""
+    return float(every / np.ceil(every / min(_LONGEST_STEP, longest) - 1e-9))

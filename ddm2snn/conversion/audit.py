@@ -41,8 +41,7 @@ def audit(network: SpikingNetwork) -> RankAudit:
     :math:`E = Q_E R_E,\; D^\top = Q_D R_D \Rightarrow \sigma(E D) = \sigma(R_E R_D^\top)`.
     """
     encoders, decoders, gamma = network.encoders, network.decoders, network.rate_left_vectors
-    r_e = np.linalg.qr(encoders, mode="r")
-    r_d = np.linalg.qr(decoders.T, mode="r")
+    r_e, r_d = np.linalg.qr(encoders).R, np.linalg.qr(decoders.T).R
     values = np.linalg.svd(r_e @ r_d.T, compute_uv=False)
     tolerance = values.max(initial=0.0) * max(encoders.shape) * np.finfo(np.float64).eps
     own = gamma[network.unit]
@@ -57,7 +56,7 @@ def audit(network: SpikingNetwork) -> RankAudit:
     )
 
 
-def _fold(network: SpikingNetwork, factor: Float[np.ndarray, "neuron"]) -> Float[np.ndarray, "unit rank"]:
+def _fold(network: SpikingNetwork, factor: Float[np.ndarray, " neuron"]) -> Float[np.ndarray, "unit rank"]:
     """Mean over each unit's neurons of the encoder, divided by its own factor."""
     units = len(network.rate_left_vectors)
     used = np.abs(factor) > 0

@@ -84,9 +84,7 @@ def convert(
     z = widened(cloud, stream(seed, "conversion", "points"), spread=_SMEAR, reach=1.25)
     encoding = encode(rate, population, z, stream(seed, "conversion", "encoders"))
     clockwork = Clockwork(time_unit_s, dt_s, target.spike_timing)
-    rates_hz = rates_along_flow(
-        rate, encoding, population.neuron, z, clockwork, compensate_lag=decoders.compensate_lag
-    )
+    rates_hz = rates_along_flow(rate, encoding, population.neuron, z, clockwork, compensate_lag=decoders.compensate_lag)
     solved = solve_static(rates_hz, regression_target(rate, z, clockwork), decoders.ridge)
     network = SpikingNetwork(
         encoders=encoding.encoders,
@@ -146,9 +144,7 @@ def _decoding(
     decoders: Static,
 ) -> dict[str, Any]:
     """Drift error and activity on the stationary cloud itself, without smear."""
-    rates_hz = rates_along_flow(
-        rate, encoding, network.neuron, z, clockwork, compensate_lag=decoders.compensate_lag
-    )
+    rates_hz = rates_along_flow(rate, encoding, network.neuron, z, clockwork, compensate_lag=decoders.compensate_lag)
     truth = rate.internal_readout(z) - z
     miss = rates_hz @ network.decoders.T - regression_target(rate, z, clockwork)
     return {

@@ -49,9 +49,7 @@ class Clockwork:
     timing: SpikeTiming
 
 
-def flow(
-    rate: RateNetwork, z: Float[np.ndarray, "sample rank"], step: float
-) -> Float[np.ndarray, "sample rank"]:
+def flow(rate: RateNetwork, z: Float[np.ndarray, "sample rank"], step: float) -> Float[np.ndarray, "sample rank"]:
     """Noise-free state one `step` (rate time units) later, by one classical Runge-Kutta step, internal units."""
 
     def drift(state: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "sample rank"]:

@@ -52,8 +52,8 @@ class Encoding:
     """Encoders E (neuron, rank), biases beta (neuron,) and the unit of each neuron."""
 
     encoders: Float[np.ndarray, "neuron rank"]
-    bias: Float[np.ndarray, "neuron"]
-    unit: Int[np.ndarray, "neuron"]
+    bias: Float[np.ndarray, " neuron"]
+    unit: Int[np.ndarray, " neuron"]
 
     def currents(self, z: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "sample neuron"]:
         """Input currents E z + beta at internal latents."""

@@ -20,7 +20,7 @@ from ddm2snn.recording import Recording
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    Weights = Float[np.ndarray, "trial"]
+    Weights = Float[np.ndarray, " trial"]
 
 _RESAMPLES = 200
 _FEWEST_SAMPLES = 64
@@ -100,16 +100,19 @@ class _Summary:
     def period(self, weights: Weights) -> float:
         return mean_period(self.cycles[0] * weights, self.cycles[1] * weights)
 
-    def mean(self, weights: Weights) -> Float[np.ndarray, "rank"]:
+    def mean(self, weights: Weights) -> Float[np.ndarray, " rank"]:
         return weights @ self.moments[:, 0] / weights.sum()
 
-    def deviation(self, weights: Weights) -> Float[np.ndarray, "rank"]:
+    def deviation(self, weights: Weights) -> Float[np.ndarray, " rank"]:
         square = weights @ self.moments[:, 1] / weights.sum()
         return np.sqrt(np.maximum(square - self.mean(weights) ** 2, 0.0))
 
 
 def _measures(
-    samples: list[Float[np.ndarray, "trial time rank"]], groups: list[list[int]], every: float, draws: list[Weights]
+    samples: list[Float[np.ndarray, "trial time rank"]],
+    groups: list[list[int]],
+    every: float,
+    draws: list[Weights],
 ) -> list[Measure]:
     """Measures of the first array against the others; `groups` of trials make up the floor without others."""
     reference = samples[1]
@@ -224,7 +227,7 @@ def _common_size(recordings: dict[str, Recording], burn_in: float | None) -> tup
     stop = min(recording.samples.shape[1] for recording in recordings.values())
     every = recordings["reference"].every
     start = stop // 10 if burn_in is None else round(burn_in / every) if every > 0 else 0
-    if not (np.isfinite(start) and 0 <= start) or stop - start < _FEWEST_SAMPLES:
+    if not (np.isfinite(start) and start >= 0) or stop - start < _FEWEST_SAMPLES:
         raise InputError(
             f"{max(stop - start, 0)} samples remain after a burn-in of {start * every:g} rate time units; "
             f"at least {_FEWEST_SAMPLES} are needed. Simulate longer or shorten the burn-in."

@@ -15,9 +15,9 @@ _HYSTERESIS = 0.5  # in standard deviations, so that noise at a crossing does no
 def cycle_counts(
     samples: Float[np.ndarray, "trial time rank"],
     every: float,
-    centre: Float[np.ndarray, "rank"],
-    scale: Float[np.ndarray, "rank"],
-) -> tuple[Float[np.ndarray, "trial"], Float[np.ndarray, "trial"]]:
+    centre: Float[np.ndarray, " rank"],
+    scale: Float[np.ndarray, " rank"],
+) -> tuple[Float[np.ndarray, " trial"], Float[np.ndarray, " trial"]]:
     """Complete cycles of the first latent in each trial, and the time in rate time units that they took.
 
     A cycle runs from one arrival above centre + scale/2 to the next, with a visit below centre - scale/2
@@ -35,7 +35,7 @@ def cycle_counts(
     return cycles, spans
 
 
-def mean_period(cycles: Float[np.ndarray, "trial"], spans: Float[np.ndarray, "trial"]) -> float:
+def mean_period(cycles: Float[np.ndarray, " trial"], spans: Float[np.ndarray, " trial"]) -> float:
     """Mean period in rate time units; NaN where no trial completes a cycle."""
     total = cycles.sum()
     return float(spans.sum() / total) if total else float("nan")

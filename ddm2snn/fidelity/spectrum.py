@@ -15,7 +15,7 @@ SEGMENT = 4096
 
 def power_spectra(
     samples: Float[np.ndarray, "trial time rank"], every: float, segment: int | None = None
-) -> tuple[Float[np.ndarray, "frequency"], Float[np.ndarray, "trial frequency rank"]]:
+) -> tuple[Float[np.ndarray, " frequency"], Float[np.ndarray, "trial frequency rank"]]:
     """Welch power spectra of each trial; frequencies in cycles per rate time unit.
 
     Source: Welch, IEEE Trans. Audio Electroacoust. 15 (1967); Hann windows of `segment` samples (by
@@ -35,6 +35,6 @@ def hellinger(test: Float[np.ndarray, "frequency rank"], reference: Float[np.nda
 
     between spectra normalised to sum one; no smoothing beyond Welch's. Source: Mikhaeil, Monfared,
     Durstewitz, NeurIPS 2022, who smooth a periodogram instead.
-    """  # noqa: D205, D400, D401 - the sentence runs through its formula
+    """
     p, q = test / test.sum(axis=0), reference / reference.sum(axis=0)
     return float(np.sqrt(np.maximum(0.0, 1.0 - np.sqrt(p * q).sum(axis=0))).mean())

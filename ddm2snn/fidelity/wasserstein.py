@@ -28,7 +28,7 @@ class Slices:
     counts: Float[np.ndarray, "trial direction bin"]
     edges: Float[np.ndarray, "direction edge"]
 
-    def quantiles(self, weights: Float[np.ndarray, "trial"] | None = None) -> Float[np.ndarray, "direction level"]:
+    def quantiles(self, weights: Float[np.ndarray, " trial"] | None = None) -> Float[np.ndarray, "direction level"]:
         """Quantiles of the pooled trials, each counted `weights` times, linear within a bin."""
         weights = np.ones(len(self.counts)) if weights is None else weights
         pooled = np.tensordot(weights.astype(self.counts.dtype), self.counts, axes=1).astype(np.float64)
@@ -38,7 +38,7 @@ class Slices:
 
 
 def slice_recordings(
-    *recordings: Float[np.ndarray, "trial time rank"], scale: Float[np.ndarray, "rank"]
+    *recordings: Float[np.ndarray, "trial time rank"], scale: Float[np.ndarray, " rank"]
 ) -> list[Slices]:
     """Project recordings, divided by `scale` per dimension, and count them on shared bins."""
     directions = random_directions(recordings[0].shape[-1]) / scale

@@ -37,7 +37,7 @@ def find_system(name: str) -> System:
 def _from_file(path: Path, attribute: str) -> System:
     try:
         content = runpy.run_path(str(path))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's file may raise anything; it is told, not hidden
+    except (Exception, SystemExit) as error:
         raise InputError(f"{path} failed while it ran: {type(error).__name__}: {error}. Repair it first.") from error
     if attribute not in content:
         found = sorted(key for key, value in content.items() if isinstance(value, System))

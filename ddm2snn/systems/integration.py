@@ -64,7 +64,7 @@ def integrate(
     return samples
 
 
-def _forced(drift: Drift, push: Float[np.ndarray, "rank"]) -> Drift:
+def _forced(drift: Drift, push: Float[np.ndarray, " rank"]) -> Drift:
     return lambda z: drift(z) + push
 
 

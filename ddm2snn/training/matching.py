@@ -54,7 +54,7 @@ class Training:
 
 def drift_error(
     network: RateNetwork, system: System, points: Float[np.ndarray, "sample rank"]
-) -> Float[np.ndarray, "rank"]:
+) -> Float[np.ndarray, " rank"]:
     """Relative root-mean-square error of the drift per latent: |f_net - f| / |f| over `points`."""
     truth = system.checked_drift(points)
     return np.sqrt(((network.drift(points) - truth) ** 2).mean(axis=0) / (truth**2).mean(axis=0))
@@ -159,7 +159,7 @@ def _fit(
     return gamma.cpu().numpy(), bias.cpu().numpy(), readout.cpu().numpy(), history
 
 
-def _rms(values: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "rank"]:
+def _rms(values: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, " rank"]:
     return np.sqrt((values**2).mean(axis=0))
 
 

@@ -27,12 +27,12 @@ class Cloud:
     dt: float
 
     @property
-    def mean(self) -> Float[np.ndarray, "rank"]:
+    def mean(self) -> Float[np.ndarray, " rank"]:
         """Mean of each latent."""
         return self.points.mean(axis=0)
 
     @property
-    def scale(self) -> Float[np.ndarray, "rank"]:
+    def scale(self) -> Float[np.ndarray, " rank"]:
         """Standard deviation of each latent."""
         return self.points.std(axis=0)
 
@@ -72,7 +72,11 @@ def _advance(system: System, state: Float[np.ndarray, "trial rank"], dt: float, 
 
 
 def widened(
-    z: Float[np.ndarray, "sample rank"], rng: np.random.Generator, *, spread: float = 0.25, reach: float = 1.35
+    z: Float[np.ndarray, "sample rank"],
+    rng: np.random.Generator,
+    *,
+    spread: float = 0.25,
+    reach: float = 1.35,
 ) -> Float[np.ndarray, "sample rank"]:
     """Half the points as they are, three eighths smeared by `spread`, one eighth pushed out by up to `reach`.
 
