@@ -30,33 +30,32 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on st
 _Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
-    warnings.showwarning = lambda message, *_, **__: print(f"Warning: {message}", file=sys.stderr)
-    status = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: print(f"Warning: {message}", file=sys.stderr)
+        sys.exit(_status(arguments))
+
+
+def _status(arguments: list[str] | None) -> int:
     try:
-        status = app(standalone_mode=False)
+        status = app(arguments, standalone_mode=False)
     except InputError as error:
-        _fail(str(error))
+        return _refuse(str(error))
     except typer.TyperException as error:
-        _fail(getattr(error, "format_message", error.__str__)())
-    except (
-        PermissionError,
-        IsADirectoryError,
-        FileNotFoundError,
-        FileExistsError,
-        NotADirectoryError,
-    ) as error:
-        _fail(f"{error.filename}: {error.strerror}. Check the path and its permissions.")
+        return _refuse(error.format_message())
+    except (PermissionError, IsADirectoryError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+        return _refuse(f"{error.filename}: {error.strerror}. Check the path and its permissions.")
     except (KeyboardInterrupt, typer.Abort):
         print("Interrupted.", file=sys.stderr)
-        sys.exit(130)
-    sys.exit(status if isinstance(status, int) else 0)
+        return 130
+    return status if isinstance(status, int) else 0
 
 
-def _fail(message: str) -> None:
+def _refuse(message: str) -> int:
     print(f"Error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
+    return 2
 
 
 def _show(content: Mapping[str, Any], lines: list[str], *, as_json: bool) -> None:
@@ -141,9 +140,10 @@ def train(
     """Train a low-rank rate network by drift-diffusion matching."""
     from ddm2snn import verbs
     from ddm2snn.console import shown
+    from ddm2snn.storage import check_writable
     from ddm2snn.training import Training
 
-    _check_output(output)
+    check_writable(output)
     with shown(f"train {system}") as progress:
         network = verbs.train(
             system, units=units, seed=seed, device=device, training=Training(ridge=ridge), progress=progress  # pyright: ignore[reportArgumentType] - checked inside
@@ -176,9 +176,9 @@ def convert(
     from ddm2snn.console import shown
     from ddm2snn.network import RateNetwork
     from ddm2snn.neuron import NEURON_MODELS
-    from ddm2snn.storage import load_as
+    from ddm2snn.storage import check_writable, load_as
 
-    _check_output(output)
+    check_writable(output)
     if neuron not in NEURON_MODELS:
         raise InputError(f"There is no neuron model {neuron!r}; known are {', '.join(NEURON_MODELS)}.")
     if decoders != "static":
@@ -230,9 +230,9 @@ def simulate(
     from ddm2snn.console import shown
     from ddm2snn.network import RateNetwork, SpikingNetwork
     from ddm2snn.stimulus import Stimulus
-    from ddm2snn.storage import load
+    from ddm2snn.storage import check_writable, load
 
-    _check_output(output)
+    check_writable(output)
     loaded = load(network)
     if not isinstance(loaded, RateNetwork | SpikingNetwork):
         raise InputError(f"{network} holds a {type(loaded).__name__}; a RateNetwork or SpikingNetwork is needed.")
@@ -315,17 +315,6 @@ def run(
     summary = ddm2snn.run(recipe, output, announce=Console())
     lines = [*summary["findings"], str(output / "report.html")]
     _show(summary, lines, as_json=as_json)
-
-
-def _check_output(path: Path) -> None:
-    """Refuse an output that cannot be written before the work, not after it."""
-    from ddm2snn.storage import whole_file
-
-    with whole_file(path.with_name(f".{path.name}.probe")) as temporary:
-        temporary.touch()
-    path.with_name(f".{path.name}.probe").unlink()
-    if path.is_dir():
-        raise InputError(f"Cannot write {path}: it is a folder. Name a file.")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,17 @@ _KEY = "ddm2snn"
 T = TypeVar("T", bound="DataclassInstance")
 
 
+def check_writable(path: Path | str) -> None:
+    """Refuse an output that cannot be written before the work that it is for, not after."""
+    with contextlib.suppress(_NothingToWriteError), whole_file(path) as temporary:
+        temporary.touch()
+        raise _NothingToWriteError
+
+
+class _NothingToWriteError(Exception):
+    """Leaves `whole_file` without writing anything."""
+
+
 @contextlib.contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`, moved onto it when the block succeeds and removed otherwise."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from ddm2snn.backend import Backend, Network, Progress, Record, find_backend, no_progress
+from ddm2snn.backend import Backend, Network, Progress, Record, find_backend, no_progress, refuse
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.randomness import check_seed
@@ -117,6 +117,7 @@ def simulate(
     if backend is None:
         backend = "rate" if isinstance(network, RateNetwork) else network.backend
     chosen = find_backend(backend) if isinstance(backend, str) else backend
+    refuse(chosen, network, dt_s=dt_s, stimulus=stimulus)
     if isinstance(network, SpikingNetwork):
         _warn_of_mismatch(network, chosen, dt_s)
     return chosen.run(

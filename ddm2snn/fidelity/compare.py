@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -68,16 +68,15 @@ def compare(
     if any(recording.samples.shape[:2] != (trials, stop) for recording in recordings.values()):
         notes.append(f"Recordings differ in size; {trials} trials of {stop} samples are compared.")
     _check_content(cut)
-    groups = [list(range(trials))] if floors else [list(range(0, trials, 2)), list(range(1, trials, 2))]
     if not floors:
         if trials < 2:
             raise InputError("A single trial gives no floor. Give a second recording of the reference (--floor).")
         notes.append("The floor compares halves of the reference, so it holds half the samples.")
     resampling = stream(seed, "fidelity", "bootstrap")
-    draws = [np.bincount(resampling.integers(trials, size=trials), minlength=trials) for _ in range(_RESAMPLES)]
+    draws = resampling.multinomial(trials, np.full(trials, 1.0 / trials), size=_RESAMPLES).astype(np.float64)
     return FidelityReport(
         label=label or str(test.provenance.get("backend", "test")),
-        measures=tuple(_measures(list(cut.values()), groups, reference.every, draws)),
+        measures=tuple(_measures(list(cut.values()), reference.every, draws)),
         floor_from=f"{len(floors)} independent recording(s)" if floors else "halves of the reference",
         burn_in=start * reference.every,
         notes=tuple(notes),
@@ -91,30 +90,32 @@ class _Summary:
 
     slices: Slices
     power: Float[np.ndarray, "trial frequency rank"]
-    cycles: tuple[Weights, Weights]
+    cycles: tuple[Float[np.ndarray, " trial"], Float[np.ndarray, " trial"]]
     moments: Float[np.ndarray, "trial moment rank"]
 
-    def spectrum(self, weights: Weights) -> Float[np.ndarray, "frequency rank"]:
-        return np.tensordot(weights, self.power, axes=1) / weights.sum()
+    def quantiles(self, weights: Weights) -> Float[np.ndarray, "draw direction level"]:
+        return self.slices.quantiles(weights)
 
-    def period(self, weights: Weights) -> float:
+    def spectrum(self, weights: Weights) -> Float[np.ndarray, "draw frequency rank"]:
+        return np.tensordot(weights, self.power, axes=1) / weights.sum(axis=1)[:, None, None]
+
+    def period(self, weights: Weights) -> Float[np.ndarray, " draw"]:
         return mean_period(self.cycles[0] * weights, self.cycles[1] * weights)
 
-    def mean(self, weights: Weights) -> Float[np.ndarray, " rank"]:
-        return weights @ self.moments[:, 0] / weights.sum()
+    def mean(self, weights: Weights) -> Float[np.ndarray, "draw rank"]:
+        return weights @ self.moments[:, 0] / weights.sum(axis=1, keepdims=True)
 
-    def deviation(self, weights: Weights) -> Float[np.ndarray, " rank"]:
-        square = weights @ self.moments[:, 1] / weights.sum()
+    def deviation(self, weights: Weights) -> Float[np.ndarray, "draw rank"]:
+        square = weights @ self.moments[:, 1] / weights.sum(axis=1, keepdims=True)
         return np.sqrt(np.maximum(square - self.mean(weights) ** 2, 0.0))
 
 
 def _measures(
     samples: list[Float[np.ndarray, "trial time rank"]],
-    groups: list[list[int]],
     every: float,
-    draws: list[Weights],
+    draws: Weights,
 ) -> list[Measure]:
-    """Measures of the first array against the others; `groups` of trials make up the floor without others."""
+    """Measures of the first array against the others."""
     reference = samples[1]
     centre, scale = reference.mean(axis=(0, 1)), reference.std(axis=(0, 1))
     summaries = [
@@ -126,25 +127,24 @@ def _measures(
         )
         for x, slices in zip(samples, slice_recordings(*samples, scale=scale), strict=True)
     ]
-    table = _Table(summaries, groups, draws, reference.shape[1])
+    table = _Table(summaries, draws, reference.shape[1])
     rank = reference.shape[2]
     measures = [
         table.measure(
-            "sliced_wasserstein", "sliced Wasserstein", "reference sd",
-            lambda s, w: s.slices.quantiles(w), sliced_wasserstein,
+            "sliced_wasserstein", "sliced Wasserstein", "reference sd", _Summary.quantiles, sliced_wasserstein,
         ),
         table.measure("d_h", "power-spectrum Hellinger D_H", "", _Summary.spectrum, hellinger),
     ]  # fmt: skip
     if all(s.cycles[0].sum() for s in summaries):
         measures.append(table.ratio("period", "oscillation period", _Summary.period))
     measures += [
-        table.ratio(f"sd_{c}", f"standard deviation of latent {c}", lambda s, w, c=c: s.deviation(w)[c])
+        table.ratio(f"sd_{c}", f"standard deviation of latent {c}", lambda s, w, c=c: s.deviation(w)[:, c])
         for c in range(rank)
     ]
     measures += [
         table.measure(
             f"mean_{c}", f"mean of latent {c}", "reference sd",
-            lambda s, w, c=c: s.mean(w)[c] / scale[c], lambda a, b: float(abs(a - b)),
+            lambda s, w, c=c: s.mean(w)[:, c] / scale[c], lambda a, b: float(abs(a - b)),
         )
         for c in range(rank)
     ]  # fmt: skip
@@ -156,8 +156,7 @@ class _Table:
     """Turns a value of weighted trials, with a distance between two such values, into a Measure."""
 
     summaries: list[_Summary]
-    groups: list[list[int]]
-    draws: list[Weights]
+    draws: Weights
     length: int
 
     def measure(
@@ -165,40 +164,41 @@ class _Table:
         name: str,
         label: str,
         unit: str,
-        value: Callable[[_Summary, Weights], Any],
-        between: Callable[[Any, Any], float],
+        value: Callable[[_Summary, Weights], np.ndarray],
+        between: Callable[[np.ndarray, np.ndarray], float],
     ) -> Measure:
         test, *references = self.summaries
         trials = len(test.power)
-        everyone = np.ones(trials, dtype=np.float32)
-        known = [value(reference, everyone) for reference in references]
-        apart = known if len(known) > 1 else [value(references[0], self._only(group)) for group in self.groups]
+        everyone = np.ones((1, trials))
+        known = [value(reference, everyone)[0] for reference in references]
+        apart = known if len(known) > 1 else value(references[0], self._halves())
 
-        def distance(weights: Weights) -> float:
-            found = value(test, weights)
+        def distance(found: np.ndarray) -> float:
             return float(np.mean([between(found, other) for other in known]))
 
-        resampled = [distance(w.astype(np.float32)) for w in self.draws] if trials > 1 else []
+        here = distance(value(test, everyone)[0])
         return Measure(
             name=name,
             label=label,
             unit=unit,
-            distance=distance(everyone),
+            distance=here,
             floor=float(np.mean([between(a, b) for a, b in combinations(apart, 2)])),
-            interval=_interval(distance(everyone), resampled),
+            interval=_interval(here, [distance(found) for found in value(test, self.draws)]) if trials > 1 else None,
             samples=trials * self.length,
             trials=trials,
         )
 
-    def ratio(self, name: str, label: str, value: Callable[[_Summary, Weights], float]) -> Measure:
+    def ratio(self, name: str, label: str, value: Callable[[_Summary, Weights], np.ndarray]) -> Measure:
         """Measure |test / reference - 1| of a positive number, and keep both numbers."""
         measure = self.measure(name, label, "relative", value, lambda a, b: float(abs(a / b - 1.0)))
-        everyone = np.ones(measure.trials, dtype=np.float32)
-        test, *references = (float(value(summary, everyone)) for summary in self.summaries)
+        everyone = np.ones((1, measure.trials))
+        test, *references = (float(value(summary, everyone)[0]) for summary in self.summaries)
         return replace(measure, test=test, reference=float(np.mean(references)))
 
-    def _only(self, group: list[int]) -> Weights:
-        return np.bincount(group, minlength=len(self.summaries[0].power)).astype(np.float32)
+    def _halves(self) -> Weights:
+        """Every second trial, and the others."""
+        odd = np.arange(len(self.summaries[0].power)) % 2
+        return np.stack([1.0 - odd, odd])
 
 
 def _interval(value: float, spread: list[float]) -> tuple[float, float] | None:

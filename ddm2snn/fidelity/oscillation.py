@@ -35,7 +35,9 @@ def cycle_counts(
     return cycles, spans
 
 
-def mean_period(cycles: Float[np.ndarray, " trial"], spans: Float[np.ndarray, " trial"]) -> float:
-    """Mean period in rate time units; NaN where no trial completes a cycle."""
-    total = cycles.sum()
-    return float(spans.sum() / total) if total else float("nan")
+def mean_period(
+    cycles: Float[np.ndarray, "... trial"], spans: Float[np.ndarray, "... trial"]
+) -> Float[np.ndarray, "..."]:
+    """Mean period of the trials in rate time units; NaN where none completes a cycle."""
+    total = cycles.sum(axis=-1)
+    return np.where(total > 0, spans.sum(axis=-1) / np.maximum(total, 1), np.nan)

@@ -28,13 +28,16 @@ class Slices:
     counts: Float[np.ndarray, "trial direction bin"]
     edges: Float[np.ndarray, "direction edge"]
 
-    def quantiles(self, weights: Float[np.ndarray, " trial"] | None = None) -> Float[np.ndarray, "direction level"]:
-        """Quantiles of the pooled trials, each counted `weights` times, linear within a bin."""
-        weights = np.ones(len(self.counts)) if weights is None else weights
-        pooled = np.tensordot(weights.astype(self.counts.dtype), self.counts, axes=1).astype(np.float64)
-        levels = np.cumsum(pooled, axis=1) / pooled.sum(axis=1, keepdims=True)
-        levels = np.concatenate([np.zeros((len(levels), 1)), levels], axis=1)
-        return np.stack([np.interp(_LEVELS, level, edge) for level, edge in zip(levels, self.edges, strict=True)])
+    def quantiles(self, weights: Float[np.ndarray, "draw trial"]) -> Float[np.ndarray, "draw direction level"]:
+        """Quantiles of the pooled trials, linear within a bin, for each draw of trials and their weights."""
+        found = np.empty((len(weights), len(self.edges), len(_LEVELS)), dtype=np.float32)
+        weights = weights.astype(self.counts.dtype)
+        for direction, edges in enumerate(self.edges):
+            cumulated = np.zeros((len(weights), _BINS + 1))
+            np.cumsum(weights @ self.counts[:, direction], axis=1, out=cumulated[:, 1:])
+            for draw, levels in enumerate(cumulated / cumulated[:, -1:]):
+                found[draw, direction] = np.interp(_LEVELS, levels, edges)
+        return found
 
 
 def slice_recordings(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from ddm2snn.systems.system import System
 
+_FEATURES_WORTH_THREADS = 1_000_000
 Device = Literal["cpu", "cuda"]
 Progress = Callable[[float], None]
 
@@ -150,13 +152,27 @@ def _fit(
         progress(min(1.0, len(history) / (1.25 * training.iterations)))
         return loss
 
-    optimiser.step(closure)
+    with _few_threads(len(z) * units):
+        optimiser.step(closure)
     if not np.isfinite(history[-1]):
         raise InputError("Training diverged: the loss is not finite. Use a larger ridge or fewer units.")
     with torch.no_grad():
         readout = solve()[1] * unit
     gamma, bias = gamma.detach(), bias.detach()
     return gamma.cpu().numpy(), bias.cpu().numpy(), readout.cpu().numpy(), history
+
+
+@contextlib.contextmanager
+def _few_threads(features: int) -> Iterator[None]:
+    """Keep torch to one thread where threads would wait for each other longer than they compute."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if features < _FEATURES_WORTH_THREADS else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _rms(values: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, " rank"]:

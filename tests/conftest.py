@@ -1,0 +1,104 @@
+"""Networks that every folder of tests shares: one trained, the others made by hand in no time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import ddm2snn
+from ddm2snn.network import RateNetwork, SpikingNetwork
+from ddm2snn.neuron import LIF
+
+MakeRate = Callable[..., RateNetwork]
+MakeSpiking = Callable[..., SpikingNetwork]
+SEED = 1
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Brian2 2.9 and Nengo 4.1 call pyparsing and NumPy by old names: theirs to repair, no error of ours
+    for module in ("brian2", "nengo"):
+        config.addinivalue_line("filterwarnings", rf"ignore::DeprecationWarning:{module}\.")
+    # by its wording, since `pytest.warns` reissues what it did not ask for without the module it came from
+    config.addinivalue_line(
+        "filterwarnings", r"ignore:'\w+' (argument is )?deprecated(,| -) use '\w+':DeprecationWarning"
+    )
+
+
+@pytest.fixture(scope="session")
+def rate_network() -> RateNetwork:
+    """Van der Pol in 64 units, trained once per session (some three seconds)."""
+    return ddm2snn.train("vanderpol", seed=SEED)
+
+
+@pytest.fixture(scope="session")
+def spiking_networks(rate_network: RateNetwork) -> dict[str, SpikingNetwork]:
+    """The trained network in four neurons per unit, with static decoders for each simulator."""
+    return {
+        name: ddm2snn.convert(rate_network, backend=name, seed=SEED).network for name in ("brian2", "nengo")
+    }
+
+
+@pytest.fixture(scope="session")
+def make_rate() -> MakeRate:
+    """Builder of small rate networks: `make_rate(rank=2, units=6, seed=0, **fields)`."""
+    return build_rate
+
+
+@pytest.fixture(scope="session")
+def make_spiking() -> MakeSpiking:
+    """Builder of small spiking networks: `make_spiking(rank=2, neurons=8, seed=0, **fields)`."""
+    return build_spiking
+
+
+def build_rate(rank: int = 2, units: int = 6, seed: int = 0, **fields: object) -> RateNetwork:
+    """Random stable rate network without noise, in coordinates that differ from the system's."""
+    rng = np.random.default_rng(seed)
+    content = {
+        **_coordinates(rank),
+        "left_vectors": rng.standard_normal((units, rank)),
+        "right_vectors": 0.5 * rng.standard_normal((units, rank)) / units,
+        "bias": 0.5 * rng.standard_normal(units),
+    }
+    return RateNetwork(**{**content, **fields})  # pyright: ignore[reportArgumentType]
+
+
+def build_spiking(rank: int = 2, neurons: int = 8, seed: int = 0, **fields: object) -> SpikingNetwork:
+    """Random spiking network without noise: on and off neurons around threshold, latents of order one.
+
+    Neuron j belongs to unit j modulo the number of units, which is half the number of neurons or the
+    rank, whichever is more; encoders are rows of Gamma times a factor. Keywords replace fields.
+    """
+    rng = np.random.default_rng(seed)
+    units = max(rank, neurons // 2)
+    gamma = rng.standard_normal((units, rank))
+    unit = np.arange(neurons) % units
+    factor = rng.uniform(0.3, 1.0, neurons) * np.where(np.arange(neurons) // units % 2, -1.0, 1.0)
+    content = {
+        **_coordinates(rank),
+        "encoders": factor[:, None] * gamma[unit],
+        "bias": rng.uniform(0.8, 2.0, neurons),
+        # at rates near 50 Hz the decoded sum is of order one, whatever the number of neurons
+        "decoders": rng.standard_normal((rank, neurons)) / (50.0 * np.sqrt(neurons)),
+        "unit": unit,
+        "rate_left_vectors": gamma,
+        "neuron": LIF(),
+        "time_unit_s": 0.1,
+        "dt_s": 1e-3,
+        "spike_timing": "grid",
+        "backend": "reference",
+        "rate_fingerprint": "made by hand",
+    }
+    return SpikingNetwork(**{**content, **fields})  # pyright: ignore[reportArgumentType]
+
+
+def _coordinates(rank: int) -> dict[str, np.ndarray]:
+    scale = 1.0 + 0.5 * np.arange(rank)
+    return {
+        "diffusion_factor": np.zeros((rank, rank)),
+        "input_map": np.diag(1.0 / scale),
+        "latent_offset": np.linspace(-0.5, 1.0, rank),
+        "latent_scale": scale,
+        "initial_latent": np.random.default_rng(rank).standard_normal((5, rank)),
+    }

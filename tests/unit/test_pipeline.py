@@ -1,0 +1,136 @@
+"""The pipeline: what it leaves, what it does not do twice, and how it goes on."""
+
+import json
+
+import pytest
+
+import ddm2snn
+from ddm2snn.pipeline import Announce, _Pipeline, step_graph
+
+
+class Log(Announce):
+    """Remembers which steps were done and which were found done."""
+
+    def __init__(self):
+        self.done, self.skipped = [], []
+
+    def finish(self, name, *, done_before):
+        (self.skipped if done_before else self.done).append(name)
+
+
+def small(**changes):
+    content = {
+        "seed": 2,
+        "reference_runs": 2,
+        "training": {"units": 12},
+        "conversion": {"neurons_per_unit": 2},
+        "simulation": {"duration": 8.0, "burn_in": 1.0, "trials": 3},
+        **changes,
+    }
+    return ddm2snn.Recipe.model_validate(content)
+
+
+@pytest.fixture
+def finished(tmp_path):
+    log = Log()
+    summary = ddm2snn.run(small(), tmp_path, announce=log)
+    return tmp_path, summary, log
+
+
+def again(folder, recipe=None):
+    log = Log()
+    ddm2snn.run(recipe or small(), folder, announce=log)
+    return log
+
+
+def test_leaves_report_summary_and_every_file(finished):
+    folder, summary, log = finished
+    assert not log.skipped
+    names = {path.name for path in folder.iterdir()}
+    assert {"report.html", "summary.json", "rate.safetensors", "rate-1.nc", "rate-2.nc"} <= names
+    assert {"spiking-brian2.safetensors", "spiking-nengo.safetensors", "brian2.nc", "nengo.nc"} <= names
+    assert set(summary["reports"]) == {"brian2", "nengo"}
+    assert summary == json.loads((folder / "summary.json").read_text())
+    for report in summary["reports"].values():
+        assert report["measures"]["sliced_wasserstein"]["floor"] > 0
+        assert report["measures"]["sliced_wasserstein"]["samples"] == 3 * 400
+    rate = ddm2snn.load(folder / "rate.safetensors")
+    assert summary["training"]["fingerprint"] == rate.fingerprint
+    assert summary["conversions"]["nengo"]["diagnostics"]["rank_audit"]["rank"] == 2
+
+
+def test_does_nothing_twice(finished):
+    folder, _, first = finished
+    before = (folder / "report.html").stat().st_mtime_ns
+    second = again(folder)
+    assert second.done == []
+    assert second.skipped == first.done
+    assert (folder / "report.html").stat().st_mtime_ns == before
+
+
+def test_a_changed_setting_redoes_what_depends_on_it_alone(finished):
+    folder, _, _ = finished
+    log = again(folder, small(conversion={"neurons_per_unit": 3}))
+    assert log.done == ["convert brian2", "simulate brian2", "convert nengo", "simulate nengo", "report"]
+    assert again(folder, small(conversion={"neurons_per_unit": 3})).done == []
+
+
+def test_a_lost_or_damaged_file_is_made_again(finished):
+    folder, _, _ = finished
+    original = (folder / "nengo.nc").read_bytes()
+    (folder / "nengo.nc").write_bytes(original[:1000])
+    assert again(folder).done == ["simulate nengo"]  # the report depends on its content, which is as before
+    assert (folder / "nengo.nc").read_bytes() == original
+    (folder / "summary.json").unlink()
+    assert again(folder).done == ["report"]
+
+
+def test_goes_on_where_it_was_interrupted(tmp_path):
+    class Interrupt(Log):
+        def start(self, name):
+            if name == "simulate nengo":
+                raise KeyboardInterrupt
+            return super().start(name)
+
+    first = Interrupt()
+    with pytest.raises(KeyboardInterrupt):
+        ddm2snn.run(small(), tmp_path, announce=first)
+    second = again(tmp_path)
+    assert second.skipped == first.done
+    assert second.done == ["simulate nengo", "report"]
+    assert not list(tmp_path.glob(".*part"))
+
+
+def test_a_damaged_record_means_doing_it_again(finished):
+    folder, _, first = finished
+    (folder / "steps.json").write_text("{ no json")
+    assert again(folder).done == first.done
+
+
+def test_steps_are_an_acyclic_graph_that_ends_in_the_report(tmp_path):
+    import networkx as nx
+
+    graph = step_graph(_Pipeline(small(), ddm2snn.find_system("vanderpol"), tmp_path).steps())
+    assert nx.is_directed_acyclic_graph(graph)
+    assert [name for name, degree in graph.out_degree() if degree == 0] == ["report"]
+    assert [name for name, degree in graph.in_degree() if degree == 0] == ["train"]
+    assert nx.ancestors(graph, "simulate brian2") == {"train", "convert brian2"}
+
+
+def test_takes_a_system_of_the_users_own(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import numpy as np\nfrom ddm2snn import System\n"
+        "spiral = System('spiral', 2, lambda z: z @ np.array([[-0.5, 1.0], [-1.0, -0.5]]), diffusion=0.5)\n"
+    )
+    (tmp_path / "recipe.toml").write_text(
+        "system = 'mine.py:spiral'\nbackends = ['brian2']\nreference_runs = 2\n[training]\nunits = 16\n"
+        "[conversion]\nneurons_per_unit = 2\n[simulation]\ntrials = 3\nduration = 8.0\n"
+    )
+    recipe = ddm2snn.Recipe.read(tmp_path / "recipe.toml")
+    summary = ddm2snn.run(recipe, tmp_path / "out")
+    assert summary["training"]["system"] == "spiral"
+    assert max(summary["training"]["drift_error"]) < 0.05
+    # the file changes under the same name: what depends on it is done again
+    file.write_text(file.read_text().replace("-0.5, 1.0", "-0.6, 1.0"))
+    assert "train" in again(tmp_path / "out", recipe).done
