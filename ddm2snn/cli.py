@@ -59,7 +59,7 @@ def _refuse(message: str) -> int:
 
 
 def _show(content: Mapping[str, Any], lines: list[str], *, as_json: bool) -> None:
-    print(json.dumps(content, sort_keys=True, allow_nan=False) if as_json else "\n".join(lines))
+    print(json.dumps(content, allow_nan=False) if as_json else "\n".join(lines))
 
 
 @app.callback(invoke_without_command=True)
@@ -275,6 +275,7 @@ def compare(
     """Compare two recordings in the latent space, beside the sampling floor."""
     import ddm2snn
     from ddm2snn.console import shown
+    from ddm2snn.fidelity.report import as_lines
     from ddm2snn.page import Page
     from ddm2snn.pipeline import make_folder
     from ddm2snn.recording import Recording
@@ -293,7 +294,7 @@ def compare(
             command=f"ddm2snn compare {reference} {test}{floors} -o {output}",
         )
         page.write(folder)
-    lines = [*page.findings(), f"{folder / 'report.html'}"]
+    lines = [*as_lines(report.as_json()), f"{folder / 'report.html'}"]
     _show({"folder": str(folder), **report.as_json()}, lines, as_json=as_json)
 
 
@@ -307,13 +308,15 @@ def run(
     """Train, convert, simulate on every backend, compare and report."""
     import ddm2snn
     from ddm2snn.console import Console
+    from ddm2snn.fidelity.report import as_lines
     from ddm2snn.randomness import check_seed
 
     recipe = ddm2snn.Recipe.read(what) if what.endswith(".toml") else ddm2snn.Recipe(system=what)
     if seed is not None:
         recipe = recipe.model_copy(update={"seed": check_seed(seed)})
     summary = ddm2snn.run(recipe, output, announce=Console())
-    lines = [*summary["findings"], str(output / "report.html")]
+    lines = [line for report in summary["reports"].values() for line in as_lines(report)]
+    lines.append(str(output / "report.html"))
     _show(summary, lines, as_json=as_json)
 
 

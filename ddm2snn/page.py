@@ -74,7 +74,7 @@ class Page:
             "reports": {report.label: report.as_json() for report in self.reports},
             **(self.summary or {}),
         }
-        write_text(folder / "summary.json", json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
+        write_text(folder / "summary.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
         return [*written, folder / "report.html", folder / "summary.json"]
 
     def findings(self) -> list[str]:

@@ -97,6 +97,21 @@ class FidelityReport:
             "provenance": dict(self.provenance),
         }
 
+    def lines(self) -> list[str]:
+        """Lay out as lines of plain text, a measure per line."""
+        return as_lines(self.as_json())
+
     def save(self, path: Path | str) -> None:
         """Write as JSON."""
-        write_text(path, json.dumps(self.as_json(), indent=1, sort_keys=True, allow_nan=False) + "\n")
+        write_text(path, json.dumps(self.as_json(), indent=1, allow_nan=False) + "\n")
+
+
+def as_lines(report: Mapping[str, Any]) -> list[str]:
+    """Lay out a report's JSON content as lines of plain text, a measure per line."""
+    lines = [f"{report['label']:44}{'distance':>9}  {'95 % interval':17}{'floor':>9}{'excess':>8}"]
+    for measure in report["measures"].values():
+        name = measure["label"] + (f" ({measure['unit']})" if measure["unit"] else "")
+        interval = "{:.4f} - {:.4f}".format(*measure["interval"]) if measure["interval"] else "-"
+        distance, floor, excess = measure["distance"], measure["floor"], measure["excess"]
+        lines.append(f"{name:44}{distance:9.4f}  {interval:17}{floor:9.4f}{excess:8.1f}")
+    return lines
