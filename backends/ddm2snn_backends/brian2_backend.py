@@ -22,7 +22,6 @@ from ddm2snn.backend import (
     Record,
     Schedule,
     Unsupported,
-    blocks,
     common_gaps,
     no_progress,
     open_loop,
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["auto", "numpy", "cython", "cpp_standalone"]
 _BLOCK = 512
+_REPORT_S = 0.5
 
 # Measured on two cores with Brian2 2.9: what decides between starting a compiler and not.
 _NUMPY_S_PER_STEP, _NUMPY_S_PER_NEURON_STEP = 250e-6, 40e-9
@@ -101,14 +101,12 @@ class Brian2Backend:
         mode = self._choose(plan.steps, plan.trials * plan.network.neurons)
         with _isolated(mode, child_seed(seed, "brian2", "noise")) as folder:
             model = _closed_loop(plan)
-            if folder is None:
-                for block in blocks(plan.steps, _BLOCK):
-                    model.network.run(len(block) * plan.dt_s * b2.second, namespace={})
-                    progress(block.stop / plan.steps)
-            else:
-                model.network.run(plan.steps * plan.dt_s * b2.second, namespace={})
+            report = {"report": lambda elapsed, share, *_: progress(share), "report_period": _REPORT_S * b2.second}
+            span = plan.steps * plan.dt_s * b2.second
+            model.network.run(span, namespace={}, **(report if folder is None else {}))
+            if folder is not None:
                 b2.get_device().build(directory=folder, compile=True, run=True, with_output=False)
-                progress(1.0)
+            progress(1.0)
             latent, spikes = model.read(plan)
         versions = {"brian2": version("brian2"), "numpy": np.__version__}
         return plan.recording(latent, spikes, backend=self.name, versions=versions, options={"mode": mode})
@@ -135,12 +133,17 @@ class Brian2Backend:
             }
             group = _neurons(plan.network, plan.dt_s, plan.initial_voltage[None], clock, path, filtered=True)
             kept: list[np.ndarray] = []
-            keep = b2.NetworkOperation(lambda: kept.append(group.filtered_[:].copy()), clock=clock, when="end")
-            loop = b2.Network(group, keep)
-            for block in blocks(len(plan.path), _BLOCK):
-                loop.run(len(block) * plan.dt_s * b2.second, namespace={})
+
+            def keep() -> None:
+                kept.append(group.filtered_[:].copy())
+                if len(kept) == _BLOCK:
+                    consume(np.array(kept))
+                    kept.clear()
+
+            loop = b2.Network(group, b2.NetworkOperation(keep, clock=clock, when="end"))
+            loop.run(len(plan.path) * plan.dt_s * b2.second, namespace={})
+            if kept:
                 consume(np.array(kept))
-                kept.clear()
 
     def _choose(self, steps: int, cells: int) -> Mode:
         if self.mode != "auto":
