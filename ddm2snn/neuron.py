@@ -76,21 +76,25 @@ class LIF:
             interval_s = self.refractory_s + climb_s
         return np.where(above, 1.0 / interval_s, 0.0)
 
-    def refractory_steps(self, dt_s: float) -> int:
-        """Whole number of steps in the refractory period; refused where there is none."""
-        check_positive("LIF.rate_hz", dt_s=dt_s)
-        steps = round(self.refractory_s / dt_s)
+    def check_step(self, dt_s: float, timing: SpikeTiming) -> None:
+        """Refuse a time step that is longer than the refractory period or, on a grid, no divisor of it."""
+        check_positive("LIF", dt_s=dt_s)
         if dt_s > self.refractory_s * (1 + 1e-9):
             raise InputError(
                 f"dt_s = {dt_s:g} is longer than the refractory period of {self.refractory_s:g} s. "
                 f"Use dt_s <= {self.refractory_s:g}."
             )
-        if abs(steps * dt_s - self.refractory_s) > 1e-6 * self.refractory_s:
+        steps = round(self.refractory_s / dt_s)
+        if timing == "grid" and abs(steps * dt_s - self.refractory_s) > 1e-6 * self.refractory_s:
             raise InputError(
                 f"refractory_s = {self.refractory_s:g} is not a whole number of steps of dt_s = {dt_s:g}. "
-                f"Use dt_s = {self.refractory_s / max(1, round(self.refractory_s / dt_s)):g}."
+                f"Use dt_s = {self.refractory_s / steps:g}."
             )
-        return steps
+
+    def refractory_steps(self, dt_s: float) -> int:
+        """Whole number of steps in the refractory period; refused where there is none."""
+        self.check_step(dt_s, "grid")
+        return round(self.refractory_s / dt_s)
 
     def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         r"""Time by which an asynchronous population runs ahead of a slowly moving current.

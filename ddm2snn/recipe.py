@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from ddm2snn.backend import backend_names
-from ddm2snn.errors import FileRefusedError
-from ddm2snn.settings import explain
-from ddm2snn.storage import require_file
+from ddm2snn.settings import Settings, read_settings
 
 _Count = Annotated[int, Field(gt=0)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TrainingSettings(_Section):
+class TrainingSettings(Settings):
     """Section [training]: rate units (the system's own number unless given) and ridge on the read-out."""
 
     units: _Count | None = None
     ridge: _Positive = 1e-6
 
 
-class ConversionSettings(_Section):
+class ConversionSettings(Settings):
     """Section [conversion]: neurons, their largest rates, decoders' ridge, and the clock."""
 
     neurons_per_unit: _Count = 4
@@ -39,7 +32,7 @@ class ConversionSettings(_Section):
     dt_s: _Positive = 5e-4
 
 
-class SimulationSettings(_Section):
+class SimulationSettings(Settings):
     """Section [simulation]: rate time units kept and left out, sampling interval, trials."""
 
     duration: _Positive = 40.0
@@ -48,7 +41,7 @@ class SimulationSettings(_Section):
     trials: _Count = 64
 
 
-class Recipe(_Section):
+class Recipe(Settings):
     """The whole way from a target system to a report.
 
     Parameters
@@ -85,16 +78,8 @@ class Recipe(_Section):
     @classmethod
     def read(cls, path: Path | str) -> Recipe:
         """Read and validate a TOML file; an unknown key is refused with the list of the known ones."""
-        found = require_file(path)
-        try:
-            content = tomllib.loads(found.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise FileRefusedError(f"{found} is no TOML file: {error}.") from error
-        try:
-            recipe = cls.model_validate(content)
-        except ValidationError as error:
-            raise FileRefusedError(f"{found}: {explain(error, cls)}") from error
+        recipe = read_settings(path, cls)
         file, separator, attribute = recipe.system.rpartition(":")
         if separator and file.endswith(".py"):
-            recipe = recipe.model_copy(update={"system": f"{(found.parent / file).resolve()}:{attribute}"})
+            recipe = recipe.model_copy(update={"system": f"{(Path(path).parent / file).resolve()}:{attribute}"})
         return recipe

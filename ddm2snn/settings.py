@@ -1,12 +1,38 @@
-"""One-line explanations of settings files that do not validate."""
+"""Settings files: TOML, validated, refused in one line."""
 
 from __future__ import annotations
 
+import tomllib
 import typing
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ddm2snn.errors import FileRefusedError
+from ddm2snn.storage import require_file
+
+
+class Settings(BaseModel):
+    """A frozen section of a settings file that knows all its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def read_settings(path: Path | str, model: type[S]) -> S:
+    """Read and validate a TOML file; an unknown key is refused with the list of the known ones."""
+    found = require_file(path)
+    try:
+        content = tomllib.loads(found.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FileRefusedError(f"{found} is no TOML file: {error}.") from error
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise FileRefusedError(f"{found}: {explain(error, model)}") from error
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -28,6 +54,6 @@ def _section(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
     for part in path:
         annotation = model.model_fields[part].annotation
         for candidate in (annotation, *typing.get_args(annotation)):
-            if isinstance(candidate, type) and hasattr(candidate, "model_fields"):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
                 model = candidate
     return model

@@ -76,7 +76,7 @@ def convert(
     target = find_backend(backend) if isinstance(backend, str) else backend
     if target.name == "rate":
         raise InputError("Backend rate runs rate networks; convert for brian2, nengo or reference.")
-    population.neuron.refractory_steps(dt_s)
+    population.neuron.check_step(dt_s, target.spike_timing)
     cloud = to_internal(rate, _stationary_states(rate, seed))
     if time_unit_s is None:
         time_unit_s = natural_time_unit_s(rate, cloud)
@@ -86,10 +86,28 @@ def convert(
     clockwork = Clockwork(time_unit_s, dt_s, target.spike_timing)
     rates_hz = rates_along_flow(rate, encoding, population.neuron, z, clockwork, compensate_lag=decoders.compensate_lag)
     solved = solve_static(rates_hz, regression_target(rate, z, clockwork), decoders.ridge)
-    network = SpikingNetwork(
+    network = _assemble(rate, encoding, solved, population, clockwork, target.name)
+    diagnostics = {
+        "rank_audit": dataclasses.asdict(audit(network)),
+        **_decoding(rate, network, encoding, cloud, clockwork, decoders),
+    }
+    provenance = _provenance(rate, seed, population, decoders, diagnostics)
+    return Conversion(dataclasses.replace(network, provenance=provenance), diagnostics)
+
+
+def _assemble(
+    rate: RateNetwork,
+    encoding: Encoding,
+    decoders: Float[np.ndarray, "rank neuron"],
+    population: Population,
+    clockwork: Clockwork,
+    backend: str,
+) -> SpikingNetwork:
+    """Put neurons and decoders together with what the rate network hands down unchanged."""
+    return SpikingNetwork(
         encoders=encoding.encoders,
         bias=encoding.bias,
-        decoders=solved,
+        decoders=decoders,
         unit=encoding.unit,
         rate_left_vectors=rate.left_vectors,
         diffusion_factor=rate.diffusion_factor,
@@ -98,18 +116,12 @@ def convert(
         latent_scale=rate.latent_scale,
         initial_latent=rate.initial_latent,
         neuron=population.neuron,
-        time_unit_s=float(time_unit_s),
-        dt_s=float(dt_s),
-        spike_timing=target.spike_timing,
-        backend=target.name,
+        time_unit_s=float(clockwork.time_unit_s),
+        dt_s=float(clockwork.dt_s),
+        spike_timing=clockwork.timing,
+        backend=backend,
         rate_fingerprint=rate.fingerprint,
     )
-    diagnostics = {
-        "rank_audit": dataclasses.asdict(audit(network)),
-        **_decoding(rate, network, encoding, cloud, clockwork, decoders),
-    }
-    provenance = _provenance(rate, seed, population, decoders, diagnostics)
-    return Conversion(dataclasses.replace(network, provenance=provenance), diagnostics)
 
 
 def natural_time_unit_s(rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> float:

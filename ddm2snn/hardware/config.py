@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from ddm2snn.errors import FileRefusedError, InputError
-from ddm2snn.settings import explain
-from ddm2snn.storage import require_file
+from ddm2snn.errors import InputError
+from ddm2snn.settings import Settings, read_settings
 
 _Count = Annotated[int, Field(gt=0)]
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
-
-
-class Precision(_Section):
+class Precision(Settings):
     """Bits of what a device stores; None where it computes in floating point."""
 
     weight_bits: _Count | None = None
@@ -29,7 +23,7 @@ class Precision(_Section):
     decay_bits: _Count | None = None
 
 
-class Capacity(_Section):
+class Capacity(Settings):
     """What fits where; None where there is no limit."""
 
     compartments_per_core: _Count | None = None
@@ -40,7 +34,7 @@ class Capacity(_Section):
     chips: _Count | None = None
 
 
-class HardwareConfig(_Section):
+class HardwareConfig(Settings):
     """One target device.
 
     Parameters
@@ -61,19 +55,6 @@ class HardwareConfig(_Section):
     step_s: _Seconds | None = None
     precision: Precision = Precision()
     capacity: Capacity = Capacity()
-
-    @classmethod
-    def read(cls, path: Path | str) -> HardwareConfig:
-        """Read and validate a TOML file; an unknown key is refused with the list of the known ones."""
-        found = require_file(path)
-        try:
-            content = tomllib.loads(found.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise FileRefusedError(f"{found} is no TOML file: {error}.") from error
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise FileRefusedError(f"{found}: {explain(error, cls)}") from error
 
     def as_json(self) -> dict[str, Any]:
         """Every setting, as JSON values."""
@@ -101,10 +82,10 @@ def find_hardware(name: str) -> HardwareConfig:
         Where there is none, or the file does not validate.
     """
     if name.endswith(".toml"):
-        return HardwareConfig.read(name)
+        return read_settings(name, HardwareConfig)
     if name not in hardware_names():
         raise InputError(
             f"There is no hardware configuration {name!r}; known are {', '.join(hardware_names())}, "
             "or the path of a .toml file."
         )
-    return HardwareConfig.read(shipped_folder() / f"{name}.toml")
+    return read_settings(shipped_folder() / f"{name}.toml", HardwareConfig)
