@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ddm2snn.errors import InputError, UnsupportedError
-from ddm2snn.frozen import check_positive
+from ddm2snn.frozen import as_count, check_positive
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal, to_system
 from ddm2snn.neuron import SpikeTiming
 from ddm2snn.randomness import check_seed, stream
@@ -141,8 +141,10 @@ def refuse_unless_spiking(
     return network
 
 
-def common_gaps(network: Network, expected: type[Network], dt_s: float | None) -> list[Unsupported]:
-    """Gaps of every spiking backend: the wrong kind of network, a step the neuron model cannot take."""
+def common_gaps(
+    network: Network, expected: type[Network], dt_s: float | None, timing: SpikeTiming
+) -> list[Unsupported]:
+    """Gaps of every backend: the wrong kind of network, a step that the neuron model cannot take."""
     if not isinstance(network, expected):
         other = "rate" if isinstance(network, RateNetwork) else "brian2 or nengo"
         found = type(network).__name__
@@ -158,6 +160,11 @@ def common_gaps(network: Network, expected: type[Network], dt_s: float | None) -
                     f"Use dt_s <= {limit:g}",
                 )
             ]
+        if step > 0:
+            try:
+                network.neuron.check_step(step, timing)
+            except InputError as error:
+                return [Unsupported("refractory_s", "spikes fall on the time grid", str(error).rstrip("."))]
     return []
 
 
@@ -269,8 +276,7 @@ def check_run(
     Without `initial_latent`, trials start from states drawn from `network.initial_latent`.
     """
     check_positive("run", duration=duration)
-    if not isinstance(trials, int | np.integer) or trials < 1:
-        raise InputError(f"trials must be a whole number above zero, got {trials!r}.")
+    as_count("trials", trials)
     check_seed(seed)
     if initial_latent is None:
         pool = network.initial_latent
@@ -325,13 +331,13 @@ def schedule(
     )
 
 
-def whole_steps(interval_s: float, dt_s: float, what: str) -> int:
+def whole_steps(interval_s: float, dt_s: float, what: str, unit: str = "s") -> int:
     """Number of steps in an interval that must be a whole multiple of the step."""
     steps = round(interval_s / dt_s)
     if steps < 1 or abs(steps * dt_s - interval_s) > 1e-6 * interval_s:
         better = interval_s / max(1, round(interval_s / dt_s))
         raise InputError(
-            f"{what} lasts {interval_s:g} s, which is no whole number of steps of dt_s = {dt_s:g}. "
+            f"{what} lasts {interval_s:g} {unit}, which is no whole number of steps of dt_s = {dt_s:g}. "
             f"Use dt_s = {better:g} or another interval."
         )
     return steps

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import operator
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -55,16 +56,17 @@ def freeze_arrays(instance: DataclassInstance) -> None:
 
 def _as_array(value: object, dtype: type, label: str) -> np.ndarray:
     try:
-        array = np.array(value, dtype=dtype, order="C")
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{label} must be an array of numbers, got {type(value).__name__}.") from error
-    if dtype is np.int64:
         given = np.asarray(value)
-        if given.dtype.kind == "f" and not np.array_equal(given, array):
-            raise InputError(f"{label} must hold whole numbers, got fractions.")
-    elif not np.isfinite(array).all():
-        bad = int(array.size - np.isfinite(array).sum())
+    except ValueError as error:
+        raise InputError(f"{label} must be an array of numbers, got {type(value).__name__}.") from error
+    if given.dtype.kind not in "biuf":
+        raise InputError(f"{label} must be an array of numbers, got {type(value).__name__}.")
+    bad = int(given.size - np.isfinite(given).sum())
+    if bad:
         raise InputError(f"{label} holds {bad} value(s) that are NaN or infinite; every entry must be finite.")
+    array = np.array(given, dtype=dtype, order="C")
+    if dtype is np.int64 and not np.array_equal(given, array):
+        raise InputError(f"{label} must hold whole numbers of 64 bits, got fractions or larger ones.")
     return array
 
 
@@ -73,6 +75,25 @@ def check_positive(owner: str, **numbers: float) -> None:
     for name, number in numbers.items():
         if not (isinstance(number, int | float | np.number) and np.isfinite(number) and number > 0):
             raise InputError(f"{owner}.{name} must be a finite number above zero, got {number!r}.")
+
+
+def as_count(label: str, value: object) -> int:
+    """Return a whole number above zero as an int, or say why it is none."""
+    try:
+        count = operator.index(value)  # pyright: ignore[reportArgumentType] - that is the question
+    except TypeError:
+        count = 0
+    if isinstance(value, bool) or count < 1:
+        raise InputError(f"{label} must be a whole number above zero, got {value!r}.")
+    return count
+
+
+def check_provenance(owner: str, provenance: object) -> None:
+    """Refuse a provenance that could not be saved."""
+    try:
+        canonical_json(provenance)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{owner}.provenance must hold finite JSON values only: {error}.") from error
 
 
 def canonical_json(value: object) -> str:

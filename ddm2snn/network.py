@@ -12,7 +12,7 @@ import numpy as np
 
 from ddm2snn import storage
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import check_positive, freeze_arrays
+from ddm2snn.frozen import check_positive, check_provenance, freeze_arrays
 from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class RateNetwork:
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
-        _check_scale(self)
+        _check_common(self)
         if self.activation not in get_args(Activation):
             raise InputError(
                 f"RateNetwork.activation is {self.activation!r}; known are {', '.join(get_args(Activation))}."
@@ -191,7 +191,7 @@ class SpikingNetwork:
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
-        _check_scale(self)
+        _check_common(self)
         check_positive("SpikingNetwork", time_unit_s=self.time_unit_s, dt_s=self.dt_s)
         if type(self.neuron) not in NEURON_MODELS.values():
             raise InputError(f"SpikingNetwork.neuron is {self.neuron!r}; known models are {', '.join(NEURON_MODELS)}.")
@@ -223,7 +223,8 @@ class SpikingNetwork:
         storage.save_arrays(self, path)
 
 
-def _check_scale(network: RateNetwork | SpikingNetwork) -> None:
+def _check_common(network: RateNetwork | SpikingNetwork) -> None:
+    check_provenance(type(network).__name__, dict(network.provenance))
     if not (network.latent_scale > 0).all():
         raise InputError(f"{type(network).__name__}.latent_scale must be above zero in every dimension.")
     if network.initial_latent.shape[0] == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -68,6 +68,8 @@ class LIF:
         current = np.asarray(current, dtype=np.float64)
         above = current > 1.0
         climb_s = self._climb_s(np.where(above, current, 2.0))
+        if timing not in get_args(SpikeTiming):
+            raise InputError(f"There is no spike timing {timing!r}; known are {', '.join(get_args(SpikeTiming))}.")
         if timing == "grid":
             if dt_s is None:
                 raise InputError("LIF.rate_hz on a grid needs dt_s, the step of the simulator; none was given.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import operator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -24,6 +26,16 @@ def check_seed(seed: int) -> int:
 def _spawn(seed: int, names: tuple[str, ...]) -> np.random.SeedSequence:
     words = [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") for name in names]
     return np.random.SeedSequence(check_seed(seed), spawn_key=tuple(words))
+
+
+@contextlib.contextmanager
+def global_generator_kept() -> Iterator[None]:
+    """Leave NumPy's global generator, which some simulators draw from, as it was found."""
+    state = np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
 
 
 def stream(seed: int, *names: str) -> np.random.Generator:

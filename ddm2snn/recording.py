@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.errors import FileRefusedError, InputError
-from ddm2snn.frozen import canonical_json, check_positive, content_fingerprint, freeze_arrays
-from ddm2snn.storage import FORMAT_VERSION, check_header, require_file, whole_file
+from ddm2snn.frozen import canonical_json, check_positive, check_provenance, content_fingerprint, freeze_arrays
+from ddm2snn.storage import check_header, make_header, require_file, whole_file
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _KEY = "ddm2snn"
 _DIMS = ("trial", "time", "rank")
+_SEAL = b"\nddm2snn sha256 "  # readers of netCDF ignore what follows the content
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +69,17 @@ class Recording:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not hasattr(self.latent, "dims"):
+            found = type(self.latent).__name__
+            raise InputError(f"Recording.latent must be an xarray DataArray, got {found}. Use Recording.from_arrays.")
         if tuple(self.latent.dims) != _DIMS:
             raise InputError(f"Recording.latent must have dims {_DIMS}, got {tuple(self.latent.dims)}.")
         if {"time", "time_s"} - set(self.latent.coords):
             raise InputError("Recording.latent needs the coordinates `time` and `time_s` along `time`.")
         if 0 in self.latent.shape:
             raise InputError(f"Recording.latent is empty: shape {self.latent.shape}.")
+        check_provenance("Recording", dict(self.provenance))
+        object.__setattr__(self, "latent", self.latent.copy())  # frozen in: the caller's array stays writable
         self.latent.values.setflags(write=False)
 
     @classmethod
@@ -89,7 +96,10 @@ class Recording:
         import xarray as xr
 
         check_positive("Recording", every=every, time_unit_s=time_unit_s)
-        array = np.ascontiguousarray(latent, dtype=np.float64)
+        try:
+            array = np.array(latent, dtype=np.float64, order="C")
+        except (TypeError, ValueError) as error:
+            raise InputError(f"Recording.latent must be an array of numbers, got {type(latent).__name__}.") from error
         if array.ndim != len(_DIMS):
             raise InputError(f"Recording.latent must have 3 axes ({', '.join(_DIMS)}), got shape {array.shape}.")
         time = np.arange(array.shape[1]) * every
@@ -137,16 +147,13 @@ class Recording:
         """Write as netCDF-4, whole or not at all; equal content gives equal bytes."""
         import xarray as xr
 
-        header = {
-            "type": "Recording",
-            "format_version": FORMAT_VERSION,
-            "fingerprint": self.fingerprint,
-            "provenance": dict(self.provenance),
-        }
+        header = make_header("Recording", self.fingerprint, provenance=dict(self.provenance))
         variables = {name: v for name, v in self._variables().items() if name not in ("time", "time_s")}
         dataset = xr.Dataset(variables, attrs={_KEY: canonical_json(header)})
+        # through memory: where a disk is full, HDF5 itself would take the process down with it
+        content = bytes(dataset.to_netcdf(engine="h5netcdf", format="NETCDF4"))
         with whole_file(path) as temporary:
-            dataset.to_netcdf(temporary, engine="h5netcdf", format="NETCDF4")
+            temporary.write_bytes(content + _SEAL + hashlib.sha256(content).hexdigest().encode())
 
     @classmethod
     def load(cls, path: Path | str) -> Recording:
@@ -154,6 +161,7 @@ class Recording:
         import xarray as xr
 
         found = require_file(path)
+        _check_seal(found)
         try:
             with xr.open_dataset(found, engine="h5netcdf") as dataset:
                 content = dataset.load()
@@ -163,7 +171,7 @@ class Recording:
             ) from error
         try:
             header = json.loads(content.attrs.get(_KEY, "null"))
-        except (json.JSONDecodeError, TypeError) as error:
+        except (json.JSONDecodeError, TypeError, RecursionError) as error:
             raise FileRefusedError(f"{found} is damaged: its header is no JSON.") from error
         header = check_header(header, found)
         if header["type"] != "Recording" or "latent" not in content:
@@ -177,6 +185,18 @@ class Recording:
         return recording
 
 
+def _check_seal(path: Path) -> None:
+    """Compare the checksum that `save` puts behind the HDF5 content; a file without one is read all the same.
+
+    HDF5 can loop for ever over a damaged heap, so this comes before it opens the file.
+    """
+    with path.open("rb") as file:
+        content = file.read()
+    body, seal, digest = content.rpartition(_SEAL)
+    if seal and hashlib.sha256(body).hexdigest().encode() != digest:
+        raise FileRefusedError(f"{path} is damaged or cut short: its content does not match its checksum.")
+
+
 def _strip(latent: xr.DataArray) -> xr.DataArray:
     latent.encoding.clear()
     for coordinate in latent.coords.values():
@@ -187,4 +207,8 @@ def _strip(latent: xr.DataArray) -> xr.DataArray:
 def _read_spikes(content: xr.Dataset) -> Spikes | None:
     if "spike_time_s" not in content:
         return None
-    return Spikes(**{name: content[f"spike_{name}"].values for name in ("time_s", "neuron", "trial")})
+    columns = ("time_s", "neuron", "trial")
+    missing = [f"spike_{name}" for name in columns if f"spike_{name}" not in content]
+    if missing:
+        raise InputError(f"the spike table lacks {', '.join(missing)}.")
+    return Spikes(**{name: content[f"spike_{name}"].values for name in columns})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +58,7 @@ class Stimulus:
             raise InputError(
                 f"Stimulus.values has {self.values.shape[1]} along `input`, but the network takes {inputs}."
             )
-        # half a nanounit of slack, so that a switch on the time grid is not lost to rounding
+        # a nanounit of slack, so that a switch on the time grid is not lost to rounding
         index = np.searchsorted(self.times, np.asarray(times) + 1e-9, side="right") - 1
         return np.where((index >= 0)[:, None], self.values[np.maximum(index, 0)], 0.0)
 
@@ -71,10 +72,19 @@ class Stimulus:
         if Path(path).suffix.lower() != ".csv":
             return storage.load_as(path, cls)
         found = storage.require_file(path)
+        form = "Each line needs the time in the first column and an input in each further one, separated by commas"
         try:
-            table = np.loadtxt(found, delimiter=",", ndmin=2, comments="#")
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="loadtxt: input contained no data")
+                table = np.loadtxt(found, delimiter=",", ndmin=2, comments="#")
         except ValueError as error:
-            raise FileRefusedError(f"{found} is no table of numbers: {error}") from error
-        if table.size == 0:
-            raise FileRefusedError(f"{found} holds no rows; a stimulus needs a time and its inputs in each.")
-        return cls(times=table[:, 0], values=table[:, 1:])
+            raise FileRefusedError(
+                f"{found} is no table of numbers ({str(error).split('; use `usecols`')[0]}). {form}."
+            ) from error
+        if table.size == 0 or table.shape[1] < 2:
+            lack = "no rows" if table.size == 0 else "times alone"
+            raise FileRefusedError(f"{found} holds {lack}; a stimulus needs a time and its inputs in each row. {form}.")
+        try:
+            return cls(times=table[:, 0], values=table[:, 1:])
+        except InputError as error:
+            raise FileRefusedError(f"{found} cannot be used: {error}") from error

@@ -15,7 +15,7 @@ import numpy as np
 
 from ddm2snn.errors import FileRefusedError, InputError
 from ddm2snn.frozen import array_fields, canonical_json, content_fingerprint
-from ddm2snn.neuron import NEURON_MODELS
+from ddm2snn.neuron import NEURON_MODELS, NeuronModel
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -44,20 +44,27 @@ class _NothingToWriteError(Exception):
 def whole_file(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`, moved onto it when the block succeeds and removed otherwise."""
     target = Path(path)
-    if not target.parent.is_dir():
-        raise FileRefusedError(f"Cannot write {target}: the folder {target.parent} does not exist. Create it first.")
-    if target.is_dir():
-        raise FileRefusedError(f"Cannot write {target}: it is a folder. Name a file.")
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
+    with _in_words(f"Cannot write {target}", "Choose another place or free it"):
+        if not target.parent.is_dir():
+            raise FileRefusedError(
+                f"Cannot write {target}: the folder {target.parent} does not exist. Create it first."
+            )
+        if target.is_dir():
+            raise FileRefusedError(f"Cannot write {target}: it is a folder. Name a file.")
+        temporary = target.with_name(f".{secrets.token_hex(6)}.part")
         try:
             yield temporary
             temporary.replace(target)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise FileRefusedError(f"Cannot write {target}: {reason}. Choose another place or free it.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _in_words(failure: str, remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FileRefusedError(f"{failure}: {error.strerror or error}. {remedy}.") from error
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -69,10 +76,13 @@ def write_text(path: Path | str, text: str) -> None:
 def require_file(path: Path | str) -> Path:
     """Return `path` as a Path to an existing, readable file, or refuse it by name."""
     found = Path(path)
-    if not found.exists():
-        raise FileRefusedError(f"File {found} does not exist. Check the path.")
-    if not found.is_file():
-        raise FileRefusedError(f"{found} is a folder, not a file. Name a file in it.")
+    with _in_words(f"Cannot read {found}", "Check the path"):
+        if not found.exists():
+            raise FileRefusedError(f"File {found} does not exist. Check the path.")
+        if found.is_dir():
+            raise FileRefusedError(f"{found} is a folder, not a file. Name a file in it.")
+        if not found.is_file():
+            raise FileRefusedError(f"{found} is no regular file. Name one.")
     if not os.access(found, os.R_OK):
         raise FileRefusedError(f"File {found} cannot be read: permission denied.")
     return found
@@ -103,12 +113,7 @@ def save_arrays(instance: DataclassInstance, path: Path | str) -> None:
     """Write a dataclass of arrays and settings as safetensors with JSON metadata."""
     from safetensors.numpy import save
 
-    header = {
-        "type": type(instance).__name__,
-        "format_version": FORMAT_VERSION,
-        "fingerprint": fingerprint_of(instance),
-        "settings": settings_of(instance),
-    }
+    header = make_header(type(instance).__name__, fingerprint_of(instance), settings=settings_of(instance))
     arrays = {name: np.ascontiguousarray(getattr(instance, name)) for name in array_fields(type(instance))}
     with whole_file(path) as temporary:
         temporary.write_bytes(save(arrays, metadata={_KEY: canonical_json(header)}))
@@ -150,15 +155,32 @@ def load_as(path: Path | str, cls: type[T]) -> T:
     return instance
 
 
+def make_header(kind: str, fingerprint: str, **content: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON values
+    """Put together what stands before the content of a file, provenance under a fingerprint of its own."""
+    header = {"type": kind, "format_version": FORMAT_VERSION, "fingerprint": fingerprint, **content}
+    return {**header, "provenance_fingerprint": provenance_digest(header)}
+
+
+def provenance_digest(header: Mapping[str, Any]) -> str:
+    """Fingerprint of the provenance in a header, which the content's fingerprint leaves out."""
+    settings = header.get("settings")
+    held = settings if isinstance(settings, dict) else header
+    return content_fingerprint("provenance", {}, {"provenance": held.get("provenance")})
+
+
 def check_header(header: object, path: Path) -> dict[str, Any]:
     """Check what stands before the content of a file: who wrote it, in which version."""
-    if not isinstance(header, dict) or "type" not in header or "format_version" not in header:
+    if not isinstance(header, dict) or not isinstance(header.get("type"), str) or "format_version" not in header:
         raise FileRefusedError(f"{path} was not written by ddm2snn: its header lacks type and format version.")
     version = header["format_version"]
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if not isinstance(version, int) or version < 1:
+        raise FileRefusedError(f"{path} is damaged: format version {version} is no whole number above zero.")
+    if version > FORMAT_VERSION:
         raise FileRefusedError(
             f"{path} has format version {version}; this ddm2snn reads up to {FORMAT_VERSION}. Install a newer ddm2snn."
         )
+    if provenance_digest(header) != header.get("provenance_fingerprint"):
+        raise FileRefusedError(f"{path} is damaged: its provenance does not match its fingerprint.")
     return header
 
 
@@ -169,7 +191,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]
         with safe_open(str(path), framework="np") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise FileRefusedError(
             f"{path} is no ddm2snn file, or it is damaged or cut short: {str(error).splitlines()[0]}."
         ) from error
@@ -177,9 +199,23 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]
         raise FileRefusedError(f"{path} was not written by ddm2snn: its metadata has no {_KEY!r} entry.")
     try:
         header = json.loads(metadata[_KEY])
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise FileRefusedError(f"{path} is damaged: its metadata is no JSON.") from error
     return check_header(header, path), arrays
+
+
+def _neuron(settings: object) -> NeuronModel:
+    """Neuron model from its stored name and parameters."""
+    given = dict(settings) if isinstance(settings, dict) else {}
+    name = given.pop("model", None)
+    if not isinstance(name, str) or name not in NEURON_MODELS:
+        raise InputError(f"There is no neuron model {name!r}; known models are {', '.join(NEURON_MODELS)}.")
+    known = [field.name for field in dataclasses.fields(NEURON_MODELS[name])]
+    if set(given) - set(known):
+        raise InputError(
+            f"Neuron model {name} has the parameters {', '.join(known)}; found {', '.join(given) or 'none'}."
+        )
+    return NEURON_MODELS[name](**given)
 
 
 def _rebuild(cls: type[T], header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: Path) -> T:
@@ -190,11 +226,10 @@ def _rebuild(cls: type[T], header: Mapping[str, Any], arrays: Mapping[str, np.nd
         raise FileRefusedError(f"{path} is damaged: missing or unknown field(s) {', '.join(given)}.")
     settings = dict(settings)
     try:
-        if isinstance(settings.get("neuron"), dict):
-            neuron = dict(settings["neuron"])
-            settings["neuron"] = NEURON_MODELS[neuron.pop("model")](**neuron)
+        if "neuron" in settings:
+            settings["neuron"] = _neuron(settings["neuron"])
         instance = cls(**settings, **arrays)
-    except (InputError, KeyError, TypeError) as error:
+    except InputError as error:
         raise FileRefusedError(f"{path} cannot be used: {error}") from error
     if fingerprint_of(instance) != header.get("fingerprint"):
         raise FileRefusedError(f"{path} is damaged: its content does not match its fingerprint.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ddm2snn.backend import Backend, Network, Progress, Record, find_backend, no_progress, refuse
 from ddm2snn.errors import InputError
+from ddm2snn.frozen import as_count, check_positive
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.randomness import check_seed
 from ddm2snn.recording import Recording
@@ -53,9 +54,9 @@ def train(
         Where the system cannot be sampled or a setting makes no sense.
     """
     target = find_system(system) if isinstance(system, str) else system
-    count = target.units if units is None else units
-    if not isinstance(count, int) or count < 1:
-        raise InputError(f"units must be a whole number above zero, got {count!r}.")
+    if not isinstance(target, System):
+        raise InputError(f"train needs a System or the name of one, got {type(system).__name__}.")
+    count = as_count("units", target.units if units is None else units)
     if device not in ("cpu", "cuda"):
         raise InputError(f"There is no device {device!r}; choose cpu or cuda.")
     return match(
@@ -114,9 +115,18 @@ def simulate(
     UserWarning
         Where spike timing or step differ from those the decoders were solved for.
     """
+    if not isinstance(network, RateNetwork | SpikingNetwork):
+        raise InputError(
+            f"simulate needs a RateNetwork or a SpikingNetwork, got {type(network).__name__}. "
+            "Load files with ddm2snn.load."
+        )
+    if spikes and isinstance(network, RateNetwork):
+        raise InputError("A rate network has no spikes to record. Convert it first, or leave spikes out.")
     if backend is None:
         backend = "rate" if isinstance(network, RateNetwork) else network.backend
     chosen = find_backend(backend) if isinstance(backend, str) else backend
+    if dt_s is not None:
+        check_positive("run", dt_s=dt_s)
     refuse(chosen, network, dt_s=dt_s, stimulus=stimulus)
     if isinstance(network, SpikingNetwork):
         _warn_of_mismatch(network, chosen, dt_s)

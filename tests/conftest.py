@@ -35,9 +35,7 @@ def rate_network() -> RateNetwork:
 @pytest.fixture(scope="session")
 def spiking_networks(rate_network: RateNetwork) -> dict[str, SpikingNetwork]:
     """The trained network in four neurons per unit, with static decoders for each simulator."""
-    return {
-        name: ddm2snn.convert(rate_network, backend=name, seed=SEED).network for name in ("brian2", "nengo")
-    }
+    return {name: ddm2snn.convert(rate_network, backend=name, seed=SEED).network for name in ("brian2", "nengo")}
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ from ddm2snn.backend import (
 from ddm2snn.errors import InputError
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
-from ddm2snn.randomness import child_seed
+from ddm2snn.randomness import child_seed, global_generator_kept
 from ddm2snn.recording import Recording, Spikes
 from ddm2snn.stimulus import Stimulus
 
@@ -68,15 +68,8 @@ class Brian2Backend:
     def unsupported(
         self, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None
     ) -> list[Unsupported]:
-        """Say where a refractory period does not fit Brian2's time grid, beyond the common limits."""
-        gaps = common_gaps(network, SpikingNetwork, dt_s)
-        if gaps or not isinstance(network, SpikingNetwork):
-            return gaps
-        try:
-            network.neuron.refractory_steps(network.dt_s if dt_s is None else dt_s)
-        except InputError as error:
-            return [Unsupported("refractory_s", "spikes fall on the time grid", str(error).rstrip("."))]
-        return []
+        """Nothing beyond the common limits."""
+        return common_gaps(network, SpikingNetwork, dt_s, self.spike_timing)
 
     def run(
         self,
@@ -185,10 +178,9 @@ def _isolated(mode: Mode, seed: int) -> Iterator[str | None]:
     """
     b2 = _brian2()
 
-    state = np.random.get_state()  # noqa: NPY002 - Brian2 draws from NumPy's global generator
     target = b2.prefs.codegen.target
     with contextlib.ExitStack() as stack:
-        stack.callback(np.random.set_state, state)
+        stack.enter_context(global_generator_kept())
         folder = None
         if mode == "cpp_standalone":
             from brian2.devices import reset_device
@@ -198,6 +190,10 @@ def _isolated(mode: Mode, seed: int) -> Iterator[str | None]:
             stack.callback(reset_device)
             stack.callback(lambda: b2.get_device().reinit())
         else:
+            from brian2.devices import reset_device
+
+            b2.set_device("runtime")
+            stack.callback(reset_device)
             b2.prefs.codegen.target = mode
             stack.callback(setattr, b2.prefs.codegen, "target", target)
         b2.seed(seed)
@@ -242,7 +238,8 @@ def _neurons(
     group = b2.NeuronGroup(
         trials * network.neurons,
         "\n".join(declared),
-        threshold="v >= 1",
+        name="neurons",  # fixed names, here and below: generated code is found again in Cython's cache
+        threshold="v > 1",
         reset="v = 0\nwait = refractory_steps" + ("\nfiltered += jump" if filtered else ""),
         clock=clock,
         namespace={
@@ -288,7 +285,7 @@ def _latents(plan: Schedule, clock: Any) -> Any:  # noqa: ANN401
             terms.append(f"noise{c}_{other} * xi{other}")
         lines += [f"z{c} = {' + '.join(terms)}", f"sum{c} = 0"]
     declared = "\n".join(f"z{c} : 1\nsum{c} : 1" for c in range(rank))
-    group = b2.NeuronGroup(plan.trials, declared, clock=clock, namespace=namespace)
+    group = b2.NeuronGroup(plan.trials, declared, name="latents", clock=clock, namespace=namespace)
     group.run_regularly("\n".join(lines), when="end")
     for c in range(rank):
         setattr(group, f"z{c}", plan.initial_latent[:, c])
@@ -307,12 +304,13 @@ def _closed_loop(plan: Schedule) -> _Model:
         setattr(neurons, f"z{c}", b2.linked_var(latents, f"z{c}", index=trial))
     weights = "\n".join(f"d{c} : 1 (constant)" for c in range(network.rank))
     send = "\n".join(f"sum{c}_post += d{c}" for c in range(network.rank))
-    synapses = b2.Synapses(neurons, latents, weights, on_pre=send, clock=clock, namespace={})
+    synapses = b2.Synapses(neurons, latents, weights, on_pre=send, clock=clock, name="decoders", namespace={})
     synapses.connect(i=np.arange(cells), j=trial)
     for c in range(network.rank):
         setattr(synapses, f"d{c}", np.tile(network.decoders[c], plan.trials))
     names = [f"z{c}" for c in range(network.rank)]
-    monitor = b2.StateMonitor(latents, names, record=True, dt=plan.stride * plan.dt_s * b2.second, when="start")
-    spikes = b2.SpikeMonitor(neurons) if plan.record.spikes else None
+    interval = plan.stride * plan.dt_s * b2.second
+    monitor = b2.StateMonitor(latents, names, record=True, dt=interval, when="start", name="samples")
+    spikes = b2.SpikeMonitor(neurons, name="spikes") if plan.record.spikes else None
     parts = [latents, neurons, synapses, monitor, *([spikes] if spikes is not None else [])]
     return _Model(b2.Network(*parts), monitor, spikes)

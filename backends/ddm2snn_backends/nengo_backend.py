@@ -25,7 +25,7 @@ from ddm2snn.backend import (
 )
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
-from ddm2snn.randomness import child_seed
+from ddm2snn.randomness import child_seed, global_generator_kept
 from ddm2snn.recording import Recording, Spikes
 from ddm2snn.stimulus import Stimulus
 
@@ -46,7 +46,7 @@ class NengoBackend:
         self, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None
     ) -> list[Unsupported]:
         """Nothing beyond the common limits."""
-        return common_gaps(network, SpikingNetwork, dt_s)
+        return common_gaps(network, SpikingNetwork, dt_s, self.spike_timing)
 
     def run(
         self,
@@ -103,7 +103,7 @@ class NengoBackend:
         with nengo.Network(seed=child_seed(seed, "nengo", "network")) as model:
             source = nengo.Node(lambda t: plan.path[round(t / plan.dt_s) - 1], size_out=plan.network.rank)
             ensemble = _ensemble(plan.network, plan.initial_voltage)
-            sink = nengo.Node(keep, size_in=plan.network.neurons)
+            sink = nengo.Node(keep, size_in=plan.network.neurons, size_out=0)
             nengo.Connection(source, ensemble, synapse=None)
             nengo.Connection(ensemble.neurons, sink, synapse=None)
         with _simulator(model, plan.dt_s) as simulator:
@@ -156,7 +156,7 @@ def _ensemble(network: SpikingNetwork, voltage: Float[np.ndarray, " neuron"]) ->
         neuron_type=nengo.LIF(
             tau_rc=network.neuron.tau_membrane_s,
             tau_ref=network.neuron.refractory_s,
-            initial_state={"voltage": nengo.dists.Samples(voltage)},
+            initial_state={"voltage": voltage},
         ),
         gain=gain,
         bias=network.bias,
@@ -197,9 +197,9 @@ def _closed_loop(plan: Schedule, latents: _Latents, spikes: _SpikeTable) -> neng
             nengo.Connection(latent[own], ensemble, synapse=None)
             nengo.Connection(ensemble.neurons, source[own], transform=network.decoders, synapse=None)
             if plan.record.spikes:
-                sink = nengo.Node(spikes.of_trial(trial), size_in=network.neurons)
+                sink = nengo.Node(spikes.of_trial(trial), size_in=network.neurons, size_out=0)
                 nengo.Connection(ensemble.neurons, sink, synapse=None)
-        nengo.Connection(latent, nengo.Node(latents, size_in=width), synapse=None)
+        nengo.Connection(latent, nengo.Node(latents, size_in=width, size_out=0), synapse=None)
     return model
 
 
@@ -222,7 +222,7 @@ def _simulator(model: nengo.Network, dt_s: float) -> Any:  # noqa: ANN401 - neng
     from nengo.cache import NoDecoderCache
 
     store = Model(dt=dt_s, decoder_cache=NoDecoderCache())
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), global_generator_kept():
         # on the way Nengo derives intercepts from gains; neurons below threshold have none, and none are used
         warnings.filterwarnings("ignore", message="invalid value encountered in log1p", category=RuntimeWarning)
         warnings.filterwarnings("ignore", message="Non-finite values detected", category=UserWarning)

@@ -51,7 +51,7 @@ class RateBackend:
         self, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None
     ) -> list[Unsupported]:
         """Nothing but that the network must be a RateNetwork."""
-        return common_gaps(network, RateNetwork, dt_s)
+        return common_gaps(network, RateNetwork, dt_s, self.spike_timing)
 
     def _accept(self, network: Network, stimulus: Stimulus | None = None) -> RateNetwork:
         refuse(self, network, dt_s=None, stimulus=stimulus)
@@ -78,7 +78,7 @@ class RateBackend:
         initial = check_run(rate, duration=duration, trials=trials, seed=seed, initial_latent=initial_latent)
         step = _divisor(record.every, stable_step(rate.drift, rate.initial_latent)) if dt_s is None else dt_s
         check_positive("run", dt_s=step)
-        stride = whole_steps(record.every, step, "the sampling interval `every`")
+        stride = whole_steps(record.every, step, "the sampling interval `every`", "rate time units")
         steps = max(1, round(duration / step))
         forcing = None
         if not stimulus.empty:

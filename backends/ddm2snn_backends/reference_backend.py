@@ -44,7 +44,7 @@ class Population:
         if timing == "grid":
             free_s = np.where(free_s > 0.5 * dt_s, dt_s, 0.0)  # whole steps only, whatever rounding left
         voltage = np.maximum(current + (self.voltage - current) * np.exp(-free_s / tau_s), 0.0)
-        fired = voltage >= 1.0
+        fired = voltage > 1.0
         overshoot_s = np.zeros_like(voltage)
         if timing == "interpolated":
             overshoot_s[fired] = -tau_s * np.log1p((1.0 - voltage[fired]) / (current[fired] - 1.0))
@@ -72,7 +72,7 @@ class ReferenceBackend:
         self, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None
     ) -> list[Unsupported]:
         """Nothing beyond the common limits."""
-        return common_gaps(network, SpikingNetwork, dt_s)
+        return common_gaps(network, SpikingNetwork, dt_s, self.spike_timing)
 
     def run(
         self,

@@ -72,6 +72,11 @@ def convert(
     """
     check_seed(seed)
     check_positive("convert", dt_s=dt_s)
+    for name, given, kind in (
+        ("rate", rate, RateNetwork), ("population", population, Population), ("decoders", decoders, Static)
+    ):  # fmt: skip
+        if given is not None and not isinstance(given, kind):
+            raise InputError(f"convert needs a {kind.__name__} as {name}, got a {type(given).__name__}.")
     population, decoders = population or Population(), decoders or Static()
     target = find_backend(backend) if isinstance(backend, str) else backend
     if target.name == "rate":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import check_positive
+from ddm2snn.frozen import as_count, check_positive
 from ddm2snn.neuron import LIF, NeuronModel
 
 if TYPE_CHECKING:
@@ -38,9 +38,13 @@ class Population:
     neuron: NeuronModel = LIF()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.neurons_per_unit, int) or self.neurons_per_unit < 1:
-            raise InputError(f"neurons_per_unit must be a whole number above zero, got {self.neurons_per_unit!r}.")
-        low, high = self.max_rates_hz
+        object.__setattr__(self, "neurons_per_unit", as_count("neurons_per_unit", self.neurons_per_unit))
+        try:
+            low, high = self.max_rates_hz
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"Population.max_rates_hz must be (lowest, highest), got {self.max_rates_hz!r}."
+            ) from error
         check_positive("Population", max_rates_hz=low)
         if high < low:
             raise InputError(f"Population.max_rates_hz must be (lowest, highest), got {self.max_rates_hz}.")

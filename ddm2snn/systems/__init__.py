@@ -38,7 +38,8 @@ def _from_file(path: Path, attribute: str) -> System:
     try:
         content = runpy.run_path(str(path))
     except (Exception, SystemExit) as error:
-        raise InputError(f"{path} failed while it ran: {type(error).__name__}: {error}. Repair it first.") from error
+        reason = (str(error).splitlines() or [""])[0]
+        raise InputError(f"{path} failed while it ran: {type(error).__name__}: {reason}. Repair it first.") from error
     if attribute not in content:
         found = sorted(key for key, value in content.items() if isinstance(value, System))
         raise InputError(f"{path} has no attribute {attribute!r}; systems in it: {', '.join(found) or 'none'}.")

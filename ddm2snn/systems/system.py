@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.errors import InputError
+from ddm2snn.frozen import as_count
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -56,12 +57,10 @@ class System:
     summary: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.rank, int) or self.rank < 1:
-            raise InputError(f"System.rank must be a whole number above zero, got {self.rank!r}.")
+        object.__setattr__(self, "rank", as_count("System.rank", self.rank))
+        object.__setattr__(self, "units", as_count("System.units", self.units))
         if not callable(self.drift):
             raise InputError(f"System.drift must be a function of arrays (..., rank), got {self.drift!r}.")
-        if not isinstance(self.units, int) or self.units < 1:
-            raise InputError(f"System.units must be a whole number above zero, got {self.units!r}.")
         factor = self._factor()
         factor.setflags(write=False)
         object.__setattr__(self, "diffusion", factor)
@@ -74,12 +73,12 @@ class System:
             factor = np.array(self.diffusion, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise InputError(f"System.diffusion must be a number or a matrix, got {self.diffusion!r}.") from error
+        if not np.isfinite(factor).all():
+            raise InputError("System.diffusion holds NaN or infinity; every entry must be finite.")
         if factor.ndim == 0:
             factor = factor * np.eye(self.rank)
         if factor.shape != (self.rank, self.rank):
             raise InputError(f"System.diffusion must have shape ({self.rank}, {self.rank}), got {factor.shape}.")
-        if not np.isfinite(factor).all():
-            raise InputError("System.diffusion holds NaN or infinity; every entry must be finite.")
         return factor
 
     @property
@@ -96,7 +95,7 @@ class System:
 
     def checked_drift(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
         """Drift at `latent`, refused where the user's function returns another shape."""
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             values = np.asarray(self.drift(latent), dtype=np.float64)
         if values.shape != np.shape(latent):
             raise InputError(

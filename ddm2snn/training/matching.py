@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import check_positive
+from ddm2snn.frozen import as_count, check_positive
 from ddm2snn.network import RateNetwork
 from ddm2snn.randomness import stream
 from ddm2snn.training.sampling import Cloud, stationary_cloud, widened
@@ -49,9 +49,9 @@ class Training:
     holdout: int = 4000
 
     def __post_init__(self) -> None:
-        check_positive(
-            "Training", ridge=self.ridge, points=self.points, iterations=self.iterations, holdout=self.holdout
-        )
+        check_positive("Training", ridge=self.ridge)
+        for name in ("points", "iterations", "holdout"):
+            object.__setattr__(self, name, as_count(f"Training.{name}", getattr(self, name)))
 
 
 def drift_error(
@@ -87,6 +87,8 @@ def match(
     velocity = system.checked_drift(z * scale + offset) / scale
     if not np.isfinite(velocity).all():
         raise InputError(f"System {system.name}: the drift is NaN or infinite near its stationary cloud. Check it.")
+    if (_rms(velocity) == 0).any():
+        raise InputError(f"System {system.name}: the drift of a latent is zero everywhere; there is nothing to match.")
     gamma, bias, w_s, history = _fit(z, velocity, units, stream(seed, "training", "start"), training, device, progress)
     factor = system.diffusion_factor / scale[:, None]
     network = RateNetwork(
@@ -154,10 +156,10 @@ def _fit(
 
     with _few_threads(len(z) * units):
         optimiser.step(closure)
+        with torch.no_grad():
+            readout = solve()[1] * unit
     if not np.isfinite(history[-1]):
         raise InputError("Training diverged: the loss is not finite. Use a larger ridge or fewer units.")
-    with torch.no_grad():
-        readout = solve()[1] * unit
     gamma, bias = gamma.detach(), bias.detach()
     return gamma.cpu().numpy(), bias.cpu().numpy(), readout.cpu().numpy(), history
 

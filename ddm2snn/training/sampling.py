@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _RELAXATION_STEPS = 4000
 _TRAJECTORIES = 256
+_GROWTH = 3.0  # a cloud that has forgotten its start does not triple in as long again
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,12 @@ def stationary_cloud(system: System, count: int, rng: np.random.Generator) -> Cl
     if not np.isfinite(system.checked_drift(state)).all():
         raise InputError(f"System {system.name}: the drift is NaN or infinite at its starting points. Check it.")
     dt = stable_step(system.checked_drift, state)
-    state = _advance(system, state, dt, rng)
+    early, state = _advance(system, state, dt, rng)
+    if (np.abs(state).max(axis=0) > _GROWTH * (np.abs(early).max(axis=0) + early.std(axis=0))).any():
+        raise InputError(
+            f"System {system.name}: its trajectories still grow after a long relaxation, so there is no stationary "
+            "state to train on. Check the sign of its drift, or confine it."
+        )
     dt = min(dt, stable_step(system.checked_drift, state))
     per_trajectory = -(-count // _TRAJECTORIES)
     stride = max(1, round(0.1 / dt))
@@ -63,12 +69,15 @@ def stationary_cloud(system: System, count: int, rng: np.random.Generator) -> Cl
     return Cloud(points, dt)
 
 
-def _advance(system: System, state: Float[np.ndarray, "trial rank"], dt: float, rng: np.random.Generator) -> np.ndarray:
-    steps = max(_RELAXATION_STEPS, round(30.0 / dt))
+def _advance(
+    system: System, state: Float[np.ndarray, "trial rank"], dt: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Relax, and return the states halfway and at the end."""
+    half = max(_RELAXATION_STEPS, round(30.0 / dt)) // 2
     path = integrate(
-        system.checked_drift, system.diffusion_factor, state, dt=dt, steps=steps + 1, stride=steps, rng=rng
+        system.checked_drift, system.diffusion_factor, state, dt=dt, steps=2 * half + 1, stride=half, rng=rng
     )
-    return path[:, -1]
+    return path[:, 1], path[:, 2]
 
 
 def widened(

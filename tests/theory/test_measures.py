@@ -22,7 +22,7 @@ def ornstein_uhlenbeck(rng, *, trials=48, samples=2000, rotation=1.0, shift=0.0,
     for step in range(samples):
         path[:, step] = state
         state = factor * state + spread * (rng.standard_normal((trials, 2)) @ np.array([1, 1j]))
-    latent = np.stack([path.real + shift, path.imag], axis=-1)
+    latent = np.stack([np.real(path) + shift, np.imag(path)], axis=-1)
     return ddm2snn.Recording.from_arrays(latent, every=EVERY, time_unit_s=0.1)
 
 
@@ -120,7 +120,7 @@ class TestPlantedChanges:
         assert report["sliced_wasserstein"].excess > 2 * self.LIMIT
         assert report["d_h"].excess < self.LIMIT
         for name in ("sd_0", "sd_1"):
-            low, high = report[name].interval
+            low, high = report[name].interval or (np.nan, np.nan)
             assert low <= 0.2 <= high
 
     def test_rotation_changes_the_spectrum_and_leaves_the_cloud(self):
@@ -130,7 +130,7 @@ class TestPlantedChanges:
 
     def test_shift_moves_the_mean_it_was_planted_in(self):
         report = self.report(shift=0.3)
-        low, high = report["mean_0"].interval
+        low, high = report["mean_0"].interval or (np.nan, np.nan)
         assert low <= 0.3 <= high  # the stationary standard deviation is one
         assert report["mean_0"].excess > 2 * self.LIMIT
         assert report["mean_1"].distance < 0.1

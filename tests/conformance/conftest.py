@@ -1,0 +1,193 @@
+"""One list of small networks, and every installed backend that spikes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from ddm2snn_backends.brian2_backend import Brian2Backend, _brian2
+from ddm2snn_backends.reference_backend import ReferenceBackend
+
+from ddm2snn.backend import Backend, backend_names, find_backend
+from ddm2snn.neuron import LIF
+from ddm2snn.recording import Recording
+from ddm2snn.stimulus import Stimulus
+from ddm2snn.verbs import simulate
+
+if TYPE_CHECKING:
+    from ddm2snn.network import SpikingNetwork
+
+# NumPy mode needs no compiler; the compiled modes have a run each in `cython_run` and `standalone_runs`
+OPTIONS = {"brian2": {"mode": "numpy"}}
+SIMULATORS = [name for name in backend_names() if name not in ("reference", "rate")]
+TIMINGS = ("grid", "interpolated")
+
+SMALL: dict[str, dict[str, Any]] = {
+    "one_neuron": {"rank": 1, "neurons": 1, "seed": 3, "bias": [1.6]},
+    "three_latents": {"rank": 3, "neurons": 12, "seed": 4},
+    "step_of_refractory_period": {"neurons": 8, "seed": 5, "dt_s": 2e-3},
+    "fast_membrane": {"neurons": 8, "seed": 6, "neuron": LIF(tau_membrane_s=5e-3, refractory_s=4e-3)},
+    # a third of a millisecond has no exact binary fraction: step counting must not rely on one
+    "odd_step": {"neurons": 8, "seed": 7, "dt_s": 1e-3 / 3},
+    "silent_inhibited_undriven": {
+        "rank": 1,
+        "neurons": 4,
+        "encoders": [[1.0], [-1.0], [2.0], [0.0]],
+        "bias": [0.2, -9.0, 1.1, 1.3],
+        "unit": [0, 0, 1, 1],
+        "rate_left_vectors": [[1.0], [2.0]],
+    },
+}
+
+
+@pytest.fixture(params=sorted(SMALL))
+def small_network(request, make_spiking) -> SpikingNetwork:
+    """Each of the small networks in turn."""
+    return make_spiking(**SMALL[request.param])
+
+
+@pytest.fixture(params=SIMULATORS)
+def simulator(request) -> Backend:
+    """Each installed simulator, to be held against the reference."""
+    return find_backend(request.param, **OPTIONS.get(request.param, {}))
+
+
+@pytest.fixture(params=[*(f"reference-{timing}" for timing in TIMINGS), *SIMULATORS])
+def spiking_backend(request) -> Backend:
+    """Each installed backend that spikes, the reference in both its timings."""
+    name, _, timing = request.param.partition("-")
+    return find_backend(name, **({"spike_timing": timing} if timing else OPTIONS.get(name, {})))
+
+
+@pytest.fixture(params=["rate", *(f"reference-{timing}" for timing in TIMINGS), *SIMULATORS])
+def any_backend(request) -> Backend:
+    """Each installed backend, the rate model included."""
+    name, _, timing = request.param.partition("-")
+    return find_backend(name, **({"spike_timing": timing} if timing else OPTIONS.get(name, {})))
+
+
+@pytest.fixture
+def build(any_backend, make_rate, make_spiking) -> Callable[..., Any]:
+    """Builder of networks of the kind that `any_backend` runs: six units, or eight neurons, rank two."""
+    return make_rate if any_backend.name == "rate" else make_spiking
+
+
+@pytest.fixture
+def leak_only(any_backend) -> dict[str, Any]:
+    """Fields of a network whose units or neurons decode to nothing."""
+    return {"right_vectors": np.zeros((6, 2))} if any_backend.name == "rate" else {"decoders": np.zeros((2, 8))}
+
+
+@pytest.fixture(scope="session")
+def oracle_of() -> Callable[[Backend], ReferenceBackend]:
+    """The reference that times spikes as a given backend does."""
+    return lambda backend: ReferenceBackend(spike_timing=backend.spike_timing)
+
+
+@pytest.fixture(scope="session")
+def filtered() -> Callable[..., np.ndarray]:
+    """Open-loop drive with its blocks put together: filtered spikes in Hz, shape (time, neuron)."""
+
+    def collect(backend: Backend, network: SpikingNetwork, path: np.ndarray, seed: int = 0) -> np.ndarray:
+        blocks: list[np.ndarray] = []
+        backend.drive(network, path, seed=seed, consume=lambda block: blocks.append(np.array(block)))
+        return np.concatenate(blocks)
+
+    return collect
+
+
+@pytest.fixture(scope="session")
+def unfiltered() -> Callable[..., np.ndarray]:
+    """Inverse of the synaptic filter: spikes per step, up to rounding."""
+
+    def invert(filtered_hz: np.ndarray, dt_s: float, time_unit_s: float) -> np.ndarray:
+        decay = np.exp(-dt_s / time_unit_s)
+        before = np.vstack([np.zeros(filtered_hz.shape[1]), filtered_hz[:-1]])
+        return (filtered_hz - decay * before) * dt_s / (1.0 - decay)
+
+    return invert
+
+
+@pytest.fixture(scope="session")
+def process_state() -> Callable[[], dict[str, Any]]:
+    """Everything global that a simulator might leave changed, in comparable form."""
+    import nengo
+
+    b2 = _brian2()
+
+    def snapshot() -> dict[str, Any]:
+        kinds = (nengo.Ensemble, nengo.Node, nengo.Connection, nengo.Probe)
+        return {
+            "brian2 device": id(b2.get_device()),
+            "brian2 default step": float(b2.defaultclock.dt),
+            "brian2 codegen target": b2.prefs.codegen.target,
+            "numpy global generator": repr(np.random.get_state()),  # noqa: NPY002 - the global one is the point
+            "numpy error handling": np.geterr(),
+            "exception hook": id(sys.excepthook),
+            "showwarning": id(warnings.showwarning),
+            "nengo defaults": {
+                f"{kind.__name__}.{name}": repr(kind.__dict__[name].default)
+                for kind in kinds
+                for name in kind.__dict__
+                if hasattr(kind.__dict__[name], "default")
+            },
+            "nengo settings": {name: dict(nengo.rc.items(name)) for name in nengo.rc.sections()},
+        }
+
+    return snapshot
+
+
+@pytest.fixture(scope="session")
+def standalone_runs(tmp_path_factory, make_spiking, process_state) -> dict[str, Any]:
+    """All C++ standalone runs of the suite: two in one program, and the second one here at the same time.
+
+    `program` holds the program's recordings and what it says about itself, `here` the recording made in
+    this process, `settings` what was asked, `before` and `after` the state of this process.
+    """
+    folder = tmp_path_factory.mktemp("standalone")
+    quiet = make_spiking(rank=3, neurons=12, seed=4)
+    quiet.save(folder / "quiet.safetensors")
+    # decodes nothing, so that its latents have a closed form; G G^T has the off-diagonal element 0.8
+    factor = np.array([[1.0, 0.0], [0.8, 0.6]])
+    noisy = make_spiking(neurons=2, decoders=np.zeros((2, 2)), diffusion_factor=factor, time_unit_s=0.01)
+    noisy.save(folder / "noisy.safetensors")
+    stimulus = Stimulus(times=np.array([0.5, 1.7]), values=np.array([[1.0] * 3, [-0.6] * 3]))
+    stimulus.save(folder / "quiet-stimulus.safetensors")
+    start = np.random.default_rng(31).standard_normal((32, 2)) @ factor.T / np.sqrt(2.0)
+    settings: dict[str, dict[str, Any]] = {
+        "quiet": {"duration": 3.0, "trials": 2, "seed": 21, "every": 0.02, "spikes": True},
+        "noisy": {"duration": 100.0, "trials": 32, "seed": 31, "every": 0.5, "spikes": True},
+    }
+    settings["noisy"]["initial_latent"] = (start * noisy.latent_scale + noisy.latent_offset).tolist()
+    (folder / "settings.json").write_text(json.dumps(settings))
+    program = Path(__file__).with_name("standalone_program.py")
+    with subprocess.Popen(
+        [sys.executable, str(program), str(folder)],
+        env={**os.environ, "TMPDIR": str(folder)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as other:
+        before = process_state()
+        here = simulate(noisy, backend=Brian2Backend(mode="cpp_standalone"), **settings["noisy"])
+        after = process_state()
+        _, errors = other.communicate(timeout=300)
+    assert other.returncode == 0, errors
+    return {
+        "networks": {"quiet": quiet, "noisy": noisy},
+        "settings": settings,
+        "stimulus": stimulus,
+        "program": {name: Recording.load(folder / f"{name}.nc") for name in settings},
+        "about": json.loads((folder / "about.json").read_text()),
+        "folder": folder,
+        "here": here,
+        "before": before,
+        "after": after,
+    }

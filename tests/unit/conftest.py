@@ -1,0 +1,113 @@
+"""Small objects made by hand, and the form that every refusal must have."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+import ddm2snn
+from ddm2snn import LIF, RateNetwork, Recording, Spikes, SpikingNetwork, Training
+
+
+@pytest.fixture(scope="session")
+def rate_of() -> Callable[..., RateNetwork]:
+    """Builder of a rate network of rank 2 with 5 units and 3 inputs; fields can be replaced."""
+    return _rate
+
+
+@pytest.fixture(scope="session")
+def spiking_of() -> Callable[..., SpikingNetwork]:
+    """Builder of a spiking network of rank 2 with 20 neurons in 5 units; fields can be replaced."""
+    return _spiking
+
+
+@pytest.fixture(scope="session")
+def recording_of() -> Callable[..., Recording]:
+    """Builder of a recording of 2 trials, 6 samples, rank 2, with or without spikes."""
+    return _recording
+
+
+@pytest.fixture(scope="session")
+def refuses() -> Callable[..., contextlib.AbstractContextManager[None]]:
+    """Context that demands one error of a kind, in one finished line that holds all the words."""
+    return _refuses
+
+
+@pytest.fixture(scope="session")
+def quick() -> Training:
+    """Settings that train badly but in a fraction of a second."""
+    return Training(points=400, iterations=15, holdout=300)
+
+
+@pytest.fixture(scope="session")
+def quick_rate(quick: Training) -> RateNetwork:
+    """Van der Pol in 8 units, good enough to oscillate."""
+    return ddm2snn.train("vanderpol", units=8, seed=5, training=quick)
+
+
+@pytest.fixture(scope="session")
+def quick_spiking(quick_rate: RateNetwork) -> SpikingNetwork:
+    """The same in 32 neurons, for the reference backend on its grid."""
+    return ddm2snn.convert(quick_rate, backend="reference", seed=5).network
+
+
+@contextlib.contextmanager
+def _refuses(kind: type[Exception], *words: str) -> Iterator[None]:
+    with pytest.raises(kind) as caught:
+        yield
+    text = str(caught.value)
+    assert "\n" not in text, f"an error is one line, got {text!r}"
+    assert text.endswith("."), f"an error is a finished sentence, got {text!r}"
+    for word in words:
+        assert word in text, f"{word!r} is missing in {text!r}"
+
+
+def _rate(**fields: object) -> RateNetwork:
+    rng = np.random.default_rng(17)
+    content = {
+        "left_vectors": rng.standard_normal((5, 2)),
+        "right_vectors": rng.standard_normal((5, 2)),
+        "bias": rng.standard_normal(5),
+        "diffusion_factor": rng.standard_normal((2, 2)),
+        "input_map": rng.standard_normal((2, 3)),
+        "latent_offset": np.array([1.5, -40.0]),
+        "latent_scale": np.array([0.5, 3.0]),
+        "initial_latent": rng.standard_normal((4, 2)),
+        "provenance": {"system": "by hand", "seed": 17},
+    }
+    return RateNetwork(**{**content, **fields})  # pyright: ignore[reportArgumentType]
+
+
+def _spiking(**fields: object) -> SpikingNetwork:
+    rng, rate = np.random.default_rng(18), _rate()
+    unit = np.repeat(np.arange(5), 4)
+    content = {
+        "encoders": rng.standard_normal((20, 1)) * rate.left_vectors[unit],
+        "bias": rng.standard_normal(20),
+        "decoders": rng.standard_normal((2, 20)),
+        "unit": unit,
+        "rate_left_vectors": rate.left_vectors,
+        "diffusion_factor": rate.diffusion_factor,
+        "input_map": rate.input_map,
+        "latent_offset": rate.latent_offset,
+        "latent_scale": rate.latent_scale,
+        "initial_latent": rate.initial_latent,
+        "neuron": LIF(tau_membrane_s=0.03, refractory_s=0.004),
+        "time_unit_s": 0.1,
+        "dt_s": 0.001,
+        "spike_timing": "grid",
+        "backend": "reference",
+        "rate_fingerprint": rate.fingerprint,
+        "provenance": {"system": "by hand", "nested": {"list": [1, 2.5, None, True]}},
+    }
+    return SpikingNetwork(**{**content, **fields})  # pyright: ignore[reportArgumentType]
+
+
+def _recording(*, spikes: bool = False, seed: int = 19, **fields: object) -> Recording:
+    rng = np.random.default_rng(seed)
+    table = Spikes.sorted(rng.random(7), rng.integers(20, size=7), rng.integers(2, size=7)) if spikes else None
+    content = {"every": 0.1, "time_unit_s": 0.2, "spikes": table, "provenance": {"backend": "reference", "seed": 3}}
+    return Recording.from_arrays(rng.standard_normal((2, 6, 2)), **{**content, **fields})

@@ -1,0 +1,197 @@
+"""The verb convert: what it refuses, what a seed fixes, what it leaves alone and what it reports."""
+
+# `load` returns one of several types, and the test knows which:
+# pyright: reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from ddm2snn_backends.reference_backend import ReferenceBackend
+
+import ddm2snn
+from ddm2snn import InputError, Population, Static
+from ddm2snn.conversion.convert import natural_time_unit_s
+
+
+def convert(rate, **settings):
+    return ddm2snn.convert(rate, **{"backend": "reference", **settings})
+
+
+@pytest.mark.parametrize("bad", [0, -1, 2.5, "4", None])
+def test_neurons_per_unit_are_a_count(refuses, bad):
+    with refuses(InputError, f"neurons_per_unit must be a whole number above zero, got {bad!r}"):
+        Population(neurons_per_unit=bad)
+
+
+@pytest.mark.parametrize("rates", [(100.0, 500.0), (600.0, 700.0), (100.0, 1e9), (100.0, np.inf)])
+def test_rates_stay_below_the_refractory_limit(refuses, rates):
+    with refuses(InputError, "below 500 Hz (1 / refractory_s)", f"asked for {rates[0]:g} to {rates[1]:g} Hz"):
+        Population(max_rates_hz=rates)
+
+
+def test_a_longer_refractory_period_lowers_the_limit(refuses):
+    with refuses(InputError, "below 100 Hz (1 / refractory_s)"):
+        Population(max_rates_hz=(50.0, 150.0), neuron=ddm2snn.LIF(refractory_s=0.01))
+
+
+@pytest.mark.parametrize("bad", [0.0, -5.0, np.nan])
+def test_the_lowest_rate_is_positive(refuses, bad):
+    with refuses(InputError, f"Population.max_rates_hz must be a finite number above zero, got {bad!r}"):
+        Population(max_rates_hz=(bad, 100.0))
+
+
+def test_the_highest_rate_is_not_the_lower_one(refuses):
+    with refuses(InputError, "Population.max_rates_hz must be (lowest, highest), got (200.0, 100.0)"):
+        Population(max_rates_hz=(200.0, 100.0))
+
+
+@pytest.mark.parametrize("bad", [(100.0,), (1.0, 2.0, 3.0), 150.0])
+def test_rates_are_a_pair(refuses, bad):
+    with refuses(InputError, "Population.max_rates_hz must be (lowest, highest)"):
+        Population(max_rates_hz=bad)
+
+
+def test_the_rate_backend_runs_no_spikes(refuses, quick_rate):
+    with refuses(InputError, "Backend rate runs rate networks", "convert for brian2, nengo or reference"):
+        convert(quick_rate, backend="rate")
+
+
+def test_an_unknown_backend_lists_the_installed(refuses, quick_rate):
+    with refuses(InputError, "There is no backend 'nest'", "brian2, nengo, rate, reference"):
+        convert(quick_rate, backend="nest")
+
+
+def test_a_step_longer_than_the_refractory_period(refuses, quick_rate):
+    text = "dt_s = 0.01 is longer than the refractory period of 0.002 s. Use dt_s <= 0.002."
+    with refuses(InputError, text):
+        convert(quick_rate, dt_s=0.01)
+
+
+def test_a_step_that_does_not_divide_the_refractory_period(refuses, quick_rate):
+    text = "refractory_s = 0.002 is not a whole number of steps of dt_s = 0.0015. Use dt_s = 0.002."
+    with refuses(InputError, text):
+        convert(quick_rate, dt_s=0.0015)
+
+
+@pytest.mark.parametrize("name", ["dt_s", "time_unit_s"])
+@pytest.mark.parametrize("bad", [0, -1.0, np.nan, np.inf, "fast"])
+def test_times_are_positive(refuses, quick_rate, name, bad):
+    with refuses(InputError, f"convert.{name} must be a finite number above zero, got {bad!r}"):
+        convert(quick_rate, **{name: bad})
+
+
+@pytest.mark.parametrize("bad", [-1, 0.5, None])
+def test_a_seed_is_checked(refuses, quick_rate, bad):
+    with refuses(InputError, "seed must be a whole number", f"got {bad!r}"):
+        convert(quick_rate, seed=bad)
+
+
+def test_a_spiking_network_cannot_be_converted_again(refuses, quick_spiking):
+    with refuses(InputError, "convert", "RateNetwork", "SpikingNetwork"):
+        convert(quick_spiking)
+
+
+@pytest.mark.parametrize("settings", [{"decoders": "static"}, {"population": 4}])
+def test_settings_of_a_wrong_kind_are_named(refuses, quick_rate, settings):
+    with refuses(InputError, *settings):
+        convert(quick_rate, **settings)
+
+
+def test_the_rate_network_is_left_alone(quick_rate):
+    before = quick_rate.fingerprint
+    network = convert(quick_rate).network
+    assert dataclasses.replace(quick_rate).fingerprint == before  # computed anew from the arrays
+    for name in ("diffusion_factor", "input_map", "latent_offset", "latent_scale", "initial_latent"):
+        assert np.array_equal(getattr(network, name), getattr(quick_rate, name))
+
+
+def test_a_seed_fixes_the_network(quick_rate):
+    first, second, other = (convert(quick_rate, seed=seed) for seed in (4, 4, 5))
+    assert first.network.fingerprint == second.network.fingerprint
+    assert first.diagnostics == second.diagnostics
+    assert first.network.provenance == second.network.provenance
+    assert other.network.fingerprint != first.network.fingerprint
+    # thresholds and rates are drawn anew, which is more than another sample of states would do
+    before, after = first.network.encoders, other.network.encoders
+    assert np.median(np.abs(after - before) / np.abs(before)) > 0.1
+
+
+def test_two_backends_share_neurons_but_not_decoders(quick_rate):
+    brian2, nengo = (convert(quick_rate, backend=name, seed=4).network for name in ("brian2", "nengo"))
+    for name in ("encoders", "bias", "unit"):
+        assert np.array_equal(getattr(brian2, name), getattr(nengo, name))
+    assert not np.allclose(brian2.decoders, nengo.decoders, rtol=1e-3)
+    assert (brian2.spike_timing, nengo.spike_timing) == ("grid", "interpolated")
+    assert (brian2.backend, nengo.backend) == ("brian2", "nengo")
+    assert brian2.fingerprint != nengo.fingerprint
+
+
+def test_a_backend_may_be_an_object(quick_rate):
+    by_object = convert(quick_rate, backend=ReferenceBackend("interpolated")).network
+    assert by_object.spike_timing == "interpolated"
+    assert by_object.backend == "reference"
+
+
+def test_settings_reach_the_network(quick_rate):
+    neuron = ddm2snn.LIF(tau_membrane_s=0.01, refractory_s=0.003)
+    population = Population(neurons_per_unit=2, max_rates_hz=(60.0, 80.0), neuron=neuron)
+    result = convert(quick_rate, population=population, time_unit_s=0.3, dt_s=0.001, decoders=Static(ridge=0.05))
+    assert result.network.neuron == neuron
+    assert result.network.time_unit_s == 0.3
+    assert result.network.dt_s == 0.001
+    assert result.network.provenance["neurons_per_unit"] == 2
+    assert result.network.provenance["max_rates_hz"] == [60.0, 80.0]
+    assert result.network.provenance["decoders"] == {"kind": "static", "ridge": 0.05, "compensate_lag": True}
+    assert result.network.provenance["system"] == "vanderpol"
+
+
+def test_decoders_reach_the_solver(quick_rate):
+    plain, ridged, uncompensated = (
+        convert(quick_rate, decoders=decoders).network
+        for decoders in (Static(), Static(ridge=0.1), Static(compensate_lag=False))
+    )
+    assert np.linalg.norm(ridged.decoders) < np.linalg.norm(plain.decoders)
+    assert not np.allclose(uncompensated.decoders, plain.decoders, rtol=1e-3)
+    assert np.array_equal(uncompensated.encoders, plain.encoders)
+
+
+def test_diagnostics_tell_what_was_learned(quick_rate):
+    result = convert(quick_rate)
+    diagnostics = result.diagnostics
+    assert diagnostics["rank_audit"]["rank"] == 2
+    assert len(diagnostics["drift_error"]) == 2
+    assert 0.0 < max(diagnostics["drift_error"]) < 0.5
+    assert 10.0 < diagnostics["mean_rate_hz"] < diagnostics["highest_rate_hz"]
+    assert 0.0 <= diagnostics["silent_share"] < 1.0
+    expected = diagnostics["mean_rate_hz"] * result.network.neurons * result.network.time_unit_s
+    assert diagnostics["spikes_per_time_unit"] == pytest.approx(expected)
+    assert result.network.provenance["diagnostics"] == diagnostics
+
+
+def test_more_neurons_decode_better(quick_rate):
+    few, many = (convert(quick_rate, population=Population(m)).diagnostics["drift_error"] for m in (2, 16))
+    assert (np.array(many) < 0.7 * np.array(few)).all()
+
+
+def test_the_natural_time_unit_is_a_round_number_that_follows_the_speed(quick_rate):
+    z = np.random.default_rng(0).standard_normal((500, 2))
+    unit_s = natural_time_unit_s(quick_rate, z)
+    mantissa = unit_s / 10.0 ** np.floor(np.log10(unit_s) + 1e-9)
+    assert np.isclose(mantissa, [1.0, 2.0, 5.0], rtol=1e-9).any()
+    # at a drift ten times as fast, the same membranes need ten times as many seconds
+    right = quick_rate.right_vectors
+    still = dataclasses.replace(quick_rate, right_vectors=np.zeros_like(right))
+    assert natural_time_unit_s(still, z) == pytest.approx(0.05)  # dz = -z: 70 ms per unit, rounded
+    fast = dataclasses.replace(quick_rate, right_vectors=100.0 * right)
+    assert natural_time_unit_s(fast, z) > 10.0 * unit_s
+
+
+def test_a_converted_network_survives_a_file(quick_rate, tmp_path):
+    network = convert(quick_rate).network
+    network.save(tmp_path / "snn.safetensors")
+    loaded = ddm2snn.load(tmp_path / "snn.safetensors")
+    assert loaded.fingerprint == network.fingerprint
+    assert loaded.provenance == network.provenance
