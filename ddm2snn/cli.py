@@ -33,7 +33,8 @@ _Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
     with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
+        warnings.simplefilter("ignore")  # simulators' warnings about their own dependencies help nobody here
+        warnings.filterwarnings("always", category=UserWarning, module="ddm2snn")
         warnings.showwarning = lambda message, *_, **__: print(f"Warning: {message}", file=sys.stderr)
         sys.exit(_status(arguments))
 
