@@ -25,8 +25,9 @@ Recordings = Mapping[str, Recording]
 
 def phase_portraits(recordings: Recordings, *, burn_in: float = 0.0, trajectories: int = 8) -> Figure:
     """Density of the latent states with some trajectories on top, one panel per recording."""
-    clouds = {name: _after(recording, burn_in) for name, recording in recordings.items()}
-    first, second = _plane(next(iter(clouds.values())))
+    clouds = {name: _planar(_after(recording, burn_in), recording.every) for name, recording in recordings.items()}
+    rank = next(iter(recordings.values())).rank
+    first, second = 0, max(rank, 2) - 1
     figure = _figure(_WIDTH, 3.3)
     axes = figure.subplots(1, len(clouds), sharex=True, sharey=True, squeeze=False)[0]
     everything = np.concatenate([cloud.reshape(-1, cloud.shape[-1]) for cloud in clouds.values()])
@@ -39,7 +40,7 @@ def phase_portraits(recordings: Recordings, *, burn_in: float = 0.0, trajectorie
             steps = min(len(trial), 500)
             axis.plot(trial[:steps, first], trial[:steps, second], color=_COLOURS[2], lw=0.35, alpha=0.55)
         axis.set(title=name, xlabel=_latent(first))
-    axes[0].set_ylabel(_latent(second))
+    axes[0].set_ylabel(_latent(second) if rank > 1 else "$z_0$ one time unit later")
     return figure
 
 
@@ -117,9 +118,12 @@ def _after(recording: Recording, burn_in: float) -> Float[np.ndarray, "trial tim
     return recording.samples[:, round(burn_in / recording.every) if burn_in else 0 :]
 
 
-def _plane(samples: Float[np.ndarray, "trial time rank"]) -> tuple[int, int]:
-    """First and last dimension: the usual view of Lorenz, and all there is of a planar system."""
-    return 0, samples.shape[-1] - 1
+def _planar(samples: Float[np.ndarray, "trial time rank"], every: float) -> Float[np.ndarray, "trial time plane"]:
+    """Samples with two dimensions or more: a single latent is shown against itself one time unit later."""
+    if samples.shape[-1] > 1:
+        return samples
+    lag = min(round(1.0 / every), samples.shape[1] - 1)
+    return np.concatenate([samples[:, : samples.shape[1] - lag], samples[:, lag:]], axis=-1)
 
 
 def _limits(values: Float[np.ndarray, " sample"]) -> tuple[float, float]:

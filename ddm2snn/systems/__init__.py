@@ -8,12 +8,28 @@ from pathlib import Path
 
 from ddm2snn.errors import InputError
 from ddm2snn.storage import require_file
+from ddm2snn.systems.dadras import dadras
+from ddm2snn.systems.landscape import memories, quartic_wells
+from ddm2snn.systems.lorenz import lorenz
+from ddm2snn.systems.ornstein_uhlenbeck import ornstein_uhlenbeck
+from ddm2snn.systems.sequence import sequence
 from ddm2snn.systems.system import System
 from ddm2snn.systems.vanderpol import van_der_pol
 
-BUILT_IN: dict[str, Callable[[], System]] = {"vanderpol": van_der_pol}
+BUILT_IN: dict[str, Callable[[], System]] = {
+    "dadras": dadras,
+    "doublewell": lambda: quartic_wells(1),
+    "fourwell": lambda: quartic_wells(2),
+    "lorenz": lorenz,
+    "ornsteinuhlenbeck": ornstein_uhlenbeck,
+    "sequence": sequence,
+    "vanderpol": van_der_pol,
+}
 
-__all__ = ["BUILT_IN", "System", "find_system", "van_der_pol"]
+__all__ = [
+    "BUILT_IN", "System", "dadras", "find_system", "lorenz", "memories", "ornstein_uhlenbeck", "quartic_wells",
+    "sequence", "van_der_pol",
+]  # fmt: skip
 
 
 def find_system(name: str) -> System:

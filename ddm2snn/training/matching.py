@@ -138,26 +138,31 @@ def _fit(
     )  # fmt: skip
     history: list[float] = []
 
-    def solve() -> tuple[torch.Tensor, torch.Tensor]:
-        features = torch.tanh(points @ gamma.T + bias) * weight
-        readout = torch.linalg.solve(
-            features.T @ features / len(features) + ridge, features.T @ target / len(features), left=True
-        )
-        return features, readout
+    def solve(features: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            gram = features.T @ features / len(features) + ridge
+            return torch.cholesky_solve(features.T @ target / len(features), torch.linalg.cholesky(gram))
+
+    def hidden() -> torch.Tensor:
+        return torch.tanh(points @ gamma.T + bias) * weight
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        features, readout = solve()
+        features = hidden()
+        # the read-out minimises this very loss, ridge included, so its own derivative does not count
+        readout = solve(features)
         loss = ((features @ readout - target) ** 2).sum(dim=1).mean() + training.ridge * (readout**2).sum()
         loss.backward()
         history.append(float(loss.detach()))
         progress(min(1.0, len(history) / (1.25 * training.iterations)))
         return loss
 
-    with _few_threads(len(z) * units):
-        optimiser.step(closure)
-        with torch.no_grad():
-            readout = solve()[1] * unit
+    try:
+        with _few_threads(len(z) * units):
+            optimiser.step(closure)
+            readout = solve(hidden()) * unit
+    except torch.linalg.LinAlgError as error:
+        raise InputError("Training broke down: its features are not finite or repeat. Use a larger ridge.") from error
     if not np.isfinite(history[-1]):
         raise InputError("Training diverged: the loss is not finite. Use a larger ridge or fewer units.")
     gamma, bias = gamma.detach(), bias.detach()

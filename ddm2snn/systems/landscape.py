@@ -1,0 +1,85 @@
+"""Multi-well landscapes: memories as minima of an energy, in equilibrium."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn.errors import InputError
+from ddm2snn.frozen import check_positive
+from ddm2snn.systems.system import System
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+def quartic_wells(rank: int, noise: float = 0.5) -> System:
+    r"""Wells at :math:`(\pm 1, \ldots, \pm 1)`: ``doublewell`` for rank 1, ``fourwell`` for rank 2.
+
+    .. math:: f = -\nabla U, \quad U(z) = \sum_i \tfrac14 z_i^4 - \tfrac12 z_i^2, \qquad
+        p(z) \propto e^{-2 U(z) / \sigma^2}
+
+    An input u tilts the energy to U - u . z; above :math:`2/\sqrt{27}` in a dimension it leaves one well
+    there. Source: the usual quartic double well, e.g. Gardiner, Handbook of Stochastic Methods, chapter 9.
+    """
+    check_positive("quartic_wells", noise=noise)
+    name = {1: "doublewell", 2: "fourwell"}.get(rank, f"{2**rank}wells")
+    return System(
+        name=name,
+        rank=rank,
+        drift=lambda z: z - z**3,
+        diffusion=noise,
+        initial=lambda rng, count: rng.choice([-1.0, 1.0], (count, rank)) + 0.3 * rng.standard_normal((count, rank)),
+        units=128,
+        known={
+            "energy": lambda z: (z**4 / 4 - z**2 / 2).sum(axis=-1),
+            "memories": np.array(np.meshgrid(*[[-1.0, 1.0]] * rank)).reshape(rank, -1).T,
+        },
+        summary=f"quartic landscape with {2**rank} wells at (+-1, ...), noise {noise:g}",
+    )
+
+
+def mixture_log_density(
+    z: Float[np.ndarray, "... rank"], memories: Float[np.ndarray, "memory rank"], width: float
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "... rank"]]:
+    """Logarithm, up to a constant, of a sum of Gaussians of equal weight, and its gradient."""
+    offset = memories - np.asarray(z)[..., None, :]
+    exponent = -(offset**2).sum(axis=-1) / (2 * width**2)
+    top = exponent.max(axis=-1, keepdims=True)
+    share = np.exp(exponent - top)
+    total = share.sum(axis=-1, keepdims=True)
+    gradient = ((share / total)[..., None] * offset).sum(axis=-2) / width**2
+    return (top + np.log(total))[..., 0], gradient
+
+
+def memories(places: Float[np.ndarray, "memory rank"], *, width: float = 0.3, noise: float = 0.8) -> System:
+    r"""Landscape whose stationary density is a sum of Gaussians at given places.
+
+    .. math:: f = \tfrac{\sigma^2}{2}\nabla\log p, \qquad p(z) \propto \sum_m e^{-|z - z_m|^2 / 2 s^2}
+
+    so p is stationary exactly and the process is in equilibrium. An input u tilts the energy,
+    :math:`U - u \cdot z`, so that the memory furthest along u becomes its global minimum.
+
+    Parameters
+    ----------
+    places
+        Memories, shape (memory, rank), more than `width` apart.
+    width, noise
+        s and sigma.
+    """
+    centres = np.array(places, dtype=np.float64)
+    if centres.ndim != 2 or 0 in centres.shape or not np.isfinite(centres).all():
+        raise InputError(f"memories needs places of shape (memory, rank), finite, got shape {centres.shape}.")
+    check_positive("memories", width=width, noise=noise)
+    count, rank = centres.shape
+    return System(
+        name="memories",
+        rank=rank,
+        drift=lambda z: 0.5 * noise**2 * mixture_log_density(z, centres, width)[1],
+        diffusion=noise,
+        initial=lambda rng, n: centres[rng.integers(count, size=n)] + width * rng.standard_normal((n, rank)),
+        units=128,
+        known={"energy": lambda z: -0.5 * noise**2 * mixture_log_density(z, centres, width)[0], "memories": centres},
+        summary=f"landscape with {count} memories, a sum of Gaussians of width {width:g}, noise {noise:g}",
+    )
