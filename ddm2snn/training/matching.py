@@ -161,7 +161,7 @@ def _fit(
         with _few_threads(len(z) * units):
             optimiser.step(closure)
             readout = solve(hidden()) * unit
-    except torch.linalg.LinAlgError as error:
+    except torch.linalg.LinAlgError as error:  # pyright: ignore[reportPrivateImportUsage]
         raise InputError("Training broke down: its features are not finite or repeat. Use a larger ridge.") from error
     if not np.isfinite(history[-1]):
         raise InputError("Training diverged: the loss is not finite. Use a larger ridge or fewer units.")
