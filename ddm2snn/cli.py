@@ -135,7 +135,8 @@ def train(
     units: Annotated[int | None, typer.Option(help="Rate units; the system's own number by default.")] = None,
     seed: _Seed = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    ridge: Annotated[float, typer.Option(help="Penalty on the read-out; larger makes quieter spikes.")] = 1e-6,
+    error: Annotated[float, typer.Option(help="Drift error to reach, relative, with a small read-out.")] = 1e-3,
+    ridge: Annotated[float | None, typer.Option(help="Penalty on the read-out, instead of an error.")] = None,
     as_json: _Json = False,
 ) -> None:
     """Train a low-rank rate network by drift-diffusion matching."""
@@ -145,18 +146,20 @@ def train(
     from ddm2snn.training import Training
 
     check_writable(output)
+    training = Training(error=error, ridge=ridge)
     with shown(f"train {system}") as progress:
         network = verbs.train(
-            system, units=units, seed=seed, device=device, training=Training(ridge=ridge), progress=progress  # pyright: ignore[reportArgumentType] - checked inside
-        )  # fmt: skip
+            system,
+            units=units,
+            seed=seed,
+            device=device,  # pyright: ignore[reportArgumentType] - checked inside
+            training=training,
+            progress=progress,
+        )
         network.save(output)
-    error = network.provenance["drift_error"]
+    reached = ", ".join(f"{value:.2g}" for value in network.provenance["drift_error"])
     content = {"file": str(output), "fingerprint": network.fingerprint, **network.provenance}
-    _show(
-        content,
-        [f"{output}: relative drift error per latent {', '.join(f'{e:.2g}' for e in error)}"],
-        as_json=as_json,
-    )
+    _show(content, [f"{output}: relative drift error per latent {reached}"], as_json=as_json)
 
 
 @app.command()

@@ -198,8 +198,8 @@ class _Pipeline:
     def _train(self, progress: Progress) -> None:
         settings = self.recipe.training
         network = train(
-            self.system, units=settings.units, seed=self.recipe.seed, training=Training(ridge=settings.ridge),
-            progress=progress,
+            self.system, units=settings.units, seed=self.recipe.seed, progress=progress,
+            training=Training(error=settings.error, ridge=settings.ridge),
         )  # fmt: skip
         network.save(self.folder / _RATE)
 

@@ -16,10 +16,11 @@ _Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class TrainingSettings(Settings):
-    """Section [training]: rate units (the system's own number unless given) and ridge on the read-out."""
+    """Section [training]: rate units (the system's own number unless given), drift error or ridge."""
 
     units: _Count | None = None
-    ridge: _Positive = 1e-6
+    error: _Positive = 1e-3
+    ridge: _Positive | None = None
 
 
 class ConversionSettings(Settings):

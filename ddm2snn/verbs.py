@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-    from ddm2snn.training.matching import Device
+    from ddm2snn.training.projection import Device
 
 
 def train(
@@ -44,7 +44,7 @@ def train(
     device
         "cpu" or "cuda".
     training
-        Ridge, number of points, iterations.
+        Drift error or ridge, number of points, iterations.
     progress
         Called with the finished share.
 

@@ -194,3 +194,22 @@ def test_progress_grows_to_at_most_one(quick):
 def test_settings_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Training().ridge = 1.0
+
+
+def test_the_ridge_is_lowered_until_the_error_is_reached():
+    stages = {}
+    for error in (0.5, 1e-9):
+        made = ddm2snn.train("vanderpol", units=16, seed=1, training=Training(error=error, iterations=20)).provenance
+        stages[error] = made["stages"]
+        assert made["ridge"] == made["stages"][-1]["ridge"]
+    assert len(stages[0.5]) == 1, "the first ridge already does"
+    ridges = [stage["ridge"] for stage in stages[1e-9]]
+    assert len(ridges) > 1
+    assert ridges == sorted(ridges, reverse=True)
+    assert stages[1e-9][-1]["drift_error"] < stages[0.5][0]["drift_error"]
+
+
+def test_a_given_ridge_is_the_only_one_tried():
+    training = Training(ridge=1e-3, error=1e-9, iterations=10)
+    stages = ddm2snn.train("vanderpol", units=16, seed=1, training=training).provenance["stages"]
+    assert [stage["ridge"] for stage in stages] == [1e-3]

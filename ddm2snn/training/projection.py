@@ -1,0 +1,132 @@
+"""Variable projection: hidden units by L-BFGS, the read-out in closed form inside the loss."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ddm2snn.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Float
+
+Device = Literal["cpu", "cuda"]
+
+_FEATURES_WORTH_THREADS = 1_000_000
+
+
+class VariableProjection:
+    r"""Least squares of :math:`\tanh(z\Gamma^\top + b)\,W_s^\top` on a target, both layers free.
+
+    After solving for the read-out the loss is
+    :math:`\min_{W_s} \langle w^2|\Phi W_s^\top - y|^2\rangle + \lambda |W_s|^2`, minimised over
+    :math:`(\Gamma, b)`. The read-out minimises this very loss, ridge included, so its own derivative does
+    not count in the gradient. Source: Golub, Pereyra, SIAM J. Numer. Anal. 10 (1973).
+
+    Parameters
+    ----------
+    points, target
+        z and y, shape (sample, rank).
+    weight
+        w, shape (sample,).
+    left_vectors, bias
+        Starting values of Gamma (unit, rank) and b (unit,).
+    device
+        Where to compute, in float64.
+    """
+
+    def __init__(
+        self,
+        points: Float[np.ndarray, "sample rank"],
+        target: Float[np.ndarray, "sample rank"],
+        weight: Float[np.ndarray, " sample"],
+        left_vectors: Float[np.ndarray, "unit rank"],
+        bias: Float[np.ndarray, " unit"],
+        device: Device = "cpu",
+    ) -> None:
+        import torch
+
+        if device == "cuda" and not torch.cuda.is_available():
+            raise InputError("device cuda was asked for, but torch finds no CUDA device. Use --device cpu.")
+        put = {"dtype": torch.float64, "device": torch.device(device)}
+        self.points = torch.as_tensor(points, **put)
+        self.weight = torch.as_tensor(weight, **put)[:, None]
+        self.target = torch.as_tensor(target, **put) * self.weight
+        self.gamma = torch.as_tensor(left_vectors, **put).requires_grad_()
+        self.bias = torch.as_tensor(bias, **put).requires_grad_()
+        self.history: list[float] = []
+
+    def _hidden(self) -> torch.Tensor:
+        import torch
+
+        return torch.tanh(self.points @ self.gamma.T + self.bias) * self.weight
+
+    def _solve(self, features: torch.Tensor, ridge: float) -> torch.Tensor:
+        import torch
+
+        with torch.no_grad():
+            gram = features.T @ features / len(features)
+            gram.diagonal().add_(ridge)
+            return torch.cholesky_solve(features.T @ self.target / len(features), torch.linalg.cholesky(gram))
+
+    def descend(self, ridge: float, iterations: int, progress: Callable[[float], None]) -> None:
+        """Take at most `iterations` steps of L-BFGS at one ridge; `history` gains the losses.
+
+        Raises
+        ------
+        InputError
+            Where the loss stops being a finite number.
+        """
+        import torch
+
+        optimiser = torch.optim.LBFGS(
+            [self.gamma, self.bias], max_iter=iterations, history_size=50, line_search_fn="strong_wolfe",
+            tolerance_grad=1e-10, tolerance_change=1e-13,
+        )  # fmt: skip
+        before = len(self.history)
+
+        def closure() -> torch.Tensor:
+            optimiser.zero_grad()
+            features = self._hidden()
+            readout = self._solve(features, ridge)
+            loss = ((features @ readout - self.target) ** 2).sum(dim=1).mean() + ridge * (readout**2).sum()
+            loss.backward()
+            self.history.append(float(loss.detach()))
+            progress(min(1.0, (len(self.history) - before) / (1.25 * iterations)))
+            return loss
+
+        try:
+            with _few_threads(len(self.points) * len(self.bias)):
+                optimiser.step(closure)
+        except torch.linalg.LinAlgError as error:  # pyright: ignore[reportPrivateImportUsage]
+            raise InputError(
+                "Training broke down: its features are not finite, or repeat. Use a larger ridge."
+            ) from error
+        if not np.isfinite(self.history[-1]):
+            raise InputError("Training diverged: the loss is not finite. Use a larger ridge or fewer units.")
+
+    def readout(self, ridge: float) -> Float[np.ndarray, "unit rank"]:
+        """Solve for W_s^T at the hidden units as they are."""
+        with _few_threads(len(self.points) * len(self.bias)):
+            return self._solve(self._hidden(), ridge).cpu().numpy()
+
+    def hidden_weights(self) -> tuple[Float[np.ndarray, "unit rank"], Float[np.ndarray, " unit"]]:
+        """Gamma and b as they are."""
+        return self.gamma.detach().cpu().numpy().copy(), self.bias.detach().cpu().numpy().copy()
+
+
+@contextlib.contextmanager
+def _few_threads(features: int) -> Iterator[None]:
+    """Keep torch to one thread where threads would wait for each other longer than they compute."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if features < _FEATURES_WORTH_THREADS else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
