@@ -181,7 +181,6 @@ class Schedule:
     stimulus: Stimulus
     initial_latent: Float[np.ndarray, "trial rank"]
     record: Record
-    duration: float
 
     @cached_property
     def decay(self) -> float:
@@ -327,7 +326,6 @@ def schedule(
         stimulus=stimulus or Stimulus(),
         initial_latent=initial,
         record=record,
-        duration=duration,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import warnings
@@ -318,7 +319,8 @@ def run(
     recipe = ddm2snn.Recipe.read(what) if what.endswith(".toml") else ddm2snn.Recipe(system=what)
     if seed is not None:
         recipe = recipe.model_copy(update={"seed": check_seed(seed)})
-    summary = ddm2snn.run(recipe, output, announce=Console())
+    with contextlib.closing(Console()) as console:
+        summary = ddm2snn.run(recipe, output, announce=console)
     lines = [line for report in summary["reports"].values() for line in as_lines(report)]
     lines.append(str(output / "report.html"))
     _show(summary, lines, as_json=as_json)

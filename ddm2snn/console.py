@@ -23,9 +23,13 @@ class Console(Announce):
         self._began = time.perf_counter()
         return self._stack.enter_context(_bar(name)) if sys.stderr.isatty() else _line(name)
 
+    def close(self) -> None:
+        """Take down the bar, also when the work was interrupted: it hides the cursor."""
+        self._stack.close()
+
     def finish(self, name: str, *, done_before: bool) -> None:
         """End a step with one line."""
-        self._stack.close()
+        self.close()
         took = time.perf_counter() - self._began
         _say(f"{name}: {'unchanged, done before' if done_before else f'done in {took:.1f} s'}")
 
@@ -33,14 +37,9 @@ class Console(Announce):
 @contextlib.contextmanager
 def shown(name: str) -> Iterator[Progress]:
     """Show the progress of one piece of work."""
-    console = Console()
-    progress = console.start(name)
-    try:
-        yield progress
-    except BaseException:
-        console._stack.close()
-        raise
-    console.finish(name, done_before=False)
+    with contextlib.closing(Console()) as console:
+        yield console.start(name)
+        console.finish(name, done_before=False)
 
 
 def _line(name: str) -> Progress:
