@@ -138,6 +138,10 @@ def train(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     error: Annotated[float, typer.Option(help="Drift error to reach, relative, with a small read-out.")] = 1e-3,
     ridge: Annotated[float | None, typer.Option(help="Penalty on the read-out, instead of an error.")] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Try all ridges; show error against size of read-out.")
+    ] = False,
+    activation: Annotated[str, typer.Option(help="Response of the units: tanh, relu or lif.")] = "tanh",
     as_json: _Json = False,
 ) -> None:
     """Train a low-rank rate network by drift-diffusion matching."""
@@ -147,7 +151,7 @@ def train(
     from ddm2snn.training import Training
 
     check_writable(output)
-    training = Training(error=error, ridge=ridge)
+    training = Training(error=error, ridge=ridge, sweep=sweep, activation=activation)  # pyright: ignore[reportArgumentType] - checked inside
     with shown(f"train {system}") as progress:
         network = verbs.train(
             system,
@@ -160,7 +164,48 @@ def train(
         network.save(output)
     reached = ", ".join(f"{value:.2g}" for value in network.provenance["drift_error"])
     content = {"file": str(output), "fingerprint": network.fingerprint, **network.provenance}
-    _show(content, [f"{output}: relative drift error per latent {reached}"], as_json=as_json)
+    lines = [f"{output}: relative drift error per latent {reached}"]
+    if network.diffusion_readout is not None:
+        lines.append(f"relative error of the diffusion tensor {network.provenance['diffusion_error']:.2g}")
+    if sweep:
+        lines += ["ridge      drift error  sum |W_s|"]
+        lines += [
+            f"{s['ridge']:<9.0e}  {s['drift_error']:<11.2g}  {s['readout_norm']:.4g}"
+            for s in network.provenance["stages"]
+        ]
+    lines += _return_lines(network.provenance["robustness"])
+    _show(content, lines, as_json=as_json)
+
+
+def _return_lines(found: Mapping[str, Any]) -> list[str]:
+    """Warn of trajectories that did not come back."""
+    lost = {name: found[name] for name in ("escaped", "astray", "still") if found[name]}
+    if not lost:
+        return []
+    counts = ", ".join(f"{count} {name}" for name, count in lost.items())
+    total = found["far"] + found["shaken"]
+    return [f"Warning: {counts} of {total} trajectories from far outside or under loud noise did not come back."]
+
+
+@app.command()
+def analyse(
+    rate: Annotated[Path, typer.Argument(help="Rate network (.safetensors).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for analysis.json and figures.")],
+    seed: _Seed = 0,
+    as_json: _Json = False,
+) -> None:
+    """Take the dynamics of a rate network apart: subspace, symmetry, time reversal, fixed points, exponents."""
+    from ddm2snn.analysis import analyse as take_apart
+    from ddm2snn.console import shown
+    from ddm2snn.network import RateNetwork
+    from ddm2snn.storage import load_as
+
+    network = load_as(rate, RateNetwork)
+    with shown(f"analyse {rate}") as progress:
+        analysis = take_apart(network, seed=seed, progress=progress)
+        written = analysis.write(output)
+    content = {"folder": str(output), **analysis.as_json()}
+    _show(content, [*analysis.lines(), *(str(path) for path in written)], as_json=as_json)
 
 
 @app.command()

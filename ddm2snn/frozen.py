@@ -21,7 +21,10 @@ _ANNOTATION = re.compile(r"""(?P<kind>Float|Int)\[np\.ndarray, ["'](?P<axes>[a-z
 
 
 def array_fields(cls: type[DataclassInstance]) -> dict[str, tuple[type, tuple[str, ...]]]:
-    """Map each array field of a dataclass to its dtype and the names of its axes, read off the annotation."""
+    """Map each array field of a dataclass to its dtype and the names of its axes, read off the annotation.
+
+    A field annotated ``Float[...] | None`` may be left out.
+    """
     found = {}
     for field in dataclasses.fields(cls):
         match = _ANNOTATION.match(field.type) if isinstance(field.type, str) else None
@@ -29,6 +32,12 @@ def array_fields(cls: type[DataclassInstance]) -> dict[str, tuple[type, tuple[st
             dtype = np.float64 if match["kind"] == "Float" else np.int64
             found[field.name] = (dtype, tuple(match["axes"].split()))
     return found
+
+
+def arrays_of(instance: DataclassInstance) -> dict[str, np.ndarray]:
+    """Arrays that an instance holds, by name; those left out are missing."""
+    held = {name: getattr(instance, name) for name in array_fields(type(instance))}
+    return {name: array for name, array in held.items() if array is not None}
 
 
 def freeze_arrays(instance: DataclassInstance) -> None:
@@ -43,6 +52,8 @@ def freeze_arrays(instance: DataclassInstance) -> None:
     owner = type(instance).__name__
     lengths: dict[str, tuple[int, str]] = {}
     for name, (dtype, axes) in array_fields(type(instance)).items():
+        if getattr(instance, name) is None and getattr(type(instance), name, ...) is None:
+            continue
         array = _as_array(getattr(instance, name), dtype, f"{owner}.{name}")
         if array.ndim != len(axes):
             raise InputError(f"{owner}.{name} must have {len(axes)} axes ({', '.join(axes)}), got shape {array.shape}.")

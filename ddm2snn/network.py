@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 import numpy as np
 
 from ddm2snn import storage
+from ddm2snn.activation import Activation, activate
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive, check_provenance, freeze_arrays
 from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming
@@ -18,7 +19,7 @@ from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-Activation = Literal["tanh"]
+    from ddm2snn.systems.system import Factor
 
 
 class LatentCoordinates(Protocol):
@@ -51,10 +52,11 @@ class RateNetwork:
 
     .. math::
         dx = (-x + W\phi(x) + b + \Gamma u)\,dt + \Gamma G\,dw, \qquad x = \Gamma z + b, \\
-        dz = (-z + W_s\phi(\Gamma z + b) + u)\,dt + G\,dw,
+        dz = (-z + W_s\phi(\Gamma z + b) + u)\,dt + G(z)\,dw, \qquad
+        G(z) = G_0 + \textstyle\sum_i R_i\,\phi(\Gamma_i z + b_i),
 
-    with time in units of the leak and z in internal coordinates: system units are
-    ``latent_offset + latent_scale * z``. Every method speaks system units.
+    in the sense of Ito, with time in units of the leak and z in internal coordinates: system units are
+    ``latent_offset + latent_scale * z``. Every method speaks system units but those named internal.
 
     Parameters
     ----------
@@ -65,9 +67,11 @@ class RateNetwork:
     bias
         b, shape (unit,).
     activation
-        Pointwise :math:`\phi`.
+        Pointwise :math:`\phi`; see `ddm2snn.activation.activate`.
     diffusion_factor
-        Constant factor G, shape (rank, rank), internal units.
+        :math:`G_0`, shape (rank, rank), internal units: the whole factor where it is constant.
+    diffusion_readout
+        R, shape (unit, rank, rank), internal units; None where the diffusion does not depend on the state.
     input_map
         Stimulus to internal latent input u, shape (rank, input).
     latent_offset, latent_scale
@@ -87,6 +91,7 @@ class RateNetwork:
     latent_scale: Float[np.ndarray, " rank"]
     initial_latent: Float[np.ndarray, "sample rank"]
     activation: Activation = "tanh"
+    diffusion_readout: Float[np.ndarray, "unit rank rank"] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -112,10 +117,25 @@ class RateNetwork:
         """Hash of the content, provenance excluded."""
         return storage.fingerprint_of(self)
 
+    def hidden(self, z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... unit"]:
+        r"""Outputs :math:`\phi(\Gamma z + b)` of the units at internal latents."""
+        return activate(self.activation, z @ self.left_vectors.T + self.bias)
+
     def internal_readout(self, z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
         r""":math:`W_s\phi(\Gamma z + b)` in internal units: what the spikes of a converted network decode."""
-        gamma, w_s = self.left_vectors, self.right_vectors.T
-        return np.tanh(z @ gamma.T + self.bias) @ w_s.T
+        return self.hidden(z) @ self.right_vectors
+
+    def internal_factor(self, z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
+        """Diffusion factor G at internal latents, internal units."""
+        shape = (*np.shape(z), self.rank)
+        if self.diffusion_readout is None:
+            return np.broadcast_to(self.diffusion_factor, shape)
+        return self.diffusion_factor + (self.hidden(z) @ self.diffusion_readout.reshape(self.units, -1)).reshape(shape)
+
+    @property
+    def internal_noise(self) -> Float[np.ndarray, "rank rank"] | Factor:
+        """What `ddm2snn.systems.integration.integrate` takes: the constant factor, or the function."""
+        return self.diffusion_factor if self.diffusion_readout is None else self.internal_factor
 
     def drift(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
         """Autonomous drift at `latent`, both in system units, shape (..., rank)."""
@@ -124,8 +144,8 @@ class RateNetwork:
 
     def diffusion(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
         """Diffusion tensor G G^T at `latent`, in system units, shape (..., rank, rank)."""
-        factor = self.latent_scale[:, None] * self.diffusion_factor
-        return np.broadcast_to(factor @ factor.T, (*np.shape(latent), self.rank)).copy()
+        factor = self.latent_scale[:, None] * self.internal_factor(to_internal(self, latent))
+        return factor @ np.swapaxes(factor, -1, -2)
 
     def save(self, path: Path | str) -> None:
         """Write as safetensors."""

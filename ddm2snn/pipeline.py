@@ -192,7 +192,7 @@ class _Pipeline:
             "name": self.system.name,
             "units": self.system.units,
             "drift": [repr(float(value)) for value in drift.ravel()],
-            "diffusion": self.system.diffusion_factor.tolist(),
+            "diffusion": [repr(float(value)) for value in self.system.factor(probe).ravel()],
         }
 
     def _train(self, progress: Progress) -> None:

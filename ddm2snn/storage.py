@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ddm2snn.errors import FileRefusedError, InputError
-from ddm2snn.frozen import array_fields, canonical_json, content_fingerprint
+from ddm2snn.frozen import array_fields, arrays_of, canonical_json, content_fingerprint
 from ddm2snn.neuron import NEURON_MODELS, NeuronModel
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ def fingerprint_of(instance: DataclassInstance) -> str:
     """Content fingerprint of arrays and settings; provenance does not count, content is what it is."""
     settings = settings_of(instance)
     settings.pop("provenance", None)
-    arrays = {name: getattr(instance, name) for name in array_fields(type(instance))}
-    return content_fingerprint(type(instance).__name__, arrays, settings)
+    return content_fingerprint(type(instance).__name__, arrays_of(instance), settings)
 
 
 def save_arrays(instance: DataclassInstance, path: Path | str) -> None:
@@ -114,7 +113,7 @@ def save_arrays(instance: DataclassInstance, path: Path | str) -> None:
     from safetensors.numpy import save
 
     header = make_header(type(instance).__name__, fingerprint_of(instance), settings=settings_of(instance))
-    arrays = {name: np.ascontiguousarray(getattr(instance, name)) for name in array_fields(type(instance))}
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays_of(instance).items()}
     with whole_file(path) as temporary:
         temporary.write_bytes(save(arrays, metadata={_KEY: canonical_json(header)}))
 
@@ -221,6 +220,7 @@ def _neuron(settings: object) -> NeuronModel:
 def _rebuild(cls: type[T], header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: Path) -> T:
     settings = header.get("settings")
     names = {field.name for field in dataclasses.fields(cls)}
+    names -= {name for name in array_fields(cls) if getattr(cls, name, ...) is None and name not in arrays}
     if not isinstance(settings, dict) or {*settings, *arrays} != names:
         given = sorted({*(settings if isinstance(settings, dict) else ()), *arrays} ^ names)
         raise FileRefusedError(f"{path} is damaged: missing or unknown field(s) {', '.join(given)}.")

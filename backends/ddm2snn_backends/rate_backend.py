@@ -84,7 +84,7 @@ class RateBackend:
         if not stimulus.empty:
             forcing = stimulus.at(np.arange(steps) * step, rate.input_map.shape[1]) @ rate.input_map.T
         latent = integrate(
-            lambda z: rate.internal_readout(z) - z, rate.diffusion_factor, initial, dt=step, steps=steps,
+            lambda z: rate.internal_readout(z) - z, rate.internal_noise, initial, dt=step, steps=steps,
             stride=stride, rng=stream(seed, "rate", "noise"), forcing=forcing, progress=progress,
         )  # fmt: skip
         versions = {"numpy": np.__version__}
@@ -110,7 +110,7 @@ class RateBackend:
         path, decay = check_path(rate, latent_path), np.exp(-step / _TIME_UNIT_S)
         filtered = np.zeros(rate.units)
         for block in blocks(len(path), _BLOCK):
-            activity = np.tanh(path[block.start : block.stop] @ rate.left_vectors.T + rate.bias)
+            activity = rate.hidden(path[block.start : block.stop])
             kept = np.empty_like(activity)
             for row, value in enumerate(activity):
                 filtered = decay * filtered + (1 - decay) * value

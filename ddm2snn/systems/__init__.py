@@ -8,32 +8,39 @@ from pathlib import Path
 
 from ddm2snn.errors import InputError
 from ddm2snn.storage import require_file
+from ddm2snn.systems.anisotropic import anisotropic
+from ddm2snn.systems.chaos import from_dysts
 from ddm2snn.systems.dadras import dadras
 from ddm2snn.systems.landscape import memories, quartic_wells
 from ddm2snn.systems.lorenz import lorenz
 from ddm2snn.systems.ornstein_uhlenbeck import ornstein_uhlenbeck
 from ddm2snn.systems.sequence import sequence
+from ddm2snn.systems.stuartlandau import stuart_landau
 from ddm2snn.systems.system import System
 from ddm2snn.systems.vanderpol import van_der_pol
 
 BUILT_IN: dict[str, Callable[[], System]] = {
+    "anisotropic": anisotropic,
     "dadras": dadras,
     "doublewell": lambda: quartic_wells(1),
     "fourwell": lambda: quartic_wells(2),
     "lorenz": lorenz,
     "ornsteinuhlenbeck": ornstein_uhlenbeck,
     "sequence": sequence,
+    "stuartlandau": stuart_landau,
     "vanderpol": van_der_pol,
 }
 
 __all__ = [
-    "BUILT_IN", "System", "dadras", "find_system", "lorenz", "memories", "ornstein_uhlenbeck", "quartic_wells",
-    "sequence", "van_der_pol",
+    "BUILT_IN", "System", "anisotropic", "dadras", "find_system", "from_dysts", "lorenz", "memories",
+    "ornstein_uhlenbeck", "quartic_wells", "sequence", "stuart_landau", "van_der_pol",
 ]  # fmt: skip
 
 
 def find_system(name: str) -> System:
     """Built-in system by name, or a user's by ``path/to/file.py:attribute`` (which executes the file).
+
+    ``dysts:Name`` is a chaotic flow of the collection dysts; see `from_dysts`.
 
     Raises
     ------
@@ -45,8 +52,11 @@ def find_system(name: str) -> System:
     path, separator, attribute = name.rpartition(":")
     if separator and path.endswith(".py"):
         return _from_file(require_file(path), attribute)
+    if path == "dysts":
+        return from_dysts(attribute)
     raise InputError(
-        f"There is no system {name!r}. Built in: {', '.join(sorted(BUILT_IN))}; your own: path/to/file.py:attribute."
+        f"There is no system {name!r}. Built in: {', '.join(sorted(BUILT_IN))}; chaotic flows: dysts:Name; "
+        "your own: path/to/file.py:attribute."
     )
 
 

@@ -1,4 +1,4 @@
-"""Integration of stochastic differential equations with additive noise."""
+"""Integration of stochastic differential equations in the sense of Ito."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from ddm2snn.errors import InputError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.systems.system import Drift
+    from ddm2snn.systems.system import Drift, Factor
 
 
 def heun_step(
     drift: Drift, state: Float[np.ndarray, "... rank"], dt: float, increment: Float[np.ndarray, "... rank"]
 ) -> Float[np.ndarray, "... rank"]:
-    """One step of the stochastic Heun scheme: strong order 1, weak order 2 for additive noise.
+    """One step of the Heun scheme in the drift: strong order 1, weak order 2 for additive noise.
 
-    `increment` is the noise of the step, G sqrt(dt) xi. Source: Kloeden, Platen, Numerical Solution of
-    Stochastic Differential Equations (1992), section 15.1.
+    `increment` is the noise of the step, G sqrt(dt) xi with G at the step's beginning, so that noise whose
+    strength depends on the state is read in the sense of Ito, with weak order 1. Source: Kloeden, Platen,
+    Numerical Solution of Stochastic Differential Equations (1992), sections 14.1 and 15.1.
     """
     slope = drift(state)
     predicted = state + dt * slope + increment
@@ -30,7 +31,7 @@ def heun_step(
 
 def integrate(
     drift: Drift,
-    factor: Float[np.ndarray, "rank rank"],
+    factor: Float[np.ndarray, "rank rank"] | Factor,
     state: Float[np.ndarray, "trial rank"],
     *,
     dt: float,
@@ -40,7 +41,7 @@ def integrate(
     forcing: Float[np.ndarray, "step rank"] | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Float[np.ndarray, "trial time rank"]:
-    """Trajectories of ``dz = (f(z) + u) dt + G dw``, sampled each `stride` steps from the initial state on.
+    """Trajectories of ``dz = (f(z) + u) dt + G(z) dw``, sampled each `stride` steps from the initial state on.
 
     Raises
     ------
@@ -48,7 +49,7 @@ def integrate(
         Where a trajectory leaves the range of finite numbers.
     """
     samples = np.empty((state.shape[0], -(-steps // stride), state.shape[1]))
-    root = np.sqrt(dt) * factor.T
+    noise = _noise(factor, np.sqrt(dt), rng)
     for step in range(steps):
         if step % stride == 0:
             samples[:, step // stride] = state
@@ -58,10 +59,19 @@ def integrate(
                     "Use a shorter step, or a drift that confines its trajectories."
                 )
             progress(step / steps)
-        push = rng.standard_normal(state.shape) @ root
         field = drift if forcing is None else _forced(drift, forcing[step])
-        state = heun_step(field, state, dt, push)
+        state = heun_step(field, state, dt, noise(state))
     return samples
+
+
+def _noise(
+    factor: Float[np.ndarray, "rank rank"] | Factor, root: float, rng: np.random.Generator
+) -> Callable[[Float[np.ndarray, "trial rank"]], Float[np.ndarray, "trial rank"]]:
+    """Noise of one step as a function of the state at its beginning."""
+    if callable(factor):
+        return lambda z: root * (factor(z) @ rng.standard_normal((*z.shape, 1)))[..., 0]
+    scaled = root * factor.T
+    return lambda z: rng.standard_normal(z.shape) @ scaled
 
 
 def _forced(drift: Drift, push: Float[np.ndarray, " rank"]) -> Drift:

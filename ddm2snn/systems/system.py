@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 Drift = Callable[["Float[np.ndarray, '... rank']"], "Float[np.ndarray, '... rank']"]
+Factor = Callable[["Float[np.ndarray, '... rank']"], "Float[np.ndarray, '... rank rank']"]
 Sampler = Callable[[np.random.Generator, int], "Float[np.ndarray, 'sample rank']"]
 
 
@@ -25,7 +26,7 @@ def _standard_normal(rank: int) -> Sampler:
 
 @dataclass(frozen=True, eq=False)
 class System:
-    r"""A target SDE :math:`dz = f(z)\,dt + G\,dw` in the user's own units.
+    r"""A target SDE :math:`dz = f(z)\,dt + G(z)\,dw` in the sense of Ito, in the user's own units.
 
     Parameters
     ----------
@@ -36,7 +37,8 @@ class System:
     drift
         f on arrays (..., rank).
     diffusion
-        The factor G: a number (times the identity) or a (rank, rank) matrix; the tensor is G G^T.
+        The factor G: a number (times the identity), a (rank, rank) matrix, or a function of arrays
+        (..., rank) that returns (..., rank, rank); the tensor is G G^T.
     initial
         Draws starting points: ``initial(rng, count)`` of shape (count, rank); standard normal by default.
     units
@@ -50,7 +52,7 @@ class System:
     name: str
     rank: int
     drift: Drift
-    diffusion: float | Float[np.ndarray, "rank rank"] = 0.0
+    diffusion: float | Float[np.ndarray, "rank rank"] | Factor = 0.0
     initial: Sampler | None = None
     units: int = 128
     known: Mapping[str, Any] = field(default_factory=dict)
@@ -61,30 +63,48 @@ class System:
         object.__setattr__(self, "units", as_count("System.units", self.units))
         if not callable(self.drift):
             raise InputError(f"System.drift must be a function of arrays (..., rank), got {self.drift!r}.")
-        factor = self._factor()
-        factor.setflags(write=False)
-        object.__setattr__(self, "diffusion", factor)
+        if not callable(self.diffusion):
+            object.__setattr__(self, "diffusion", self._constant_factor(self.diffusion))
         object.__setattr__(self, "known", MappingProxyType(dict(self.known)))
 
-    def _factor(self) -> Float[np.ndarray, "rank rank"]:
-        if callable(self.diffusion):
-            raise InputError("System.diffusion as a function of z is not supported yet; give a number or a matrix.")
+    def _constant_factor(self, given: object) -> Float[np.ndarray, "rank rank"]:
         try:
-            factor = np.array(self.diffusion, dtype=np.float64)
+            factor = np.array(given, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise InputError(f"System.diffusion must be a number or a matrix, got {self.diffusion!r}.") from error
+            raise InputError(f"System.diffusion must be a number, a matrix or a function, got {given!r}.") from error
         if not np.isfinite(factor).all():
             raise InputError("System.diffusion holds NaN or infinity; every entry must be finite.")
         if factor.ndim == 0:
             factor = factor * np.eye(self.rank)
         if factor.shape != (self.rank, self.rank):
             raise InputError(f"System.diffusion must have shape ({self.rank}, {self.rank}), got {factor.shape}.")
+        factor.setflags(write=False)
         return factor
 
     @property
-    def diffusion_factor(self) -> Float[np.ndarray, "rank rank"]:
-        """The factor G."""
-        return np.asarray(self.diffusion)
+    def constant_factor(self) -> Float[np.ndarray, "rank rank"] | None:
+        """The factor G where it does not depend on the state, else None."""
+        return None if callable(self.diffusion) else np.asarray(self.diffusion)
+
+    @property
+    def noise(self) -> Float[np.ndarray, "rank rank"] | Factor:
+        """What `integrate` takes: the constant factor, or the checked function."""
+        constant = self.constant_factor
+        return self.factor if constant is None else constant
+
+    def factor(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
+        """Factor G at `latent`, refused where the user's function returns another shape or no numbers."""
+        shape = (*np.shape(latent), self.rank)
+        if not callable(self.diffusion):
+            return np.broadcast_to(np.asarray(self.diffusion), shape)
+        with np.errstate(all="ignore"):
+            values = np.asarray(self.diffusion(latent), dtype=np.float64)
+        if values.shape != shape:
+            raise InputError(
+                f"System {self.name}: diffusion of an array {np.shape(latent)} has shape {values.shape}. "
+                f"It must act on arrays (..., rank) and return (..., rank, rank), here {shape}."
+            )
+        return values
 
     def starts(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "sample rank"]:
         """Draw `count` starting points."""

@@ -1,5 +1,7 @@
 """Training of rate networks by drift-diffusion matching: the only part that uses torch."""
 
-from ddm2snn.training.matching import Training, drift_error, match
+from ddm2snn.training.accuracy import diffusion_error, drift_error
+from ddm2snn.training.matching import match
+from ddm2snn.training.options import Training
 
-__all__ = ["Training", "drift_error", "match"]
+__all__ = ["Training", "diffusion_error", "drift_error", "match"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,76 +10,48 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import as_count, check_positive
 from ddm2snn.network import RateNetwork
 from ddm2snn.randomness import stream
+from ddm2snn.training.accuracy import diffusion_error, drift_error
+from ddm2snn.training.options import Training
 from ddm2snn.training.projection import Device, VariableProjection
-from ddm2snn.training.sampling import Cloud, stationary_cloud, widened
+from ddm2snn.training.robustness import check_return
+from ddm2snn.training.sampling import Cloud, stationary_cloud, training_points
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from ddm2snn.activation import Activation
     from ddm2snn.systems.system import System
 
-_RIDGES = (1e-6, 1e-7, 1e-8)
+_POOL = 32  # stationary states to choose each training point from
+_LARGEST_POOL = 400_000
+_GAINS = (0.2, 0.4, 0.8, 1.25)
 Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
-class Training:
-    """How a rate network is fitted.
+class Task:
+    """What is regressed, in standardised coordinates.
 
     Parameters
     ----------
-    error
-        Relative drift error to reach in every latent. The ridge is lowered step by step until it is, so
-        that the read-out is the smallest that will do: small read-outs make quiet spiking networks.
-    ridge
-        Penalty on the squared read-out, relative to the mean squared target. Given, it is the only one
-        that is tried, and `error` is not looked at.
-    points
-        Training points; by default 16 for each unit, and 4,000 at least: fewer are learnt by heart.
-    iterations
-        Largest number of L-BFGS iterations at each ridge; by default 300, fewer above 128 units.
-    holdout
-        Points of each fresh stationary sample: one on which the ridge is chosen, one on which the drift
-        error is reported.
+    cloud
+        Stationary states that fix origin and unit of the coordinates.
+    points, target, weight
+        Regressors z (sample, rank), outputs (sample, output) and weights (sample,).
+    unit
+        What one unit of each output stands for: latents of z + f(z), then entries of the factor G.
+    factor
+        Constant part of G, shape (rank, rank).
     """
 
-    error: float = 1e-3
-    ridge: float | None = None
-    points: int | None = None
-    iterations: int | None = None
-    holdout: int = 4000
-
-    def __post_init__(self) -> None:
-        check_positive("Training", error=self.error)
-        if self.ridge is not None:
-            check_positive("Training", ridge=self.ridge)
-        for name in ("points", "iterations", "holdout"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, as_count(f"Training.{name}", getattr(self, name)))
-
-    @property
-    def ridges(self) -> tuple[float, ...]:
-        """Ridges in the order in which they are tried."""
-        return _RIDGES if self.ridge is None else (self.ridge,)
-
-    def points_for(self, units: int) -> int:
-        """Training points for a number of units."""
-        return self.points or max(4000, 16 * units)
-
-    def iterations_for(self, units: int) -> int:
-        """Largest number of iterations at each ridge for a number of units."""
-        return self.iterations or max(50, min(300, 300 * 128 // units))
-
-
-def drift_error(
-    network: RateNetwork, system: System, points: Float[np.ndarray, "sample rank"]
-) -> Float[np.ndarray, " rank"]:
-    """Relative root-mean-square error of the drift per latent: |f_net - f| / |f| over `points`."""
-    truth = system.checked_drift(points)
-    return np.sqrt(((network.drift(points) - truth) ** 2).mean(axis=0) / (truth**2).mean(axis=0))
+    cloud: Cloud
+    points: Float[np.ndarray, "sample rank"]
+    target: Float[np.ndarray, "sample output"]
+    weight: Float[np.ndarray, " sample"]
+    unit: Float[np.ndarray, " output"]
+    factor: Float[np.ndarray, "rank rank"]
 
 
 def match(
@@ -90,119 +63,171 @@ def match(
     device: Device = "cpu",
     progress: Progress = lambda share: None,
 ) -> RateNetwork:
-    r"""Fit :math:`W_s\tanh(\Gamma z + b) \approx f(z) + z` by variable projection and set G from the system.
+    r"""Fit :math:`W_s\phi(\Gamma z + b) \approx f(z) + z`, and G from the same units, by variable projection.
 
     Latents are standardised by the stationary cloud; each dimension of the drift is weighted by its own
-    root mean square, so that the loss is the relative error that is reported.
+    root mean square, so that the loss is the relative error that is reported. A factor G(z) that depends
+    on the state is a further output: the system's own where it is lower triangular, else the Cholesky
+    factor of its tensor.
     """
-    rng = stream(seed, "training", "points")
     progress(0.0)
-    cloud = stationary_cloud(system, training.points_for(units), rng)
-    offset, scale = cloud.mean, cloud.scale
-    z = widened((cloud.points - offset) / scale, rng)
-    velocity = system.checked_drift(z * scale + offset) / scale
-    if not np.isfinite(velocity).all():
-        raise InputError(f"System {system.name}: the drift is NaN or infinite near its stationary cloud. Check it.")
-    if (_rms(velocity) == 0).any():
-        raise InputError(f"System {system.name}: the drift of a latent is zero everywhere; there is nothing to match.")
-    projection = _start(z, velocity, units, stream(seed, "training", "start"), device)
-    judged_by = stationary_cloud(system, training.holdout, stream(seed, "training", "selection")).points
+    task = _task(system, training.points_for(units), stream(seed, "training", "points"))
+    projection = _start(task, units, training, stream(seed, "training", "start"), device)
+    held_out = stationary_cloud(system, 2 * training.holdout, stream(seed, "training", "holdout")).points
+    judged_by, fresh = held_out[: training.holdout], held_out[training.holdout :]
     stages: list[dict[str, float]] = []
+    candidates: list[RateNetwork] = []
     share = 1.0 / len(training.ridges)
-    while True:
-        ridge = training.ridges[len(stages)]
-        begun = share * len(stages)
+    for begun, ridge in enumerate(training.ridges):
         projection.descend(
-            ridge, training.iterations_for(units), lambda done, begun=begun: progress(begun + share * done)
+            ridge, training.iterations_for(units), lambda done, begun=begun: progress(share * (begun + done))
         )
-        network = _network(projection, ridge, _rms(velocity), system, cloud)
-        worst = float(drift_error(network, system, judged_by).max())
-        stages.append({"ridge": ridge, "drift_error": worst, "readout_norm": _size(network)})
-        if worst <= training.error or len(stages) == len(training.ridges):
+        network = _network(projection, ridge, task, training.activation)
+        candidates.append(network)
+        stages.append(_stage(ridge, network, system, judged_by))
+        if _reached(stages[-1], training) and not training.sweep:
             break
     progress(1.0)
-    return _with_provenance(network, system, cloud, seed, training, device, stages, projection.history)
+    chosen = _choice(stages, training)
+    network = candidates[chosen]
+    provenance = {
+        **_provenance(system, units, seed, training, device),
+        "drift_error": drift_error(network, system, fresh).tolist(),
+        "diffusion_error": diffusion_error(network, system, fresh),
+        "readout_norm": stages[chosen]["readout_norm"],
+        "ridge": stages[chosen]["ridge"],
+        "stages": stages,
+        "loss": projection.history[:: max(1, len(projection.history) // 200)] + projection.history[-1:],
+        "integration_step": task.cloud.dt,
+        "robustness": dataclasses.asdict(check_return(network, system, fresh, stream(seed, "training", "return"))),
+    }
+    return dataclasses.replace(network, provenance=provenance)
 
 
-def _start(
-    z: Float[np.ndarray, "sample rank"],
-    velocity: Float[np.ndarray, "sample rank"],
-    units: int,
-    rng: np.random.Generator,
-    device: Device,
-) -> VariableProjection:
-    """Place hidden units on the cloud, in random directions, and weigh the points."""
-    rank = z.shape[1]
+def _task(system: System, count: int, rng: np.random.Generator) -> Task:
+    """Sample the system and put together what is regressed."""
+    pool = stationary_cloud(system, min(_POOL * count, max(count, _LARGEST_POOL)), rng)
+    cloud = Cloud(pool.points[:count], pool.dt)
+    offset, scale = cloud.mean, cloud.scale
+    z = training_points((pool.points - offset) / scale, count, rng)
+    states = z * scale + offset
+    velocity = system.checked_drift(states) / scale
+    if not np.isfinite(velocity).all():
+        raise InputError(f"System {system.name}: the drift is NaN or infinite near its stationary cloud. Check it.")
+    stationary = velocity[: count - count // 2]
+    if (_rms(velocity) == 0).any() or (_rms(stationary) == 0).any():
+        raise InputError(f"System {system.name}: the drift of a latent is zero everywhere; there is nothing to match.")
     # outside the cloud a drift can be huge: what is out there may be wrong in proportion to its size
-    speed = np.linalg.norm(velocity / _rms(velocity), axis=1) / np.sqrt(rank)
-    typical = np.quantile(speed[: len(speed) // 2], 0.999)  # the first half of the points are stationary
+    speed = np.linalg.norm(velocity / _rms(stationary), axis=1) / np.sqrt(system.rank)
+    weight = 1.0 / np.maximum(1.0, speed / np.quantile(speed[: len(stationary)], 0.999))
+    unit, target = _rms(stationary), (z + velocity) / _rms(stationary)
+    if system.constant_factor is not None:
+        return Task(cloud, z, target, weight, unit, system.constant_factor / scale[:, None])
+    factor = _triangular(system, states) / scale[:, None]
+    centre = factor[: len(stationary)].mean(axis=0)
+    size = np.full(system.rank**2, np.sqrt((factor[: len(stationary)] ** 2).mean() * system.rank))
+    entries = (factor - centre).reshape(len(z), -1) / size
+    return Task(cloud, z, np.hstack([target, entries]), weight, np.hstack([unit, size]), centre)
+
+
+def _triangular(system: System, states: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "sample rank rank"]:
+    """Lower-triangular factors with the system's tensor: its own where it has one, else by Cholesky."""
+    factor = system.factor(states)
+    if not np.isfinite(factor).all():
+        raise InputError(f"System {system.name}: the diffusion is NaN or infinite near its stationary cloud. Check it.")
+    if not np.triu(factor, 1).any():
+        return factor
+    tensor = factor @ np.swapaxes(factor, -1, -2)
+    trace = np.trace(tensor, axis1=-2, axis2=-1)[:, None, None]
+    try:
+        return np.linalg.cholesky(tensor + 1e-12 * trace * np.eye(system.rank))
+    except np.linalg.LinAlgError as error:
+        raise InputError(
+            f"System {system.name}: its diffusion tensor vanishes somewhere near its stationary cloud, where no smooth "
+            "factor can be read off it. Give diffusion as a lower-triangular matrix G(z)."
+        ) from error
+
+
+def _start(task: Task, units: int, training: Training, rng: np.random.Generator, device: Device) -> VariableProjection:
+    """Place hidden units on the points, in random directions, with the gain that starts at the lowest loss."""
+    rank = task.points.shape[1]
     directions = rng.standard_normal((units, rank))
-    directions *= rng.uniform(0.5, 2.0, (units, 1)) / np.linalg.norm(directions, axis=1, keepdims=True)
-    centres = z[rng.integers(len(z), size=units)]
-    return VariableProjection(
-        points=z,
-        target=(z + velocity) / _rms(velocity),
-        weight=1.0 / np.maximum(1.0, speed / typical),
-        left_vectors=directions,
-        bias=-(directions * centres).sum(axis=1),
-        device=device,
-    )
+    directions *= rng.uniform(0.4, 1.6, (units, 1)) / np.linalg.norm(directions, axis=1, keepdims=True)
+    centres = task.points[rng.integers(len(task.points), size=units)]
+    threshold = 1.0 if training.activation == "lif" else 0.0
+
+    def begun(gain: float, every: int) -> VariableProjection:
+        return VariableProjection(
+            points=task.points[::every],
+            target=task.target[::every],
+            weight=task.weight[::every],
+            left_vectors=gain * directions,
+            bias=threshold - gain * (directions * centres).sum(axis=1),
+            activation=training.activation,
+            device=device,
+        )
+
+    few = max(1, len(task.points) // max(4 * units, 1000))
+    losses = [begun(gain, few).loss(training.ridges[0]) for gain in _GAINS]
+    return begun(_GAINS[int(np.argmin(losses))], 1)
 
 
-def _network(
-    projection: VariableProjection, ridge: float, unit: Float[np.ndarray, " rank"], system: System, cloud: Cloud
-) -> RateNetwork:
-    """Rate network of the projection as it stands; `unit` undoes the scaling of its target."""
+def _network(projection: VariableProjection, ridge: float, task: Task, activation: Activation) -> RateNetwork:
+    """Rate network of the projection as it stands."""
     gamma, bias = projection.hidden_weights()
+    readout, rank = projection.readout(ridge) * task.unit, gamma.shape[1]
+    cloud, entries = task.cloud, readout[:, rank:]
     return RateNetwork(
         left_vectors=gamma,
-        right_vectors=projection.readout(ridge) * unit,
+        right_vectors=readout[:, :rank],
         bias=bias,
-        diffusion_factor=system.diffusion_factor / cloud.scale[:, None],
+        diffusion_factor=task.factor,
         input_map=np.diag(1.0 / cloud.scale),
         latent_offset=cloud.mean,
         latent_scale=cloud.scale,
         initial_latent=cloud.points[:1024],
+        activation=activation,
+        diffusion_readout=entries.reshape(-1, rank, rank) if entries.size else None,
     )
 
 
-def _size(network: RateNetwork) -> float:
-    return float(np.abs(network.right_vectors).sum())
+def _stage(
+    ridge: float, network: RateNetwork, system: System, points: Float[np.ndarray, "sample rank"]
+) -> dict[str, float]:
+    return {
+        "ridge": ridge,
+        "drift_error": float(drift_error(network, system, points).max()),
+        "diffusion_error": diffusion_error(network, system, points),
+        "readout_norm": float(np.abs(network.right_vectors).sum()),
+    }
+
+
+def _reached(stage: dict[str, float], training: Training) -> bool:
+    return stage["drift_error"] <= training.error and stage["diffusion_error"] <= training.diffusion_error
+
+
+def _choice(stages: list[dict[str, float]], training: Training) -> int:
+    """Index of the smallest read-out that reaches the asked errors, or of the smallest drift error if none does."""
+    good = [i for i, stage in enumerate(stages) if _reached(stage, training)]
+    if good:
+        return min(good, key=lambda i: stages[i]["readout_norm"])
+    return min(range(len(stages)), key=lambda i: stages[i]["drift_error"])
 
 
 def _rms(values: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, " rank"]:
     return np.sqrt((values**2).mean(axis=0))
 
 
-def _with_provenance(
-    network: RateNetwork,
-    system: System,
-    cloud: Cloud,
-    seed: int,
-    training: Training,
-    device: Device,
-    stages: list[dict[str, float]],
-    history: list[float],
-) -> RateNetwork:
-    import dataclasses
-
+def _provenance(system: System, units: int, seed: int, training: Training, device: Device) -> dict[str, object]:
     import torch
 
     from ddm2snn import __version__
 
-    fresh = stationary_cloud(system, training.holdout, stream(seed, "training", "holdout"))
-    provenance = {
+    return {
         "system": system.name,
-        "units": network.units,
+        "units": units,
         "seed": seed,
         "training": dataclasses.asdict(training),
         "device": device,
         "versions": {"ddm2snn": __version__, "torch": str(torch.__version__), "numpy": np.__version__},
-        "drift_error": drift_error(network, system, fresh.points).tolist(),
-        "readout_norm": _size(network),
-        "ridge": stages[-1]["ridge"],
-        "stages": stages,
-        "loss": history[:: max(1, len(history) // 200)] + history[-1:],
-        "integration_step": cloud.dt,
     }
-    return dataclasses.replace(network, provenance=provenance)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -29,15 +31,25 @@ def test_the_built_in_system():
     system = find_system("vanderpol")
     assert (system.name, system.rank, system.units) == ("vanderpol", 2, 64)
     assert system.drift(np.array([2.0, 1.0])).tolist() == [1.0, (1 - 4.0) * 1.0 - 2.0]
-    assert system.diffusion_factor.tolist() == [[0.1, 0.0], [0.0, 0.1]]
+    assert system.factor(np.zeros(2)).tolist() == [[0.1, 0.0], [0.0, 0.1]]
 
 
-@pytest.mark.parametrize("name", ["lorenzz", "", "VanDerPol", "vanderpol:x", "mine.py", "mine.txt:x", ":", "a:b:c"])
+@pytest.mark.parametrize(
+    "name", ["lorenzz", "", "VanDerPol", "vanderpol:x", "mine.py", "mine.txt:x", ":", "a:b:c", "dysts", "Dysts:Lorenz"]
+)
 def test_an_unknown_name_lists_what_there_is(refuses, name):
     with refuses(
-        InputError, f"There is no system {name!r}", "Built in: ", "vanderpol", "your own: path/to/file.py:attribute"
-    ):
+        InputError, f"There is no system {name!r}", "Built in: ", "vanderpol", "chaotic flows: dysts:Name",
+        "your own: path/to/file.py:attribute",
+    ):  # fmt: skip
         find_system(name)
+
+
+def test_a_flow_of_the_collection_without_the_package(refuses, monkeypatch):
+    for module in ("dysts", "dysts.flows"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with refuses(InputError, "need the package dysts", "is not installed", "pip install 'ddm2snn[dysts]'"):
+        find_system("dysts:Rossler")
 
 
 def test_a_system_of_the_users_own(tmp_path):

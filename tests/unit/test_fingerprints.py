@@ -25,7 +25,7 @@ def nudged(array):
 
 @pytest.mark.parametrize("field", array_fields(RateNetwork))
 def test_each_array_of_a_rate_network_counts(rate_of, field):
-    network = rate_of()
+    network = rate_of(diffusion_readout=np.ones((5, 2, 2)))
     changed = dataclasses.replace(network, **{field: nudged(getattr(network, field))})
     assert changed.fingerprint != network.fingerprint
 

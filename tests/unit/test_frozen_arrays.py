@@ -11,7 +11,7 @@ from ddm2snn import InputError, RateNetwork, Spikes, SpikingNetwork, Stimulus
 from ddm2snn.frozen import array_fields
 
 ARRAYS = {
-    RateNetwork: 8,
+    RateNetwork: 9,
     SpikingNetwork: 10,
     Stimulus: 2,
     Spikes: 3,

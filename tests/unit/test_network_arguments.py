@@ -25,8 +25,8 @@ def test_a_network_needs_a_state_to_start_from(rate_of, spiking_of, refuses):
 
 
 def test_an_unknown_activation_lists_the_known(rate_of, refuses):
-    with refuses(InputError, "RateNetwork.activation is 'relu'", "known are tanh"):
-        rate_of(activation="relu")
+    with refuses(InputError, "RateNetwork.activation is 'gelu'", "known are tanh, relu, lif"):
+        rate_of(activation="gelu")
 
 
 def test_an_unknown_neuron_model_lists_the_known(spiking_of, refuses):

@@ -47,27 +47,36 @@ def test_an_infinite_diffusion_is_refused_without_a_warning(refuses):
 
 
 def test_a_diffusion_is_a_number_or_a_matrix(refuses):
-    with refuses(InputError, "System.diffusion must be a number or a matrix, got 'strong'"):
+    with refuses(InputError, "System.diffusion must be a number, a matrix or a function, got 'strong'"):
         system_of(diffusion="strong")
 
 
-def test_a_diffusion_that_depends_on_the_state_is_named(refuses):
-    with refuses(InputError, "System.diffusion as a function of z is not supported yet", "number or a matrix"):
-        system_of(diffusion=lambda z: z)
+def test_a_diffusion_function_must_return_matrices(refuses):
+    system = system_of(diffusion=lambda z: z)
+    assert system.constant_factor is None
+    with refuses(InputError, "System mine: diffusion of an array (5, 2) has shape (5, 2)", "here (5, 2, 2)"):
+        system.factor(np.zeros((5, 2)))
+
+
+def test_the_factor_at_states_has_one_matrix_per_state():
+    states = np.arange(12.0).reshape(3, 2, 2)
+    assert system_of(diffusion=0.5).factor(states).shape == (3, 2, 2, 2)
+    by_state = system_of(diffusion=lambda z: z[..., :1, None] * np.eye(2))
+    assert np.array_equal(by_state.factor(states)[..., 1, 1], states[..., 0])
 
 
 def test_a_number_is_that_multiple_of_the_identity():
-    assert system_of(diffusion=0.25).diffusion_factor.tolist() == [[0.25, 0.0], [0.0, 0.25]]
-    assert not system_of(diffusion=0).diffusion_factor.any()
+    assert system_of(diffusion=0.25).constant_factor.tolist() == [[0.25, 0.0], [0.0, 0.25]]
+    assert not system_of(diffusion=0).constant_factor.any()
 
 
 def test_the_factor_is_a_read_only_copy():
     factor = np.array([[1.0, 0.5], [0.0, 2.0]])
     system = system_of(diffusion=factor)
     factor[:] = 0.0
-    assert system.diffusion_factor.tolist() == [[1.0, 0.5], [0.0, 2.0]]
+    assert system.constant_factor.tolist() == [[1.0, 0.5], [0.0, 2.0]]
     with pytest.raises(ValueError, match="read-only"):
-        system.diffusion_factor[0, 0] = 3.0
+        system.constant_factor[0, 0] = 3.0
 
 
 def test_what_is_known_is_a_read_only_copy():

@@ -1,0 +1,150 @@
+"""The verb analyse: every analysis that applies to a rate network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn.analysis.activation import known_activation
+from ddm2snn.analysis.analysis import Analysis
+from ddm2snn.analysis.cycle import LimitCycle, find_cycle
+from ddm2snn.analysis.fixed_points import FixedPoint, find_fixed_points
+from ddm2snn.analysis.irreversibility import Irreversibility, split_drift
+from ddm2snn.analysis.jacobian import network_jacobian
+from ddm2snn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from ddm2snn.analysis.stationary import stationary_paths
+from ddm2snn.analysis.subspace import Subspace, full_state, recover_subspace
+from ddm2snn.analysis.symmetry import symmetry_norms
+from ddm2snn.backend import Progress, no_progress
+from ddm2snn.errors import InputError
+from ddm2snn.network import RateNetwork
+from ddm2snn.randomness import check_seed, stream
+from ddm2snn.systems.integration import stable_step
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+_EVERY = 0.2  # rate time units between stationary samples
+_FULL_STATES = 2000
+_STARTS = 400
+_HIGHEST_RANK = 3  # up to which the split by time reversal has been checked
+
+
+def analyse(network: RateNetwork, *, seed: int = 0, progress: Progress = no_progress) -> Analysis:
+    """Run every analysis that applies to a rate network (arXiv 2602.14885, and the theory of its flow).
+
+    Recovered subspace, symmetric and antisymmetric part with energy, reversible and irreversible drift with
+    entropy production, fixed points, limit cycle, Lyapunov spectrum. What does not apply is left out with
+    its reason.
+
+    Parameters
+    ----------
+    network
+        The network.
+    seed
+        Seed of all randomness.
+    progress
+        Called with the finished share.
+
+    Raises
+    ------
+    InputError
+        Where this is no rate network, or its trajectories diverge.
+    """
+    if not isinstance(network, RateNetwork):
+        raise InputError(
+            f"analyse needs a RateNetwork, got {type(network).__name__}. Give the network before conversion."
+        )
+    check_seed(seed)
+    left_out: dict[str, str] = {}
+    samples = _samples(network, seed, lambda share: progress(0.4 * share))
+    subspace, error = _subspace(network, samples)
+    if not known_activation(network):
+        left_out["symmetry"] = f"the activation {network.activation!r} has no energy in closed form"
+    split = _irreversibility(network, samples, seed, left_out)
+    progress(0.55)
+    points = _fixed_points(network, samples, seed)
+    progress(0.6)
+    cycle = _cycle(network, samples, left_out)
+    progress(0.7)
+    spectrum = _lyapunov(network, samples, lambda share: progress(0.7 + 0.3 * share))
+    progress(1.0)
+    return Analysis(
+        network=network, samples=samples, subspace=subspace, recovery_error=error,
+        symmetry=symmetry_norms(network) if known_activation(network) else None, fixed_points=points, cycle=cycle,
+        irreversibility=split, lyapunov=spectrum, left_out=left_out,
+    )  # fmt: skip
+
+
+def _samples(network: RateNetwork, seed: int, progress: Progress) -> Float[np.ndarray, "trial time rank"]:
+    # large networks get fewer trials: what is averaged over is the product of trials and time
+    trials = int(np.clip(256 * 128 // network.units, 64, 256))
+    rng = stream(seed, "analysis", "samples")
+    return stationary_paths(
+        network, trials=trials, duration=40.0, every=_EVERY, burn_in=5.0, rng=rng, progress=progress
+    )
+
+
+def _subspace(network: RateNetwork, samples: Float[np.ndarray, "trial time rank"]) -> tuple[Subspace, float]:
+    """Recover the subspace from full states; the largest error of latents in standard deviations."""
+    latent = samples[:, :: -(-samples.shape[0] * samples.shape[1] // _FULL_STATES)]
+    states = full_state(network, latent)
+    subspace = recover_subspace(states)
+    found = subspace.to_latent(network)(subspace.coordinates(states))
+    return subspace, float((np.abs(found - latent) / network.latent_scale).max())
+
+
+def _irreversibility(
+    network: RateNetwork, samples: Float[np.ndarray, "trial time rank"], seed: int, left_out: dict[str, str]
+) -> Irreversibility | None:
+    if network.rank > _HIGHEST_RANK:
+        left_out["irreversibility"] = f"checked for up to {_HIGHEST_RANK} latents, the network has {network.rank}"
+        return None
+    values = np.linalg.eigvalsh(network.diffusion(samples[:, -1]))
+    if values[:, 0].min() <= 1e-9 * max(values.max(), 1e-300):
+        left_out["irreversibility"] = (
+            "the diffusion tensor is singular: a latent without noise has no finite entropy production"
+        )
+        return None
+    return split_drift(network.drift, network.diffusion, samples, rng=stream(seed, "analysis", "irreversibility"))
+
+
+def _fixed_points(
+    network: RateNetwork, samples: Float[np.ndarray, "trial time rank"], seed: int
+) -> tuple[FixedPoint, ...]:
+    """Search from half samples, half points spread evenly over their range, and the mean."""
+    rng = stream(seed, "analysis", "fixed points")
+    flat = samples.reshape(-1, network.rank)
+    visited = flat[rng.choice(len(flat), _STARTS // 2, replace=False)]
+    anywhere = rng.uniform(flat.min(axis=0), flat.max(axis=0), (_STARTS // 2, network.rank))
+    starts = np.concatenate([visited, anywhere, flat.mean(axis=0, keepdims=True)])
+    return find_fixed_points(network.drift, starts, jacobian=network_jacobian(network))
+
+
+def _cycle(
+    network: RateNetwork, samples: Float[np.ndarray, "trial time rank"], left_out: dict[str, str]
+) -> LimitCycle | None:
+    if network.rank == 1:
+        left_out["cycle"] = "one latent cannot go round"
+        return None
+    found = find_cycle(network.drift, samples[0, -1], jacobian=network_jacobian(network))
+    if found is None:
+        left_out["cycle"] = "the noise-free flow from a stationary state ends on no periodic orbit"
+    return found
+
+
+def _lyapunov(
+    network: RateNetwork, samples: Float[np.ndarray, "trial time rank"], progress: Progress
+) -> LyapunovSpectrum:
+    trials = int(np.clip(256 * 64 // network.units, 16, 64))
+    return lyapunov_spectrum(
+        network.drift,
+        samples[:trials, -1],
+        # a Runge-Kutta step of order 4 is far more accurate than the Heun step that this is chosen for
+        dt=stable_step(network.drift, network.initial_latent, tolerance=1e-3),
+        duration=60.0,
+        burn_in=20.0,
+        jacobian=network_jacobian(network),
+        progress=progress,
+    )

@@ -1,0 +1,158 @@
+"""Fixed points of a drift with their stability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ddm2snn.analysis.jacobian import Jacobian, central_jacobian
+from ddm2snn.errors import InputError
+from ddm2snn.frozen import freeze_arrays
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.systems.system import Drift
+
+_HYPERBOLIC = 1e-6  # real parts below this share of the largest eigenvalue decide nothing
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPoint:
+    """A zero of the drift.
+
+    Parameters
+    ----------
+    place
+        Shape (rank,), in the units of the drift's argument.
+    jacobian
+        Shape (rank, rank), per time unit.
+    """
+
+    place: Float[np.ndarray, " rank"]
+    jacobian: Float[np.ndarray, "rank rank"]
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+
+    @property
+    def eigenvalues(self) -> np.ndarray:
+        """Complex eigenvalues of the Jacobian, per time unit, by falling real part."""
+        values = np.linalg.eigvals(self.jacobian).astype(complex)
+        return values[np.lexsort((-np.imag(values), -np.real(values)))]
+
+    @property
+    def stable(self) -> bool:
+        """Whether every eigenvalue has a negative real part."""
+        return self.kind in ("stable node", "stable focus")
+
+    @property
+    def kind(self) -> str:
+        """Stable or unstable node or focus, saddle, saddle focus, centre, or not hyperbolic.
+
+        Source: Strogatz, Nonlinear Dynamics and Chaos, chapter 5.
+        """
+        values = self.eigenvalues
+        size = np.abs(values).max()
+        growth, turn = np.real(values), np.imag(values)
+        turning = bool((np.abs(turn) > _HYPERBOLIC * size).any())
+        resting = np.abs(growth) <= _HYPERBOLIC * size
+        if resting.any():
+            return "centre" if len(values) == 2 and turning else "not hyperbolic"
+        if (growth < 0).all():
+            return "stable focus" if turning else "stable node"
+        if (growth > 0).all():
+            return "unstable focus" if turning else "unstable node"
+        return "saddle focus" if turning else "saddle"
+
+    def as_json(self) -> dict[str, Any]:
+        """Place, kind and eigenvalues as JSON values."""
+        return {
+            "place": self.place.tolist(),
+            "kind": self.kind,
+            "eigenvalues": [{"real": float(v.real), "imaginary": float(v.imag)} for v in self.eigenvalues],
+        }
+
+
+def find_fixed_points(
+    drift: Drift,
+    starts: Float[np.ndarray, "sample rank"],
+    *,
+    jacobian: Jacobian | None = None,
+    reach: float = 1.5,
+    iterations: int = 60,
+) -> tuple[FixedPoint, ...]:
+    """Zeros of a drift by damped Newton iteration from many starts at once.
+
+    Each start follows the Newton direction, its length halved until the residual falls (Nocedal, Wright,
+    Numerical Optimization, section 11.2). Zeros closer together than 1e-6 of the spread of the starts are
+    one. A search from samples can miss zeros; it proves none absent.
+
+    Parameters
+    ----------
+    drift
+        f on arrays (..., rank).
+    starts
+        Where to start, shape (sample, rank).
+    jacobian
+        Its Jacobian; central differences by default.
+    reach
+        Zeros further from the middle of the starts than this many half widths of their range are left
+        out: there a trained drift means nothing.
+    iterations
+        Newton steps.
+
+    Raises
+    ------
+    InputError
+        Where the starts are no array (sample, rank) of finite numbers.
+    """
+    z = np.array(starts, dtype=np.float64)
+    if z.ndim != 2 or 0 in z.shape or not np.isfinite(z).all():
+        raise InputError(f"find_fixed_points needs finite starts of shape (sample, rank), got shape {z.shape}.")
+    slopes = jacobian or central_jacobian(drift)
+    low, high = z.min(axis=0), z.max(axis=0)
+    middle, half = (low + high) / 2, np.maximum((high - low) / 2, 1e-9 * (1 + np.abs(low)))
+    typical = np.linalg.norm(drift(z) / half, axis=1).max()
+    with np.errstate(all="ignore"):  # a start that runs away is left behind below
+        for _ in range(iterations):
+            z = _damped_step(drift, slopes, z, half)
+        residual = np.linalg.norm(drift(z) / half, axis=1)
+        arrived = (residual <= 1e-9 * max(typical, 1e-300)) & (np.abs((z - middle) / half) <= reach).all(axis=1)
+    places = _distinct(z[arrived], half)
+    return tuple(FixedPoint(place=place, jacobian=slopes(place)) for place in places)
+
+
+def _damped_step(
+    drift: Drift, jacobian: Jacobian, z: Float[np.ndarray, "sample rank"], half: Float[np.ndarray, " rank"]
+) -> Float[np.ndarray, "sample rank"]:
+    """One Newton step of each point, no longer than the range, halved until the residual falls."""
+    value = drift(z)
+    # the pseudo-inverse instead of a solution: a singular Jacobian stops nobody but its own point
+    slopes = np.nan_to_num(jacobian(z), posinf=0.0, neginf=0.0)
+    step = -np.einsum("sij,sj->si", np.linalg.pinv(slopes), value)
+    step /= np.maximum(1.0, np.linalg.norm(step / half, axis=1, keepdims=True))
+    size = np.linalg.norm(value / half, axis=1)
+    best, share = z.copy(), 1.0
+    waiting = np.ones(len(z), dtype=bool)
+    for _ in range(12):
+        tried = z[waiting] + share * step[waiting]
+        better = np.linalg.norm(drift(tried) / half, axis=1) < size[waiting]
+        moved = np.flatnonzero(waiting)[better]
+        best[moved] = tried[better]
+        waiting[moved] = False
+        share /= 2
+        if not waiting.any():
+            break
+    return best
+
+
+def _distinct(points: Float[np.ndarray, "sample rank"], half: Float[np.ndarray, " rank"]) -> list[np.ndarray]:
+    """Points that are further than 1e-6 half widths from every earlier one, in lexical order."""
+    found: list[np.ndarray] = []
+    for point in points:
+        if all(np.abs((point - other) / half).max() > 1e-6 for other in found):
+            found.append(point)
+    return sorted(found, key=lambda place: tuple(np.round(place / half, 6)))

@@ -1,0 +1,193 @@
+"""Failures of a test recording: trials that died or escaped, modes that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn.errors import InputError
+from ddm2snn.fidelity.samples import check_samples
+from ddm2snn.fidelity.wells import Visits, mean_dwell, visits
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+_PARTS = 4  # a trial is judged by its last quarter
+_COLLAPSED = 0.25
+_REACH = 3.0
+_CHANCE = 1e-4
+_SEPARATE_DWELLS = 10  # stretches of this many mean dwell times hardly know of each other
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong in one test recording.
+
+    Parameters
+    ----------
+    died, escaped
+        Trials that came to rest, and that left the range of the reference.
+    lost
+        Wells that the reference visits and the test never does, though it should have by now.
+    trials
+        Number of trials of the test.
+    """
+
+    died: tuple[int, ...]
+    escaped: tuple[int, ...]
+    lost: tuple[int, ...]
+    trials: int
+
+    @property
+    def definition(self) -> str:
+        """What died, escaped and lost mean, in words."""
+        return (
+            f"Died: over the last {_part()} of a trial, the standard deviation (root mean square over latents, each in "
+            f"units of the reference's) is below {_COLLAPSED:g} times the smallest that the reference shows in any "
+            f"stretch of that length. Escaped: a sample lies more than {_REACH:g} times as far from the middle of the "
+            "reference's range as its ends, in some latent, or is not finite. Lost: the reference visits a well, the "
+            "test never does, and equal processes would distribute these visits so with a probability below "
+            f"{_CHANCE:g} over the number of wells."
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything went wrong."""
+        return bool(self.died or self.escaped or self.lost)
+
+
+@dataclass(frozen=True)
+class FailureShares:
+    """Shares of test recordings in which at least one trial died, one escaped, a mode was lost, any of these."""
+
+    died: float
+    escaped: float
+    lost: float
+    failed: float
+    recordings: int
+    definition: str
+
+
+def find_failure(
+    test: Float[np.ndarray, "trial time rank"],
+    reference: Float[np.ndarray, "trial time rank"],
+    *,
+    every: float = 1.0,
+    wells: Float[np.ndarray, "well rank"] | None = None,
+    core: float | None = None,
+) -> Failure:
+    """Look for the failures that `Failure.definition` defines; a reference's own recordings show none.
+
+    This takes a reference that has shown its range: one of two trials that both stayed in one well takes the other
+    well for an escape. With eight trials of 400 samples, a hundred healthy pairs of each built-in kind raised no
+    alarm.
+
+    Parameters
+    ----------
+    test
+        Samples after the burn-in, which may hold NaN and infinity: these count as escaped.
+    reference
+        Finite samples of the reference, of the same sampling interval, each trial at least as long as a quarter of
+        the test's.
+    every
+        Sampling interval in rate time units.
+    wells, core
+        Centres of the wells and radius of their cores as in `visits`; without wells no mode can be lost.
+
+    Raises
+    ------
+    InputError
+        For arrays that are no (trial, time, rank), of unequal rank, too short, or a reference that does not move.
+    """
+    check_samples("find_failure", {"test": test, "reference": reference}, shortest=2 * _PARTS, finite=False)
+    check_samples("find_failure", {"reference": reference})
+    scale = reference.std(axis=(0, 1))
+    if not scale.all():
+        raise InputError(f"Latent {int(np.argmin(scale))} of the reference is constant; nothing can be said to die.")
+    escaped = _escaped(test, reference)
+    bounded = np.where(escaped[:, None, None], reference.mean(axis=(0, 1)), test)
+    length = min(test.shape[1], reference.shape[1] * _PARTS) // _PARTS
+    movement = (bounded[:, -length:].std(axis=1) / scale) ** 2
+    still = np.sqrt(movement.mean(axis=-1)) < _COLLAPSED * _smallest_movement(reference, length, scale)
+    lost: tuple[int, ...] = ()
+    if wells is not None:
+        lost = _lost(visits(bounded[~escaped], wells, every, core) if not escaped.all() else None,
+                     visits(reference, wells, every, core), test.shape[1] * every)  # fmt: skip
+    return Failure(_indices(still & ~escaped), _indices(escaped), lost, len(test))
+
+
+def failure_shares(failures: Sequence[Failure]) -> FailureShares:
+    """Shares of recordings that failed, over many of them, such as conversions with different seeds.
+
+    Raises
+    ------
+    InputError
+        Where there is no recording.
+    """
+    if not failures:
+        raise InputError("failure_shares needs one recording or more, got none. Give what find_failure returned.")
+    return FailureShares(
+        died=float(np.mean([bool(f.died) for f in failures])),
+        escaped=float(np.mean([bool(f.escaped) for f in failures])),
+        lost=float(np.mean([bool(f.lost) for f in failures])),
+        failed=float(np.mean([f.failed for f in failures])),
+        recordings=len(failures),
+        definition=failures[0].definition,
+    )
+
+
+def _part() -> str:
+    return {2: "half", 3: "third", 4: "quarter"}.get(_PARTS, f"1/{_PARTS}")
+
+
+def _indices(which: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.flatnonzero(which))
+
+
+def _escaped(test: Float[np.ndarray, "trial time rank"], reference: Float[np.ndarray, "trial time rank"]) -> np.ndarray:
+    low, high = reference.min(axis=(0, 1)), reference.max(axis=(0, 1))
+    # NaN compares as False, hence "not within" rather than "outside"
+    within = np.abs(test - (low + high) / 2) <= _REACH * (high - low) / 2
+    return ~within.all(axis=(1, 2))
+
+
+def _smallest_movement(
+    reference: Float[np.ndarray, "trial time rank"], length: int, scale: Float[np.ndarray, " rank"]
+) -> float:
+    """Smallest root-mean-square deviation over all stretches of the reference of this length, half overlapping."""
+    starts = range(0, reference.shape[1] - length + 1, max(1, length // 2))
+    moved = [((reference[:, s : s + length].std(axis=1) / scale) ** 2).mean(axis=-1).min() for s in starts]
+    return float(np.sqrt(min(moved)))
+
+
+def _lost(test: Visits | None, reference: Visits, duration: float) -> tuple[int, ...]:
+    """Wells whose absence from the test is no chance, by an exact test on nearly independent stretches of time."""
+    if test is None:
+        return ()  # every trial escaped, which says it all
+    dwell = mean_dwell(reference.time_in.sum(axis=0), reference.transitions.sum(axis=0))
+    longest = np.max(dwell[np.isfinite(dwell)], initial=0.0)
+    stretch = _SEPARATE_DWELLS * longest if longest > 0 else np.inf
+    with_reference, of_reference = _stretches(reference, stretch)
+    with_test, of_test = _stretches(test, min(stretch, duration))
+    # all k visited stretches fall into the reference's n of n + m: C(n, k) / C(n + m, k)
+    lost = []
+    for well, (here, there) in enumerate(zip(with_test, with_reference, strict=True)):
+        j = np.arange(there)
+        chance = np.exp(np.log((of_reference - j) / (of_reference + of_test - j)).sum())
+        if not here and there and chance < _CHANCE / len(with_test):
+            lost.append(well)
+    return tuple(lost)
+
+
+def _stretches(found: Visits, stretch: float) -> tuple[np.ndarray, int]:
+    """Number of stretches of time in which each well is visited, and of stretches with any visit."""
+    wells = found.time_in.shape[1]
+    seen = set()
+    for trial, well, start, duration in zip(found.trial, found.well, found.start, found.duration, strict=True):
+        last = int((start + duration * (1 - 1e-9)) // stretch)
+        seen.update((int(trial), part, int(well)) for part in range(int(start // stretch), last + 1))
+    per_well = np.bincount([well for _, _, well in seen], minlength=wells)
+    return per_well, len({(trial, part) for trial, part, _ in seen})

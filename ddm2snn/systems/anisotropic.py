@@ -1,0 +1,73 @@
+"""An equilibrium process whose noise changes its strength and its direction with the state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn.frozen import check_positive
+from ddm2snn.systems.system import System
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+def anisotropic(stretch: float = 3.0, noise: float = 0.8) -> System:
+    r"""Standard normal stationary density, under noise that is stronger along the radius than across it.
+
+    .. math::
+        D(z) = \sigma^2 \Big(I + \frac{\alpha\, z z^\top}{1 + |z|^2}\Big), \qquad
+        f = \tfrac12 \big(D\,\nabla\log p + \nabla\cdot D\big), \qquad p(z) = \frac{e^{-|z|^2/2}}{2\pi}
+
+    in the sense of Ito, so the probability current :math:`f p - \tfrac12 \nabla\cdot(D p)` vanishes
+    everywhere: p is stationary and the process is in equilibrium. The eigenvalues of D are
+    :math:`\sigma^2` across the radius and :math:`\sigma^2 (1 + \alpha r^2 / (1 + r^2))` along it, its
+    off-diagonal element is :math:`\sigma^2 \alpha\, x y / (1 + r^2)`. Written out,
+
+    .. math:: f = \frac{\sigma^2}{2} \Big[ -1 + \alpha\,\frac{3 - r^2}{1 + r^2}
+        - \frac{2 \alpha\, r^2}{(1 + r^2)^2} \Big] z.
+
+    For :math:`\alpha > 1/3` the drift points away from the origin, which is the likeliest state all the
+    same: a model with constant noise that matches the drift has its density on a ring. The factor G is the
+    lower-triangular one of Cholesky, which is smooth in z. Source: the equilibrium drift of a diffusion that
+    depends on the state, e.g. Gardiner, Handbook of Stochastic Methods, section 5.3.5 (potential
+    conditions); the choice of D and p is ours.
+
+    Parameters
+    ----------
+    stretch
+        alpha, above zero: how much stronger the noise far out is along the radius.
+    noise
+        sigma, per square root of the time unit.
+    """
+    check_positive("anisotropic", stretch=stretch, noise=noise)
+
+    def drift(z: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "... 2"]:
+        square = (z**2).sum(axis=-1, keepdims=True)
+        outward = stretch * (3.0 - square) / (1.0 + square) - 2.0 * stretch * square / (1.0 + square) ** 2
+        return 0.5 * noise**2 * (outward - 1.0) * z
+
+    def factor(z: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "... 2 2"]:
+        x, y = z[..., 0], z[..., 1]
+        pull = stretch / (1.0 + x**2 + y**2)
+        first = np.sqrt(1.0 + pull * x**2)
+        lower = pull * x * y / first
+        second = np.sqrt(1.0 + pull * (x**2 + y**2)) / first  # the determinant is the product of the eigenvalues
+        rows = [np.stack([first, np.zeros_like(first)], axis=-1), np.stack([lower, second], axis=-1)]
+        return noise * np.stack(rows, axis=-2)
+
+    return System(
+        name="anisotropic",
+        rank=2,
+        drift=drift,
+        diffusion=factor,
+        units=64,
+        known={
+            "density": lambda z: np.exp(-0.5 * (z**2).sum(axis=-1)) / (2 * np.pi),
+            "covariance": np.eye(2),
+            "entropy_production": 0.0,
+        },
+        summary=f"normal density under noise {noise:g} that is sqrt(1 + {stretch:g} r^2 / (1 + r^2)) times "
+        "stronger along the radius",
+    )

@@ -1,0 +1,250 @@
+"""Chaotic flows of the collection dysts, scaled alike in space and time."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import importlib
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ddm2snn.errors import InputError
+from ddm2snn.systems.integration import integrate, stable_step
+from ddm2snn.systems.system import Drift, System
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+_CYCLE = 6.6633  # rate time units that a period lasts: van der Pol's cycle at mu = 1
+_LARGEST_RANK = 6
+_TRANSIENT, _RECORDED, _PER_PERIOD = 20, 140, 30  # periods, periods, points
+_TRIALS, _STEPS = 128, 4000  # for a look at whether the noise leaves the basin
+_ACCURACY = 1e-10  # of a formula on arrays, relative to itself on single points: rounding alone is far below
+
+
+@dataclass(frozen=True)
+class _Collection:
+    flows: ModuleType
+    facts: Mapping[str, Mapping[str, Any]]
+    maps: Mapping[str, Mapping[str, Any]]
+
+
+def from_dysts(name: str, noise: float = 0.01) -> System:
+    r"""Autonomous chaotic flow of the collection ``dysts``, with a little white noise.
+
+    With F the published flow, m and s the mean and standard deviation of its variables on the attractor
+    and T its period (the dominant peak of its spectrum, from the collection),
+
+    .. math:: dz = \frac{T}{6.6633}\,\frac{F(m + s z)}{s}\,dt + \sigma\,dw
+
+    so every latent has zero mean and unit variance, and a period lasts as many rate time units as the cycle
+    of the van der Pol oscillator does. ``known`` holds that period, the largest Lyapunov exponent per rate
+    time unit as the collection estimates it (for Rossler twice the textbook's), and ``offset``, ``scale``
+    and ``time_unit``: m, s and the original time that a rate time unit lasts, which lead back to the
+    published variables.
+
+    m, s and the starting points come from one noise-free trajectory: 140 periods after a transient of 20
+    from the collection's initial condition. Its own m and s are not used: for some flows they are far off.
+
+    Parameters
+    ----------
+    name
+        As the collection spells it; `names` lists them.
+    noise
+        sigma, per square root of the rate time unit in latents of unit variance (our choice: a hundredth,
+        so that a period's worth of noise moves a latent by 0.026).
+
+    Notes
+    -----
+    Some basins are so small that noise 0.01 drives trajectories out of them to infinity within some ten
+    periods (SprottL, SprottQ, RabinovichFabrikant); that is refused too, and most of them take 0.001. A flow
+    that keeps volumes in phase space (NoseHoover, SprottA, NuclearQuadrupole) wanders slowly away from its
+    orbit under noise: it has no stationary state, and its moments hold for a while only.
+
+    Source: Gilpin, Chaos as an interpretable benchmark for forecasting and data-driven modelling, NeurIPS
+    Datasets and Benchmarks (2021), arXiv 2110.05266. The scaling and the noise are ours.
+
+    Raises
+    ------
+    InputError
+        Where the package is missing, there is no such flow, or it is none that a rate network can be: with
+        a delay, a drive, a latent that grows without bound, more than six dimensions, in discrete time, at
+        rest in the end, or driven to infinity by its noise.
+    """
+    if not isinstance(noise, int | float) or not 0 <= noise < np.inf:
+        raise InputError(f"from_dysts.noise must be a finite number, zero or above, got {noise!r}.")
+    collection = _collection()
+    facts = _facts(collection, name)
+    reason = _why_not(collection, name)
+    if reason:
+        raise InputError(f"dysts:{name} cannot be a target here: {reason}. {_NAMES_HELP}")
+    model = getattr(collection.flows, name)()
+    path = _attractor(name, model, facts)
+    offset, scale, time_unit = path.mean(axis=0), path.std(axis=0), facts["period"] / _CYCLE
+    points, flow = (path - offset) / scale, _on_arrays(model)
+
+    def drift(z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+        return time_unit * flow(offset + scale * z) / scale
+
+    _check_confined(name, drift, points, noise)
+    return System(
+        name=f"dysts:{name}",
+        rank=path.shape[1],
+        drift=drift,
+        diffusion=noise,
+        initial=lambda rng, count: points[rng.integers(len(points), size=count)],
+        units=256,
+        known={
+            "period": _CYCLE,
+            "largest_lyapunov": facts["maximum_lyapunov_estimated"] * time_unit,
+            "offset": offset,
+            "scale": scale,
+            "time_unit": time_unit,
+        },
+        summary=f"{facts['description'].strip().rstrip('.')}, from the collection dysts, noise {noise:g}",
+    )
+
+
+def names() -> list[str]:
+    """Flows of the collection that `from_dysts` takes, but for those whose trajectories it refuses."""
+    collection = _collection()
+    return sorted(name for name in collection.facts if _why_not(collection, name) is None)
+
+
+_NAMES_HELP = "Take one of ddm2snn.systems.chaos.names()."
+
+
+def _collection() -> _Collection:
+    try:
+        with warnings.catch_warnings():
+            # compiled formulas are of no use here: ours act on arrays
+            warnings.filterwarnings("ignore", message="Numba not installed", category=UserWarning)
+            flows, base = importlib.import_module("dysts.flows"), importlib.import_module("dysts.base")
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"The flows dysts:Name need the package dysts, and {error.name!r} is not installed. "
+            "Get it by: pip install 'ddm2snn[dysts]'."
+        ) from error
+    files = (base.DATAPATH_CONTINUOUS, base.DATAPATH_DISCRETE)
+    facts, maps = (json.loads(Path(file).read_text(encoding="utf-8")) for file in files)
+    return _Collection(flows, facts, maps)
+
+
+def _facts(collection: _Collection, name: str) -> Mapping[str, Any]:
+    if name in collection.facts:
+        return collection.facts[name]
+    if name in collection.maps:
+        raise InputError(f"dysts:{name} is a map in discrete time, not a flow. {_NAMES_HELP}")
+    folded = {known.lower(): known for known in collection.facts}
+    near = [folded[found] for found in difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.6)]
+    hint = f"Did you mean {' or '.join(f'dysts:{found}' for found in near)}?" if near else _NAMES_HELP
+    raise InputError(f"There is no flow {name!r} in the collection dysts. {hint}")
+
+
+def _why_not(collection: _Collection, name: str) -> str | None:
+    """Why a flow of the collection is none for a rate network, or None."""
+    facts = collection.facts[name]
+    if facts["delay"]:
+        return "it has a delay, so its state is a stretch of its past and no vector"
+    if facts["nonautonomous"]:
+        return "it is driven from outside, so its drift depends on time"
+    if facts["unbounded_indices"]:
+        return f"latent(s) {facts['unbounded_indices']} are angles or places that grow without bound"
+    if facts["embedding_dimension"] > _LARGEST_RANK:
+        return f"it has {facts['embedding_dimension']} dimensions, and at most {_LARGEST_RANK} are taken"
+    model = getattr(collection.flows, name)()
+    rng = np.random.default_rng(0)
+    start = np.asarray(facts["initial_conditions"], dtype=np.float64)
+    points = start + 0.1 * np.asarray(facts["std"]) * rng.standard_normal((8, len(start)))
+    early, late = (_one_by_one(model, points, time) for time in (0.0, 1.7))
+    if not np.array_equal(early, late, equal_nan=True):
+        return "its drift depends on time"
+    return None if _agrees(model, points, early) else "its formula holds for single points only, not for arrays"
+
+
+def _agrees(
+    model: Any,  # noqa: ANN401 - the type belongs to the optional package
+    points: Float[np.ndarray, "sample rank"],
+    expected: Float[np.ndarray, "sample rank"],
+) -> bool:
+    """Whether the formula on arrays gives what the package's own gives point by point."""
+    try:
+        found = _on_arrays(model)(points)
+    except (ValueError, TypeError):  # what `max(0, x)` or a bare `if` of an array raise
+        return False
+    return bool((np.abs(found - expected) <= _ACCURACY * np.abs(expected).max(axis=0)).all())
+
+
+def _one_by_one(
+    model: Any,  # noqa: ANN401
+    points: Float[np.ndarray, "sample rank"],
+    time: float,
+) -> Float[np.ndarray, "sample rank"]:
+    """Right-hand side by the package's own function, which takes one state."""
+    return np.array([np.asarray(model.rhs(point, time), dtype=np.float64) for point in points])
+
+
+def _on_arrays(model: Any) -> Drift:  # noqa: ANN401
+    """Right-hand side on arrays (..., rank)."""
+    shared = importlib.import_module("dysts.base").DynSys.rhs
+    if type(model).rhs is shared:
+        formula = getattr(model._rhs, "py_func", model._rhs)  # under Numba the plain function hides behind the compiled
+
+        def evaluate(columns: Float[np.ndarray, "rank sample"]) -> Any:  # noqa: ANN401
+            return formula(*columns, 0.0, *model.param_list)
+    else:
+        wide = copy.copy(model)
+        for key, value in model.params.items():
+            if np.ndim(value) == 1:
+                setattr(wide, key, np.asarray(value)[:, None])
+
+        def evaluate(columns: Float[np.ndarray, "rank sample"]) -> Any:  # noqa: ANN401
+            return wide.rhs(columns, 0.0)
+
+    def drift(z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+        columns = np.moveaxis(np.asarray(z), -1, 0).reshape(np.shape(z)[-1], -1)
+        rows = [np.broadcast_to(row, columns.shape[1:]) for row in evaluate(columns)]
+        return np.stack(rows, axis=-1).reshape(np.shape(z))
+
+    return drift
+
+
+def _attractor(name: str, model: Any, facts: Mapping[str, Any]) -> Float[np.ndarray, "sample rank"]:  # noqa: ANN401
+    """Noise-free trajectory after its transient, or a refusal where it does not keep moving alike."""
+    from scipy.integrate import solve_ivp
+
+    period, spread = facts["period"], np.asarray(facts["std"], dtype=np.float64)
+    times = period * np.linspace(_TRANSIENT, _TRANSIENT + _RECORDED, _RECORDED * _PER_PERIOD)
+    with np.errstate(all="ignore"):
+        solution = solve_ivp(
+            lambda time, state: np.asarray(model.rhs(state, time), dtype=np.float64),
+            (0.0, times[-1]), np.asarray(facts["initial_conditions"], dtype=np.float64), method="LSODA",
+            t_eval=times, rtol=1e-6, atol=1e-6 * spread,
+        )  # fmt: skip
+    path = solution.y.T
+    if solution.status != 0 or len(path) != len(times) or not np.isfinite(path).all():
+        raise InputError(f"dysts:{name} could not be integrated from its initial condition: {solution.message}.")
+    last = path[-len(path) // 4 :]
+    if (last.std(axis=0) < 1e-2 * path.std(axis=0)).any():
+        raise InputError(f"dysts:{name} comes to rest: its chaos is a transient only. {_NAMES_HELP}")
+    return path
+
+
+def _check_confined(name: str, drift: Drift, points: Float[np.ndarray, "sample rank"], noise: float) -> None:
+    """Refuse noise that drives trajectories out of the basin of their attractor."""
+    rng = np.random.default_rng(0)
+    state = points[rng.integers(len(points), size=_TRIALS)]
+    with np.errstate(all="ignore"):
+        dt = stable_step(drift, state)
+        try:
+            integrate(drift, noise * np.eye(points.shape[1]), state, dt=dt, steps=_STEPS + 1, stride=100, rng=rng)
+        except InputError as error:
+            remedy = f"Take less of it: from_dysts({name!r}, noise={noise / 10:g})" if noise else "Take another flow"
+            raise InputError(f"dysts:{name} runs away to infinity under noise {noise:g}. {remedy}.") from error

@@ -1,0 +1,77 @@
+"""How a rate network is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from ddm2snn.activation import Activation
+from ddm2snn.errors import InputError
+from ddm2snn.frozen import as_count, check_positive
+
+RIDGES = (1e-5, 1e-6, 1e-7, 1e-8)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a rate network is fitted.
+
+    Parameters
+    ----------
+    error
+        Relative drift error to reach in every latent. The ridge is lowered step by step until it is, so
+        that the read-out is the smallest that will do: small read-outs make quiet spiking networks.
+    diffusion_error
+        Relative error of the diffusion tensor to reach, where it depends on the state.
+    ridge
+        Penalty on the squared read-out, relative to the mean squared target. Given, it is the only one
+        that is tried, and no error is asked for.
+    sweep
+        Whether to go through all ridges, also after the error is reached: `stages` in the provenance then
+        hold the whole trade-off between drift error and size of the read-out.
+    activation
+        Response of the units; see `ddm2snn.activation.activate`.
+    points
+        Training points; by default 8 for each unit, and 4,000 at least: fewer are learnt by heart.
+    iterations
+        Largest number of L-BFGS iterations at each ridge; by default 300, fewer above 128 units.
+    holdout
+        Points of each fresh stationary sample: one on which the ridge is chosen, one on which errors are
+        reported.
+    """
+
+    error: float = 1e-3
+    diffusion_error: float = 5e-3
+    ridge: float | None = None
+    sweep: bool = False
+    activation: Activation = "tanh"
+    points: int | None = None
+    iterations: int | None = None
+    holdout: int = 4000
+
+    def __post_init__(self) -> None:
+        check_positive("Training", error=self.error, diffusion_error=self.diffusion_error)
+        if self.ridge is not None:
+            check_positive("Training", ridge=self.ridge)
+            if self.sweep:
+                raise InputError("Training.sweep goes through all ridges, so it takes no ridge. Leave one of them out.")
+        if self.activation not in get_args(Activation):
+            raise InputError(
+                f"Training.activation is {self.activation!r}; known are {', '.join(get_args(Activation))}."
+            )
+        for name in ("points", "iterations", "holdout"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, as_count(f"Training.{name}", getattr(self, name)))
+
+    @property
+    def ridges(self) -> tuple[float, ...]:
+        """Ridges in the order in which they are tried."""
+        return RIDGES if self.ridge is None else (self.ridge,)
+
+    def points_for(self, units: int) -> int:
+        """Training points for a number of units."""
+        return self.points or max(4000, 8 * units)
+
+    def iterations_for(self, units: int) -> int:
+        """Largest number of iterations at each ridge for a number of units."""
+        return self.iterations or max(40, min(300, 300 * 128 // units))

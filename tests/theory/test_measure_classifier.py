@@ -1,0 +1,89 @@
+"""The classifier two-sample test against the best classifier there is."""
+
+import numpy as np
+import pytest
+from planted_changes import lorenz, ornstein_uhlenbeck, planted
+from scipy.stats import norm
+
+from ddm2snn.errors import InputError
+from ddm2snn.fidelity.classifier import Verdicts, _held_out, classify, delay_embedding
+
+
+def test_shifted_gaussians_reach_the_best_accuracy():
+    rng = np.random.default_rng(1)
+    reference, test = rng.standard_normal((2, 40, 250, 2)) + np.array([0.0, 1.0])[:, None, None, None] * [0.6, 0.8]
+    found = classify(test, reference).accuracy()[0]
+    # the best answer is the side of the plane between; 20,000 judged points err by 0.0035
+    assert found == pytest.approx(norm.cdf(0.5), abs=4 * 0.0035)
+
+
+def test_equal_processes_cannot_be_told_apart():
+    found = [classify(planted(seed=s), planted(seed=s + 10)).accuracy()[0] for s in (1, 2)]
+    # some 64 x 2 independent stretches of 100 time units: 0.5 / sqrt(64 x 2 x 20) is 0.01
+    np.testing.assert_allclose(found, 0.5, atol=0.03)
+
+
+def test_neighbours_never_straddle_a_split():
+    # slow trials: with neighbours in the training set a classifier would know each trial by its place
+    slow = -0.002 * np.eye(2)
+    a, b = (ornstein_uhlenbeck(s, slow, 0.1 * np.eye(2), trials=10, samples=400) for s in (3, 4))
+    assert classify(a, b).accuracy()[0] < 0.75
+    shuffled = [x.reshape(-1, 2)[np.random.default_rng(5).permutation(4000)].reshape(10, 400, 2) for x in (a, b)]
+    assert classify(*shuffled).accuracy()[0] > 0.85
+
+
+def test_what_lies_next_to_a_fold_is_not_trained_on():
+    # block b is the end of fold b and the beginning of fold b + 1; even ones hold the test, odd ones the reference,
+    # so whoever trains across the border knows the answer, and whoever does not knows nothing of this block
+    rows, folds, gaps = [], [], []
+    for blocks in ((0, 2), (1, 3)):
+        block = np.repeat(blocks, 20)
+        late = np.tile([0, 1], 20)
+        rows.append(np.eye(5)[np.append(block + 1, np.zeros(50, int))])
+        folds.append(np.append(block + late, np.arange(50) % 5))
+        gaps.append(np.append(np.where(late, 0.1, 0.9), np.full(50, 0.5)))
+    for right in _held_out(rows, folds, gaps):
+        assert right[:40].mean() == 0.0
+    # the control: the same points, said to lie in the middle of their folds
+    for right in _held_out(rows, folds, [np.full(90, 0.5)] * 2):
+        assert right[:40].mean() == 1.0
+
+
+def test_few_trials_are_split_in_time():
+    a, b = (ornstein_uhlenbeck(s, trials=2, samples=4000) for s in (6, 7))
+    assert classify(a, b).accuracy()[0] == pytest.approx(0.5, abs=0.08)
+    assert classify(a + 1.0, b).accuracy()[0] > 0.8
+
+
+def test_segments_see_what_points_do_not():
+    runs = lorenz()
+    slower, reference = runs["slower"], runs["reference"]
+    assert classify(slower, reference).accuracy()[0] == pytest.approx(0.5, abs=0.03)
+    assert classify(slower, reference, delays=4, stride=5).accuracy()[0] > 0.95
+    assert classify(runs["rho 27"], reference).accuracy()[0] > 0.8
+
+
+@pytest.mark.parametrize(("change", "delays", "least"), [("mean shifted", 1, 0.53), ("diffusion 20 % up", 3, 0.53)])
+def test_planted_changes(change, delays, least):
+    assert classify(planted(change, seed=8), planted(), delays=delays, stride=8).accuracy()[0] > least
+
+
+def test_resampling_weighs_trials():
+    verdicts = Verdicts(np.array([0.2, 0.6]), np.array([0.5]))
+    np.testing.assert_allclose(verdicts.accuracy(np.array([[2.0, 0.0], [1.0, 1.0]])), [0.35, 0.45])
+
+
+def test_delay_embedding():
+    path = np.arange(12.0).reshape(1, 6, 2)
+    found = delay_embedding(path, 3, 2)
+    np.testing.assert_array_equal(found, [[[0, 1, 4, 5, 8, 9], [2, 3, 6, 7, 10, 11]]])
+
+
+def test_refusals():
+    good = planted()[:5, :100]
+    with pytest.raises(InputError, match="60 samples per trial, test has 50"):
+        classify(good[:, :50], good, delays=5, stride=10)
+    with pytest.raises(InputError, match="Latent 1 of the reference is constant"):
+        classify(good, good * [1.0, 0.0])
+    with pytest.raises(InputError, match="stride must be a whole number"):
+        delay_embedding(good, 2, 0)

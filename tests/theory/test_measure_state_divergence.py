@@ -1,0 +1,151 @@
+"""D_stsp against a count by dictionary, and its size on planted changes."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from planted_changes import LORENZ_EVERY, lorenz, planted
+
+from ddm2snn.errors import InputError
+from ddm2snn.fidelity.grid import Grid
+from ddm2snn.fidelity.spectrum import hellinger, power_spectra
+from ddm2snn.fidelity.state_divergence import (
+    expected_self_divergence,
+    is_informative,
+    state_counts,
+    state_divergence,
+)
+
+
+def divergence(test, reference, **options):
+    counts, known = state_counts(test, reference, reference=reference, **options)
+    return state_divergence(counts.histograms()[0], known.histograms()[0], counts.cells)
+
+
+def by_dictionary(test, reference, low, high, bins):
+    """The definition, cell by cell, with no array operation in common."""
+    rank = reference.shape[-1]
+
+    def tally(samples):
+        found = Counter()
+        for state in samples.reshape(-1, rank):
+            if all(lo <= value <= hi for value, lo, hi in zip(state, low, high, strict=True)):
+                place = [(v - lo) / (hi - lo) * bins for v, lo, hi in zip(state, low, high, strict=True)]
+                found[tuple(min(int(p), bins - 1) for p in place)] += 1
+        return found
+
+    h, g = tally(reference), tally(test)
+    n, m = sum(h.values()) + 1e-5 * bins**rank, sum(g.values()) + 1e-5 * bins**rank
+    total = 0.0
+    for cell in np.ndindex(*(bins,) * rank):
+        p, q = (h[cell] + 1e-5) / n, (g[cell] + 1e-5) / m
+        total += p * np.log(p / q)
+    return total
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3, 4])
+@pytest.mark.parametrize("box", ["two_sd", "min_max"])
+def test_agrees_with_the_definition(rank, box):
+    rng = np.random.default_rng(rank)
+    reference, test = rng.standard_normal((2, 3, 400, rank)) * (1.0 + np.arange(rank))
+    deviation = reference.std(axis=(0, 1))
+    if box == "two_sd":
+        low, high = (reference.mean(axis=(0, 1)) + s * 2 * deviation for s in (-1, 1))
+    else:
+        low, high = reference.min(axis=(0, 1)) - 0.1 * deviation, reference.max(axis=(0, 1)) + 0.1 * deviation
+    bins = 30 if rank < 4 else 8  # the dictionary, not the measure, is slow at 30**4
+    expected = by_dictionary(test, reference, low, high, bins)
+    assert divergence(test, reference, box=box, bins=bins) == pytest.approx(expected, rel=1e-9)
+
+
+def test_is_zero_for_equal_and_agrees_with_numpy_on_a_whole_grid():
+    rng = np.random.default_rng(0)
+    reference, test = rng.standard_normal((2, 4, 5000, 3))
+    assert divergence(reference, reference) == 0.0
+    mean, deviation = reference.mean(axis=(0, 1)), reference.std(axis=(0, 1))
+    span = list(zip(mean - 2 * deviation, mean + 2 * deviation, strict=True))
+    p, q = (np.histogramdd(x.reshape(-1, 3), 30, range=span)[0] + 1e-5 for x in (reference, test))
+    p, q = p / p.sum(), q / q.sum()
+    assert divergence(test, reference) == pytest.approx((p * np.log(p / q)).sum(), rel=1e-9)
+
+
+def test_rank_six_takes_memory_for_visited_cells_only():
+    cloud = np.random.default_rng(1).standard_normal((2, 1000, 6))
+    counts = state_counts(cloud, reference=cloud)[0]
+    assert counts.cells == 30**6
+    assert counts.counts.shape[1] <= 2000
+    with pytest.raises(InputError, match="more cells than"):
+        state_counts(np.ones((1, 5, 20)) * np.arange(5)[:, None], reference=np.ones((1, 5, 20)) * np.arange(5)[:, None])
+
+
+def test_weights_count_trials():
+    x = np.random.default_rng(2).standard_normal((3, 500, 2)) + np.arange(3)[:, None, None]
+    whole, part = state_counts(x, x[[0, 0, 2]], reference=x)
+    np.testing.assert_array_equal(whole.histograms(np.array([[2.0, 0.0, 1.0]])), part.histograms())
+
+
+def test_lorenz_sees_another_parameter_and_is_nearly_blind_to_speed():
+    runs = lorenz()
+    floor = divergence(runs["again"], runs["reference"])
+    power = {name: power_spectra(x, LORENZ_EVERY)[1].mean(axis=0) for name, x in runs.items()}
+    # 1e5 samples of one seed each scatter by some 0.03 around 0.05 to 0.1
+    assert floor < 0.15
+    # rho 27 as seen from 28 and the other way round, whose boxes differ
+    assert divergence(runs["rho 27"], runs["reference"]) == pytest.approx(0.67, abs=0.1)
+    assert divergence(runs["slower"], runs["reference"]) < floor + 0.06
+    # what the one does not see, the other does
+    assert hellinger(power["slower"], power["reference"]) == pytest.approx(0.19, abs=0.03)
+    assert hellinger(power["again"], power["reference"]) < 0.09
+
+
+@pytest.mark.parametrize("trials", [5, 10, 25, 50])
+def test_expected_self_divergence(trials):
+    runs = lorenz()
+    expected = expected_self_divergence(state_counts(runs["reference"][:trials], reference=runs["reference"])[0])
+    pairs = [(runs[a][i : i + trials], runs[b][j : j + trials])
+             for a, b in (("reference", "again"), ("again", "reference"))
+             for i, j in ((0, 0), (50 - trials, 0), (0, 50 - trials))]  # fmt: skip
+    measured = np.mean([divergence(test, reference) for test, reference in pairs])
+    # the estimate stands on single visits of a few trials; a factor of two still tells 0.05 from 0.7
+    assert 0.5 < expected / measured < 2.0
+
+
+def test_informative_says_when_there_are_too_few_samples():
+    reference = lorenz()["reference"]
+    long, short, single = state_counts(reference, reference[:5], reference[:1], reference=reference)
+    assert is_informative(long)
+    assert not is_informative(short)
+    assert not is_informative(single)
+    assert np.isnan(expected_self_divergence(single))
+
+
+def test_planted_changes():
+    reference = planted()
+    floor = np.mean([divergence(planted(seed=s), reference) for s in (1, 2, 3)])
+    # the floor is the mean of three pairs, which lie within a fifth of each other
+    for change in ("diffusion 20 % up", "mean shifted"):
+        assert divergence(planted(change, seed=4), reference) > 1.5 * floor
+    # blind to time: the same states in another order
+    backwards = planted(seed=5)[:, ::-1]
+    assert divergence(backwards, reference) == divergence(planted(seed=5), reference) < 1.5 * floor
+
+
+def test_refusals():
+    good = np.random.default_rng(3).standard_normal((2, 50, 2))
+    with pytest.raises(InputError, match=r"recording 1 of shape \(trial, time, rank\), got \(50, 2\)"):
+        state_counts(good[0], reference=good)
+    with pytest.raises(InputError, match="recording 2 has 1, reference 2"):
+        state_counts(good, good[..., :1], reference=good)
+    with pytest.raises(InputError, match="1 of 2 trials of recording 1 hold NaN"):
+        state_counts(np.where(np.arange(2)[:, None, None] == 1, np.nan, good), reference=good)
+    with pytest.raises(InputError, match="latent 1 has no extent"):
+        state_counts(good, reference=good * [1.0, 0.0])
+    with pytest.raises(InputError, match="box must be one of two_sd, min_max"):
+        state_counts(good, reference=good, box="mean")  # pyright: ignore[reportArgumentType]
+
+
+def test_the_grid_counts_its_upper_faces_and_nothing_outside():
+    grid = Grid(np.zeros(2), np.array([1.0, 2.0]), 2)
+    found = grid.cells(np.array([[0.0, 0.0], [1.0, 2.0], [0.6, 0.4], [1.01, 1.0], [-0.01, 1.0]]))
+    np.testing.assert_array_equal(found, [0, 3, 2, -1, -1])
+    np.testing.assert_array_equal(grid.cells(grid.centres), np.arange(4))
