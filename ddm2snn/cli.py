@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 import warnings
 from collections.abc import Mapping
@@ -216,7 +217,7 @@ def convert(
     time_unit_s: Annotated[float | None, typer.Option(help="Seconds per rate time unit; found if not given.")] = None,
     dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 5e-4,
     neuron: Annotated[str, typer.Option(help="Neuron model: lif.")] = "lif",
-    decoders: Annotated[str, typer.Option(help="How decoders are found: static.")] = "static",
+    decoders: Annotated[str, typer.Option(help="How decoders are found: calibrated or static.")] = "calibrated",
     backend: Annotated[str, typer.Option(help="Simulator that decoders are solved for.")] = "brian2",
     seed: _Seed = 0,
     as_json: _Json = False,
@@ -231,17 +232,20 @@ def convert(
     check_writable(output)
     if neuron not in NEURON_MODELS:
         raise InputError(f"There is no neuron model {neuron!r}; known are {', '.join(NEURON_MODELS)}.")
-    if decoders != "static":
-        raise InputError(f"There are no decoders {decoders!r}; known are static.")
+    kinds = {"calibrated": ddm2snn.Calibrated, "static": ddm2snn.Static}
+    if decoders not in kinds:
+        raise InputError(f"There are no decoders {decoders!r}; known are {', '.join(kinds)}.")
     network = load_as(rate, RateNetwork)
-    with shown(f"convert for {backend}"):
+    with shown(f"convert for {backend}") as progress:
         conversion = ddm2snn.convert(
             network,
             population=ddm2snn.Population(neurons_per_unit, neuron=NEURON_MODELS[neuron]()),
+            decoders=kinds[decoders](),
             backend=backend,
             time_unit_s=time_unit_s,
             dt_s=dt_s,
             seed=seed,
+            progress=progress,
         )
         conversion.network.save(output)
     made, found = conversion.network, conversion.diagnostics
@@ -254,6 +258,13 @@ def convert(
         f"{output}: {made.neurons} neurons, rank {found['rank_audit']['rank']}, time unit {made.time_unit_s:g} s, "
         f"relative drift error per latent {error}"
     ]
+    excess = found.get("noise", {}).get("spikes_over_target")
+    if excess is not None and excess > 1:
+        lines.append(
+            f"Warning: in one direction the spikes are {excess:.3g} times as noisy as the rate network. "
+            f"About {math.ceil(excess * neurons_per_unit)} neurons per unit, or --time-unit-s "
+            f"{math.ceil(excess) * made.time_unit_s:g}, would meet it."
+        )
     _show(content, lines, as_json=as_json)
 
 
@@ -318,11 +329,15 @@ def compare(
         list[Path] | None,
         typer.Option(help="Further recordings of the reference, for the floor; may be repeated."),
     ] = None,
+    more: Annotated[
+        list[Path] | None,
+        typer.Option("--test", help="Further recordings to judge, such as other seeds; may be repeated."),
+    ] = None,
     burn_in: Annotated[float | None, typer.Option(help="Rate time units left out; a tenth by default.")] = None,
     seed: _Seed = 0,
     as_json: _Json = False,
 ) -> None:
-    """Compare two recordings in the latent space, beside the sampling floor."""
+    """Compare recordings with a reference in the latent space, beside the sampling floor."""
     import ddm2snn
     from ddm2snn.console import shown
     from ddm2snn.fidelity.report import as_lines
@@ -331,17 +346,23 @@ def compare(
     from ddm2snn.recording import Recording
     from ddm2snn.storage import load_as
 
-    first, second, *others = (load_as(path, Recording) for path in (reference, test, *(floor or [])))
+    first, *others = (load_as(path, Recording) for path in (reference, *(floor or [])))
+    judged = [load_as(path, Recording) for path in (test, *(more or []))]
     folder = make_folder(output)
     with shown("compare"):
-        report = ddm2snn.compare(first, second, floor=others, burn_in=burn_in, seed=seed)
-        floors = "".join(f" --floor {path}" for path in floor or [])
+        tests = judged[0] if len(judged) == 1 else judged
+        report = ddm2snn.compare(first, tests, floor=others, burn_in=burn_in, seed=seed)
+        options = "".join(f" --floor {path}" for path in floor or [])
+        options += "".join(f" --test {path}" for path in more or [])
+        options += f" --burn-in {burn_in:g}" if burn_in is not None else ""
+        options += f" --seed {seed}" if seed else ""
         page = Page(
             title=f"{report.label} against {first.provenance.get('backend', 'the reference')}",
             subtitle=f"{test} compared with {reference}",
-            recordings={"reference": first, report.label: second},
+            recordings={"reference": first, report.label: judged[0]},
             reports=[report],
-            command=f"ddm2snn compare {reference} {test}{floors} -o {output}",
+            command=f"ddm2snn compare {reference} {test}{options} -o {output}",
+            rasters={report.label: judged[0]} if judged[0].spikes is not None else {},
         )
         page.write(folder)
     lines = [*as_lines(report.as_json()), f"{folder / 'report.html'}"]
@@ -366,7 +387,8 @@ def run(
         recipe = recipe.model_copy(update={"seed": check_seed(seed)})
     with contextlib.closing(Console()) as console:
         summary = ddm2snn.run(recipe, output, announce=console)
-    lines = [line for report in summary["reports"].values() for line in as_lines(report)]
+    lines = [*summary["findings"], ""]
+    lines += [line for report in summary["reports"].values() for line in as_lines({**report, "verdict": ""})]
     lines.append(str(output / "report.html"))
     _show(summary, lines, as_json=as_json)
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from ddm2snn import __version__
 from ddm2snn.backend import Progress
-from ddm2snn.conversion import Population, Static, convert
+from ddm2snn.conversion import Calibrated, Population, Static, convert
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.fidelity import FidelityReport, compare
+from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
 from ddm2snn.frozen import canonical_json
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.page import Page, Table
@@ -26,6 +26,7 @@ from ddm2snn.recipe import Recipe
 from ddm2snn.recording import Recording
 from ddm2snn.storage import load_as, write_text
 from ddm2snn.systems import System, find_system
+from ddm2snn.systems.trajectories import record_system
 from ddm2snn.training import Training
 from ddm2snn.verbs import simulate, train
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _STATE = "steps.json"
 _RATE = "rate.safetensors"
+_RASTER_DURATION = 10.0  # in rate time units
 
 
 @dataclass(frozen=True)
@@ -170,11 +172,13 @@ class _Pipeline:
         train_settings = {"system": self._system_identity(), "seed": recipe.seed, **recipe.training.model_dump()}
         steps = [Step("train", (), train_settings, (_RATE,), self._train)]
         steps += [self._simulation(f"rate-{i + 1}", "train", _RATE, "rate") for i in range(recipe.reference_runs)]
+        steps.append(self._target_step())
         for backend in recipe.backends:
             network, made = f"spiking-{backend}.safetensors", f"convert {backend}"
             settings = {**recipe.conversion.model_dump(), "backend": backend, "seed": recipe.seed}
             steps.append(Step(made, ("train",), settings, (network,), self._convert(backend, network)))
             steps.append(self._simulation(backend, made, network, backend))
+        steps.append(self._raster_step(recipe.backends[0]))
         needs = ("train", *(s.name for s in steps if s.name.startswith(("convert", "simulate"))))
         outputs = ("report.html", "summary.json")
         steps.append(Step("report", needs, {"recipe": recipe.model_dump(mode="json")}, outputs, self._report))
@@ -183,6 +187,19 @@ class _Pipeline:
     def _simulation(self, name: str, need: str, network: str, backend: str) -> Step:
         settings = {**self.recipe.simulation.model_dump(), "seed": self.recipe.seed}
         return Step(f"simulate {name}", (need,), settings, (f"{name}.nc",), self._run(name, network, backend))
+
+    def _target_step(self) -> Step:
+        """The target itself, as often as the rate network: the first rung of the ladder."""
+        files = tuple(f"target-{i + 1}.nc" for i in range(self.recipe.reference_runs))
+        settings = {**self.recipe.simulation.model_dump(), "seed": self.recipe.seed, "system": self._system_identity()}
+        return Step("simulate target", ("train",), settings, files, self._run_target(files))
+
+    def _raster_step(self, backend: str) -> Step:
+        """One short trial with its spikes, for the figure."""
+        name, file = f"simulate spikes of {backend}", "spikes.nc"
+        action = self._run("spikes", f"spiking-{backend}.safetensors", backend, spikes=True)
+        settings = {"every": self.recipe.simulation.every, "seed": self.recipe.seed, "duration": _RASTER_DURATION}
+        return Step(name, (f"convert {backend}",), settings, (file,), action)
 
     def _system_identity(self) -> dict[str, Any]:
         """Name, diffusion and the drift at fixed points: enough to notice that a user's file has changed."""
@@ -210,7 +227,7 @@ class _Pipeline:
             conversion = convert(
                 load_as(self.folder / _RATE, RateNetwork),
                 population=Population(settings.neurons_per_unit, settings.max_rates_hz),
-                decoders=Static(ridge=settings.ridge),
+                decoders=Static(ridge=settings.ridge) if settings.decoders == "static" else Calibrated(),
                 backend=backend,
                 time_unit_s=settings.time_unit_s,
                 dt_s=settings.dt_s,
@@ -220,17 +237,33 @@ class _Pipeline:
 
         return action
 
-    def _run(self, name: str, network: str, backend: str) -> Callable[[Progress], None]:
+    def _run_target(self, files: tuple[str, ...]) -> Callable[[Progress], None]:
+        settings = self.recipe.simulation
+
+        def action(progress: Progress) -> None:
+            starts = load_as(self.folder / _RATE, RateNetwork).initial_latent
+            for index, file in enumerate(files):
+                recording = record_system(
+                    self.system, starts, duration=settings.burn_in + settings.duration, every=settings.every,
+                    trials=settings.trials, seed=child_seed(self.recipe.seed, "simulate", file),
+                    progress=lambda share, done=index: progress((done + share) / len(files)),
+                )  # fmt: skip
+                recording.save(self.folder / file)
+
+        return action
+
+    def _run(self, name: str, network: str, backend: str, *, spikes: bool = False) -> Callable[[Progress], None]:
         settings, kind = self.recipe.simulation, RateNetwork if backend == "rate" else SpikingNetwork
 
         def action(progress: Progress) -> None:
             recording = simulate(
                 load_as(self.folder / network, kind),
                 backend=backend,
-                duration=settings.burn_in + settings.duration,
-                trials=settings.trials,
+                duration=_RASTER_DURATION if spikes else settings.burn_in + settings.duration,
+                trials=1 if spikes else settings.trials,
                 seed=child_seed(self.recipe.seed, "simulate", name),
                 every=settings.every,
+                spikes=spikes,
                 progress=progress,
             )
             recording.save(self.folder / f"{name}.nc")
@@ -238,26 +271,24 @@ class _Pipeline:
         return action
 
     def _report(self, progress: Progress) -> None:
-        names = [f"rate-{i + 1}" for i in range(self.recipe.reference_runs)]
-        reference, *floors = [load_as(self.folder / f"{name}.nc", Recording) for name in names]
+        rates, targets = (
+            [load_as(self.folder / f"{kind}-{i + 1}.nc", Recording) for i in range(self.recipe.reference_runs)]
+            for kind in ("rate", "target")
+        )
         tests = {name: load_as(self.folder / f"{name}.nc", Recording) for name in self.recipe.backends}
-        reports: list[FidelityReport] = []
-        for done, (name, test) in enumerate(tests.items()):
-            progress(0.8 * done / len(tests))
-            reports.append(
-                compare(
-                    reference, test, floor=floors, burn_in=self.recipe.simulation.burn_in, label=name,
-                    seed=self.recipe.seed,
-                )
-            )  # fmt: skip
-        progress(0.8)
+        reports, ladder = build_ladder(
+            targets, rates, tests, burn_in=self.recipe.simulation.burn_in, seed=self.recipe.seed,
+            wells=_wells(self.system), progress=lambda share: progress(0.9 * share),
+        )  # fmt: skip
         rate = load_as(self.folder / _RATE, RateNetwork)
         networks = {n: load_as(self.folder / f"spiking-{n}.safetensors", SpikingNetwork) for n in tests}
         page = Page(
             title=f"{self.system.name}: from {rate.units} rate units to {_count(networks)} spiking neurons",
             subtitle=self.system.summary or f"rank {self.system.rank}",
-            recordings={"rate network": reference, **tests},
+            recordings={RATE: rates[0], **tests, TARGET: targets[0]},
             reports=reports,
+            ladder=ladder,
+            rasters={self.recipe.backends[0]: load_as(self.folder / "spikes.nc", Recording)},
             command=f"ddm2snn run {self.recipe.system} -o {self.folder.name}\n\n{_as_toml(self.recipe)}",
             tables=[_training_table(rate), *(_conversion_table(n, s) for n, s in networks.items())],
             summary={
@@ -268,6 +299,12 @@ class _Pipeline:
             },
         )
         page.write(self.folder)
+
+
+def _wells(system: System) -> np.ndarray | None:
+    """Memories of a system, where it has two or more."""
+    found = system.known.get("memories")
+    return found if found is not None and len(found) > 1 else None
 
 
 def _count(networks: Mapping[str, SpikingNetwork]) -> str:
@@ -298,7 +335,7 @@ def _conversion_table(name: str, network: SpikingNetwork) -> Table:
             f"{audit['rank']}; {', '.join(f'{v:.3g}' for v in audit['singular_values'])}",
         ),
         ("largest deviation of a row of E from Gamma", f"{audit['row_residual']:.1e}"),
-        ("drift error of the static decoders per latent", error),
+        ("drift error of the decoders per latent", error),
         (
             "mean rate, spikes per time unit",
             f"{found['mean_rate_hz']:.3g} Hz, {found['spikes_per_time_unit']:.4g}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -24,10 +24,11 @@ class TrainingSettings(Settings):
 
 
 class ConversionSettings(Settings):
-    """Section [conversion]: neurons, their largest rates, decoders' ridge, and the clock."""
+    """Section [conversion]: neurons, their largest rates, decoders and the ridge of static ones, and the clock."""
 
     neurons_per_unit: _Count = 4
     max_rates_hz: tuple[_Positive, _Positive] = (100.0, 200.0)
+    decoders: Literal["calibrated", "static"] = "calibrated"
     ridge: _Positive = 0.01
     time_unit_s: _Positive | None = None
     dt_s: _Positive = 5e-4

@@ -1,8 +1,9 @@
 """Conversion of rate networks into spiking networks."""
 
 from ddm2snn.conversion.audit import RankAudit, audit
+from ddm2snn.conversion.calibration import Calibrated
 from ddm2snn.conversion.convert import Conversion, convert
 from ddm2snn.conversion.decoders import Static
 from ddm2snn.conversion.population import Population
 
-__all__ = ["Conversion", "Population", "RankAudit", "Static", "audit", "convert"]
+__all__ = ["Calibrated", "Conversion", "Population", "RankAudit", "Static", "audit", "convert"]

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.backend import Backend, Record, find_backend
+from ddm2snn.backend import Backend, Progress, Record, find_backend, no_progress
 from ddm2snn.conversion.audit import audit
+from ddm2snn.conversion.calibration import Calibrated, calibrate
 from ddm2snn.conversion.decoders import Clockwork, Static, rates_along_flow, regression_target, solve_static
+from ddm2snn.conversion.noise_budget import factor_of, measure_budget
 from ddm2snn.conversion.population import Encoding, Population, encode
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive
@@ -22,7 +24,7 @@ from ddm2snn.training.sampling import widened
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-_DECORRELATION_S = 0.07  # membranes of 20 ms follow latents that stay put for several of them
+_DECORRELATION_S = 0.14  # seven membrane time constants, and as many spikes at 50 Hz
 _TRIALS, _DURATION, _EVERY = 128, 20.0, 0.5
 _SMEAR = 0.15
 
@@ -39,11 +41,12 @@ def convert(
     rate: RateNetwork,
     *,
     population: Population | None = None,
-    decoders: Static | None = None,
+    decoders: Calibrated | Static | None = None,
     backend: str | Backend = "brian2",
     time_unit_s: float | None = None,
     dt_s: float = 5e-4,
     seed: int = 0,
+    progress: Progress = no_progress,
 ) -> Conversion:
     """Convert a rate network into a population of spiking neurons that keeps its low-rank factors.
 
@@ -54,9 +57,10 @@ def convert(
     population
         Neurons per unit, their rates and their model.
     decoders
-        How decoders are found.
+        How decoders are found; calibrated by default. Calibrated decoders also measure the noise of the
+        spikes, and only the rest of the rate network's diffusion is injected; static ones inject all of it.
     backend
-        The simulator, or its name, whose f-I curve and time grid the decoders are solved for.
+        The simulator, or its name, whose spike timing and time grid the decoders are solved for.
     time_unit_s
         Seconds per rate time unit, which is the synaptic time constant; by default such that the
         fastest latent changes little within a membrane time constant.
@@ -64,6 +68,8 @@ def convert(
         Time step of the simulation in seconds.
     seed
         Seed of thresholds and rates; networks for two backends from one seed have the same neurons.
+    progress
+        Called with the finished share.
 
     Raises
     ------
@@ -72,12 +78,20 @@ def convert(
     """
     check_seed(seed)
     check_positive("convert", dt_s=dt_s)
-    for name, given, kind in (
-        ("rate", rate, RateNetwork), ("population", population, Population), ("decoders", decoders, Static)
-    ):  # fmt: skip
-        if given is not None and not isinstance(given, kind):
-            raise InputError(f"convert needs a {kind.__name__} as {name}, got a {type(given).__name__}.")
-    population, decoders = population or Population(), decoders or Static()
+    for name, given, kinds in (
+        ("rate", rate, (RateNetwork,)),
+        ("population", population, (Population,)),
+        ("decoders", decoders, (Calibrated, Static)),
+    ):
+        if given is not None and not isinstance(given, kinds):
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise InputError(f"convert needs a {wanted} as {name}, got a {type(given).__name__}.")
+    if rate.diffusion_readout is not None:
+        raise InputError(
+            "This rate network's diffusion depends on the state, which spiking networks cannot carry yet. "
+            "Train on a system with constant diffusion."
+        )
+    population, decoders = population or Population(), decoders or Calibrated()
     target = find_backend(backend) if isinstance(backend, str) else backend
     if target.name == "rate":
         raise InputError("Backend rate runs rate networks; convert for brian2, nengo or reference.")
@@ -89,15 +103,59 @@ def convert(
     z = widened(cloud, stream(seed, "conversion", "points"), spread=_SMEAR, reach=1.25)
     encoding = encode(rate, population, z, stream(seed, "conversion", "encoders"))
     clockwork = Clockwork(time_unit_s, dt_s, target.spike_timing)
-    rates_hz = rates_along_flow(rate, encoding, population.neuron, z, clockwork, compensate_lag=decoders.compensate_lag)
-    solved = solve_static(rates_hz, regression_target(rate, z, clockwork), decoders.ridge)
-    network = _assemble(rate, encoding, solved, population, clockwork, target.name)
+    solved, factor, found = _decode(rate, encoding, population, clockwork, decoders, z, cloud, seed, progress)
+    network = _assemble(rate, encoding, solved, population, clockwork, target.name, factor)
     diagnostics = {
         "rank_audit": dataclasses.asdict(audit(network)),
-        **_decoding(rate, network, encoding, cloud, clockwork, decoders),
+        **_activity(rate, network, encoding, cloud, clockwork),
+        **found,
     }
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
     return Conversion(dataclasses.replace(network, provenance=provenance), diagnostics)
+
+
+def _decode(
+    rate: RateNetwork,
+    encoding: Encoding,
+    population: Population,
+    clockwork: Clockwork,
+    decoders: Calibrated | Static,
+    z: Float[np.ndarray, "sample rank"],
+    cloud: Float[np.ndarray, "sample rank"],
+    seed: int,
+    progress: Progress,
+) -> tuple[Float[np.ndarray, "rank neuron"], Float[np.ndarray, "rank rank"], dict[str, Any]]:
+    """Decoders, factor of the noise to inject, and what was found on the way."""
+    neuron = population.neuron
+    if isinstance(decoders, Static):
+        lag = decoders.compensate_lag
+        rates_hz = rates_along_flow(rate, encoding, neuron, z, clockwork, compensate_lag=lag)
+        solved = solve_static(rates_hz, regression_target(rate, z, clockwork), decoders.ridge)
+        rates_hz = rates_along_flow(rate, encoding, neuron, cloud, clockwork, compensate_lag=lag)
+        miss = rates_hz @ solved.T - regression_target(rate, cloud, clockwork)
+        velocity = rate.internal_readout(cloud) - cloud
+        error = np.sqrt((miss**2).mean(axis=0) / (velocity**2).mean(axis=0))
+        return solved, rate.diffusion_factor, {"drift_error": error.tolist()}
+    rng = stream(seed, "conversion", "calibration")
+    population_of = (encoding, neuron, clockwork)
+    # in the closed loop neurons also hear the noise of their own spikes: a first, shorter round tells how loud it is
+    pilot = dataclasses.replace(decoders, duration=max(500.0, decoders.duration_for(len(encoding.bias)) / 4))
+    first = calibrate(rate, *population_of, cloud, pilot, rng, lambda share: progress(0.2 * share))
+    heard = measure_budget(rate, *population_of, first.decoders, cloud, rng)
+    louder = dataclasses.replace(rate, diffusion_factor=factor_of(heard.target + heard.spikes))
+    found = calibrate(louder, *population_of, cloud, decoders, rng, lambda share: progress(0.2 + 0.7 * share))
+    budget = measure_budget(rate, *population_of, found.decoders, cloud, rng)
+    progress(1.0)
+    diagnostics = {
+        "drift_error": budget.drift_bias.tolist(),
+        "calibration": found.as_json(),
+        "noise": {
+            "target": budget.target.tolist(),
+            "spikes": budget.spikes.tolist(),
+            "spikes_over_target": budget.excess,
+        },
+    }
+    return found.decoders, budget.injected_factor, diagnostics
 
 
 def _assemble(
@@ -107,6 +165,7 @@ def _assemble(
     population: Population,
     clockwork: Clockwork,
     backend: str,
+    diffusion_factor: Float[np.ndarray, "rank rank"],
 ) -> SpikingNetwork:
     """Put neurons and decoders together with what the rate network hands down unchanged."""
     return SpikingNetwork(
@@ -115,7 +174,7 @@ def _assemble(
         decoders=decoders,
         unit=encoding.unit,
         rate_left_vectors=rate.left_vectors,
-        diffusion_factor=rate.diffusion_factor,
+        diffusion_factor=diffusion_factor,
         input_map=rate.input_map,
         latent_offset=rate.latent_offset,
         latent_scale=rate.latent_scale,
@@ -130,7 +189,7 @@ def _assemble(
 
 
 def natural_time_unit_s(rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> float:
-    """Seconds per rate time unit in which the fastest latent needs 70 ms to change by its own spread.
+    """Seconds per rate time unit in which the fastest latent needs 140 ms to change by its own spread.
 
     Rounded to 1, 2 or 5 times a power of ten.
     """
@@ -152,20 +211,16 @@ def _stationary_states(rate: RateNetwork, seed: int) -> Float[np.ndarray, "sampl
     return run.samples[:, run.samples.shape[1] // 4 :].reshape(-1, rate.rank)
 
 
-def _decoding(
+def _activity(
     rate: RateNetwork,
     network: SpikingNetwork,
     encoding: Encoding,
     z: Float[np.ndarray, "sample rank"],
     clockwork: Clockwork,
-    decoders: Static,
 ) -> dict[str, Any]:
-    """Drift error and activity on the stationary cloud itself, without smear."""
-    rates_hz = rates_along_flow(rate, encoding, network.neuron, z, clockwork, compensate_lag=decoders.compensate_lag)
-    truth = rate.internal_readout(z) - z
-    miss = rates_hz @ network.decoders.T - regression_target(rate, z, clockwork)
+    """Rates of the neurons on the stationary cloud."""
+    rates_hz = rates_along_flow(rate, encoding, network.neuron, z, clockwork, compensate_lag=False)
     return {
-        "drift_error": (np.sqrt((miss**2).mean(axis=0) / (truth**2).mean(axis=0))).tolist(),
         "mean_rate_hz": float(rates_hz.mean()),
         "highest_rate_hz": float(rates_hz.max()),
         "silent_share": float((rates_hz.max(axis=0) == 0).mean()),
@@ -174,7 +229,7 @@ def _decoding(
 
 
 def _provenance(
-    rate: RateNetwork, seed: int, population: Population, decoders: Static, diagnostics: Mapping[str, Any]
+    rate: RateNetwork, seed: int, population: Population, decoders: Calibrated | Static, diagnostics: Mapping[str, Any]
 ) -> dict[str, Any]:
     from ddm2snn import __version__
 

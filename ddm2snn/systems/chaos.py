@@ -217,14 +217,19 @@ def _on_arrays(model: Any) -> Drift:  # noqa: ANN401
 
 
 def _attractor(name: str, model: Any, facts: Mapping[str, Any]) -> Float[np.ndarray, "sample rank"]:  # noqa: ANN401
-    """Noise-free trajectory after its transient, or a refusal where it does not keep moving alike."""
+    """Noise-free trajectory after its transient, or a refusal where it does not keep moving alike.
+
+    Integrates the formula on arrays, which is the same with and without Numba: another rounding would lead
+    to another chaotic path, and so to another mean and scale.
+    """
     from scipy.integrate import solve_ivp
 
     period, spread = facts["period"], np.asarray(facts["std"], dtype=np.float64)
+    field = _on_arrays(model)
     times = period * np.linspace(_TRANSIENT, _TRANSIENT + _RECORDED, _RECORDED * _PER_PERIOD)
     with np.errstate(all="ignore"):
         solution = solve_ivp(
-            lambda time, state: np.asarray(model.rhs(state, time), dtype=np.float64),
+            lambda time, state: field(state),
             (0.0, times[-1]), np.asarray(facts["initial_conditions"], dtype=np.float64), method="LSODA",
             t_eval=times, rtol=1e-6, atol=1e-6 * spread,
         )  # fmt: skip

@@ -28,7 +28,7 @@ def quartic_wells(rank: int, noise: float = 0.5) -> System:
     return System(
         name=name,
         rank=rank,
-        drift=lambda z: z - z**3,
+        drift=lambda z: z - z * z * z,  # NumPy takes twenty times as long for z**3
         diffusion=noise,
         initial=lambda rng, count: rng.choice([-1.0, 1.0], (count, rank)) + 0.3 * rng.standard_normal((count, rank)),
         units=128,
@@ -43,14 +43,44 @@ def quartic_wells(rank: int, noise: float = 0.5) -> System:
 def mixture_log_density(
     z: Float[np.ndarray, "... rank"], memories: Float[np.ndarray, "memory rank"], width: float
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "... rank"]]:
-    """Logarithm, up to a constant, of a sum of Gaussians of equal weight, and its gradient."""
-    offset = memories - np.asarray(z)[..., None, :]
-    exponent = -(offset**2).sum(axis=-1) / (2 * width**2)
-    top = exponent.max(axis=-1, keepdims=True)
-    share = np.exp(exponent - top)
-    total = share.sum(axis=-1, keepdims=True)
-    gradient = ((share / total)[..., None] * offset).sum(axis=-2) / width**2
-    return (top + np.log(total))[..., 0], gradient
+    r"""Logarithm, up to a constant, of a sum of Gaussians of equal weight, and its gradient.
+
+    .. math:: \log p = \log \sum_m e^{z \cdot z_m / s^2 - |z_m|^2 / 2 s^2} - |z|^2 / 2 s^2
+    """
+    z = np.asarray(z, dtype=np.float64)
+    top, share = relative_weights(z, memories, width)
+    square = sum(z[..., axis] ** 2 for axis in range(z.shape[-1]))
+    return top + np.log(share.sum(axis=0)) - square / (2 * width**2), mixture_score(z, share, memories, width)
+
+
+def relative_weights(
+    z: Float[np.ndarray, "... rank"], memories: Float[np.ndarray, "memory rank"], width: float
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "memory ..."]]:
+    r"""Logarithm of the largest Gaussian at z, and the ratio of each to it.
+
+    The factor :math:`e^{-|z|^2 / 2 s^2}` that they share is left out. Memories come first, since NumPy is
+    several times slower along a last axis that is short; no product of matrices either, which would round
+    single states otherwise than many.
+    """
+    each = (slice(None), *[None] * (z.ndim - 1))
+    exponent = -((memories**2).sum(axis=1) / (2 * width**2))[each]
+    for axis, along in enumerate(memories.T):
+        exponent = exponent + (along / width**2)[each] * z[..., axis]
+    top = exponent.max(axis=0)
+    return top, np.exp(exponent - top)
+
+
+def mixture_score(
+    z: Float[np.ndarray, "... rank"],
+    share: Float[np.ndarray, "memory ..."],
+    memories: Float[np.ndarray, "memory rank"],
+    width: float,
+) -> Float[np.ndarray, "... rank"]:
+    r"""Gradient of :math:`\log p`: :math:`(\sum_m w_m z_m / \sum_m w_m - z) / s^2` with w the weights `share`."""
+    total = share.sum(axis=0)
+    each = (slice(None), *[None] * (share.ndim - 1))
+    mean = [(along[each] * share).sum(axis=0) / total for along in memories.T]
+    return (np.stack(mean, axis=-1) - z) / width**2
 
 
 def memories(places: Float[np.ndarray, "memory rank"], *, width: float = 0.3, noise: float = 0.8) -> System:

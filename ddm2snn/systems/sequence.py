@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.systems.landscape import memories, mixture_log_density
+from ddm2snn.systems.landscape import memories, mixture_score, relative_weights
 from ddm2snn.systems.system import System
 
 if TYPE_CHECKING:
@@ -44,11 +44,14 @@ def sequence(
     between = np.array([np.cos(np.pi / count), np.sin(np.pi / count)])
 
     def drift(z: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "... 2"]:
-        log_p, gradient = mixture_log_density(z, places, width)
-        length = np.sqrt((z**2).sum(axis=-1, keepdims=True))
-        log_q, _ = mixture_log_density(length * between, places, width)
-        turn = strength * np.exp(log_q - log_p)
-        return 0.5 * noise**2 * gradient + turn[..., None] * np.stack([-z[..., 1], z[..., 0]], axis=-1)
+        x, y = z[..., 0], z[..., 1]
+        radius = np.sqrt(x**2 + y**2)
+        # state and place halfway share their radius, so what `relative_weights` leaves out cancels in q / p
+        top, share = relative_weights(np.stack([z, radius[..., None] * between]), places, width)
+        total = share.sum(axis=0)
+        turn = strength * np.exp(top[1] - top[0]) * total[1] / total[0]
+        gradient = mixture_score(z, share[:, 0], places, width)
+        return 0.5 * noise**2 * gradient + np.stack([-turn * y, turn * x], axis=-1)
 
     return System(
         name="sequence",

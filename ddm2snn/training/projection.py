@@ -145,7 +145,7 @@ def _products(features: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tenso
     """Mean of features times features, and of features times targets."""
     import torch
 
-    if features.device.type != "cpu":
+    if features.device.type != "cpu" or features.numel() < _FEATURES_WORTH_THREADS:
         return features.T @ features / len(features), features.T @ target / len(features)
     phi, y = features.numpy(), target.numpy()  # NumPy sees that the first product is symmetric: half the work
     return torch.from_numpy(phi.T @ phi / len(phi)), torch.from_numpy(phi.T @ y / len(phi))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.network import to_internal
+from ddm2snn.frozen import check_positive
+from ddm2snn.network import to_internal, to_system
 from ddm2snn.systems.integration import integrate, stable_step
 
 if TYPE_CHECKING:
@@ -22,6 +23,22 @@ _FAR = (2.0, 6.0)  # distance of far starts from the mean, in standard deviation
 _LOUD = 3.0  # factor on the noise of shaken trajectories
 _GONE = 1e3  # standard deviations: beyond, a trajectory has escaped and is held where it is
 _STILL = 0.05  # of the least that a trajectory of the target moves
+_TARGETS = 64  # trajectories of the target, at most, that say how much it moves
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """Which trajectories were lost, and how, as `Return` defines it; none is counted twice.
+
+    Parameters
+    ----------
+    escaped, astray, still
+        Shape (trial,). Astray or still in any of the windows in which the trajectories were watched.
+    """
+
+    escaped: Bool[np.ndarray, " trial"]
+    astray: Bool[np.ndarray, " trial"]
+    still: Bool[np.ndarray, " trial"]
 
 
 @dataclass(frozen=True)
@@ -81,41 +98,117 @@ def check_return(
     trajectories, relaxation, watched
         Trajectories of each kind, rate time units for coming back, and for being watched afterwards.
     """
-    if len(stationary) < 2 * trajectories:
-        raise InputError(f"check_return needs {2 * trajectories} stationary states or more, got {len(stationary)}.")
-    z = to_internal(network, stationary)
-    dt = min(stable_step(network.drift, stationary), _EVERY / 4)
-    direction = rng.standard_normal((trajectories, network.rank))
-    direction /= np.sqrt((direction**2).mean(axis=1, keepdims=True))
-    far = direction * rng.uniform(*_FAR, (trajectories, 1))
-
-    def path(start: np.ndarray, loudness: float, duration: float) -> np.ndarray:
-        def drift(state: np.ndarray) -> np.ndarray:
-            return np.where(_gone(state), 0.0, network.internal_readout(state) - state)
-
-        def factor(state: np.ndarray) -> np.ndarray:
-            return loudness * np.where(_gone(state)[..., None], 0.0, network.internal_factor(state))
-
-        stride = max(1, round(_EVERY / dt))
-        return integrate(drift, factor, start, dt=dt, steps=max(2, round(duration / dt)), stride=stride, rng=rng)
-
-    shaken = path(z[:trajectories], _LOUD, relaxation)[:, -1]
-    returned = path(np.concatenate([far, shaken]), 1.0, relaxation)[:, -1]
-    last = path(returned, 1.0, watched)
-    escaped = _gone(last[:, -1])[:, 0]
-    astray = _astray(last, z) & ~escaped
-    still = (
-        _motion(last)
-        < _STILL * _motion(_target_path(network, system, stationary[-2 * trajectories :], dt, watched, rng)).min()
-    )
+    z = to_internal(network, _enough(stationary, 2 * trajectories))
+    dt = _step(network, stationary)
+    far = to_internal(network, far_starts(network, trajectories, rng))
+    shaken = _follow(network, z[:trajectories], dt, relaxation, rng, loudness=_LOUD)[:, -1]
+    returned = _follow(network, np.concatenate([far, shaken]), dt, relaxation, rng)[:, -1]
+    ends = watch(network, system, stationary, to_system(network, returned), rng, duration=watched, window=watched)
     return Return(
         far=trajectories,
         shaken=trajectories,
-        escaped=int(escaped.sum()),
-        astray=int(astray.sum()),
-        still=int((still & ~escaped & ~astray).sum()),
+        escaped=int(ends.escaped.sum()),
+        astray=int(ends.astray.sum()),
+        still=int(ends.still.sum()),
         time_units=(relaxation, watched),
     )
+
+
+def far_starts(network: RateNetwork, count: int, rng: np.random.Generator) -> Float[np.ndarray, "trial rank"]:
+    """States two to six standard deviations per latent away from the mean, in random directions; system units."""
+    direction = rng.standard_normal((count, network.rank))
+    direction /= np.sqrt((direction**2).mean(axis=1, keepdims=True))
+    return to_system(network, direction * rng.uniform(*_FAR, (count, 1)))
+
+
+def watch(
+    network: RateNetwork,
+    system: System,
+    stationary: Float[np.ndarray, "sample rank"],
+    starts: Float[np.ndarray, "trial rank"],
+    rng: np.random.Generator,
+    *,
+    duration: float,
+    relaxation: float = 0.0,
+    window: float = 10.0,
+    target: bool = False,
+) -> Ends:
+    """Follow trajectories of a network and say which were lost.
+
+    Parameters
+    ----------
+    network, system, stationary
+        What was trained, on what, and stationary states of the target, system units; the more (64 and up), the
+        better they tell what is astray and what is still.
+    starts
+        Initial states, system units.
+    rng
+        Source of noise.
+    duration, relaxation, window
+        Rate time units to watch, to let pass before, and of each window in which a trajectory is judged.
+    target
+        Whether to follow the target itself: what it loses from these starts is no fault of the network.
+    """
+    check_positive("watch", duration=duration, window=window)
+    z = to_internal(network, _enough(stationary, 2))
+    dt = _step(network, stationary)
+    field = _Target(system, network) if target else network
+    if target:
+        dt = min(dt, stable_step(system.checked_drift, starts))
+    path = _follow(field, to_internal(network, starts), dt, relaxation + duration, rng)
+    kept = path[:, min(path.shape[1] - 2, round(relaxation / _EVERY)) :]
+    parts = max(1, round(duration / window))
+    windows = np.array_split(kept, parts, axis=1)
+    least = _motion(_target_path(network, system, stationary[-_TARGETS:], dt, window, rng)).min()
+    escaped = _gone(path[:, -1])[:, 0]
+    astray = np.any([_astray(part, z) for part in windows], axis=0) & ~escaped
+    still = np.any([_motion(part) < _STILL * least for part in windows], axis=0) & ~escaped & ~astray
+    return Ends(escaped, astray, still)
+
+
+def _enough(stationary: Float[np.ndarray, "sample rank"], fewest: int) -> Float[np.ndarray, "sample rank"]:
+    if len(stationary) < fewest:
+        raise InputError(f"check_return and watch need {fewest} stationary states or more, got {len(stationary)}.")
+    return stationary
+
+
+def _step(network: RateNetwork, stationary: Float[np.ndarray, "sample rank"]) -> float:
+    return min(stable_step(network.drift, stationary), _EVERY / 4)
+
+
+@dataclass(frozen=True, eq=False)
+class _Target:
+    """A system in the internal units of a network."""
+
+    system: System
+    network: RateNetwork
+
+    def internal_readout(self, z: Float[np.ndarray, "trial rank"]) -> Float[np.ndarray, "trial rank"]:
+        return self.system.checked_drift(to_system(self.network, z)) / self.network.latent_scale + z
+
+    def internal_factor(self, z: Float[np.ndarray, "trial rank"]) -> Float[np.ndarray, "trial rank rank"]:
+        return self.system.factor(to_system(self.network, z)) / self.network.latent_scale[:, None]
+
+
+def _follow(
+    field: RateNetwork | _Target,
+    start: Float[np.ndarray, "trial rank"],
+    dt: float,
+    duration: float,
+    rng: np.random.Generator,
+    *,
+    loudness: float = 1.0,
+) -> Float[np.ndarray, "trial time rank"]:
+    """Trajectories in internal units, held where they are once they are gone."""
+
+    def drift(state: np.ndarray) -> np.ndarray:
+        return np.where(_gone(state), 0.0, field.internal_readout(state) - state)
+
+    def factor(state: np.ndarray) -> np.ndarray:
+        return loudness * np.where(_gone(state)[..., None], 0.0, field.internal_factor(state))
+
+    stride = max(1, round(_EVERY / dt))
+    return integrate(drift, factor, start, dt=dt, steps=max(2, round(duration / dt)), stride=stride, rng=rng)
 
 
 def _gone(z: Float[np.ndarray, "trial rank"]) -> Bool[np.ndarray, "trial one"]:
@@ -148,9 +241,9 @@ def _astray(
     path: Float[np.ndarray, "trial time rank"], cloud: Float[np.ndarray, "sample rank"]
 ) -> Bool[np.ndarray, " trial"]:
     """Trajectories most of whose states are further from the cloud than its states are from each other."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     half = len(cloud) // 2
-    tree = cKDTree(cloud[:half])
-    apart = tree.query(cloud[half:])[0]
-    return (tree.query(path)[0] > 1.5 * np.quantile(apart, 0.999)).mean(axis=1) > 0.5
+    tree = KDTree(cloud[:half])
+    apart = np.asarray(tree.query(cloud[half:])[0])
+    return (np.asarray(tree.query(path)[0]) > 1.5 * np.quantile(apart, 0.999)).mean(axis=1) > 0.5

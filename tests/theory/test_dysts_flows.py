@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -116,6 +117,7 @@ def test_a_flow_that_comes_to_rest_is_refused():
 
     class Spring:
         damping = 0.02
+        params = MappingProxyType({})
 
         def rhs(self, state, time):
             return state[1], -state[0] - self.damping * state[1]

@@ -61,7 +61,7 @@ def test_memories_are_minima(name):
 
 def probability_current(system):
     """J = f p - sigma^2/2 grad p for a system whose density is known up to a factor."""
-    variance = system.constant_factor[0, 0] ** 2
+    variance = system.factor(np.zeros(system.rank))[0, 0] ** 2
 
     def density(z):
         return np.exp(-2.0 * system.known["energy"](z) / variance)
@@ -99,9 +99,7 @@ def visits(strength):
     """Memories in the order in which independent trajectories enter them, as steps around the ring."""
     system = sequence(4, strength)
     rng = np.random.default_rng(2)
-    path = integrate(
-        system.drift, system.constant_factor, system.starts(rng, 40), dt=0.01, steps=10000, stride=10, rng=rng
-    )
+    path = integrate(system.drift, system.noise, system.starts(rng, 40), dt=0.01, steps=10000, stride=10, rng=rng)
     near = np.linalg.norm(path[..., None, :] - system.known["memories"], axis=-1)
     steps = []
     for trial in near:
@@ -125,7 +123,7 @@ def test_the_current_decides_the_order_of_visits():
 def test_ornstein_uhlenbeck_covariance_solves_its_equation_and_is_sampled():
     system = ornstein_uhlenbeck()
     b = system.drift(np.eye(2)).T
-    g, covariance = system.constant_factor, system.known["covariance"]
+    g, covariance = system.factor(np.zeros(2)), system.known["covariance"]
     np.testing.assert_allclose(b @ covariance + covariance @ b.T, -g @ g.T, atol=1e-12)
     cloud = stationary_cloud(system, 20000, np.random.default_rng(3))
     # 20,000 points from 256 trajectories, 0.1 time units apart, decorrelate within about one: some 3,000 count

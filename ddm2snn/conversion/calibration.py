@@ -1,0 +1,243 @@
+"""Calibrated decoders: regression on the spikes that the neurons themselves emit along the rate network's paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ddm2snn.conversion.trajectories import Trajectories
+from ddm2snn.errors import InputError
+from ddm2snn.frozen import as_count, check_positive
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+    from ddm2snn.conversion.decoders import Clockwork
+    from ddm2snn.conversion.population import Encoding
+    from ddm2snn.network import RateNetwork
+    from ddm2snn.neuron import NeuronModel
+
+_RIDGES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
+_EVERY = 0.1  # rate time units between samples: the filter's memory is one
+_WARM_UP = 10.0  # rate time units until filtered spikes have forgotten the start
+_BLOCK_BYTES = 2**27
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Decoders regressed on filtered spikes along stationary trajectories of the rate network.
+
+    The neurons are driven open loop, in the time steps and with the spike timing of the simulator that
+    will run the network, so that lags, grid effects and refractoriness are in the regressors.
+
+    Parameters
+    ----------
+    duration
+        Rate time units of trajectories in total; by default 4 for each neuron, within 2,000 and 8,000.
+    trajectories
+        Independent trajectories that share the duration; a quarter of them are held out to choose the
+        ridge.
+    ridge
+        Regularisation relative to the mean square of the filtered spike trains. By default that of a
+        series with the smallest error, bias and spike noise together, on the held-out trajectories.
+    kicked
+        Share of the trajectories that are kicked to places between stationary states now and then; see
+        `Trajectories`.
+    most_decoders
+        Largest number of decoders to solve for. A population with more neurons shares them: neurons of a
+        unit with neighbouring thresholds have one in common.
+    """
+
+    duration: float | None = None
+    trajectories: int = 64
+    ridge: float | None = None
+    most_decoders: int = 8192
+    kicked: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name in ("duration", "ridge"):
+            if getattr(self, name) is not None:
+                check_positive("Calibrated", **{name: getattr(self, name)})
+        for name in ("trajectories", "most_decoders"):
+            object.__setattr__(self, name, as_count(f"Calibrated.{name}", getattr(self, name)))
+        if not 0 <= self.kicked <= 1:
+            raise InputError(f"Calibrated.kicked must be a share between 0 and 1, got {self.kicked}.")
+        if self.trajectories < 4:
+            raise InputError(f"Calibrated.trajectories must be 4 or more, got {self.trajectories}.")
+
+    def duration_for(self, neurons: int) -> float:
+        """Rate time units of trajectories in total for a number of neurons."""
+        return self.duration or float(np.clip(4 * neurons, 2000, 8000))
+
+
+@dataclass
+class NormalEquations:
+    """Sums over samples of regressors times regressors, regressors times targets, targets squared."""
+
+    gram: Float[np.ndarray, "column column"]
+    moment: Float[np.ndarray, "column rank"]
+    square: Float[np.ndarray, " rank"]
+    samples: int = 0
+
+    @classmethod
+    def empty(cls, columns: int, rank: int) -> NormalEquations:
+        """No samples yet."""
+        return cls(np.zeros((columns, columns)), np.zeros((columns, rank)), np.zeros(rank))
+
+    def add(self, regressors: Float[np.ndarray, "sample column"], target: Float[np.ndarray, "sample rank"]) -> None:
+        """Take in samples."""
+        self.gram += regressors.T @ regressors
+        self.moment += regressors.T @ target
+        self.square += (target**2).sum(axis=0)
+        self.samples += len(target)
+
+    def __add__(self, other: NormalEquations) -> NormalEquations:
+        return NormalEquations(
+            self.gram + other.gram, self.moment + other.moment, self.square + other.square, self.samples + other.samples
+        )
+
+    def solve(self, ridge: float) -> Float[np.ndarray, "column rank"]:
+        """Least squares with a penalty relative to the mean diagonal of the Gram matrix."""
+        from scipy.linalg import cho_factor, cho_solve
+
+        matrix = self.gram.copy()
+        diagonal = np.einsum("ii->i", matrix)
+        diagonal += ridge * max(float(diagonal.mean()), 1e-12 * self.samples)
+        return cho_solve(cho_factor(matrix, overwrite_a=True, check_finite=False), self.moment, check_finite=False)
+
+    def error(self, weights: Float[np.ndarray, "column rank"]) -> Float[np.ndarray, " rank"]:
+        """Mean squared error of given weights, per latent."""
+        explained = (weights * (self.gram @ weights)).sum(axis=0) - 2.0 * (weights * self.moment).sum(axis=0)
+        return np.maximum(explained + self.square, 0.0) / max(self.samples, 1)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Decoders and how they were found.
+
+    Parameters
+    ----------
+    decoders
+        D, shape (rank, neuron), internal latent units per Hz.
+    ridge
+        The ridge that was taken.
+    curve
+        Root-mean-square error per latent of the filtered decoded spikes on held-out trajectories, standard
+        deviations, by ridge.
+    samples
+        Number of samples.
+    """
+
+    decoders: Float[np.ndarray, "rank neuron"]
+    ridge: float
+    samples: int
+    curve: dict[str, list[float]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the decoders."""
+        return {"ridge": self.ridge, "samples": self.samples, "held_out_error": self.curve}
+
+
+def calibrate(
+    rate: RateNetwork,
+    encoding: Encoding,
+    neuron: NeuronModel,
+    clockwork: Clockwork,
+    states: Float[np.ndarray, "sample rank"],
+    settings: Calibrated,
+    rng: np.random.Generator,
+    progress: Progress = lambda share: None,
+) -> Calibration:
+    r"""Solve :math:`\min_D \langle|D\tilde r - \tilde y|^2\rangle + \lambda|D|^2` along trajectories.
+
+    :math:`\tilde r` are the spike trains and :math:`\tilde y` the target of `Trajectories`, both filtered with
+    the synaptic time constant. Memory is that of one Gram matrix for training and one for held-out samples.
+    """
+    pool, columns = _pool(encoding, settings.most_decoders)
+    per_trajectory = settings.duration_for(len(pool)) / settings.trajectories
+    blocks = driven(
+        rate, encoding, neuron, clockwork, states, pool, settings.trajectories, per_trajectory, rng, settings.kicked
+    )
+    held_out = settings.trajectories // 4
+    kept, judged = (NormalEquations.empty(columns, rate.rank) for _ in range(2))
+    for share, regressors, target, _ in blocks:
+        for equations, part in ((judged, slice(0, held_out)), (kept, slice(held_out, None))):
+            equations.add(regressors[part].reshape(-1, columns), target[part].reshape(-1, rate.rank))
+        progress(share)
+    ridges = _RIDGES if settings.ridge is None else (settings.ridge,)
+    errors = {ridge: judged.error(kept.solve(ridge)) for ridge in ridges}
+    ridge = min(errors, key=lambda r: float(errors[r].sum()))
+    everything = kept + judged
+    return Calibration(
+        decoders=everything.solve(ridge).T[:, pool],
+        ridge=ridge,
+        samples=everything.samples,
+        curve={f"{r:g}": np.sqrt(e).tolist() for r, e in errors.items()},
+    )
+
+
+def driven(
+    rate: RateNetwork,
+    encoding: Encoding,
+    neuron: NeuronModel,
+    clockwork: Clockwork,
+    states: Float[np.ndarray, "sample rank"],
+    pool: Int[np.ndarray, " neuron"],
+    trajectories: int,
+    duration: float,
+    rng: np.random.Generator,
+    kicked: float = 0.0,
+) -> Iterator[tuple[float, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield the finished share and blocks of filtered spikes, targets and states.
+
+    Shapes (trial, sample, column), and (trial, sample, rank) twice. `duration` counts rate time units for each
+    trajectory, after a warm-up.
+    """
+    from ddm2snn.conversion.open_loop import Drive
+
+    start = states[rng.integers(len(states), size=trajectories)]
+    paths = Trajectories(rate, clockwork, start, _EVERY, rng, kicked)
+    drive = Drive(encoding, neuron, clockwork, rng.random((trajectories, len(pool))), pool)
+    drive.advance(paths.advance(max(1, round(_WARM_UP / paths.every)))[0], paths.stride)
+    total = max(1, round(duration / paths.every))
+    per_sample = 8 * trajectories * max(drive.columns, paths.stride * rate.rank)
+    most = max(1, _BLOCK_BYTES // per_sample)
+    done = 0
+    while done < total:
+        count = min(most, total - done)
+        path, target, reached = paths.advance(count)
+        regressors = drive.advance(path, paths.stride)
+        done += count
+        yield done / total, regressors, target, reached
+
+
+def _pool(encoding: Encoding, most: int) -> tuple[Int[np.ndarray, " neuron"], int]:
+    """Column of each neuron: its own, or one shared with neighbours of its unit, polarity and threshold."""
+    neurons = len(encoding.bias)
+    if neurons <= most:
+        return np.arange(neurons), neurons
+    # neurons of one unit and polarity in the order of the current they get at the origin, relative to their gain
+    size = np.linalg.norm(encoding.encoders, axis=1)
+    side = np.sign((encoding.encoders * encoding.encoders[_first_of_unit(encoding.unit)]).sum(axis=1))
+    order = np.lexsort(((encoding.bias - 1.0) / np.maximum(size, 1e-300), side, encoding.unit))
+    starts = np.flatnonzero(
+        np.diff(encoding.unit[order], prepend=-1).astype(bool) | np.diff(side[order], prepend=np.nan).astype(bool)
+    )
+    lengths = np.diff(np.append(starts, neurons))
+    shared = int(np.ceil(neurons / max(1, most - len(starts))))
+    groups = np.concatenate([np.arange(length) // shared for length in lengths])
+    new = np.diff(groups, prepend=-1).astype(bool)
+    new[starts] = True
+    pool = np.empty(neurons, dtype=np.int64)
+    pool[order] = np.cumsum(new) - 1
+    return pool, int(new.sum())
+
+
+def _first_of_unit(unit: Int[np.ndarray, " neuron"]) -> Int[np.ndarray, " neuron"]:
+    """Index of the first neuron of each neuron's unit."""
+    _, first, inverse = np.unique(unit, return_index=True, return_inverse=True)
+    return first[inverse]

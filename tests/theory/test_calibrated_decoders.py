@@ -1,0 +1,144 @@
+"""Calibrated decoders: the compiled drive, the target along trajectories, the solution, the noise budget."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from ddm2snn_backends.reference_backend import ReferenceBackend
+
+import ddm2snn
+from ddm2snn import Calibrated, InputError, Population
+from ddm2snn.conversion.calibration import NormalEquations, _pool
+from ddm2snn.conversion.decoders import Clockwork
+from ddm2snn.conversion.noise_budget import _rest
+from ddm2snn.conversion.open_loop import Drive
+from ddm2snn.conversion.population import Encoding, encode
+from ddm2snn.conversion.trajectories import Trajectories
+from ddm2snn.network import to_internal
+
+QUICK = Calibrated(duration=200.0)
+
+
+@pytest.mark.parametrize("timing", ["grid", "interpolated"])
+def test_the_compiled_drive_is_the_reference(make_spiking, timing):
+    network = dataclasses.replace(make_spiking(neurons=40), spike_timing=timing)
+    rng = np.random.default_rng(1)
+    path = np.cumsum(0.03 * rng.standard_normal((3000, 2)), axis=0)
+    expected = []
+    backend = ReferenceBackend(timing)
+    backend.drive(network, path * network.latent_scale + network.latent_offset, seed=3, consume=expected.append)
+    encoding = Encoding(network.encoders, network.bias, network.unit)
+    clockwork = Clockwork(network.time_unit_s, network.dt_s, timing)
+    voltage = ddm2snn.randomness.stream(3, "drive", "voltage").random(40)[None]
+    found = Drive(encoding, network.neuron, clockwork, voltage, np.arange(40)).advance(path[None], 10)[0]
+    expected = np.concatenate(expected)
+    assert expected.max() > 20.0, "neurons must fire for this to mean anything"
+    assert np.abs(found - expected[9::10]).max() < 1e-9 * expected.max()
+    # in two blocks, and pooled in pairs, it is the same
+    drive = Drive(encoding, network.neuron, clockwork, voltage, np.arange(40) // 2)
+    pooled = np.concatenate([drive.advance(path[None, :1000], 10), drive.advance(path[None, 1000:], 10)], axis=1)[0]
+    assert np.allclose(pooled, found[:, ::2] + found[:, 1::2], rtol=1e-12, atol=1e-9)
+
+
+def test_targets_obey_the_loop_they_are_for(rate_network):
+    # z - y_filtered is noise through a unit leak: variance G G^T / 2, and no correlation with the drift
+    clockwork = Clockwork(0.2, 5e-4, "grid")
+    states = to_internal(rate_network, rate_network.initial_latent)
+    paths = Trajectories(rate_network, clockwork, states[:256], 0.1, np.random.default_rng(5))
+    paths.advance(100)
+    path, target, reached = paths.advance(200)
+    assert path.shape == (256, 200 * paths.stride, 2)
+    noise = reached - target
+    expected = (rate_network.diffusion_factor**2).sum(axis=1) / 2
+    # 256 trials of 20 time units, correlated over about one: 5,000 independent values, four standard errors
+    assert np.allclose((noise**2).mean(axis=(0, 1)), expected, rtol=4 * np.sqrt(2 / 5000))
+    assert np.allclose(reached[:, :-1], path[:, paths.stride :: paths.stride], atol=1e-12)
+
+
+def test_trajectories_are_those_of_the_rate_network(rate_network):
+    quiet = dataclasses.replace(rate_network, diffusion_factor=np.zeros((2, 2)))
+    states = to_internal(quiet, quiet.initial_latent[:20])
+    paths = Trajectories(quiet, Clockwork(0.2, 5e-4, "grid"), states, 0.1, np.random.default_rng(0))
+    path, *_ = paths.advance(30)
+    times = np.arange(path.shape[1]) * 5e-4 / 0.2
+    run = ddm2snn.simulate(quiet, duration=2.0, trials=20, every=0.05, initial_latent=quiet.initial_latent[:20])
+    sampled = to_internal(quiet, run.samples)
+    nearest = np.rint(0.05 * np.arange(sampled.shape[1]) / (times[1] - times[0])).astype(int)
+    # both integrate with Heun steps whose local error is 1e-4 of the spread at most
+    assert np.abs(path[:, nearest] - sampled).max() < 5e-3
+
+
+def test_normal_equations_are_least_squares():
+    rng = np.random.default_rng(2)
+    x, w = rng.standard_normal((500, 6)), rng.standard_normal((6, 2))
+    y = x @ w + 0.1 * rng.standard_normal((500, 2))
+    parts = [NormalEquations.empty(6, 2) for _ in range(2)]
+    parts[0].add(x[:200], y[:200])
+    parts[1].add(x[200:], y[200:])
+    whole = parts[0] + parts[1]
+    assert np.allclose(whole.solve(1e-14), np.linalg.lstsq(x, y)[0], rtol=1e-9)
+    assert np.allclose(whole.error(w), ((y - x @ w) ** 2).mean(axis=0), rtol=1e-9)
+
+
+def test_neighbours_share_decoders_when_there_are_too_many(rate_network):
+    z = to_internal(rate_network, rate_network.initial_latent)
+    encoding = encode(rate_network, Population(12), z, np.random.default_rng(0))
+    pool, columns = _pool(encoding, 300)
+    assert columns <= 300
+    assert set(pool) == set(range(columns))
+    for column in range(columns):
+        members = pool == column
+        assert len(set(encoding.unit[members])) == 1, "a decoder is shared within a unit only"
+        directions = encoding.encoders[members] @ encoding.encoders[members][0]
+        assert (directions > 0).all(), "and within a polarity only"
+    assert np.array_equal(_pool(encoding, 768)[0], np.arange(768))
+
+
+@pytest.mark.parametrize("backend", ["brian2", "nengo"])
+def test_calibrated_decoders_carry_the_drift(rate_network, backend):
+    made = ddm2snn.convert(rate_network, backend=backend, decoders=QUICK, seed=2)
+    found = made.diagnostics
+    assert max(found["drift_error"]) < 0.05
+    assert found["calibration"]["samples"] == pytest.approx(2000, rel=0.15)  # intervals are whole steps
+    errors = {ridge: np.square(error).sum() for ridge, error in found["calibration"]["held_out_error"].items()}
+    assert f"{found['calibration']['ridge']:g}" == min(errors, key=lambda ridge: errors[ridge])
+    stand_in = ReferenceBackend(made.network.spike_timing)  # the same spikes, quicker
+
+    def spread(network, **run):
+        samples = ddm2snn.simulate(network, duration=12.0, trials=16, seed=1, **run).samples
+        return samples[:, 200:].std(axis=(0, 1))
+
+    expected = spread(rate_network)
+    assert np.allclose(spread(made.network, backend=stand_in), expected, rtol=0.05)
+    spoilt = dataclasses.replace(made.network, decoders=1.2 * made.network.decoders)
+    assert np.abs(spread(spoilt, backend=stand_in) / expected - 1.0).max() > 0.05, "a fifth too much must show"
+
+
+def test_what_is_injected_makes_up_the_difference():
+    rng = np.random.default_rng(3)
+    wanted = np.array([[2.0, 0.5], [0.5, 1.0]])
+    root = rng.standard_normal((2, 2))
+    spikes = 0.1 * root @ root.T
+    factor = _rest(wanted, spikes)
+    assert np.triu(factor, 1) == pytest.approx(np.zeros((2, 2)))
+    assert np.allclose(factor @ factor.T + spikes, wanted, rtol=1e-12)
+    # too loud in one direction: a quarter of the target stays there, the other is made up as before
+    loud = np.diag([1.5, 0.25])
+    assert np.allclose(_rest(np.eye(2), loud) ** 2, np.diag([0.25, 0.75]), rtol=1e-12)
+    assert not _rest(np.zeros((2, 2)), spikes).any(), "no noise in the target, none injected"
+
+
+def test_settings_that_make_no_sense_are_refused():
+    with pytest.raises(InputError, match=r"Calibrated\.duration must be a finite number above zero"):
+        Calibrated(duration=0.0)
+    with pytest.raises(InputError, match=r"Calibrated\.trajectories must be 4 or more, got 3"):
+        Calibrated(trajectories=3)
+
+
+def test_diffusion_by_state_is_refused_in_words(rate_network):
+    readout = np.zeros((rate_network.units, 2, 2))
+    by_state = dataclasses.replace(rate_network, diffusion_readout=readout)
+    with pytest.raises(InputError, match="diffusion depends on the state"):
+        ddm2snn.convert(by_state)
