@@ -121,11 +121,13 @@ class _Features:
     phase: Float[np.ndarray, " feature"]
 
     @classmethod
-    def draw(cls, points: Float[np.ndarray, "point axis"], rng: np.random.Generator) -> _Features:
+    def draw(
+        cls, points: Float[np.ndarray, "point axis"], rng: np.random.Generator, cosines: int = _FEATURES
+    ) -> _Features:
         pairs = rng.integers(len(points), size=(2, 2000))
         median = np.median(np.linalg.norm(points[pairs[0]] - points[pairs[1]], axis=1))
-        frequency = rng.standard_normal((points.shape[1], _FEATURES)) / max(float(median), 1e-12)
-        return cls(frequency * 2.0 ** (np.arange(_FEATURES) % 3), rng.uniform(0, 2 * np.pi, _FEATURES))
+        frequency = rng.standard_normal((points.shape[1], cosines)) / max(float(median), 1e-12)
+        return cls(frequency * 2.0 ** (np.arange(cosines) % 3), rng.uniform(0, 2 * np.pi, cosines))
 
     def __call__(self, points: Float[np.ndarray, "point axis"]) -> Float[np.ndarray, "point feature"]:
         """Constant, latents, their products and cosines; products reach the tails, where the density ratio is large."""

@@ -1,57 +1,59 @@
-"""The verb: two recordings in, distances beside their floor out."""
+"""The verb: recordings in, distances beside their floor out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.oscillation import cycle_counts, mean_period
-from ddm2snn.fidelity.report import FidelityReport, Measure
-from ddm2snn.fidelity.spectrum import hellinger, power_spectra
-from ddm2snn.fidelity.wasserstein import Slices, slice_recordings, sliced_wasserstein
-from ddm2snn.randomness import stream
+from ddm2snn.fidelity.failure import Failure, FailureShares, failure_shares, find_failure
+from ddm2snn.fidelity.report import FidelityReport
+from ddm2snn.fidelity.verdict import verdict
+from ddm2snn.fidelity.yardstick import Yardstick
 from ddm2snn.recording import Recording
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    Weights = Float[np.ndarray, " trial"]
+    from ddm2snn.fidelity.family import Samples
 
-_RESAMPLES = 200
 _FEWEST_SAMPLES = 64
-_NORMAL_95 = 1.959964
+Tests = Recording | Sequence[Recording]
 
 
 def compare(
     reference: Recording,
-    test: Recording,
+    test: Tests,
     *,
-    floor: Recording | Sequence[Recording] = (),
+    floor: Tests = (),
     burn_in: float | None = None,
     label: str | None = None,
     seed: int = 0,
+    wells: Float[np.ndarray, "well rank"] | None = None,
 ) -> FidelityReport:
     """Compare a test recording with a reference in the latent space, beside the sampling floor.
 
     Parameters
     ----------
-    reference, test
-        Recordings of the same rank and sampling interval.
+    reference
+        Recording of the reference.
+    test
+        Recording to judge, or several of one network or of networks made with other seeds: then distances are their
+        means, and the report counts the recordings that failed.
     floor
         Further, independent recordings of the reference. Distances are means over all recordings of the
-        reference, the floor is the mean over their pairs. Without any, the floor is the distance between
-        the two halves of the reference's trials, which hold half the samples and so lie further apart.
+        reference; the floor is what two sets of its trials of this size are apart. Without any, the floor comes from
+        halves and quarters of the reference's trials, continued to their full number.
     burn_in
         Rate time units to leave out at the start; by default a tenth of the shortest recording.
     label
         Name of the test; by default its backend.
     seed
-        Seed of the resampling behind the intervals.
+        Seed of the splits and the resampling.
+    wells
+        Centres of wells, shape (well, rank), for dwell times, transitions and lost modes.
 
     Raises
     ------
@@ -59,158 +61,125 @@ def compare(
         Where recordings cannot be compared: other rank or sampling interval, too few samples, values
         that are not finite, a latent that does not move.
     """
+    tests = [test] if isinstance(test, Recording) else list(test)
+    if not tests:
+        raise InputError("compare was given no test recording. Give one or more.")
+    name = label or str(tests[0].provenance.get("backend", "test"))
+    return compare_each(reference, {name: tests}, floor=floor, burn_in=burn_in, seed=seed, wells=wells)[0]
+
+
+def compare_each(
+    reference: Recording,
+    tests: Mapping[str, Tests],
+    *,
+    floor: Tests = (),
+    burn_in: float | None = None,
+    seed: int = 0,
+    wells: Float[np.ndarray, "well rank"] | None = None,
+) -> list[FidelityReport]:
+    """Compare several networks, each by its label, with one reference, whose floors are found once.
+
+    All are cut to one size. Parameters and errors are those of `compare`.
+    """
     floors = [floor] if isinstance(floor, Recording) else list(floor)
-    recordings = {"test": test, "reference": reference, **{f"floor {i + 1}": r for i, r in enumerate(floors)}}
-    _check_alike(recordings)
-    trials, start, stop = _common_size(recordings, burn_in)
-    cut = {name: recording.samples[:trials, start:stop] for name, recording in recordings.items()}
-    notes = []
-    if any(recording.samples.shape[:2] != (trials, stop) for recording in recordings.values()):
-        notes.append(f"Recordings differ in size; {trials} trials of {stop} samples are compared.")
-    _check_content(cut)
-    if not floors:
-        if trials < 2:
-            raise InputError("A single trial gives no floor. Give a second recording of the reference (--floor).")
-        notes.append("The floor compares halves of the reference, so it holds half the samples.")
-    resampling = stream(seed, "fidelity", "bootstrap")
-    draws = resampling.multinomial(trials, np.full(trials, 1.0 / trials), size=_RESAMPLES).astype(np.float64)
+    named = {label: [test] if isinstance(test, Recording) else list(test) for label, test in tests.items()}
+    references = {"reference": reference, **{f"floor {i + 1}": r for i, r in enumerate(floors)}}
+    judged = {_name(label, i, named): r for label, each in named.items() for i, r in enumerate(each)}
+    everything = {**references, **judged}
+    _check_alike(everything)
+    trials, start, stop = _common_size(everything, burn_in)
+    known = {n: r.samples[:trials, start:stop] for n, r in references.items()}
+    _check_content(known)
+    if not floors and trials < 2:
+        raise InputError("A single trial gives no floor. Give a second recording of the reference (--floor).")
+    places = None if wells is None else _checked_wells(wells, reference.rank)
+    yardstick = Yardstick.of(list(known.values()), reference.every, places, seed)
+    notes = _size_notes(everything, trials, stop, len(floors))
+    reports = []
+    for label, each in named.items():
+        mine = {_name(label, i, named): r for i, r in enumerate(each)}
+        cut = {n: r.samples[:trials, start:stop] for n, r in mine.items()}
+        provenance = {
+            "test" if len(each) == 1 else f"test {i + 1}": r for i, r in enumerate(each)
+        } | references  # fmt: skip
+        reports.append(_report(label, yardstick, cut, notes, start * reference.every, provenance))
+    return reports
+
+
+def _name(label: str, index: int, named: Mapping[str, Sequence[Recording]]) -> str:
+    """How messages call a recording."""
+    which = f"test {index + 1}" if len(named[label]) > 1 else "test"
+    return which if len(named) == 1 else f"{which} ({label})"
+
+
+def _report(
+    label: str,
+    yardstick: Yardstick,
+    cut: Mapping[str, Samples],
+    notes: Sequence[str],
+    burn_in: float,
+    provenance: Mapping[str, Recording],
+) -> FidelityReport:
+    shares, failures = _failures(cut, yardstick)
+    finite = {name: samples for name, samples in cut.items() if np.isfinite(samples).all()}
+    if len(cut) == 1 or not finite:
+        _check_finite(cut)
+    notes = list(notes)
+    if len(finite) < len(cut):
+        notes.append(f"{len(cut) - len(finite)} recording(s) with NaN or infinity count as escaped, without distances.")
+    measures, missing = yardstick.measures(list(finite.values()))
+    if missing:
+        notes.append(f"Not measured, for want of samples, of oscillation or of switches: {', '.join(missing)}.")
+    runs = yardstick.runs
     return FidelityReport(
-        label=label or str(test.provenance.get("backend", "test")),
-        measures=tuple(_measures(list(cut.values()), reference.every, draws)),
-        floor_from=f"{len(floors)} independent recording(s)" if floors else "halves of the reference",
-        burn_in=start * reference.every,
+        label=label,
+        measures=tuple(measures),
+        floor_from=f"{runs - 1} independent recording(s)" if runs > 1 else "halves of the reference",
+        burn_in=burn_in,
         notes=tuple(notes),
-        provenance={name: {"fingerprint": r.fingerprint, **r.provenance} for name, r in recordings.items()},
+        provenance={name: {"fingerprint": r.fingerprint, **r.provenance} for name, r in provenance.items()},
+        verdict=verdict(label, measures, shares),
+        failures=_as_json(shares, failures),
     )
 
 
-@dataclass(frozen=True)
-class _Summary:
-    """Per-trial summaries of one recording, from which every value is computed with trial weights."""
-
-    slices: Slices
-    power: Float[np.ndarray, "trial frequency rank"]
-    cycles: tuple[Float[np.ndarray, " trial"], Float[np.ndarray, " trial"]]
-    moments: Float[np.ndarray, "trial moment rank"]
-
-    def quantiles(self, weights: Weights) -> Float[np.ndarray, "draw direction level"]:
-        return self.slices.quantiles(weights)
-
-    def spectrum(self, weights: Weights) -> Float[np.ndarray, "draw frequency rank"]:
-        return np.tensordot(weights, self.power, axes=1) / weights.sum(axis=1)[:, None, None]
-
-    def period(self, weights: Weights) -> Float[np.ndarray, " draw"]:
-        return mean_period(self.cycles[0] * weights, self.cycles[1] * weights)
-
-    def mean(self, weights: Weights) -> Float[np.ndarray, "draw rank"]:
-        return weights @ self.moments[:, 0] / weights.sum(axis=1, keepdims=True)
-
-    def deviation(self, weights: Weights) -> Float[np.ndarray, "draw rank"]:
-        square = weights @ self.moments[:, 1] / weights.sum(axis=1, keepdims=True)
-        return np.sqrt(np.maximum(square - self.mean(weights) ** 2, 0.0))
-
-
-def _measures(
-    samples: list[Float[np.ndarray, "trial time rank"]],
-    every: float,
-    draws: Weights,
-) -> list[Measure]:
-    """Measures of the first array against the others."""
-    reference = samples[1]
-    centre, scale = reference.mean(axis=(0, 1)), reference.std(axis=(0, 1))
-    summaries = [
-        _Summary(
-            slices,
-            power_spectra(x, every)[1],
-            cycle_counts(x, every, centre, scale),
-            np.stack([(x - centre).mean(axis=1), ((x - centre) ** 2).mean(axis=1)], axis=1),
-        )
-        for x, slices in zip(samples, slice_recordings(*samples, scale=scale), strict=True)
+def _failures(cut: Mapping[str, Samples], yardstick: Yardstick) -> tuple[FailureShares, list[Failure]]:
+    found = [
+        find_failure(samples, yardstick.pooled, every=yardstick.every, wells=yardstick.wells)
+        for samples in cut.values()
     ]
-    table = _Table(summaries, draws, reference.shape[1])
-    rank = reference.shape[2]
-    measures = [
-        table.measure(
-            "sliced_wasserstein", "sliced Wasserstein", "reference sd", _Summary.quantiles, sliced_wasserstein,
-        ),
-        table.measure("d_h", "power-spectrum Hellinger D_H", "", _Summary.spectrum, hellinger),
-    ]  # fmt: skip
-    if all(s.cycles[0].sum() for s in summaries):
-        measures.append(table.ratio("period", "oscillation period", _Summary.period))
-    measures += [
-        table.ratio(f"sd_{c}", f"standard deviation of latent {c}", lambda s, w, c=c: s.deviation(w)[:, c])
-        for c in range(rank)
-    ]
-    measures += [
-        table.measure(
-            f"mean_{c}", f"mean of latent {c}", "reference sd",
-            lambda s, w, c=c: s.mean(w)[:, c] / scale[c], lambda a, b: float(abs(a - b)),
-        )
-        for c in range(rank)
-    ]  # fmt: skip
-    return measures
+    return failure_shares(found), found
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Turns a value of weighted trials, with a distance between two such values, into a Measure."""
-
-    summaries: list[_Summary]
-    draws: Weights
-    length: int
-
-    def measure(
-        self,
-        name: str,
-        label: str,
-        unit: str,
-        value: Callable[[_Summary, Weights], np.ndarray],
-        between: Callable[[np.ndarray, np.ndarray], float],
-    ) -> Measure:
-        test, *references = self.summaries
-        trials = len(test.power)
-        everyone = np.ones((1, trials))
-        known = [value(reference, everyone)[0] for reference in references]
-        apart = known if len(known) > 1 else value(references[0], self._halves())
-
-        def distance(found: np.ndarray) -> float:
-            return float(np.mean([between(found, other) for other in known]))
-
-        here = distance(value(test, everyone)[0])
-        return Measure(
-            name=name,
-            label=label,
-            unit=unit,
-            distance=here,
-            floor=float(np.mean([between(a, b) for a, b in combinations(apart, 2)])),
-            interval=_interval(here, [distance(found) for found in value(test, self.draws)]) if trials > 1 else None,
-            samples=trials * self.length,
-            trials=trials,
-        )
-
-    def ratio(self, name: str, label: str, value: Callable[[_Summary, Weights], np.ndarray]) -> Measure:
-        """Measure |test / reference - 1| of a positive number, and keep both numbers."""
-        measure = self.measure(name, label, "relative", value, lambda a, b: float(abs(a / b - 1.0)))
-        everyone = np.ones((1, measure.trials))
-        test, *references = (float(value(summary, everyone)[0]) for summary in self.summaries)
-        return replace(measure, test=test, reference=float(np.mean(references)))
-
-    def _halves(self) -> Weights:
-        """Every second trial, and the others."""
-        odd = np.arange(len(self.summaries[0].power)) % 2
-        return np.stack([1.0 - odd, odd])
+def _as_json(shares: FailureShares, failures: Sequence[Failure]) -> dict[str, Any]:
+    """Shares of recordings, and the trials concerned in each."""
+    trials = sum(f.trials for f in failures)
+    return {
+        "recordings": shares.recordings,
+        "died": shares.died,
+        "escaped": shares.escaped,
+        "lost_mode": shares.lost,
+        "failed": shares.failed,
+        "trials": trials,
+        "trials_died": sum(len(f.died) for f in failures),
+        "trials_escaped": sum(len(f.escaped) for f in failures),
+        "lost_wells": sorted({well for f in failures for well in f.lost}),
+        "definition": shares.definition,
+    }
 
 
-def _interval(value: float, spread: list[float]) -> tuple[float, float] | None:
-    """Normal interval around the distance; resampled distances themselves are biased upwards."""
-    finite = np.array([s for s in spread if np.isfinite(s)])
-    if len(finite) < 2:
-        return None
-    half = _NORMAL_95 * float(finite.std(ddof=1))
-    return max(0.0, value - half), value + half
+def _size_notes(everything: Mapping[str, Recording], trials: int, stop: int, floors: int) -> list[str]:
+    notes = []
+    if any(recording.samples.shape[:2] != (trials, stop) for recording in everything.values()):
+        notes.append(f"Recordings differ in size; {trials} trials of {stop} samples are compared.")
+    if not floors:
+        notes.append("The floor is continued from halves and quarters of the reference's trials.")
+    if trials * (floors + 1) < 6:
+        notes.append("Too few trials for intervals: six of the reference, over all its recordings, are the fewest.")
+    return notes
 
 
-def _check_alike(recordings: dict[str, Recording]) -> None:
+def _check_alike(recordings: Mapping[str, Recording]) -> None:
     first = recordings["reference"]
     for name, recording in recordings.items():
         if recording.rank != first.rank:
@@ -220,9 +189,11 @@ def _check_alike(recordings: dict[str, Recording]) -> None:
                 f"The {name} recording is sampled each {recording.every:g} rate time units, the reference each "
                 f"{first.every:g}. Simulate both with the same --every."
             )
+        if name.startswith("floor") and recording.fingerprint == first.fingerprint:
+            raise InputError(f"The {name} recording is the reference itself. Simulate another with its own --seed.")
 
 
-def _common_size(recordings: dict[str, Recording], burn_in: float | None) -> tuple[int, int, int]:
+def _common_size(recordings: Mapping[str, Recording], burn_in: float | None) -> tuple[int, int, int]:
     trials = min(recording.samples.shape[0] for recording in recordings.values())
     stop = min(recording.samples.shape[1] for recording in recordings.values())
     every = recordings["reference"].every
@@ -235,11 +206,24 @@ def _common_size(recordings: dict[str, Recording], burn_in: float | None) -> tup
     return trials, start, stop
 
 
-def _check_content(cut: dict[str, np.ndarray]) -> None:
+def _check_finite(cut: Mapping[str, Samples]) -> None:
     for name, samples in cut.items():
         broken = int((~np.isfinite(samples)).any(axis=(1, 2)).sum())
         if broken:
             raise InputError(f"{broken} of {len(samples)} trials of the {name} recording hold NaN or infinity.")
-    still = np.flatnonzero(cut["reference"].std(axis=(0, 1)) == 0)
-    if still.size:
-        raise InputError(f"Latent {still[0]} of the reference recording is constant; there is nothing to compare.")
+
+
+def _check_content(references: Mapping[str, Samples]) -> None:
+    _check_finite(references)
+    for name, samples in references.items():
+        # about the first sample, since the mean of a constant is rounded
+        still = np.flatnonzero((samples == samples[:1, :1]).all(axis=(0, 1)))
+        if still.size:
+            raise InputError(f"Latent {still[0]} of the {name} recording is constant; there is nothing to compare.")
+
+
+def _checked_wells(wells: Float[np.ndarray, "well rank"], rank: int) -> Float[np.ndarray, "well rank"]:
+    places = np.asarray(wells, dtype=np.float64)
+    if places.ndim != 2 or len(places) < 2 or places.shape[1] != rank or not np.isfinite(places).all():
+        raise InputError(f"wells must be two or more finite centres of shape (well, {rank}), got {places.shape}.")
+    return places

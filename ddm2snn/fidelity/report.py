@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ddm2snn.errors import InputError
 from ddm2snn.storage import FORMAT_VERSION, write_text
 
 
@@ -25,11 +26,22 @@ class Measure:
     floor
         The same distance between two independent recordings of the reference.
     interval
-        95 % interval of the distance from resampling trials; None with a single trial.
-    test, reference
-        The compared values where the distance is a difference of two numbers.
+        95 % interval of the distance expected of recordings of this size; None where trials are too few.
     samples, trials
         Sample size per recording.
+    test, reference
+        The compared values where the distance is a difference of two numbers.
+    floor_high
+        What 95 % of comparisons without a difference stay below; None where trials are too few.
+    excess_interval
+        95 % interval of the excess; it holds 1 in 95 % of comparisons without a difference.
+    informative
+        Whether the measure can tell a coarse difference from chance at this sample size.
+    differs
+        Whether the distance is more than chance, judged together with all other measures: over all, 5 % of
+        comparisons without a difference or fewer have any measure that says so.
+    recordings
+        Test recordings over which the distance is a mean.
     """
 
     name: str
@@ -42,6 +54,11 @@ class Measure:
     trials: int
     test: float | None = None
     reference: float | None = None
+    floor_high: float | None = None
+    excess_interval: tuple[float, float] | None = None
+    informative: bool = False
+    differs: bool = False
+    recordings: int = 1
 
     @property
     def excess(self) -> float:
@@ -71,6 +88,10 @@ class FidelityReport:
         What a reader must know, in words.
     provenance
         Provenance of test and reference.
+    verdict
+        Where the two processes differ, in words.
+    failures
+        Shares of the test recordings that died, escaped or lost a mode, with the definition; JSON values.
     """
 
     label: str
@@ -79,10 +100,22 @@ class FidelityReport:
     burn_in: float
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    verdict: str = ""
+    failures: Mapping[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Measure:
-        """Measure by name."""
-        return next(measure for measure in self.measures if measure.name == name)
+        """Measure by name.
+
+        Raises
+        ------
+        InputError
+            Where there is no such measure, or the recordings did not allow it.
+        """
+        found = [measure for measure in self.measures if measure.name == name]
+        if not found:
+            known = ", ".join(measure.name for measure in self.measures)
+            raise InputError(f"This report has no measure {name!r}; it has {known}.")
+        return found[0]
 
     def as_json(self) -> dict[str, Any]:
         """Everything, as JSON values."""
@@ -90,9 +123,11 @@ class FidelityReport:
             "type": "FidelityReport",
             "format_version": FORMAT_VERSION,
             "label": self.label,
+            "verdict": self.verdict,
             "floor_from": self.floor_from,
             "burn_in": self.burn_in,
             "notes": list(self.notes),
+            "failures": dict(self.failures),
             "measures": {measure.name: measure.as_json() for measure in self.measures},
             "provenance": dict(self.provenance),
         }
@@ -107,11 +142,13 @@ class FidelityReport:
 
 
 def as_lines(report: Mapping[str, Any]) -> list[str]:
-    """Lay out a report's JSON content as lines of plain text, a measure per line."""
-    lines = [f"{report['label']:44}{'distance':>9}  {'95 % interval':17}{'floor':>9}{'excess':>8}"]
+    """Lay out a report's JSON content as lines of plain text: the verdict, then a measure per line."""
+    lines = [report["verdict"]] if report.get("verdict") else []
+    lines.append(f"{report['label']:50}{'distance':>9}{'floor':>9}{'excess':>8}  95 % interval")
     for measure in report["measures"].values():
         name = measure["label"] + (f" ({measure['unit']})" if measure["unit"] else "")
-        interval = "{:.4f} - {:.4f}".format(*measure["interval"]) if measure["interval"] else "-"
+        interval = "{:.1f} - {:.1f}".format(*measure["excess_interval"]) if measure["excess_interval"] else "-"
+        mark = "  differs" if measure["differs"] else "" if measure["informative"] else "  cannot tell"
         distance, floor, excess = measure["distance"], measure["floor"], measure["excess"]
-        lines.append(f"{name:44}{distance:9.4f}  {interval:17}{floor:9.4f}{excess:8.1f}")
+        lines.append(f"{name:50}{distance:9.4f}{floor:9.4f}{excess:8.1f}  {interval + mark}")
     return lines

@@ -81,8 +81,36 @@ def _count(cells: Int[np.ndarray, "trial time"], visited: Int[np.ndarray, " cell
 
     inside = cells >= 0
     trial = np.broadcast_to(np.arange(len(cells))[:, None], cells.shape)[inside]
-    column = np.searchsorted(visited, cells[inside])
+    order = np.argsort(visited, kind="stable")
+    column = order[np.searchsorted(visited, cells[inside], sorter=order)]
     return csr_array((np.ones(len(trial)), (trial, column)), shape=(len(cells), len(visited)))
+
+
+@dataclass(frozen=True, eq=False)
+class CellCounts:
+    """Samples per trial and cell, on cells of a vocabulary and, behind them, those that it does not hold.
+
+    Parameters
+    ----------
+    counts
+        Sparse matrix, shape (trial, cell).
+    """
+
+    counts: Any
+
+
+def count_cells(cells: Int[np.ndarray, "trial time"], vocabulary: Int[np.ndarray, " cell"]) -> CellCounts:
+    """Count the cells that `Grid.cells` found, so that recordings counted apart can be compared.
+
+    Parameters
+    ----------
+    cells
+        Cell of each sample, -1 outside the grid.
+    vocabulary
+        Sorted cells that take the first columns; others follow in ascending order.
+    """
+    new = np.setdiff1d(cells, vocabulary)
+    return CellCounts(_count(cells, np.concatenate([vocabulary, new[new >= 0]])))
 
 
 def state_divergence(test: Float[np.ndarray, " cell"], reference: Float[np.ndarray, " cell"], cells: int) -> float:

@@ -120,13 +120,13 @@ def test_what_is_injected_makes_up_the_difference():
     rng = np.random.default_rng(3)
     wanted = np.array([[2.0, 0.5], [0.5, 1.0]])
     root = rng.standard_normal((2, 2))
-    spikes = 0.1 * root @ root.T
+    spikes = 0.02 * root @ root.T
     factor = _rest(wanted, spikes)
     assert np.triu(factor, 1) == pytest.approx(np.zeros((2, 2)))
     assert np.allclose(factor @ factor.T + spikes, wanted, rtol=1e-12)
-    # too loud in one direction: a quarter of the target stays there, the other is made up as before
-    loud = np.diag([1.5, 0.25])
-    assert np.allclose(_rest(np.eye(2), loud) ** 2, np.diag([0.25, 0.75]), rtol=1e-12)
+    # too loud in one direction: three quarters of the target stay there, the other is made up as before
+    loud = np.diag([1.5, 0.125])
+    assert np.allclose(_rest(np.eye(2), loud) ** 2, np.diag([0.75, 0.875]), rtol=1e-12)
     assert not _rest(np.zeros((2, 2)), spikes).any(), "no noise in the target, none injected"
 
 

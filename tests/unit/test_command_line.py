@@ -102,9 +102,25 @@ def test_the_whole_way_by_single_commands(cli, tmp_path):
     assert code == 0
     assert json.loads(out)["measures"]["d_h"]["floor"] > 0
     page = (tmp_path / "cmp" / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 8  # the spikes among them
+    assert json.loads(out)["verdict"] in page
     assert "://" not in page.split("</style>")[1], "the page must not need a network"  # no colon in base64
     assert json.loads((tmp_path / "cmp" / "summary.json").read_text())["reports"]["brian2"]["measures"]
+
+
+def test_several_tests_give_failure_shares_and_the_verdict_comes_first(cli, rate_file, tmp_path):
+    for name, seed in (("a.nc", 1), ("b.nc", 2), ("c.nc", 3), ("d.nc", 4)):
+        assert cli("simulate", rate_file, "-o", name, "--trials", 4, "--duration", 10, "--seed", seed)[0] == 0
+    still = ddm2snn.Recording.load(tmp_path / "c.nc")
+    values = still.samples.copy()
+    values[:, 100:] = values[:, 100:101]
+    ddm2snn.Recording.from_arrays(values, every=still.every, time_unit_s=1.0).save(tmp_path / "dead.nc")
+    arguments = ("compare", "a.nc", "c.nc", "--floor", "b.nc", "--test", "d.nc", "--test", "dead.nc", "-o", "cmp")
+    code, out, _ = cli(*arguments)
+    assert code == 0
+    assert out.startswith("rate: of 3 recordings, 1 died.")
+    assert json.loads(cli(*arguments, "--json")[1])["failures"]["died"] == pytest.approx(1 / 3)
+    assert "--test d.nc --test dead.nc" in (tmp_path / "cmp" / "report.html").read_text()
 
 
 def test_equal_seeds_write_equal_bytes(cli, rate_file, tmp_path):

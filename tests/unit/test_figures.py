@@ -1,6 +1,7 @@
 """Figures and the report page: one self-contained file, any rank, no global state."""
 
 import html.parser
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 
 import ddm2snn
 from ddm2snn import plotting
+from ddm2snn.fidelity import figures
 from ddm2snn.page import Page, Table
 
+NAMES = ("excess", "phase-portraits", "drift-fields", "diffusion", "densities", "spectra", "latent-traces")
 FIGURES = (plotting.phase_portraits, plotting.latent_traces, plotting.marginal_densities, plotting.spectra)
 
 
@@ -27,6 +30,41 @@ def test_every_figure_draws_every_rank(draw, rank):
     figure.canvas.draw()
     assert any(axis.has_data() for axis in figure.axes)
     assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("draw", [figures.drift_fields, figures.diffusion_ellipses])
+def test_fields_draw_every_rank(draw, rank):
+    figure = draw(recording(rank, trials=8), {"spiking": recording(rank, trials=8, seed=1)}, burn_in=1.0)
+    figure.canvas.draw()
+    assert all(axis.has_data() for axis in figure.axes)
+
+
+def test_drift_arrows_of_a_known_field():
+    # noiseless decay: the drift is minus the state, and the test's is half of it
+    start = np.random.default_rng(3).uniform(-1, 1, (64, 1, 2))
+    time = np.arange(200)[:, None] * 0.02
+    fast, slow = (
+        ddm2snn.Recording.from_arrays(start * np.exp(-r * time), every=0.02, time_unit_s=1.0) for r in (1, 0.5)
+    )
+    figure = figures.drift_fields(fast, {"slow": slow})
+    arrows: list[Any] = [axis.collections[0] for axis in figure.axes]
+    centres = arrows[0].XY
+    assert np.corrcoef(arrows[0].U, -centres[:, 0])[0, 1] > 0.99
+    # the difference is half the drift, opposite, and drawn with arrows of the same mean length
+    assert np.corrcoef(arrows[2].U, arrows[2].XY[:, 0])[0, 1] > 0.99
+
+
+def test_a_raster_shows_the_spikes_of_one_trial():
+    times = np.array([0.01, 0.02, 0.5, 0.7])
+    spikes = ddm2snn.Spikes.sorted(times, np.array([0, 3, 1, 2]), np.array([0, 0, 0, 1]))
+    latent = np.sin(np.arange(100) * 0.1)[None, :, None] * np.ones((2, 1, 2))
+    held = ddm2snn.Recording.from_arrays(latent, every=0.1, time_unit_s=0.1, spikes=spikes)
+    above, below = figures.spike_raster(held, name="brian2").axes
+    np.testing.assert_allclose(np.sort(above.lines[0].get_xdata()), [0.1, 0.2, 5.0])
+    assert len(below.lines) == 2
+    with pytest.raises(ddm2snn.InputError, match="no spikes"):
+        figures.spike_raster(recording(2))
 
 
 def test_traces_show_what_was_recorded():
@@ -51,7 +89,7 @@ class Links(html.parser.HTMLParser):
 def page(tmp_path):
     reference, test, floor = (recording(2, seed=seed) for seed in range(3))
     report = ddm2snn.compare(reference, test, floor=floor, label="brian2 <&>")
-    shown = {"rate": reference, "spiking": test}
+    shown = {"rate": reference, "brian2 <&>": test}
     tables = [Table("Made of", [("a < b", "1 & 2")])]
     Page("title <script>", "below", shown, [report], "ddm2snn run x", tables, {"more": 1}).write(tmp_path)
     return tmp_path
@@ -65,14 +103,15 @@ def test_the_page_stands_alone_and_escapes(page):
     assert "<script>" not in text
     assert "title &lt;script&gt;" in text
     assert "brian2 &lt;&amp;&gt;" in text
-    assert text.count("data:image/png;base64,") == len(FIGURES)
+    assert text.count("data:image/png;base64,") == len(NAMES)
     assert "prefers-color-scheme: dark" in text
 
 
 def test_figures_lie_beside_the_page_as_files(page):
-    names = sorted(path.name for path in (page / "figures").iterdir())
-    assert names == ["densities.png", "latent-traces.png", "phase-portraits.png", "spectra.png"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (page / "figures").iterdir())
+    files = sorted((page / "figures").iterdir())
+    assert [path.name for path in files] == sorted(f"{name}.{ending}" for name in NAMES for ending in ("pdf", "png"))
+    starts = {".png": b"\x89PNG", ".pdf": b"%PDF"}
+    assert all(path.read_bytes().startswith(starts[path.suffix]) for path in files)
 
 
 def test_equal_content_writes_an_equal_page(page):
@@ -80,6 +119,6 @@ def test_equal_content_writes_an_equal_page(page):
     reference, test, floor = (recording(2, seed=seed) for seed in range(3))
     report = ddm2snn.compare(reference, test, floor=floor, label="brian2 <&>")
     tables = [Table("Made of", [("a < b", "1 & 2")])]
-    shown = {"rate": reference, "spiking": test}
+    shown = {"rate": reference, "brian2 <&>": test}
     Page("title <script>", "below", shown, [report], "ddm2snn run x", tables, {"more": 1}).write(page)
     assert {path.name: path.read_bytes() for path in page.rglob("*") if path.is_file()} == before

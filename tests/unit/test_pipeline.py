@@ -1,6 +1,7 @@
 """The pipeline: what it leaves, what it does not do twice, and how it goes on."""
 
 import json
+import shutil
 
 import pytest
 
@@ -30,11 +31,17 @@ def small(**changes):
     return ddm2snn.Recipe.model_validate(content)
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    folder, log = tmp_path_factory.mktemp("finished"), Log()
+    return folder, ddm2snn.run(small(), folder, announce=log), log
+
+
 @pytest.fixture
-def finished(tmp_path):
-    log = Log()
-    summary = ddm2snn.run(small(), tmp_path, announce=log)
-    return tmp_path, summary, log
+def finished(once, tmp_path):
+    """A copy of one finished run, to change at will."""
+    shutil.copytree(once[0], tmp_path, dirs_exist_ok=True)
+    return tmp_path, once[1], once[2]
 
 
 def again(folder, recipe=None):
@@ -59,6 +66,21 @@ def test_leaves_report_summary_and_every_file(finished):
     assert summary["conversions"]["nengo"]["diagnostics"]["rank_audit"]["rank"] == 2
 
 
+def test_the_ladder_goes_from_the_target_to_each_backend(finished):
+    folder, summary, _ = finished
+    assert [rung["rung"] for rung in summary["ladder"]] == ["target SDE", "rate network", "brian2", "nengo"]
+    assert [rung["previous"] for rung in summary["ladder"]] == ["", "target SDE", "rate network", "rate network"]
+    first, rate, brian2, _ = summary["ladder"]
+    assert first["against_first"] is None
+    assert rate["against_first"] == rate["against_previous"]
+    assert brian2["against_previous"]["d_h"]["distance"] == summary["reports"]["brian2"]["measures"]["d_h"]["distance"]
+    assert brian2["against_first"]["d_h"] != brian2["against_previous"]["d_h"]
+    assert len({ddm2snn.Recording.load(folder / f"{n}-1.nc").samples.shape for n in ("target", "rate")}) == 1
+    assert (folder / "figures" / "ladder.pdf").exists()
+    assert (folder / "figures" / "spikes-brian2.png").exists()
+    assert summary["findings"][0].startswith("brian2: ")
+
+
 def test_does_nothing_twice(finished):
     folder, _, first = finished
     before = (folder / "report.html").stat().st_mtime_ns
@@ -71,7 +93,9 @@ def test_does_nothing_twice(finished):
 def test_a_changed_setting_redoes_what_depends_on_it_alone(finished):
     folder, _, _ = finished
     log = again(folder, small(conversion={"neurons_per_unit": 3}))
-    assert log.done == ["convert brian2", "simulate brian2", "convert nengo", "simulate nengo", "report"]
+    assert log.done == [
+        "convert brian2", "simulate brian2", "convert nengo", "simulate nengo", "simulate spikes of brian2", "report",
+    ]  # fmt: skip
     assert again(folder, small(conversion={"neurons_per_unit": 3})).done == []
 
 
@@ -97,7 +121,7 @@ def test_goes_on_where_it_was_interrupted(tmp_path):
         ddm2snn.run(small(), tmp_path, announce=first)
     second = again(tmp_path)
     assert second.skipped == first.done
-    assert second.done == ["simulate nengo", "report"]
+    assert second.done == ["simulate nengo", "simulate spikes of brian2", "report"]
     assert not list(tmp_path.glob(".*part"))
 
 

@@ -1,0 +1,149 @@
+"""What chance alone makes of a measure: its floor and its scatter, from splits of the reference's trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ddm2snn.fidelity.family import Family
+from ddm2snn.randomness import stream
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+_EXPERIMENTS = 240  # pretended comparisons
+_COSTLY = 60  # of those whose distance takes long
+_AT_ONCE = 10  # deals, for the sake of memory
+_FEWEST_TRIALS = 6  # below so many trials in all, splits repeat themselves
+
+
+@dataclass(frozen=True, eq=False)
+class Chance:
+    r"""Distances that the reference has from itself.
+
+    Trials are independent, so any two disjoint sets of them are two recordings of the reference. With R recordings
+    of T trials, all R T trials are dealt out at random (without replacement, since a trial in both sets would bring
+    them together):
+
+    - floor: into R recordings of T trials, mean distance over many deals. Unbiased, and far less noisy than the mean
+      over the R (R - 1) / 2 pairs of the recordings as they are. With one recording only, into halves and
+      quarters, whose mean distances F(T/2) and F(T/4) are continued to F(T) = F(T/2)^2 / F(T/4).
+    - scatter: into R + 1 recordings of R T / (R + 1) trials, one of which pretends to be the test. Its mean distance
+      from the others, over the mean of all, minus one: the comparison's own structure, under no difference.
+
+    Parameters
+    ----------
+    floor
+        Shape (entry,); NaN for a measure that the reference does not allow.
+    scatter
+        Shape (experiment, entry); without rows where trials are too few to know.
+    floor_error
+        Standard error of the floor relative to the standard deviation of the scatter.
+    """
+
+    floor: Float[np.ndarray, " entry"]
+    scatter: Float[np.ndarray, "experiment entry"]
+    floor_error: float
+
+    def high(self, index: int, trials: int) -> float:
+        """Distance that 95 % of comparisons without a difference stay below.
+
+        A little above the quantile of the splits, since N trials know their own scatter to 1 / sqrt(2 N) only
+        (as Student's quantiles are above normal ones).
+        """
+        return float(self.floor[index] * (1.0 + np.quantile(self.scatter[:, index], 0.95) * (1.0 + 3.0 / trials)))
+
+    @property
+    def deviation(self) -> Float[np.ndarray, " entry"]:
+        """Standard deviation of the scatter."""
+        return self.scatter.std(axis=0, ddof=1) if len(self.scatter) > 1 else np.full(len(self.floor), np.nan)
+
+
+def find_chance(family: Family, summary: Any, trials: int, runs: int, seed: int) -> Chance:  # noqa: ANN401
+    """Deal the pooled trials of the reference's recordings out again and again.
+
+    Parameters
+    ----------
+    family, summary
+        The measures, and their summary of the pooled trials.
+    trials, runs
+        Trials per recording, and recordings.
+    seed
+        Of the deals; equal seeds deal equally for every family, so that measures can be judged together.
+    """
+    deals = _Deals(family, summary, trials * runs, stream(seed, "fidelity", "splits"))
+    empty = np.empty((0, len(family.entries)))
+    if runs == 1:
+        halves = deals.experiments(2, trials // 2, _COSTLY if family.costly else _EXPERIMENTS)
+        known = deals.trials >= _FEWEST_TRIALS
+        floor = deals.continued(_mean(halves), trials) if known else _mean(halves)
+        return Chance(floor, _relative(halves) if known else empty, float(np.sqrt(2.0 / deals.trials)))
+    part = deals.trials // (runs + 1)
+    scatter = empty
+    if deals.trials >= _FEWEST_TRIALS and part > 1:
+        scatter = _relative(deals.experiments(runs + 1, part, _COSTLY if family.costly else _EXPERIMENTS))
+    whole = deals.experiments(runs, trials, _COSTLY if family.costly else _EXPERIMENTS // 2)
+    return Chance(_mean(whole), scatter, float(np.sqrt(1.0 / deals.trials)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Deals:
+    """Random deals of trials into pretended recordings."""
+
+    family: Family
+    summary: Any
+    trials: int
+    rng: np.random.Generator
+
+    def experiments(self, runs: int, part: int, wanted: int) -> Float[np.ndarray, "experiment entry"]:
+        """Mean distances of each of `runs` recordings of `part` trials from the others, `wanted` of them or more."""
+        count, found = max(1, -(-wanted // runs)), []
+        for start in range(0, count, _AT_ONCE):
+            weights = np.concatenate([self._deal(runs, part) for _ in range(min(_AT_ONCE, count - start))])
+            values = self.family.values(self.summary, weights)
+            found += [self._from_others(values[i : i + runs]) for i in range(0, len(weights), runs)]
+        return np.concatenate(found)
+
+    def _deal(self, runs: int, part: int) -> Float[np.ndarray, "run trial"]:
+        chosen = self.rng.permutation(self.trials)[: runs * part].reshape(runs, part)
+        weights = np.zeros((runs, self.trials))
+        np.put_along_axis(weights, chosen, 1.0, axis=1)
+        return weights
+
+    def _from_others(self, values: Sequence[Any] | np.ndarray) -> Float[np.ndarray, "run entry"]:
+        """Mean distance of each value from the others."""
+        runs = len(values)
+        apart = np.full((runs, runs, len(self.family.entries)), np.nan)
+        for i in range(runs):
+            for j in range(runs):
+                if self.family.costly and i > j:
+                    apart[i, j] = apart[j, i]
+                elif i != j:
+                    apart[i, j] = self.family.distances(values[i], values[j])
+        return _mean(apart, axis=1)
+
+    def continued(self, half: Float[np.ndarray, " entry"], trials: int) -> Float[np.ndarray, " entry"]:
+        """Floor of recordings of `trials` trials from those of halves, by the power law that quarters show."""
+        # a classifier on a few trials is held out otherwise, so quarters would mislead
+        direct = trials >= 8 and not self.family.costly
+        quarter = _mean(self.experiments(4, trials // 4, _EXPERIMENTS // 2)) if direct else np.sqrt(2.0) * half
+        # between no gain from twice the trials, and that of a squared distance
+        ratio = np.clip(np.where(quarter > 0, half / np.where(quarter > 0, quarter, 1.0), 1.0), 0.4, 1.0)
+        return half * np.where(np.isfinite(ratio), ratio, np.sqrt(0.5))
+
+
+def _relative(found: Float[np.ndarray, "experiment entry"]) -> Float[np.ndarray, "experiment entry"]:
+    """Deviations from the mean, relative to it; zero where there is no distance."""
+    mean = _mean(found)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(found / mean - 1.0, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Mean over finite values; NaN where there is none."""
+    finite = np.isfinite(values)
+    count = finite.sum(axis=axis)
+    return np.where(count > 0, np.where(finite, values, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan)

@@ -1,0 +1,118 @@
+"""The way from the target to a device, step by step, with the loss of each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ddm2snn.fidelity.compare import compare_each
+from ddm2snn.fidelity.report import FidelityReport, Measure
+from ddm2snn.recording import Recording
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+TARGET, RATE = "target SDE", "rate network"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the ladder.
+
+    Parameters
+    ----------
+    name
+        Such as "rate network".
+    previous
+        Name of the rung before; empty on the first.
+    against_first, against_previous
+        Comparisons with the first rung and the one before; None on the first.
+    """
+
+    name: str
+    previous: str = ""
+    against_first: FidelityReport | None = None
+    against_previous: FidelityReport | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Distance, floor, excess and interval of each measure, against both."""
+        return {
+            "rung": self.name,
+            "previous": self.previous,
+            "against_first": _numbers(self.against_first),
+            "against_previous": _numbers(self.against_previous),
+            "verdict_against_first": self.against_first.verdict if self.against_first else "",
+            "verdict_against_previous": self.against_previous.verdict if self.against_previous else "",
+        }
+
+
+def build_ladder(
+    target: Sequence[Recording],
+    rate: Sequence[Recording],
+    spiking: Mapping[str, Recording],
+    *,
+    burn_in: float,
+    seed: int,
+    wells: Float[np.ndarray, "well rank"] | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> tuple[list[FidelityReport], list[Rung]]:
+    """Compare the rate network with its target, and each spiking network with both.
+
+    Parameters
+    ----------
+    target, rate
+        Independent recordings of the target SDE and of the rate network, of equal size.
+    spiking
+        Recordings of spiking networks by name; all have the rate network as the rung before.
+    burn_in, seed, wells
+        As in `compare`.
+    progress
+        Called with the finished share.
+
+    Returns
+    -------
+    Reports of the spiking networks against the rate network, and the rungs from the target on.
+    """
+    settings = {"burn_in": burn_in, "seed": seed, "wells": wells}
+    reports = compare_each(rate[0], spiking, floor=rate[1:], **settings)
+    progress(0.5)
+    first = compare_each(target[0], {RATE: rate[0], **spiking}, floor=target[1:], **settings)
+    progress(1.0)
+    rungs = [Rung(TARGET), Rung(RATE, TARGET, first[0], first[0])]
+    rungs += [Rung(name, RATE, above, report) for name, above, report in zip(spiking, first[1:], reports, strict=True)]
+    return reports, rungs
+
+
+def attribution(rungs: Sequence[Rung]) -> str:
+    """Say which step loses most, by the excess of each measure that differs over the rung before."""
+    sentences = []
+    for rung in rungs:
+        if rung.against_previous is None:
+            continue
+        lost = [m for m in rung.against_previous.measures if m.differs]
+        if not lost:
+            sentences.append(f"{rung.previous} to {rung.name}: nothing lost beyond chance.")
+            continue
+        worst = sorted(lost, key=lambda m: -m.excess)[:3]
+        listed = ", ".join(f"{_plain(m)} {m.excess:.1f} x floor" for m in worst)
+        count = f"{len(lost)} of {len(rung.against_previous.measures)} measures differ"
+        sentences.append(f"{rung.previous} to {rung.name}: {count} (most: {listed}).")
+    return " ".join(sentence[:1].upper() + sentence[1:] for sentence in sentences)
+
+
+def _plain(measure: Measure) -> str:
+    return measure.label.split(" (")[0]
+
+
+def _numbers(report: FidelityReport | None) -> dict[str, Any] | None:
+    if report is None:
+        return None
+    return {
+        m.name: {
+            "distance": m.distance, "floor": m.floor, "excess": m.excess,
+            "excess_interval": m.excess_interval, "differs": m.differs, "informative": m.informative,
+        }
+        for m in report.measures
+    }  # fmt: skip

@@ -1,0 +1,58 @@
+"""How all figures look: colours, lines, sizes; no global state is touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe, Ito: colours that survive colour blindness; line styles and markers carry the difference in print
+COLOURS = ("#1a1a1a", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+STYLES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+WIDTH = 9.0
+_SHADE = "#5b6470"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Empty figure that belongs to nobody's global state."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", dpi=130)
+
+
+def plain(axis: Axes) -> None:
+    """Take away what carries no information: upper and right frame, dark ticks."""
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["left", "bottom"]].set_color("#9aa1ab")
+    axis.tick_params(color="#9aa1ab", labelcolor=_SHADE, labelsize=8.5)
+    axis.xaxis.label.set(color=_SHADE, size=9.5)
+    axis.yaxis.label.set(color=_SHADE, size=9.5)
+    axis.title.set_fontsize(10.5)
+
+
+def legend(axis: Axes) -> None:
+    """One line of names above the axes."""
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=5, frameon=False, fontsize=9)
+
+
+def line_style(index: int) -> dict[str, Any]:
+    """Colour and dashes of the recording with this index."""
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": STYLES[index % len(STYLES)]}
+
+
+def latent_name(dimension: int) -> str:
+    """Mathematical name of a latent."""
+    return f"$z_{{{dimension}}}$"
+
+
+def limits(values: Float[np.ndarray, " sample"]) -> tuple[float, float]:
+    """Range of all but a thousandth of the values, with a margin."""
+    low, high = np.quantile(values, [0.0005, 0.9995])
+    margin = 0.06 * max(high - low, 1e-9)
+    return float(low - margin), float(high + margin)

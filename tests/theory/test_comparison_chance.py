@@ -1,0 +1,159 @@
+"""Floors, intervals and verdicts where nothing differs; planted changes; recordings out of the ordinary."""
+
+import numpy as np
+import pytest
+from planted_changes import CHANGES, EVERY, ornstein_uhlenbeck, planted
+
+import ddm2snn
+from ddm2snn.fidelity.chance import find_chance
+from ddm2snn.fidelity.moments import Moments
+from ddm2snn.fidelity.yardstick import Yardstick
+
+WELLS = np.array([[-1.0, 0.0], [1.0, 0.0]])
+
+
+def recording(samples, every=EVERY):
+    return ddm2snn.Recording.from_arrays(samples, every=every, time_unit_s=0.1)
+
+
+def small(seed, trials=16, samples=300, **change):
+    return recording(ornstein_uhlenbeck(seed, trials=trials, samples=samples, **change))
+
+
+def test_a_floor_from_splits_is_the_mean_over_independent_pairs():
+    # one latent's mean: |difference of two means of 16 trials|, whose expectation is 2 / sqrt(pi) times their deviation
+    rng = np.random.default_rng(1)
+    floors, distances = [], []
+    for _ in range(60):
+        offset = rng.standard_normal((48, 1, 1))
+        samples = offset + 0.1 * rng.standard_normal((48, 64, 1))
+        family = Moments(np.zeros(1), np.ones(1))
+        floors.append(find_chance(family, family.summarise(samples), 16, 3, 0).floor[1])
+        distances.append(abs(samples[:16].mean() - samples[16:32].mean()))
+    expected = 2 / np.sqrt(np.pi) / 4
+    # 48 trials know their deviation to a tenth, over 60 repeats to 0.013; a single pair to 0.76, to 0.1
+    assert np.mean(floors) == pytest.approx(expected, rel=0.05)
+    assert np.std(floors) < 0.3 * np.std(distances)
+
+
+def test_one_recording_extrapolates_to_the_same_floor():
+    rng = np.random.default_rng(2)
+    found = []
+    for _ in range(60):
+        samples = rng.standard_normal((16, 1, 1)) + 0.1 * rng.standard_normal((16, 64, 1))
+        family = Moments(np.zeros(1), np.ones(1))
+        found.append(find_chance(family, family.summarise(samples), 16, 1, 0).floor[1])
+    assert np.mean(found) == pytest.approx(2 / np.sqrt(np.pi) / 4, rel=0.1)
+
+
+@pytest.fixture(scope="module")
+def nothing_planted():
+    """Ten comparisons of independent runs of one process; `tests/benchmarks/calibration.py` does 200."""
+    reports = []
+    for i in range(5):
+        runs = [ornstein_uhlenbeck(100 * i + k, trials=16, samples=300) for k in range(4)]
+        yardstick = Yardstick.of(runs[:2], EVERY, None, i)
+        reports += [yardstick.measures([run])[0] for run in runs[2:]]
+    return reports
+
+
+def test_without_a_difference_the_excess_is_one_and_its_interval_holds_one(nothing_planted):
+    excess = np.array([[m.excess for m in measures] for measures in nothing_planted])
+    covered = [m.excess_interval[0] <= 1 <= m.excess_interval[1] for measures in nothing_planted for m in measures]
+    # 17 correlated measures of ten comparisons with a relative scatter of 0.5 or less
+    assert excess.mean() == pytest.approx(1.0, abs=0.25)
+    assert np.mean(covered) > 0.85
+
+
+def test_without_a_difference_hardly_any_verdict_cries_wolf(nothing_planted):
+    # at 5 % or fewer, three or more of ten happen once in a hundred
+    assert sum(any(m.differs for m in measures) for measures in nothing_planted) <= 2
+
+
+MEANT = {
+    "drift 5 % slower": {"drift_scale": 0.05},
+    "diffusion 20 % up": {"diffusion": 0.2, "sd_1": np.sqrt(1.2) - 1},
+    "mean shifted": {"mean_0": 0.1 / 0.379},
+    "rotation added": {},
+}
+BLIND = {
+    "drift 5 % slower": ("mean_0", "mean_1", "diffusion"),
+    "diffusion 20 % up": ("d_h", "autocorrelation", "mean_0", "mean_1", "drift_scale"),
+    "mean shifted": ("d_h", "autocorrelation", "sd_0", "sd_1", "diffusion"),
+    "rotation added": ("mean_0", "mean_1", "diffusion"),
+}
+SEEN = {
+    "drift 5 % slower": ("drift_scale",),
+    "diffusion 20 % up": ("diffusion", "sd_0", "sd_1", "sliced_wasserstein"),
+    "mean shifted": ("mean_0", "sliced_wasserstein", "mmd", "c2st_point"),
+    "rotation added": ("d_h", "autocorrelation", "drift", "entropy_production"),
+}
+
+
+@pytest.fixture(scope="module")
+def yardstick():
+    return Yardstick.of([planted(seed=s) for s in range(3)], EVERY, None, 0)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_planted_change_is_seen_with_its_size_and_blind_measures_stay_at_the_floor(yardstick, change):
+    found = {m.name: m for m in yardstick.measures([planted(change, seed=9)])[0]}
+    for name, size in MEANT[change].items():
+        low, high = found[name].interval
+        assert low <= size <= high, name
+    assert [name for name in SEEN[change] if not found[name].differs] == []
+    assert [name for name in BLIND[change] if found[name].differs] == []
+
+
+class TestOutOfTheOrdinary:
+    def test_a_dead_latent_of_the_test_is_a_distance_not_an_error(self):
+        still = small(3).samples.copy()
+        still[..., 1] = 0.3
+        report = ddm2snn.compare(small(1), recording(still), floor=small(2))
+        assert report["sd_1"].distance == pytest.approx(1.0)
+        assert report["d_h"].distance > 0.5
+        assert report["d_h"].differs
+
+    def test_among_several_recordings_one_with_nan_counts_as_escaped(self):
+        broken = small(4).samples.copy()
+        broken[2, 50:] = np.nan
+        report = ddm2snn.compare(small(1), [small(3), recording(broken)], floor=small(2), label="snn")
+        assert report.failures["escaped"] == 0.5
+        assert report["d_h"].recordings == 1
+        assert "count as escaped" in " ".join(report.notes)
+        assert report.verdict.startswith("snn: of 2 recordings, 1 escaped. ")
+
+    def test_only_recordings_with_nan_are_refused(self):
+        broken = np.full((16, 300, 2), np.nan)
+        with pytest.raises(ddm2snn.InputError, match="16 of 16 trials of the test 1 recording hold NaN"):
+            ddm2snn.compare(small(1), [recording(broken), recording(broken)], floor=small(2))
+
+    def test_the_reference_is_no_floor_of_itself(self):
+        with pytest.raises(ddm2snn.InputError, match="The floor 1 recording is the reference itself"):
+            ddm2snn.compare(small(1), small(2), floor=small(1))
+
+    def test_no_test_at_all(self):
+        with pytest.raises(ddm2snn.InputError, match="no test recording"):
+            ddm2snn.compare(small(1), [])
+
+    def test_wells_of_another_shape(self):
+        with pytest.raises(ddm2snn.InputError, match=r"wells must be two or more finite centres of shape \(well, 2\)"):
+            ddm2snn.compare(small(1), small(2), wells=np.zeros((1, 2)))
+
+    def test_an_unknown_measure_lists_the_known(self):
+        report = ddm2snn.compare(small(1, trials=2), small(2, trials=2))
+        with pytest.raises(ddm2snn.InputError, match=r"no measure 'kl'; it has sliced_wasserstein, d_stsp"):
+            report["kl"]
+        assert not any(m.informative for m in report.measures)
+        assert "too few trials" in report.verdict
+
+    def test_wells_give_dwell_times(self):
+        rng = np.random.default_rng(5)
+        flips = rng.random((3, 16, 2000)) < 0.01
+        sign = np.where(np.cumsum(flips, axis=2) % 2, -1.0, 1.0)
+        noise = 0.1 * rng.standard_normal((2, 3, 16, 2000))
+        a, b, c = (recording(np.stack([s + n, m], axis=-1)) for s, n, m in zip(sign, *noise, strict=True))
+        report = ddm2snn.compare(a, c, floor=b, wells=WELLS, burn_in=0)
+        # a flip per hundred samples of 0.05
+        assert report["dwell"].reference == pytest.approx(5.0, rel=0.2)
+        assert not report["dwell"].differs

@@ -1,0 +1,83 @@
+"""Verdicts in words, from measures made by hand."""
+
+import pytest
+
+from ddm2snn.fidelity.failure import FailureShares
+from ddm2snn.fidelity.report import FidelityReport, Measure, as_lines
+from ddm2snn.fidelity.verdict import verdict
+
+
+def measure(name, excess=1.0, *, differs=False, informative=True, test=None, reference=None, label=None):
+    return Measure(
+        name=name, label=label or name, unit="", distance=0.01 * excess, floor=0.01, interval=(0.0, 0.02), samples=100,
+        trials=8, test=test, reference=reference, floor_high=0.02, excess_interval=(0.5, 1.5), informative=informative,
+        differs=differs,
+    )  # fmt: skip
+
+
+LEADING = [measure("d_h"), measure("d_stsp"), measure("sliced_wasserstein")]
+
+
+def test_a_slow_copy_in_the_right_place():
+    found = verdict("brian2", [
+        measure("d_h", 2.1, differs=True), measure("d_stsp", 1.1), measure("sliced_wasserstein", 0.9),
+        measure("period", 5.0, differs=True, test=6.8, reference=6.8 / 1.02),
+    ])  # fmt: skip
+    assert found == (
+        "brian2: 2 % slow: D_H 2.1 x floor, period 5.0 x floor while D_stsp and sliced Wasserstein are at the floor."
+    )
+
+
+def test_without_a_period_the_drift_tells_the_speed():
+    slow = measure("drift_scale", 9.0, differs=True, test=0.95, reference=1.0)
+    assert verdict("x", [*LEADING, slow]).startswith("x: 5 % slow: drift along the reference's 9.0 x floor while D_H, ")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ([measure("sd_0", 9, differs=True, test=1.2, reference=1.0)], "latent 0 20 % wider"),
+        (
+            [measure(f"sd_{c}", 9, differs=True, test=0.9 - c / 10, reference=1.0) for c in (0, 1)],
+            "latents 0 and 1 10 to 20 % narrower",
+        ),
+        ([measure("mean_1", 30, differs=True, test=1.0, reference=0.7)], "latent 1 0.3 sd up"),
+        (
+            [measure("diffusion", 9, differs=True, test=1.2, reference=1.0, label="diffusion (trace) at lag 0.1")],
+            "diffusion at lag 0.1 20 % up",
+        ),
+        ([measure("mmd", 9, differs=True)], "its states lie elsewhere"),
+        ([measure("autocorrelation", 9, differs=True)], "its course in time differs"),
+        ([measure("drift", 9, differs=True)], "its drift field differs"),
+    ],
+)
+def test_each_change_has_its_words(changed, words):
+    assert verdict("x", [*LEADING, *changed]).startswith(f"x: {words}: ")
+
+
+def test_nothing_found_names_the_largest_excess_and_what_cannot_tell():
+    found = verdict("x", [*LEADING, measure("mmd", 1.4), measure("dwell", 8.0, informative=False)])
+    assert found == (
+        "x: no difference found, all 4 measures that can tell are within chance (largest: MMD 1.4 x floor). "
+        "At this sample size dwell times cannot tell."
+    )
+
+
+def test_too_few_trials_say_so():
+    found = verdict("x", [measure("d_h", 3.0, informative=False)])
+    assert found == "x: too few trials or samples to tell any difference from chance (D_H 3.0 x floor)."
+
+
+def test_failures_come_first():
+    shares = FailureShares(died=0.3, escaped=0.1, lost=0.0, failed=0.4, recordings=10, definition="as defined")
+    assert verdict("x", LEADING, shares).startswith("x: of 10 recordings, 3 died and 1 escaped. No difference found, ")
+
+
+def test_lines_mark_what_differs_and_what_cannot_tell():
+    report = FidelityReport(
+        "x", (measure("d_h", 2, differs=True), measure("mmd", informative=False)), "", 0.0, verdict="x: 2 % slow."
+    )
+    first, _, differs, mute = as_lines(report.as_json())
+    assert first == "x: 2 % slow."
+    assert differs.endswith("0.5 - 1.5  differs")
+    assert mute.endswith("cannot tell")
