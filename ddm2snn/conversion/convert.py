@@ -78,19 +78,7 @@ def convert(
     """
     check_seed(seed)
     check_positive("convert", dt_s=dt_s)
-    for name, given, kinds in (
-        ("rate", rate, (RateNetwork,)),
-        ("population", population, (Population,)),
-        ("decoders", decoders, (Calibrated, Static)),
-    ):
-        if given is not None and not isinstance(given, kinds):
-            wanted = " or ".join(kind.__name__ for kind in kinds)
-            raise InputError(f"convert needs a {wanted} as {name}, got a {type(given).__name__}.")
-    if rate.diffusion_readout is not None:
-        raise InputError(
-            "This rate network's diffusion depends on the state, which spiking networks cannot carry yet. "
-            "Train on a system with constant diffusion."
-        )
+    _check_kinds(rate, population, decoders)
     population, decoders = population or Population(), decoders or Calibrated()
     target = find_backend(backend) if isinstance(backend, str) else backend
     if target.name == "rate":
@@ -112,6 +100,23 @@ def convert(
     }
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
     return Conversion(dataclasses.replace(network, provenance=provenance), diagnostics)
+
+
+def _check_kinds(rate: object, population: object, decoders: object) -> None:
+    """Refuse what is of the wrong kind, and what spiking networks cannot carry."""
+    for name, given, kinds in (
+        ("rate", rate, (RateNetwork,)),
+        ("population", population, (Population,)),
+        ("decoders", decoders, (Calibrated, Static)),
+    ):
+        if given is not None and not isinstance(given, kinds):
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise InputError(f"convert needs a {wanted} as {name}, got a {type(given).__name__}.")
+    if isinstance(rate, RateNetwork) and rate.diffusion_readout is not None:
+        raise InputError(
+            "This rate network's diffusion depends on the state, which spiking networks cannot carry yet. "
+            "Train on a system with constant diffusion."
+        )
 
 
 def _decode(

@@ -69,6 +69,23 @@ class Drive:
         return out
 
 
+@numba.njit(cache=True)
+def _currents(latent: np.ndarray, encoders: np.ndarray, bias: np.ndarray, current: np.ndarray) -> None:
+    """Input current of each neuron, written into `current`."""
+    current[:] = bias
+    for c in range(len(latent)):
+        z = latent[c]
+        for j in range(len(bias)):
+            current[j] += z * encoders[c, j]
+
+
+@numba.njit(cache=True)
+def _add_pooled(filtered: np.ndarray, pool: np.ndarray, row: np.ndarray) -> None:
+    """Add each neuron's filtered spike train to its column."""
+    for j in range(len(pool)):
+        row[pool[j]] += filtered[j]
+
+
 @numba.njit(parallel=True, cache=True)
 def _on_grid(
     path: np.ndarray,
@@ -85,17 +102,13 @@ def _on_grid(
     out: np.ndarray,
 ) -> None:
     """Spikes rounded up to the grid; membrane: decay of one step, refractory steps."""
-    rank, neurons = encoders.shape
+    neurons = len(bias)
     membrane_decay, refractory_steps, _ = membrane
     for trial in numba.prange(path.shape[0]):
         current = np.empty(neurons)
         v, w, r = voltage[trial], wait[trial], filtered[trial]
         for step in range(path.shape[1]):
-            current[:] = bias
-            for c in range(rank):
-                z = path[trial, step, c]
-                for j in range(neurons):
-                    current[j] += z * encoders[c, j]
+            _currents(path[trial, step], encoders, bias, current)
             for j in range(neurons):
                 x = current[j] + (v[j] - current[j]) * membrane_decay
                 x = max(x, 0.0) if w[j] < 0.5 else 0.0
@@ -104,8 +117,7 @@ def _on_grid(
                 w[j] = refractory_steps if fired else max(w[j] - 1.0, 0.0)
                 r[j] = r[j] * decay + (jump if fired else 0.0)
             if (step + 1) % stride == 0:
-                for j in range(neurons):
-                    out[trial, step // stride, pool[j]] += r[j]
+                _add_pooled(r, pool, out[trial, step // stride])
 
 
 @numba.njit(parallel=True, cache=True)
@@ -124,18 +136,14 @@ def _interpolated(
     out: np.ndarray,
 ) -> None:
     """Spikes within the step; membrane: step, time constant and refractory period in seconds."""
-    rank, neurons = encoders.shape
+    neurons = len(bias)
     dt_s, tau_s, refractory_s = membrane
     whole = np.exp(-dt_s / tau_s)
     for trial in numba.prange(path.shape[0]):
         current = np.empty(neurons)
         v, w, r = voltage[trial], wait[trial], filtered[trial]
         for step in range(path.shape[1]):
-            current[:] = bias
-            for c in range(rank):
-                z = path[trial, step, c]
-                for j in range(neurons):
-                    current[j] += z * encoders[c, j]
+            _currents(path[trial, step], encoders, bias, current)
             for j in range(neurons):
                 r[j] *= decay
                 if w[j] >= dt_s:
@@ -150,5 +158,4 @@ def _interpolated(
                     x = 0.0
                 v[j] = x
             if (step + 1) % stride == 0:
-                for j in range(neurons):
-                    out[trial, step // stride, pool[j]] += r[j]
+                _add_pooled(r, pool, out[trial, step // stride])
