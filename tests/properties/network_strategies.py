@@ -56,6 +56,7 @@ def rate_networks(draw: st.DrawFn) -> RateNetwork:
         left_vectors=draw(floats(units, rank)),
         right_vectors=draw(floats(units, rank)),
         bias=draw(floats(units)),
+        diffusion_readout=draw(st.none() | floats(units, rank, rank)),
         provenance=draw(PROVENANCE),
         **draw(coordinates(rank)),
     )

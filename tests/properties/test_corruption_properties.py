@@ -152,6 +152,7 @@ def test_flipped_bytes_in_a_recording(folder, recording, data):
     assert "refused" in batch_is_safe(folder, files, thing.fingerprint)
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # the fixture holds a whole file
 @settings(MODEST, max_examples=2, suppress_health_check=[HealthCheck.too_slow])
 @given(shares=st.lists(st.floats(0.0, 1.0, exclude_max=True), min_size=20, max_size=20))
 def test_a_truncated_recording_is_refused(folder, recording, shares):

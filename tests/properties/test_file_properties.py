@@ -14,7 +14,7 @@ from network_strategies import ANYTHING, MODEST, rate_networks, recordings, spik
 
 import ddm2snn
 from ddm2snn import Recording
-from ddm2snn.frozen import array_fields
+from ddm2snn.frozen import array_fields, arrays_of
 from ddm2snn.storage import settings_of
 
 
@@ -26,7 +26,7 @@ def content(thing):
             columns |= {name: getattr(thing.spikes, name) for name in array_fields(type(thing.spikes))}
         plain = {}
     else:
-        columns = {name: getattr(thing, name) for name in array_fields(type(thing))}
+        columns = arrays_of(thing)
         plain = {name: value for name, value in settings_of(thing).items() if name != "provenance"}
     table = {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in columns.items()}
     return type(thing).__name__, table, repr(sorted(plain.items()))
@@ -68,8 +68,8 @@ def test_a_copy_with_other_provenance_has_the_same_fingerprint(thing):
 @MODEST
 @given(network=rate_networks() | spiking_networks(), data=st.data())
 def test_any_single_bit_of_any_array_moves_the_fingerprint(network, data):
-    fields = {name: axes for name, axes in array_fields(type(network)).items() if getattr(network, name).size}
-    name = data.draw(st.sampled_from(sorted(set(fields) - {"unit", "latent_scale"})))
+    filled = {name for name, array in arrays_of(network).items() if array.size}
+    name = data.draw(st.sampled_from(sorted(filled - {"unit", "latent_scale"})))
     array = getattr(network, name).copy()
     index, bit = data.draw(st.integers(0, array.size - 1)), data.draw(st.integers(0, 51))  # of the mantissa: finite
     array.reshape(-1).view(np.uint64)[index] ^= np.uint64(1) << np.uint64(bit)
