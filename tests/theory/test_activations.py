@@ -32,15 +32,26 @@ def test_training_computes_the_same_response(activation):
     assert np.allclose(in_torch, activate(activation, x), rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize(("activation", "tolerance"), [("tanh", 3e-3), ("relu", 2e-2), ("lif", 5e-2)])
+@pytest.mark.parametrize(("activation", "tolerance"), [("tanh", 3e-3), ("relu", 2e-2)])
 def test_each_activation_learns_the_drift(activation, tolerance):
-    # kinks, and the infinite slope of the LIF response at threshold, approximate a smooth drift by pieces
+    # kinks approximate a smooth drift by pieces: an order less accurate at equal size
     network = ddm2snn.train("vanderpol", seed=3, training=dataclasses.replace(QUICK, activation=activation))
     assert network.activation == activation
     assert max(network.provenance["drift_error"]) < tolerance
     other = dataclasses.replace(network, activation="relu" if activation == "tanh" else "tanh")
     z = network.initial_latent[:50]
     assert np.abs(other.drift(z) - network.drift(z)).max() > 2 * tolerance * np.abs(network.drift(z)).max()
+
+
+def test_lif_units_learn_the_drift_the_better_the_more_there_are():
+    # the infinite slope at threshold costs accuracy, which four times the units must win back by half at least
+    lif = dataclasses.replace(QUICK, activation="lif")
+    few, many = (
+        max(ddm2snn.train("vanderpol", units=units, seed=3, training=lif).provenance["drift_error"])
+        for units in (32, 128)
+    )
+    assert many < 0.5 * few
+    assert many < 2.5e-2
 
 
 def noisy_by_state(upper: bool) -> System:
