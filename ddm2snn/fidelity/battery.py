@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.fidelity.autocorrelation import autocorrelation, lagged_products
-from ddm2snn.fidelity.dynamics import Entropy, Fields
+from ddm2snn.fidelity.dynamics import Currents, Entropy, Fields
 from ddm2snn.fidelity.family import Family
 from ddm2snn.fidelity.moments import Moments
-from ddm2snn.fidelity.occupancy import Discrepancy, States, Transport
+from ddm2snn.fidelity.occupancy import Discrepancy, Matching, States, Transport
 from ddm2snn.fidelity.rhythm import Correlation, Oscillation, Spectrum
 from ddm2snn.fidelity.separation import _DELAYS, Separation
 from ddm2snn.fidelity.switching import Switching
@@ -39,9 +39,12 @@ def battery(
     wells
         Centres of the wells, two or more.
     """
-    segment, lag = _segment(reference), field_lag(reference)
+    segment = _segment(reference)
+    lag = _lag(segment)
+    fields = Fields.of(reference, every, trials, lag)
     families = [
         Transport.of(reference),
+        Matching.of(reference, trials),
         States.of(reference, "two_sd"),
         States.of(reference, "min_max"),
         Discrepancy(reference),
@@ -51,8 +54,9 @@ def battery(
         Correlation.of(reference),
         Oscillation.of(reference, every),
         Moments.of(reference),
-        Fields.of(reference, every, trials, lag),
+        fields,
         Entropy.of(reference, every, lag),
+        Currents.of(reference, fields) if fields else None,
         Switching(np.asarray(wells, dtype=np.float64), every) if wells is not None and len(wells) > 1 else None,
     ]
     return [family for family in families if family is not None]
@@ -60,7 +64,11 @@ def battery(
 
 def field_lag(reference: Samples) -> int:
     """Samples over which drift, diffusion and entropy production are measured."""
-    return max(1, _segment(reference) // _LAGS_PER_SEGMENT)
+    return _lag(_segment(reference))
+
+
+def _lag(segment: int) -> int:
+    return max(1, segment // _LAGS_PER_SEGMENT)
 
 
 def _segment(reference: Samples) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.fidelity.family import Family
+from ddm2snn.fidelity.separation import Separation
 from ddm2snn.randomness import stream
 
 if TYPE_CHECKING:
@@ -128,8 +129,9 @@ class _Deals:
     def continued(self, half: Float[np.ndarray, " entry"], trials: int) -> Float[np.ndarray, " entry"]:
         """Floor of recordings of `trials` trials from those of halves, by the power law that quarters show."""
         # a classifier on a few trials is held out otherwise, so quarters would mislead
-        direct = trials >= 8 and not self.family.costly
-        quarter = _mean(self.experiments(4, trials // 4, _EXPERIMENTS // 2)) if direct else np.sqrt(2.0) * half
+        direct = trials >= 8 and not isinstance(self.family, Separation)
+        wanted = (_COSTLY if self.family.costly else _EXPERIMENTS) // 2
+        quarter = _mean(self.experiments(4, trials // 4, wanted)) if direct else np.sqrt(2.0) * half
         # between no gain from twice the trials, and that of a squared distance
         ratio = np.clip(np.where(quarter > 0, half / np.where(quarter > 0, quarter, 1.0), 1.0), 0.4, 1.0)
         return half * np.where(np.isfinite(ratio), ratio, np.sqrt(0.5))

@@ -1,9 +1,9 @@
-"""What moves the states: drift and diffusion fields, entropy production."""
+"""What moves the states: drift and diffusion fields, entropy production, probability current."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from ddm2snn.fidelity.entropy_rate import CurrentBasis, CurrentMoments, current_moments, entropy_rate
 from ddm2snn.fidelity.family import Entry, Number
 from ddm2snn.fidelity.grid import Grid
-from ddm2snn.fidelity.kramers_moyal import FieldSums, field_grid, field_sums
+from ddm2snn.fidelity.kramers_moyal import field_grid, lagged_sums
+from ddm2snn.fidelity.probability_current import current_sums
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -50,7 +51,7 @@ class RunField:
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    r"""Drift and diffusion fields on cells, by `field_sums` of second order.
+    r"""Drift and diffusion fields on cells, by `lagged_sums` of second order.
 
     Three distances, each from sums over the cells that hold 50 samples of a recording of the reference in the mean and
     are visited by two trials of both, weighted by the reference's samples w_c:
@@ -98,18 +99,7 @@ class Fields:
 
     def summarise(self, samples: Samples) -> Float[np.ndarray, "trial cell column"]:
         """Sums per trial and cell, and the squares that standard errors need, as columns of one array."""
-        parts = [
-            field_sums(samples[:, phase :: self.stride], self.stride * self.every, self.grid, 2)
-            for phase in range(self.stride)
-        ]
-        sums = FieldSums(
-            **{
-                f.name: np.sum([getattr(p, f.name) for p in parts], axis=0)
-                for f in fields(FieldSums)
-                if f.name != "grid"
-            },
-            grid=self.grid,
-        )
+        sums = lagged_sums(samples, self.every, self.grid, self.stride)
         drift, position = sums.drift / self.scale, sums.position / self.scale
         square = 1 / self.scale[:, None] / self.scale
         count = sums.count[..., None]
@@ -226,3 +216,60 @@ class Entropy:
     def numbers(self, test: float, reference: float) -> tuple[Number]:
         """In k_B per rate time unit."""
         return ((float(test), float(reference)),)
+
+
+@dataclass(frozen=True, eq=False)
+class Currents:
+    r"""Difference of the stationary probability currents on the cells of `Fields`.
+
+    .. math:: \text{current} = \sum_c |J_c - J'_c| \, V_c, \qquad J_c \text{ of `current_sums`},
+
+    each latent in standard deviations of the reference and :math:`V_c` the volume of a cell: the speed, in standard
+    deviations per rate time unit, at which probability flows otherwise than in the reference. Its numbers are the same
+    sum over one process's own current, which chance alone makes larger than zero in equilibrium.
+    """
+
+    fields: Fields
+    coarse: float
+    costly = False
+
+    @classmethod
+    def of(cls, reference: Samples, fields: Fields) -> Currents | None:
+        """On the same cells at the same lag; None in rank 1, where no current goes round."""
+        if reference.shape[2] < 2:
+            return None
+        found = cls(fields, 0.2)
+        value = found.values(found.summarise(reference), np.ones((1, len(reference))))[0]
+        return replace(found, coarse=max(0.5 * _speed(value), 0.2))
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The current; informative where chance is below half of the reference's."""
+        return (Entry("current", "probability current", "reference sd per time unit", self.coarse),)
+
+    def summarise(self, samples: Samples) -> Float[np.ndarray, "trial cell rank"]:
+        """Current through each cell times its volume, per trial."""
+        fields = self.fields
+        parts = [
+            current_sums(samples[:, phase :: fields.stride], fields.stride * fields.every, fields.grid)
+            for phase in range(fields.stride)
+        ]
+        total = np.sum([part.total for part in parts], axis=0)[:, None, None]
+        moved = np.sum([part.displacement for part in parts], axis=0)[:, fields.cells]
+        return moved / total / fields.scale
+
+    def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "run cell rank"]:
+        """Means over trials."""
+        return np.tensordot(weights, summary, axes=1) / weights.sum(axis=1)[:, None, None]
+
+    def distances(self, test: np.ndarray, reference: np.ndarray) -> tuple[float]:
+        """Mean speed of the difference."""
+        return (_speed(test - reference),)
+
+    def numbers(self, test: np.ndarray, reference: np.ndarray) -> tuple[Number]:
+        """Mean speeds."""
+        return ((_speed(test), _speed(reference)),)
+
+
+def _speed(current: Float[np.ndarray, "cell rank"]) -> float:
+    return float(np.linalg.norm(current, axis=1).sum())

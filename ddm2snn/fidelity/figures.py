@@ -10,7 +10,7 @@ import numpy as np
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.battery import field_lag
 from ddm2snn.fidelity.grid import Grid
-from ddm2snn.fidelity.kramers_moyal import Field, estimate_field, field_sums
+from ddm2snn.fidelity.kramers_moyal import Field, estimate_field, lagged_sums
 from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.figure_style import COLOURS, MARKERS, WIDTH, latent_name, legend, line_style, new_figure, plain
 from ddm2snn.recording import Recording
@@ -187,16 +187,9 @@ def _plane(recording: Recording, burn_in: float) -> Float[np.ndarray, "trial tim
 
 
 def _fields(samples: Mapping[str, np.ndarray], every: float, grid: Grid) -> dict[str, Field]:
-    """Estimated at the lag of the measures; shifted starts count as further trials."""
+    """Estimated at the lag of the measures."""
     lag = field_lag(samples["reference"])
-    length = samples["reference"].shape[1] // lag
-    found = {}
-    for name, x in samples.items():
-        parts = [x[:, phase::lag][:, :length] for phase in range(lag)]
-        shortest = min(part.shape[1] for part in parts)
-        thinned = np.concatenate([part[:, :shortest] for part in parts])
-        found[name] = estimate_field(field_sums(thinned, lag * every, grid, 2))
-    return found
+    return {name: estimate_field(lagged_sums(x, every, grid, lag)) for name, x in samples.items()}
 
 
 def _full(field: Field) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import comb
 from typing import TYPE_CHECKING, Literal
 
@@ -107,6 +107,15 @@ def field_sums(samples: Float[np.ndarray, "trial time rank"], every: float, grid
     rough = sum(c * z for c, z in zip(signs, ahead, strict=True))
     lag = every * comb(2 * order - 2, order - 1)
     return _summed(base, np.asarray(drift), np.asarray(rough) / np.sqrt(lag), grid)
+
+
+def lagged_sums(
+    samples: Float[np.ndarray, "trial time rank"], every: float, grid: Grid, lag: int, order: Order = 2
+) -> FieldSums:
+    """`field_sums` over a lag of several samples, from every sample on: the sums of all its phases, trial by trial."""
+    parts = [field_sums(samples[:, phase::lag], lag * every, grid, order) for phase in range(lag)]
+    names = [f.name for f in fields(FieldSums) if f.name != "grid"]
+    return FieldSums(**{name: np.sum([getattr(part, name) for part in parts], axis=0) for name in names}, grid=grid)
 
 
 def _summed(

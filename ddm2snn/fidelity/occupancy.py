@@ -1,7 +1,8 @@
-"""Where the states are: sliced Wasserstein distance, state-space divergence, maximum mean discrepancy."""
+"""Where the states are: Wasserstein distances, state-space divergence, maximum mean discrepancy."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 from ddm2snn.fidelity.discrepancy import embed
 from ddm2snn.fidelity.family import Entry, Number
 from ddm2snn.fidelity.grid import Box, Grid
+from ddm2snn.fidelity.samples import thinned
 from ddm2snn.fidelity.state_divergence import (
     BINS,
     INFORMATIVE,
@@ -18,15 +20,18 @@ from ddm2snn.fidelity.state_divergence import (
     count_cells,
     state_divergence,
 )
+from ddm2snn.fidelity.transport import assignment_distance
 from ddm2snn.fidelity.wasserstein import Slicer, Slices, sliced_wasserstein
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
     from ddm2snn.fidelity.family import Samples, Weights
 
 _DIRECTIONS = 40
 _EMBEDDED = 8000  # samples per recording
+_MATCHED = 300  # states per recording; a matching costs the third power of their number
+_DRAWS = 12  # resampled matchings
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +62,61 @@ class Transport:
     def numbers(self, test: np.ndarray, reference: np.ndarray) -> tuple[Number]:
         """None: a distance of distributions compares no two numbers."""
         return (None,)
+
+
+@dataclass(frozen=True, eq=False)
+class Matching:
+    """Exact 2-Wasserstein distance of 300 states of each recording, in standard deviations of the reference.
+
+    Two sets of states of **one** process are this far apart because they are few, so the floor is high and small
+    differences drown in it; but no choice of directions or bins enters.
+    """
+
+    points: int
+    times: Int[np.ndarray, " column"]
+    scale: Float[np.ndarray, " rank"]
+    costly = True
+
+    @classmethod
+    def of(cls, reference: Samples, trials: int) -> Matching:
+        """Evenly spaced times, in a random order, enough for a quarter of the trials to give all states."""
+        length = reference.shape[1]
+        points = max(2, min(_MATCHED, trials * length // 4))
+        times = thinned(length, 1, -(-4 * points // trials))
+        return cls(points, np.random.default_rng(0).permutation(times), reference.std(axis=(0, 1)))
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The distance, with the number of states in its name."""
+        return (Entry("wasserstein", f"exact Wasserstein of {self.points} states", "reference sd", 1.0),)
+
+    def summarise(self, samples: Samples) -> Float[np.ndarray, "trial column rank"]:
+        """States at the times."""
+        return samples[:, self.times] / self.scale
+
+    def values(self, summary: np.ndarray, weights: Weights) -> Sequence[np.ndarray]:
+        """Equally many states of each chosen trial, as often as it counts."""
+        found = []
+        for weight in weights:
+            chosen = np.repeat(np.arange(len(weight)), weight.astype(np.int64))
+            columns = -(-self.points // len(chosen))
+            found.append(np.swapaxes(summary[chosen, :columns], 0, 1).reshape(-1, summary.shape[2])[: self.points])
+        return found
+
+    def distances(self, test: np.ndarray, reference: np.ndarray) -> tuple[float]:
+        """Root of the mean square over matched pairs."""
+        return (assignment_distance(test, reference),)
+
+    def numbers(self, test: np.ndarray, reference: np.ndarray) -> tuple[Number]:
+        """None."""
+        return (None,)
+
+    def resampled(
+        self, summary: np.ndarray, value: np.ndarray, references: Sequence[np.ndarray], draws: Weights
+    ) -> Float[np.ndarray, " draw"]:
+        """Distances of the first few resampled sets of trials."""
+        again = self.values(summary, draws[:_DRAWS])
+        return np.array([np.mean([self.distances(other, r) for r in references]) for other in again])
 
 
 @dataclass(frozen=True, eq=False)

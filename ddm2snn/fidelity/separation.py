@@ -122,9 +122,11 @@ class Separation:
         """Accuracy beside one half."""
         return ((float(self.verdicts(test, reference).accuracy()[0]), 0.5),)
 
-    def resampled(self, test: Trials, references: Sequence[Trials], draws: Weights) -> Float[np.ndarray, " draw"]:
+    def resampled(
+        self, summary: Trials, value: Trials, references: Sequence[Trials], draws: Weights
+    ) -> Float[np.ndarray, " draw"]:
         """Distances of resampled trials, by the classifiers as they were trained."""
-        found = [self.verdicts(test, reference).accuracy(draws) for reference in references]
+        found = [self.verdicts(value, reference).accuracy(draws) for reference in references]
         return np.abs(np.mean(found, axis=0) - 0.5)
 
 

@@ -55,13 +55,18 @@ def wasserstein(
     fewest = min(len(cloud) for cloud in clouds)
     if fewest < points:
         raise InputError(f"wasserstein was asked for {points} states, but a recording holds {fewest}. Ask for fewer.")
-    from scipy.optimize import linear_sum_assignment
-    from scipy.spatial.distance import cdist
-
     rng = np.random.default_rng(seed)
     found = np.empty(repeats)
     for repeat in range(repeats):
         x, y = (cloud[rng.choice(len(cloud), points, replace=False)] for cloud in clouds)
-        cost = cdist(x, y, "sqeuclidean")
-        found[repeat] = np.sqrt(cost[linear_sum_assignment(cost)].mean())
+        found[repeat] = assignment_distance(x, y)
     return found
+
+
+def assignment_distance(test: Float[np.ndarray, "point rank"], reference: Float[np.ndarray, "point rank"]) -> float:
+    """Exact 2-Wasserstein distance of equally many states, in their own units: see `wasserstein`."""
+    from scipy.optimize import linear_sum_assignment
+    from scipy.spatial.distance import cdist
+
+    cost = cdist(test, reference, "sqeuclidean")
+    return float(np.sqrt(cost[linear_sum_assignment(cost)].mean()))

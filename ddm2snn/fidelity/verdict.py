@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from ddm2snn.fidelity.failure import FailureShares
 from ddm2snn.fidelity.report import Measure
 
-_SHAPE = ("d_stsp", "d_stsp_min_max", "sliced_wasserstein", "mmd", "c2st_point")
+_SHAPE = ("d_stsp", "d_stsp_min_max", "sliced_wasserstein", "wasserstein", "mmd", "c2st_point")
 _COURSE = ("d_h", "autocorrelation", "c2st_segment", "transitions")
 _SHORT = {
     "sliced_wasserstein": "sliced Wasserstein",
+    "wasserstein": "exact Wasserstein",
     "d_stsp": "D_stsp",
     "d_stsp_min_max": "D_stsp (min to max)",
     "mmd": "MMD",
@@ -24,10 +25,11 @@ _SHORT = {
     "drift_scale": "drift along the reference's",
     "diffusion": "diffusion",
     "entropy_production": "entropy production",
+    "current": "probability current",
     "dwell": "dwell times",
     "transitions": "transitions",
 }
-_CHANGES = ("diffusion", "phase_diffusion", "entropy_production", "dwell")
+_CHANGES = ("diffusion", "phase_diffusion", "entropy_production", "current", "dwell")
 _MOST = 4  # changes named
 _LEADING = ("d_h", "d_stsp", "sliced_wasserstein")  # named in every verdict, since all of these are in use
 

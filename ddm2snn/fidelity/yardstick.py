@@ -12,6 +12,7 @@ import numpy as np
 from ddm2snn.fidelity.battery import battery
 from ddm2snn.fidelity.chance import Chance, find_chance
 from ddm2snn.fidelity.family import Entry, Family
+from ddm2snn.fidelity.occupancy import Matching
 from ddm2snn.fidelity.report import Measure
 from ddm2snn.fidelity.separation import Separation
 from ddm2snn.randomness import stream
@@ -71,13 +72,13 @@ class Yardstick:
     @cached_property
     def known(self) -> list[_Known]:
         """All families; each summary of the reference is dropped once its values are known."""
-        natural = np.kron(np.eye(self.runs), np.ones(self.trials))
-        found = []
-        for family in battery(self.pooled, self.every, self.trials, self.wells):
-            summary = family.summarise(self.pooled)
-            chance = find_chance(family, summary, self.trials, self.runs, self.seed)
-            found.append(_Known(family, family.values(summary, natural), chance))
-        return found
+        return [self.know(family) for family in battery(self.pooled, self.every, self.trials, self.wells)]
+
+    def know(self, family: Family) -> _Known:
+        """Values of the reference's recordings, and what chance makes of them."""
+        summary = family.summarise(self.pooled)
+        chance = find_chance(family, summary, self.trials, self.runs, self.seed)
+        return _Known(family, family.values(summary, np.kron(np.eye(self.runs), np.ones(self.trials))), chance)
 
     @cached_property
     def limit(self) -> float | None:
@@ -125,15 +126,16 @@ class Yardstick:
         distance = float(distances.mean())
         by_chance = floor * float(chance.deviation[index])
         over = max(0.0, distance - floor) / by_chance if by_chance > 0 else np.inf if distance > floor else 0.0
-        spread = _spread(by_chance, float(np.mean([f.variances[index] for f in found])), over, self.runs)
+        resampled = float(np.mean([f.variances[index] for f in found])) * (1.0 + 1.0 / self.runs)
+        spread = _spread(by_chance, resampled * _small_sample(self.trials), over)
         if len(distances) > 1:
-            spread = float(np.sqrt(max(spread**2 / len(distances), distances.var(ddof=1) / len(distances))))
+            spread = np.sqrt(np.maximum(spread**2, distances.var(ddof=1)) / len(distances))
         interval = excess = high = None
-        if np.isfinite(spread) and len(chance.scatter):
+        if np.isfinite(spread).all() and len(chance.scatter):
             interval = _around(distance, spread)
             relative = distance / max(floor, 1e-12)
             of_floor = relative * chance.floor_error * float(chance.deviation[index])
-            excess = _around(relative, float(np.hypot(spread / max(floor, 1e-12), of_floor)))
+            excess = _around(relative, np.hypot(spread / max(floor, 1e-12), of_floor))
             high = chance.high(index, len(self.pooled))
         informative = high is not None and self._tells(chance, index, entry)
         limit = _COSTLY_LIMIT * self._caution if known.family.costly else self.limit
@@ -179,8 +181,8 @@ def _judge(known: _Known, samples: Samples, draws: Weights) -> _Judged:
         mean.append(tuple(np.mean(known_numbers, axis=0)) if known_numbers else None)
     if len(samples) < 2:
         variances = np.full(len(family.entries), np.nan)
-    elif isinstance(family, Separation):
-        variances = np.array([family.resampled(value, list(references), draws).var(ddof=1)])
+    elif isinstance(family, Separation | Matching):
+        variances = np.array([family.resampled(summary, value, list(references), draws).var(ddof=1)])
     else:
         again = [
             np.mean([family.distances(other, reference) for reference in references], axis=0)
@@ -199,19 +201,30 @@ def _finite_variance(values: Float[np.ndarray, "draw entry"]) -> Float[np.ndarra
     return found
 
 
-def _spread(by_chance: float, resampled: float, over: float, runs: int) -> float:
-    """Standard deviation of the distance: that of chance near the floor, of resampled trials far above it.
+def _spread(by_chance: float, resampled: float, over: float) -> Float[np.ndarray, " side"]:
+    """Standard deviations of the distance, downwards and upwards.
 
-    Resampling adds noise to noise, so near the floor it is up to 1.6 times too wide; there, splits are exact. Far
-    above, the reference's own noise adds a share of 1 / runs.
+    Near the floor a distance is folded: where the difference of two numbers is within chance, its absolute value
+    scatters by 0.6 of what the difference does, and resampling adds noise to the noise of other distances. Splits are
+    exact there, so downwards, where the interval meets the floor, theirs is taken near the floor and that of resampled
+    trials far above it. Upwards it is the larger of the two: a difference that noise has made smaller can lie above by
+    all that the difference scatters.
     """
-    near = 1.0 / (1.0 + (min(over, 1e6) / 3.0) ** 4)
     if not np.isfinite(by_chance):
-        return float("nan")
+        return np.full(2, np.nan)
     if not np.isfinite(resampled):
-        return by_chance
-    return float(np.sqrt(near * by_chance**2 + (1.0 - near) * resampled * (1.0 + 1.0 / runs)))
+        return np.full(2, by_chance)
+    near = 1.0 / (1.0 + (min(over, 1e6) / 3.0) ** 4)
+    blended = near * by_chance**2 + (1.0 - near) * resampled
+    return np.sqrt([blended, max(by_chance**2, resampled)])
 
 
-def _around(value: float, spread: float) -> tuple[float, float]:
-    return max(0.0, value - _NORMAL_95 * spread), value + _NORMAL_95 * spread
+def _small_sample(trials: int) -> float:
+    """Factor on the variance of resampled trials: few of them know their own scatter badly (Student), and too small."""
+    from scipy.special import stdtrit
+
+    return trials / (trials - 1) * (float(stdtrit(trials - 1, 0.975)) / _NORMAL_95) ** 2 if trials > 1 else 1.0
+
+
+def _around(value: float, spread: Float[np.ndarray, " side"]) -> tuple[float, float]:
+    return max(0.0, value - _NORMAL_95 * float(spread[0])), value + _NORMAL_95 * float(spread[1])
