@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shlex
 import sys
 import warnings
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ hardware = typer.Typer(help="Target devices.", invoke_without_command=True)
 app.add_typer(hardware, name="hardware")
 
 _SYSTEM = "Built-in name or path/to/file.py:attribute (which executes the file)."
+_WELLS = "Centres of wells: JSON such as '[[-1, 0], [1, 0]]', a file of it or CSV, or a system with memories."
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 _Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
 
@@ -325,21 +327,20 @@ def compare(
     reference: Annotated[Path, typer.Argument(help="Recording of the reference (.nc).")],
     test: Annotated[Path, typer.Argument(help="Recording to judge (.nc).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for report.html, summary.json, figures.")],
-    floor: Annotated[
-        list[Path] | None,
-        typer.Option(help="Further recordings of the reference, for the floor; may be repeated."),
-    ] = None,
+    floor: Annotated[list[Path] | None, typer.Option(help="More runs of the reference; may be repeated.")] = None,
     more: Annotated[
         list[Path] | None,
         typer.Option("--test", help="Further recordings to judge, such as other seeds; may be repeated."),
     ] = None,
     burn_in: Annotated[float | None, typer.Option(help="Rate time units left out; a tenth by default.")] = None,
+    wells: Annotated[str | None, typer.Option(help=_WELLS)] = None,
     seed: _Seed = 0,
     as_json: _Json = False,
 ) -> None:
     """Compare recordings with a reference in the latent space, beside the sampling floor."""
     import ddm2snn
     from ddm2snn.console import shown
+    from ddm2snn.fidelity.given_wells import given_wells
     from ddm2snn.fidelity.report import as_lines
     from ddm2snn.page import Page
     from ddm2snn.pipeline import make_folder
@@ -350,12 +351,12 @@ def compare(
     judged = [load_as(path, Recording) for path in (test, *(more or []))]
     folder = make_folder(output)
     with shown("compare"):
-        tests = judged[0] if len(judged) == 1 else judged
-        report = ddm2snn.compare(first, tests, floor=others, burn_in=burn_in, seed=seed)
-        options = "".join(f" --floor {path}" for path in floor or [])
-        options += "".join(f" --test {path}" for path in more or [])
-        options += f" --burn-in {burn_in:g}" if burn_in is not None else ""
-        options += f" --seed {seed}" if seed else ""
+        report = ddm2snn.compare(
+            first, judged, floor=others, burn_in=burn_in, seed=seed, wells=None if wells is None else given_wells(wells)
+        )
+        given = [("floor", f) for f in floor or []] + [("test", t) for t in more or []]
+        given += [("burn-in", burn_in), ("wells", wells), ("seed", seed or None)]
+        options = "".join(f" --{name} {shlex.quote(str(value))}" for name, value in given if value is not None)
         page = Page(
             title=f"{report.label} against {first.provenance.get('backend', 'the reference')}",
             subtitle=f"{test} compared with {reference}",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 COLOURS = ("#1a1a1a", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+PALE = "#c9ced6"
+HATCH = "////"
 WIDTH = 9.0
 _SHADE = "#5b6470"
 

@@ -8,13 +8,20 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddm2snn import __version__, plotting
-from ddm2snn.fidelity import figures
+from ddm2snn.fidelity import figures, spike_figures
+from ddm2snn.fidelity.chaos import Exponent
+from ddm2snn.fidelity.field_difference import FieldDifference, recorded_differences
 from ddm2snn.fidelity.ladder import Rung, attribution
+from ddm2snn.fidelity.noise_share import NoiseShare
 from ddm2snn.fidelity.report import FidelityReport
+from ddm2snn.fidelity.spiking import SpikeStatistics, recorded_statistics
+from ddm2snn.fidelity.tables import Table, chaos_table, connectivity_table, field_table, noise_table, spiking_table
+from ddm2snn.network import SpikingNetwork
 from ddm2snn.recording import Recording
 from ddm2snn.storage import whole_file, write_text
 
@@ -23,14 +30,6 @@ if TYPE_CHECKING:
 
 _LEADING = ("sliced_wasserstein", "d_stsp", "d_h")
 _HIDDEN = ("drift_error", "diagnostics", "robustness", "stages")  # of provenance: shown elsewhere, or long
-
-
-@dataclass(frozen=True)
-class Table:
-    """A titled table of names and values."""
-
-    title: str
-    rows: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,10 @@ class Page:
         Steps from the target on, if there are several.
     rasters
         Recordings with spikes, by name.
+    networks
+        Spiking networks, by the same names, for their connectivity, noise and number of neurons.
+    exponents
+        Largest Lyapunov exponents.
     """
 
     title: str
@@ -76,12 +79,14 @@ class Page:
     summary: Mapping[str, Any] | None = None
     ladder: Sequence[Rung] = ()
     rasters: Mapping[str, Recording] = field(default_factory=dict)
+    networks: Mapping[str, SpikingNetwork] = field(default_factory=dict)
+    exponents: Sequence[Exponent] = ()
 
     def write(self, folder: Path) -> list[Path]:
         """Write report.html, summary.json and figures/*.png and *.pdf into `folder`; return what was written."""
         (folder / "figures").mkdir(exist_ok=True)
         written, shown = [], []
-        for picture in self._pictures(self.reports[0].burn_in if self.reports else 0.0):
+        for picture in self._pictures():
             png = _rendered(picture.figure, "png")
             for ending, content in (("png", png), ("pdf", _rendered(picture.figure, "pdf"))):
                 path = folder / "figures" / f"{picture.name}.{ending}"
@@ -94,6 +99,7 @@ class Page:
             "findings": self.findings(),
             "reports": {report.label: report.as_json() for report in self.reports},
             **({"ladder": [rung.as_json() for rung in self.ladder]} if self.ladder else {}),
+            **self._findings_beside(),
             **(self.summary or {}),
         }
         write_text(folder / "summary.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
@@ -104,7 +110,61 @@ class Page:
         ladder = attribution(self.ladder)
         return [report.verdict for report in self.reports] + ([ladder] if ladder else [])
 
-    def _pictures(self, burn_in: float) -> Iterator[Picture]:
+    @property
+    def _burn_in(self) -> float:
+        return self.reports[0].burn_in if self.reports else 0.0
+
+    @cached_property
+    def _judged(self) -> dict[str, Recording]:
+        """Recordings with a report."""
+        return {
+            report.label: self.recordings[report.label] for report in self.reports if report.label in self.recordings
+        }
+
+    @cached_property
+    def _fields(self) -> tuple[float, dict[str, FieldDifference]]:
+        """Lag and differences of the fields from the reference's."""
+        if not self._judged:
+            return 0.0, {}
+        return recorded_differences(next(iter(self.recordings.values())), self._judged, self._burn_in)
+
+    @cached_property
+    def _spiking(self) -> dict[str, SpikeStatistics]:
+        found = {}
+        for name, recording in self.rasters.items():
+            neurons = self.networks[name].neurons if name in self.networks else None
+            found[name] = recorded_statistics(recording, neurons)
+        return found
+
+    @cached_property
+    def _noise(self) -> dict[str, NoiseShare]:
+        return {name: NoiseShare.of(network) for name, network in self.networks.items()}
+
+    def _findings_beside(self) -> dict[str, Any]:
+        """What stands beside the distances, as JSON values."""
+        lag, differences = self._fields
+        found = {
+            "fields": {"lag": lag, **{name: d.as_json() for name, d in differences.items()}} if differences else {},
+            "noise": {name: share.as_json() for name, share in self._noise.items()},
+            "spiking": {name: statistics.as_json() for name, statistics in self._spiking.items()},
+            "exponents": [exponent.as_json() for exponent in self.exponents],
+        }
+        return {name: content for name, content in found.items() if content}
+
+    def _all_tables(self) -> list[Table]:
+        """Those of what the page holds, then those given."""
+        lag, differences = self._fields
+        found = [
+            field_table(differences, lag) if differences else None,
+            noise_table(self._noise) if self._noise else None,
+            spiking_table(self._spiking) if self._spiking else None,
+            chaos_table(self.exponents) if self.exponents else None,
+            connectivity_table(self.networks) if self.networks else None,
+        ]
+        return [*(table for table in found if table is not None), *self.tables]
+
+    def _pictures(self) -> Iterator[Picture]:
+        burn_in = self._burn_in
         if self.reports:
             yield Picture("excess", "All measures beside their floor",
                           "Distance over floor with its 95 % interval; filled symbols differ by more than chance, pale "
@@ -115,26 +175,33 @@ class Page:
         yield from self._field_pictures(burn_in)
         for name, title, caption, draw in _RECORDED:
             yield Picture(name, title, caption, draw(self.recordings, burn_in=burn_in))
-        for name, recording in self.rasters.items():
-            words = "Spikes of one trial and the latents that they carry."
-            yield Picture(_file_name(f"spikes-{name}"), "Spikes", words, figures.spike_raster(recording, name=name))
+        yield from self._spike_pictures()
         if len(self.ladder) > 1:
             yield Picture("ladder", "The ladder", "Which step costs what: excess of the leading measures on each rung.",
                           figures.ladder_plot(self.ladder))  # fmt: skip
 
     def _field_pictures(self, burn_in: float) -> Iterator[Picture]:
-        names = [report.label for report in self.reports if report.label in self.recordings]
-        if not names:
+        if not self._judged:
             return
         reference = next(iter(self.recordings.values()))
-        tests = {name: self.recordings[name] for name in names}
         plane = "" if reference.rank < 3 else " First and last latent; the others are averaged over."
-        yield Picture("drift-fields", "Drift fields",
-                      "Estimated from the trajectories (Kramers-Moyal), arrows per cell; the difference is enlarged." +
-                      plane, figures.drift_fields(reference, tests, burn_in=burn_in))  # fmt: skip
-        yield Picture("diffusion", "Diffusion",
-                      "Diffusion tensors along the attractor: ellipses of one standard deviation." + plane,
-                      figures.diffusion_ellipses(reference, tests, burn_in=burn_in))  # fmt: skip
+        for name, title, caption, draw in _FIELDS:
+            if reference.rank > 1 or draw is not figures.probability_currents:
+                yield Picture(name, title, caption + plane, draw(reference, self._judged, burn_in=burn_in))
+        if self._noise:
+            yield Picture("noise", "Where the noise comes from",
+                          "Variance of each latent's noise per rate time unit, as a share of the rate network's.",
+                          spike_figures.noise_shares(self._noise))  # fmt: skip
+
+    def _spike_pictures(self) -> Iterator[Picture]:
+        for name, recording in self.rasters.items():
+            words = "Spikes of one trial and the latents that they carry."
+            figure = spike_figures.spike_raster(recording, name=name)
+            yield Picture(_file_name(f"spikes-{name}"), "Spikes", words, figure)
+        if self._spiking:
+            yield Picture("spike-statistics", "Rates and regularity", "Mean rate of each neuron, and how much its "
+                          "successive inter-spike intervals differ (CV2).",
+                          spike_figures.spike_histograms(self._spiking))  # fmt: skip
 
     def _html(self, shown: Sequence[tuple[Picture, str]]) -> str:
         from jinja2 import Environment, PackageLoader
@@ -150,7 +217,7 @@ class Page:
             leading=_LEADING,
             ladder=self.ladder,
             attribution=attribution(self.ladder),
-            tables=self.tables,
+            tables=self._all_tables(),
             provenance=self._provenance(),
             command=self.command,
             version=__version__,
@@ -168,6 +235,21 @@ class Page:
         return list(rows.values())
 
 
+_FIELDS: tuple[tuple[str, str, str, Callable[..., Any]], ...] = (
+    (
+        "drift-fields", "Drift fields",
+        "Estimated from the trajectories (Kramers-Moyal), arrows per cell. The difference is enlarged, pale where it "
+        "is within two standard errors.", figures.drift_fields,
+    ),
+    (
+        "currents", "Probability currents",
+        "Where probability flows in the stationary state; none does in equilibrium.", figures.probability_currents,
+    ),
+    (
+        "diffusion", "Diffusion",
+        "Diffusion tensors along the attractor: ellipses of one standard deviation.", figures.diffusion_ellipses,
+    ),
+)  # fmt: skip
 _RECORDED: tuple[tuple[str, str, str, Callable[..., Any]], ...] = (
     ("densities", "Densities", "Stationary density of each latent.", plotting.marginal_densities),
     (

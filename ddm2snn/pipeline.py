@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn import __version__
+from ddm2snn.analysis.jacobian import network_jacobian
 from ddm2snn.backend import Progress
 from ddm2snn.conversion import Calibrated, Population, Static, convert
 from ddm2snn.errors import FileRefusedError
+from ddm2snn.fidelity.chaos import FEWEST_LATENTS, Exponent, drift_exponent, twin_exponent, twin_starts
 from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
+from ddm2snn.fidelity.tables import conversion_table, training_table
 from ddm2snn.frozen import canonical_json
 from ddm2snn.network import RateNetwork, SpikingNetwork
-from ddm2snn.page import Page, Table
+from ddm2snn.page import Page
 from ddm2snn.randomness import child_seed
 from ddm2snn.recipe import Recipe
 from ddm2snn.recording import Recording
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 _STATE = "steps.json"
 _RATE = "rate.safetensors"
 _RASTER_DURATION = 10.0  # in rate time units
+_TWIN_DURATION, _TWINS = 10.0, 32  # in rate time units; pairs of trials
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,9 @@ class _Pipeline:
             steps.append(Step(made, ("train",), settings, (network,), self._convert(backend, network)))
             steps.append(self._simulation(backend, made, network, backend))
         steps.append(self._raster_step(recipe.backends[0]))
+        if self.system.rank >= FEWEST_LATENTS:
+            steps.append(self._twin_step("rate", "train", _RATE))
+            steps += [self._twin_step(b, f"convert {b}", f"spiking-{b}.safetensors") for b in recipe.backends]
         needs = ("train", *(s.name for s in steps if s.name.startswith(("convert", "simulate"))))
         outputs = ("report.html", "summary.json")
         steps.append(Step("report", needs, {"recipe": recipe.model_dump(mode="json")}, outputs, self._report))
@@ -200,6 +207,13 @@ class _Pipeline:
         action = self._run("spikes", f"spiking-{backend}.safetensors", backend, spikes=True)
         settings = {"every": self.recipe.simulation.every, "seed": self.recipe.seed, "duration": _RASTER_DURATION}
         return Step(name, (f"convert {backend}",), settings, (file,), action)
+
+    def _twin_step(self, backend: str, need: str, network: str) -> Step:
+        """Two runs with the same noise from states close to each other, for the Lyapunov exponent."""
+        files = _twin_files(backend)
+        settings = {"seed": self.recipe.seed, "duration": _TWIN_DURATION, "trials": _TWINS}
+        settings["every"] = self.recipe.simulation.every
+        return Step(f"simulate twins on {backend}", (need,), settings, files, self._run_twins(backend, network, files))
 
     def _system_identity(self) -> dict[str, Any]:
         """Name, diffusion and the drift at fixed points: enough to notice that a user's file has changed."""
@@ -270,6 +284,36 @@ class _Pipeline:
 
         return action
 
+    def _run_twins(self, backend: str, network: str, files: tuple[str, str]) -> Callable[[Progress], None]:
+        kind = RateNetwork if backend == "rate" else SpikingNetwork
+
+        def action(progress: Progress) -> None:
+            loaded = load_as(self.folder / network, kind)
+            starts = twin_starts(loaded.initial_latent, _TWINS, self.recipe.seed)
+            for index, (file, initial) in enumerate(zip(files, starts, strict=True)):
+                recording = simulate(
+                    loaded, backend=backend, duration=_TWIN_DURATION, trials=_TWINS, initial_latent=initial,
+                    seed=child_seed(self.recipe.seed, "simulate", f"twins {backend}"),
+                    every=self.recipe.simulation.every, progress=lambda share, done=index: progress((done + share) / 2),
+                )  # fmt: skip
+                recording.save(self.folder / file)
+
+        return action
+
+    def _exponents(self, rate: RateNetwork, progress: Progress) -> list[Exponent]:
+        """Of the drift fields and of twin runs, where there are latents enough for chaos."""
+        if self.system.rank < FEWEST_LATENTS:
+            return []
+        starts = rate.initial_latent
+        found = [
+            drift_exponent(TARGET, self.system.checked_drift, starts, progress=lambda share: progress(0.5 * share)),
+            drift_exponent(RATE, rate.drift, starts, network_jacobian(rate), lambda s: progress(0.5 + 0.5 * s)),
+        ]
+        for backend in ("rate", *self.recipe.backends):
+            twins = (load_as(self.folder / file, Recording) for file in _twin_files(backend))
+            found.append(twin_exponent(RATE if backend == "rate" else backend, *twins))
+        return found
+
     def _report(self, progress: Progress) -> None:
         rates, targets = (
             [load_as(self.folder / f"{kind}-{i + 1}.nc", Recording) for i in range(self.recipe.reference_runs)]
@@ -278,7 +322,7 @@ class _Pipeline:
         tests = {name: load_as(self.folder / f"{name}.nc", Recording) for name in self.recipe.backends}
         reports, ladder = build_ladder(
             targets, rates, tests, burn_in=self.recipe.simulation.burn_in, seed=self.recipe.seed,
-            wells=_wells(self.system), progress=lambda share: progress(0.9 * share),
+            wells=_wells(self.system), progress=lambda share: progress(0.8 * share),
         )  # fmt: skip
         rate = load_as(self.folder / _RATE, RateNetwork)
         networks = {n: load_as(self.folder / f"spiking-{n}.safetensors", SpikingNetwork) for n in tests}
@@ -290,7 +334,9 @@ class _Pipeline:
             ladder=ladder,
             rasters={self.recipe.backends[0]: load_as(self.folder / "spikes.nc", Recording)},
             command=f"ddm2snn run {self.recipe.system} -o {self.folder.name}\n\n{_as_toml(self.recipe)}",
-            tables=[_training_table(rate), *(_conversion_table(n, s) for n, s in networks.items())],
+            tables=[training_table(rate), conversion_table(networks)],
+            networks=networks,
+            exponents=self._exponents(rate, lambda share: progress(0.8 + 0.1 * share)),
             summary={
                 "recipe": self.recipe.model_dump(mode="json"),
                 "training": {"fingerprint": rate.fingerprint, **rate.provenance},
@@ -301,6 +347,10 @@ class _Pipeline:
         page.write(self.folder)
 
 
+def _twin_files(backend: str) -> tuple[str, str]:
+    return f"twins-{backend}-1.nc", f"twins-{backend}-2.nc"
+
+
 def _wells(system: System) -> np.ndarray | None:
     """Memories of a system, where it has two or more."""
     found = system.known.get("memories")
@@ -309,40 +359,6 @@ def _wells(system: System) -> np.ndarray | None:
 
 def _count(networks: Mapping[str, SpikingNetwork]) -> str:
     return " / ".join(sorted({str(network.neurons) for network in networks.values()}))
-
-
-def _training_table(rate: RateNetwork) -> Table:
-    made = rate.provenance
-    error = ", ".join(f"{100 * value:.3g} %" for value in made["drift_error"])
-    rows = [
-        ("rate units, rank", f"{rate.units}, {rate.rank}"),
-        ("relative drift error per latent, fresh stationary sample", error),
-        ("sum of |W_s|, internal units", f"{made['readout_norm']:.3g}"),
-        ("fingerprint", rate.fingerprint),
-    ]
-    return Table("Training", rows)
-
-
-def _conversion_table(name: str, network: SpikingNetwork) -> Table:
-    found = network.provenance["diagnostics"]
-    audit = found["rank_audit"]
-    error = ", ".join(f"{100 * value:.3g} %" for value in found["drift_error"])
-    rows = [
-        ("spiking neurons", f"{network.neurons} {type(network.neuron).__name__}"),
-        ("time unit, step", f"{network.time_unit_s:g} s, {network.dt_s:g} s"),
-        (
-            "rank of E D; singular values",
-            f"{audit['rank']}; {', '.join(f'{v:.3g}' for v in audit['singular_values'])}",
-        ),
-        ("largest deviation of a row of E from Gamma", f"{audit['row_residual']:.1e}"),
-        ("drift error of the decoders per latent", error),
-        (
-            "mean rate, spikes per time unit",
-            f"{found['mean_rate_hz']:.3g} Hz, {found['spikes_per_time_unit']:.4g}",
-        ),
-        ("fingerprint", network.fingerprint),
-    ]
-    return Table(f"Conversion for {name}", rows)
 
 
 def _as_toml(recipe: Recipe) -> str:

@@ -84,7 +84,7 @@ def marginal_densities(recordings: Recordings, *, burn_in: float = 0.0) -> Figur
     axes[0].set_ylabel("density")
     for index, name in enumerate(recordings):
         axes[0].plot([], [], label=name, **line_style(index))
-    legend(axes[0])
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=6, frameon=False, fontsize=9)
     return figure
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.family import Samples
 
+_ENOUGH = 64  # trials from which the typical segment is read
 _LAGS_PER_SEGMENT = 20  # fine against the motion, and as coarse against spikes as that allows
 
 
@@ -74,6 +75,7 @@ def _lag(segment: int) -> int:
 def _segment(reference: Samples) -> int:
     """Samples after which the mean autocorrelation first is halved, twice: half a period, or a correlation time."""
     length = reference.shape[1]
-    correlation = autocorrelation(lagged_products(reference, max(2, length // 4)))[0].mean(axis=1)
+    some = reference[:: -(-len(reference) // _ENOUGH)]
+    correlation = autocorrelation(lagged_products(some, max(2, length // 4)))[0].mean(axis=1)
     below = np.flatnonzero(correlation < 0.5)
     return min(2 * int(below[0]) if len(below) else length // 4, length // 4)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _EXPERIMENTS = 240  # pretended comparisons
 _COSTLY = 60  # of those whose distance takes long
 _AT_ONCE = 10  # deals, for the sake of memory
+_RATIO_KNOWN = 0.15  # relative; differences of means follow 1 / sqrt(T) exactly, and splits know a ratio so well
 _FEWEST_TRIALS = 6  # below so many trials in all, splits repeat themselves
 
 
@@ -134,7 +135,8 @@ class _Deals:
         quarter = _mean(self.experiments(4, trials // 4, wanted)) if direct else np.sqrt(2.0) * half
         # between no gain from twice the trials, and that of a squared distance
         ratio = np.clip(np.where(quarter > 0, half / np.where(quarter > 0, quarter, 1.0), 1.0), 0.4, 1.0)
-        return half * np.where(np.isfinite(ratio), ratio, np.sqrt(0.5))
+        of_means = ~(np.abs(ratio / np.sqrt(0.5) - 1.0) > _RATIO_KNOWN)
+        return half * np.where(of_means, np.sqrt(0.5), ratio)
 
 
 def _relative(found: Float[np.ndarray, "experiment entry"]) -> Float[np.ndarray, "experiment entry"]:

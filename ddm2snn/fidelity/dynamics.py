@@ -122,7 +122,8 @@ class Fields:
             n = np.maximum(count, 1.0)
             mean, place = drift / n, position / n
             with np.errstate(divide="ignore", invalid="ignore"):
-                factor = (visitors / (visitors - 1))[:, None]
+                # a cell without visitors has no drift, rather than one of zero without error
+                factor = np.where(visitors > 1, visitors / (visitors - 1), np.nan)[:, None]
                 error = factor * np.maximum(of_drift - 2 * mean * cross + mean**2 * squares, 0.0) / n**2
             about = spread.reshape(-1, rank, rank) / n[..., None] - place[..., None] * place[:, None]
             along = slope.reshape(-1, rank, rank) / n[..., None] - place[..., None] * mean[:, None]

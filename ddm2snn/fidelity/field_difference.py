@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.kramers_moyal import Field, FieldSums, estimate_field
+from ddm2snn.fidelity.battery import field_lag
+from ddm2snn.fidelity.kramers_moyal import Field, FieldSums, estimate_field, field_grid, lagged_sums
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
+
+    from ddm2snn.recording import Recording
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,35 @@ class FieldDifference:
     diffusion_reference: Float[np.ndarray, "rank rank"]
     cells: int
     share: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Numbers and lists."""
+        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
+
+
+def recorded_differences(
+    reference: Recording, tests: Mapping[str, Recording], burn_in: float = 0.0
+) -> tuple[float, dict[str, FieldDifference]]:
+    """Differences of the fields of recordings, by name, and the lag in rate time units at which they were measured.
+
+    Those that cannot be compared, for want of samples in any cell or of few enough latents, are left out.
+    """
+    start = round(burn_in / reference.every) if burn_in else 0
+    samples = reference.samples[:, start:]
+    lag = field_lag(samples)
+    found = {}
+    try:
+        grid = field_grid(samples)
+        known = lagged_sums(samples, reference.every, grid, lag)
+    except InputError:
+        return lag * reference.every, {}
+    for name, test in tests.items():
+        try:
+            sums = lagged_sums(test.samples[:, start:], reference.every, grid, lag)
+            found[name] = field_difference(sums, known)
+        except InputError:
+            continue
+    return lag * reference.every, found
 
 
 def field_difference(

@@ -1,4 +1,4 @@
-"""Figures of a comparison: excess of all measures, drift fields, diffusion ellipses, spikes, the ladder."""
+"""Figures of a comparison: excess of all measures, fields of drift, current and diffusion, the ladder."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from ddm2snn.errors import InputError
 from ddm2snn.fidelity.battery import field_lag
 from ddm2snn.fidelity.grid import Grid
 from ddm2snn.fidelity.kramers_moyal import Field, estimate_field, lagged_sums
+from ddm2snn.fidelity.probability_current import current_sums
 from ddm2snn.fidelity.report import FidelityReport
-from ddm2snn.figure_style import COLOURS, MARKERS, WIDTH, latent_name, legend, line_style, new_figure, plain
+from ddm2snn.figure_style import COLOURS, MARKERS, PALE, WIDTH, latent_name, legend, line_style, new_figure, plain
 from ddm2snn.recording import Recording
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 _ARROWS = 15  # cells per dimension of drift fields
 _ELLIPSES = 7
 _FEWEST = 40
-_RASTER_NEURONS = 200
-_RASTER_SPAN = 10.0
+_COLUMNS = 3
 _LADDER_MEASURES = ("sliced_wasserstein", "d_stsp", "d_h", "drift", "diffusion")
 
 
@@ -58,7 +58,10 @@ def excess_plot(reports: Sequence[FidelityReport]) -> Figure:
 
 
 def drift_fields(reference: Recording, tests: Mapping[str, Recording], *, burn_in: float = 0.0) -> Figure:
-    """Drift estimated from the reference and from each test, and the difference; in rank 1 as curves."""
+    """Drift estimated from the reference and from each test, and the difference; in rank 1 as curves.
+
+    Differences within two standard errors in both latents are pale.
+    """
     named = {"reference": reference, **tests}
     samples = {name: _plane(recording, burn_in) for name, recording in named.items()}
     grid = Grid.around(samples["reference"], 30 if reference.rank == 1 else _ARROWS)
@@ -73,15 +76,51 @@ def drift_fields(reference: Recording, tests: Mapping[str, Recording], *, burn_i
     for row, name in zip(axes, tests, strict=True):
         both = _full(known) & _full(fields[name])
         change = fields[name].drift - known.drift
+        error = np.hypot(fields[name].drift_error, known.drift_error)
+        beyond = np.any(np.abs(change[both]) > 2 * error[both], axis=1)
         off = float(np.sqrt(np.mean((change[both] ** 2).sum(axis=1)))) if both.any() else 0.0
         _arrows(row[0], grid, known.drift, _full(known), size, COLOURS[0])
         _arrows(row[1], grid, fields[name].drift, _full(fields[name]), size, COLOURS[1])
-        _arrows(row[2], grid, change, both, max(off, 1e-12), COLOURS[2])
+        _arrows(row[2], grid, change, both, max(off, 1e-12), np.where(beyond, COLOURS[2], PALE))
         row[0].set(title="reference", ylabel=latent_name(reference.rank - 1))
         row[1].set(title=name)
-        row[2].set(title=f"difference, arrows x {size / max(off, 1e-12):.2g}")
+        row[2].set(title=f"difference, arrows × {size / max(off, 1e-12):.2g}")
     for axis in axes[-1]:
         axis.set_xlabel(latent_name(0))
+    return figure
+
+
+def probability_currents(reference: Recording, tests: Mapping[str, Recording], *, burn_in: float = 0.0) -> Figure:
+    """Stationary probability current of the reference and of each test, arrows of one scale; for rank 2 or more.
+
+    Raises
+    ------
+    InputError
+        In rank 1, where no current goes round.
+    """
+    if reference.rank < 2:
+        raise InputError("A stationary process of one latent has no probability current. Leave the figure out.")
+    named = {"reference": reference, **tests}
+    samples = {name: _plane(recording, burn_in) for name, recording in named.items()}
+    grid = Grid.around(samples["reference"], _ARROWS)
+    lag = field_lag(samples["reference"])
+    currents = {}
+    for name, x in samples.items():
+        parts = [current_sums(x[:, phase::lag], lag * reference.every, grid) for phase in range(lag)]
+        currents[name] = np.mean([part.current()[0] for part in parts], axis=0)
+    known = np.linalg.norm(currents["reference"], axis=1)
+    size = max(float(np.sqrt(np.mean(known[known > 0] ** 2))) if known.any() else 1.0, 1e-300)
+    columns = min(_COLUMNS, len(named))
+    rows = -(-len(named) // columns)
+    figure = new_figure(WIDTH, 0.3 + rows * (0.35 + 0.9 * WIDTH / columns))
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for index, (axis, name) in enumerate(zip(axes.flat, named, strict=False)):
+        strong = np.linalg.norm(currents[name], axis=1) > 0.02 * known.max()
+        _arrows(axis, grid, currents[name], strong, size, COLOURS[min(index, 1)])
+        axis.set(title=name, xlabel=latent_name(0))
+    for axis in axes.flat[len(named) :]:
+        axis.set_visible(False)
+    axes[0, 0].set_ylabel(latent_name(reference.rank - 1))
     return figure
 
 
@@ -108,41 +147,6 @@ def diffusion_ellipses(reference: Recording, tests: Mapping[str, Recording], *, 
         plain(axis)
         legend(axis)
     axes[0].set_ylabel(latent_name(reference.rank - 1))
-    return figure
-
-
-def spike_raster(recording: Recording, *, name: str = "") -> Figure:
-    """Spikes of the first trial, neuron by neuron, above the latents that they carry.
-
-    Raises
-    ------
-    InputError
-        Where the recording holds no spikes.
-    """
-    if recording.spikes is None:
-        raise InputError("This recording holds no spikes. Simulate with spikes recorded (--spikes).")
-    unit = float(recording.latent["time_s"].values[-1] / recording.latent["time"].values[-1])
-    spikes = recording.spikes
-    time = spikes.time_s / unit
-    total = recording.latent["time"].values[-1]
-    start = max(0.0, total - _RASTER_SPAN)
-    chosen = (spikes.trial == spikes.trial.min(initial=0)) & (time >= start)
-    neurons = int(spikes.neuron.max(initial=0)) + 1
-    every = max(1, -(-neurons // _RASTER_NEURONS))
-    chosen &= spikes.neuron % every == 0
-    figure = new_figure(WIDTH, 4.4)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
-    above.plot(time[chosen] - start, spikes.neuron[chosen], "|", color=COLOURS[0], ms=1.8, mew=0.5, rasterized=True)
-    shown = f"every {every}th of {neurons} neurons" if every > 1 else f"{neurons} neurons"
-    above.set(ylabel=shown, title=name, ylim=(-1, neurons))
-    first = int(np.searchsorted(recording.latent["time"].values, start))
-    for dimension in range(recording.rank):
-        x, z = recording.latent["time"].values[first:] - start, recording.samples[0, first:, dimension]
-        below.plot(x, z, lw=1.2, label=latent_name(dimension), **line_style(dimension))
-    below.set(xlabel="time (rate time units)", xlim=(0, total - start))
-    for axis in (above, below):
-        plain(axis)
-    below.legend(loc="upper right", ncols=4, frameon=False, fontsize=8.5)
     return figure
 
 
@@ -197,7 +201,12 @@ def _full(field: Field) -> np.ndarray:
 
 
 def _arrows(
-    axis: Axes, grid: Grid, drift: Float[np.ndarray, "cell rank"], shown: np.ndarray, size: float, colour: str
+    axis: Axes,
+    grid: Grid,
+    drift: Float[np.ndarray, "cell rank"],
+    shown: np.ndarray,
+    size: float,
+    colour: str | np.ndarray,
 ) -> None:
     """Arrows whose mean square is a cell."""
     centres = grid.centres[shown]

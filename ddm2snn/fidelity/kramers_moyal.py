@@ -134,7 +134,7 @@ def _summed(
     drift, rough = drift[inside], rough[inside]
 
     def summed(values: np.ndarray) -> np.ndarray:
-        columns = values.reshape(len(flat), -1).T
+        columns = values.reshape(len(flat), int(np.prod(values.shape[1:]))).T  # there may be no sample at all
         sums = [np.bincount(flat, weights=column, minlength=trials * grid.size) for column in columns]
         return np.stack(sums, axis=-1).reshape(trials, grid.size, *values.shape[1:])
 

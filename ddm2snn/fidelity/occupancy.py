@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _DIRECTIONS = 40
 _EMBEDDED = 8000  # samples per recording
 _MATCHED = 300  # states per recording; a matching costs the third power of their number
-_DRAWS = 12  # resampled matchings
+_DRAWS, _AGAINST = 10, 2  # resampled sets of trials, and recordings of the reference they are matched with
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ class Matching:
     ) -> Float[np.ndarray, " draw"]:
         """Distances of the first few resampled sets of trials."""
         again = self.values(summary, draws[:_DRAWS])
-        return np.array([np.mean([self.distances(other, r) for r in references]) for other in again])
+        return np.array([np.mean([self.distances(other, r) for r in references[:_AGAINST]]) for other in again])
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,21 +42,32 @@ class Trials:
     sums: np.ndarray
     time: np.ndarray
 
-    def chosen(self, trials: np.ndarray) -> Trials:
-        """Some of the trials."""
-        return Trials(self.rows[trials], self.grams[trials], self.sums[trials], self.time)
 
-    @cached_property
-    def _folds(self) -> tuple[np.ndarray, np.ndarray]:
-        grams, sums = (np.stack([x[f::_FOLDS].sum(axis=0) for f in range(_FOLDS)]) for x in (self.grams, self.sums))
-        return grams, sums
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Some of the trials, with the sums of every fifth of them, one for each of the five that it can begin with.
+
+    Parameters
+    ----------
+    rows, time
+        As in `Trials`.
+    grams, sums
+        Shape (fold, feature, feature) and (fold, feature).
+    """
+
+    rows: np.ndarray
+    time: np.ndarray
+    grams: np.ndarray
+    sums: np.ndarray
 
     def without(self, fold: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean product and mean features of all trials but every fifth from `fold` on."""
-        kept = len(self.rows) - len(self.rows[fold::_FOLDS])
-        grams, sums = self._folds
-        count = kept * self.rows.shape[1]
-        return (grams.sum(axis=0) - grams[fold]) / count, (sums.sum(axis=0) - sums[fold]) / count
+        count = (len(self.rows) - len(self.rows[fold::_FOLDS])) * self.rows.shape[1]
+        return (self._total[0] - self.grams[fold]) / count, (self._total[1] - self.sums[fold]) / count
+
+    @cached_property
+    def _total(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.grams.sum(axis=0), self.sums.sum(axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +106,22 @@ class Separation:
         rows = self.features(states.reshape(-1, states.shape[2])).reshape(*states.shape[:2], -1)
         return Trials(rows, np.swapaxes(rows, 1, 2) @ rows, rows.sum(axis=1), time / embedded.shape[1])
 
-    def values(self, summary: Trials, weights: Weights) -> Sequence[Trials]:
-        """The chosen trials."""
-        return [summary.chosen(np.flatnonzero(weight)) for weight in weights]
+    def values(self, summary: Trials, weights: Weights) -> Sequence[Chosen]:
+        """The chosen trials; the sums of all selections by one product of matrices, which spares copies."""
+        chosen = [np.flatnonzero(weight) for weight in weights]
+        folds = np.zeros((len(weights), _FOLDS, len(summary.rows)))
+        for run, trials in enumerate(chosen):
+            for fold in range(_FOLDS):
+                folds[run, fold, trials[fold::_FOLDS]] = 1.0
+        flat = folds.reshape(-1, len(summary.rows))
+        grams, sums = (
+            (flat @ each.reshape(len(each), -1)).reshape(len(weights), _FOLDS, *each.shape[1:])
+            for each in (summary.grams, summary.sums)
+        )
+        rows = [summary.rows[trials] for trials in chosen]
+        return [Chosen(each, summary.time, *of) for each, *of in zip(rows, grams, sums, strict=True)]
 
-    def verdicts(self, test: Trials, reference: Trials) -> Verdicts:
+    def verdicts(self, test: Chosen, reference: Chosen) -> Verdicts:
         """Right answers per trial on held-out trials, or held-out stretches of time below five trials."""
         both = (test, reference)
         if min(len(run.rows) for run in both) >= _FOLDS:
@@ -114,23 +136,23 @@ class Separation:
         right = _held_out(rows, folds, gaps)
         return Verdicts(*(r.reshape(len(run.rows), -1).mean(axis=1) for r, run in zip(right, both, strict=True)))
 
-    def distances(self, test: Trials, reference: Trials) -> tuple[float]:
+    def distances(self, test: Chosen, reference: Chosen) -> tuple[float]:
         """Absolute difference of the accuracy from chance."""
         return (float(abs(self.verdicts(test, reference).accuracy()[0] - 0.5)),)
 
-    def numbers(self, test: Trials, reference: Trials) -> tuple[Number]:
+    def numbers(self, test: Chosen, reference: Chosen) -> tuple[Number]:
         """Accuracy beside one half."""
         return ((float(self.verdicts(test, reference).accuracy()[0]), 0.5),)
 
     def resampled(
-        self, summary: Trials, value: Trials, references: Sequence[Trials], draws: Weights
+        self, summary: Trials, value: Chosen, references: Sequence[Chosen], draws: Weights
     ) -> Float[np.ndarray, " draw"]:
         """Distances of resampled trials, by the classifiers as they were trained."""
         found = [self.verdicts(value, reference).accuracy(draws) for reference in references]
         return np.abs(np.mean(found, axis=0) - 0.5)
 
 
-def _by_trials(both: tuple[Trials, Trials]) -> list[Float[np.ndarray, " trial"]]:
+def _by_trials(both: tuple[Chosen, Chosen]) -> list[Float[np.ndarray, " trial"]]:
     """Share of right answers per trial, as `classifier._held_out` has it, from sums over trials that are kept."""
     right = [np.zeros(len(run.rows)) for run in both]
     labels = (1.0, -1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ddm2snn.frozen import as_count, check_positive, freeze_arrays
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.recording import Spikes
+    from ddm2snn.recording import Recording, Spikes
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +27,12 @@ class SpikeStatistics:
     variations
         Coefficient of variation of each neuron's inter-spike intervals, pooled over trials: 1 for a Poisson process,
         0 for a clock. NaN below ten intervals. Shape (neuron,).
+    local_variations
+        Mean of 2 |I' - I| / (I' + I) over successive intervals, likewise: slow changes of the rate hardly add to it.
     mean_rate_hz, silent_share
         Mean over neurons, and share of neurons without a spike in any trial.
-    mean_variation
-        Mean of `variations` where they are known; NaN where they nowhere are.
+    mean_variation, mean_local_variation
+        Mean of `variations` and `local_variations` where they are known; NaN where they nowhere are.
     spikes_per_second, spikes_per_time_unit
         Spikes of all neurons in one trial.
     trial_rates_hz
@@ -39,9 +41,11 @@ class SpikeStatistics:
 
     rates_hz: Float[np.ndarray, " neuron"]
     variations: np.ndarray
+    local_variations: np.ndarray
     mean_rate_hz: float
     silent_share: float
     mean_variation: float
+    mean_local_variation: float
     spikes_per_second: float
     spikes_per_time_unit: float
     trial_rates_hz: Float[np.ndarray, " trial"]
@@ -49,6 +53,20 @@ class SpikeStatistics:
     def __post_init__(self) -> None:
         freeze_arrays(self)
         self.variations.setflags(write=False)
+        self.local_variations.setflags(write=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """Numbers of the whole network; None for a regularity that is not known."""
+        return {
+            "neurons": len(self.rates_hz),
+            "mean_rate_hz": self.mean_rate_hz,
+            "highest_rate_hz": float(self.rates_hz.max()),
+            "mean_variation": _known(self.mean_variation),
+            "mean_local_variation": _known(self.mean_local_variation),
+            "silent_share": self.silent_share,
+            "spikes_per_second": self.spikes_per_second,
+            "spikes_per_time_unit": self.spikes_per_time_unit,
+        }
 
 
 _FEWEST_INTERVALS = 10
@@ -59,10 +77,12 @@ def spike_statistics(
 ) -> SpikeStatistics:
     r"""Rates and regularity of the spikes of a recording.
 
-    .. math:: r_j = \frac{n_j}{T\,(t_1 - t_0)}, \qquad \mathrm{CV}_j = \frac{\operatorname{sd}(I_j)}{\bar I_j}
+    .. math:: r_j = \frac{n_j}{T\,(t_1 - t_0)}, \qquad \mathrm{CV}_j = \frac{\operatorname{sd}(I_j)}{\bar I_j}, \qquad
+        \mathrm{CV}_{2,j} = \Big\langle \frac{2 |I_{j,i+1} - I_{j,i}|}{I_{j,i+1} + I_{j,i}} \Big\rangle_i
 
     with n_j spikes of neuron j in T trials and I_j its inter-spike intervals within trials. Slow changes of the rate
-    raise CV too. Source: Softky, Koch, J. Neurosci. 13 (1993).
+    raise CV too, and leave CV2 nearly as it is. Source: Softky, Koch, J. Neurosci. 13 (1993); Holt, Softky, Koch,
+    Douglas, J. Neurophysiol. 75 (1996).
 
     Parameters
     ----------
@@ -96,28 +116,81 @@ def spike_statistics(
     window = duration_s - burn_in_s
     rates = np.bincount(neuron, minlength=neurons) / (trials * window)
     of_trials = np.bincount(trial, minlength=trials) / (neurons * window)
-    variations = _variations(time, neuron, trial, neurons)
-    known = variations[np.isfinite(variations)]
+    variations, local = _variations(time, neuron, trial, neurons)
     return SpikeStatistics(
         rates_hz=rates,
         variations=variations,
+        local_variations=local,
         mean_rate_hz=float(rates.mean()),
         silent_share=float((rates == 0).mean()),
-        mean_variation=float(known.mean()) if len(known) else float("nan"),
+        mean_variation=_mean(variations),
+        mean_local_variation=_mean(local),
         spikes_per_second=float(rates.sum()),
         spikes_per_time_unit=float(rates.sum() * time_unit_s),
         trial_rates_hz=of_trials,
     )
 
 
-def _variations(time: np.ndarray, neuron: np.ndarray, trial: np.ndarray, neurons: int) -> Float[np.ndarray, " neuron"]:
+def recorded_statistics(recording: Recording, neurons: int | None = None, burn_in: float = 0.0) -> SpikeStatistics:
+    """`spike_statistics` of a recording.
+
+    Parameters
+    ----------
+    recording
+        With spikes.
+    neurons
+        Their number; by default as many as the highest that fired tells of.
+    burn_in
+        Rate time units to leave out at the start.
+
+    Raises
+    ------
+    InputError
+        Where the recording holds no spikes, or is too short.
+    """
+    spikes = recording.spikes
+    if spikes is None or recording.every <= 0:
+        raise InputError(
+            "This recording holds no spikes, or a single sample. Simulate with spikes recorded (--spikes)."
+        )
+    time, time_s = (recording.latent[name].values for name in ("time", "time_s"))
+    unit_s = float(time_s[-1] / time[-1])
+    return spike_statistics(
+        spikes,
+        neurons=int(spikes.neuron.max(initial=0)) + 1 if neurons is None else neurons,
+        trials=recording.trials,
+        duration_s=float(time_s[-1]),
+        time_unit_s=unit_s,
+        burn_in_s=burn_in * unit_s,
+    )
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _variations(time: np.ndarray, neuron: np.ndarray, trial: np.ndarray, neurons: int) -> tuple[np.ndarray, np.ndarray]:
+    """CV and CV2 of each neuron."""
     order = np.lexsort((time, trial, neuron))
     time, neuron, trial = time[order], neuron[order], trial[order]
     same = (neuron[1:] == neuron[:-1]) & (trial[1:] == trial[:-1])
-    interval, owner = np.diff(time)[same], neuron[1:][same]
+    every = np.diff(time)
+    interval, owner = every[same], neuron[1:][same]
     count = np.bincount(owner, minlength=neurons)
     enough = count >= _FEWEST_INTERVALS
     size = np.maximum(count, 1)
     mean = np.bincount(owner, interval, minlength=neurons) / size
     square = np.bincount(owner, (interval - mean[owner]) ** 2, minlength=neurons) / np.maximum(count - 1, 1)
-    return np.where(enough, np.sqrt(square) / np.where(enough, mean, 1.0), np.nan)
+    paired = same[1:] & same[:-1]
+    both = every[1:][paired] + every[:-1][paired]
+    change = 2 * np.abs(every[1:] - every[:-1])[paired] / np.where(both > 0, both, 1.0)
+    follower = neuron[2:][paired]
+    pairs = np.maximum(np.bincount(follower, minlength=neurons), 1)
+    local = np.bincount(follower, change, minlength=neurons) / pairs
+    variation = np.sqrt(square) / np.where(enough, mean, 1.0)
+    return np.where(enough, variation, np.nan), np.where(enough, local, np.nan)

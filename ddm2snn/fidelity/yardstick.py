@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _RESAMPLES = 100
 _NORMAL_95 = 1.959964
+_NEAR = 4.0  # deviations of chance above the floor, where half of the scatter downwards is that of resampled trials
 _FAMILY_WISE = 0.98  # of the largest deviation over all measures; leaves 2 % of 5 % for uncertainty of the splits
 _COSTLY_LIMIT = 4.5  # deviations; few splits give no such quantile, a half-normal exceeds this with 0.05 %
 
@@ -100,8 +101,11 @@ class Yardstick:
 
     @property
     def _caution(self) -> float:
-        """Student's quantiles over normal ones, roughly: splits of N trials know their scatter to 1 / sqrt(2 N)."""
-        return 1.0 + 6.0 / len(self.pooled)
+        """Student's quantiles over normal ones, roughly: splits of N trials know their scatter to 1 / sqrt(2 N).
+
+        Halves of a single recording are fewer trials, and their floor is continued.
+        """
+        return 1.0 + (6.0 if self.runs > 1 else 10.0) / len(self.pooled)
 
     def measures(self, tests: Sequence[Samples]) -> tuple[list[Measure], list[str]]:
         """Distances of recordings of one network from the reference, as means; and what could not be measured."""
@@ -127,7 +131,7 @@ class Yardstick:
         by_chance = floor * float(chance.deviation[index])
         over = max(0.0, distance - floor) / by_chance if by_chance > 0 else np.inf if distance > floor else 0.0
         resampled = float(np.mean([f.variances[index] for f in found])) * (1.0 + 1.0 / self.runs)
-        spread = _spread(by_chance, resampled * _small_sample(self.trials), over)
+        spread = _spread(by_chance, resampled, over, self.trials)
         if len(distances) > 1:
             spread = np.sqrt(np.maximum(spread**2, distances.var(ddof=1)) / len(distances))
         interval = excess = high = None
@@ -201,7 +205,7 @@ def _finite_variance(values: Float[np.ndarray, "draw entry"]) -> Float[np.ndarra
     return found
 
 
-def _spread(by_chance: float, resampled: float, over: float) -> Float[np.ndarray, " side"]:
+def _spread(by_chance: float, resampled: float, over: float, trials: int) -> Float[np.ndarray, " side"]:
     """Standard deviations of the distance, downwards and upwards.
 
     Near the floor a distance is folded: where the difference of two numbers is within chance, its absolute value
@@ -214,9 +218,9 @@ def _spread(by_chance: float, resampled: float, over: float) -> Float[np.ndarray
         return np.full(2, np.nan)
     if not np.isfinite(resampled):
         return np.full(2, by_chance)
-    near = 1.0 / (1.0 + (min(over, 1e6) / 3.0) ** 4)
+    near = 1.0 / (1.0 + (min(over, 1e6) / _NEAR) ** 4)
     blended = near * by_chance**2 + (1.0 - near) * resampled
-    return np.sqrt([blended, max(by_chance**2, resampled)])
+    return np.sqrt([blended, max(by_chance**2, resampled * _small_sample(trials))])
 
 
 def _small_sample(trials: int) -> float:

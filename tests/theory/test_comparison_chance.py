@@ -114,6 +114,13 @@ class TestOutOfTheOrdinary:
         assert report["d_h"].distance > 0.5
         assert report["d_h"].differs
 
+    def test_a_test_far_away_is_a_distance_not_an_error(self):
+        report = ddm2snn.compare(small(1), recording(small(3).samples + 100.0), floor=small(2))
+        assert report["mean_0"].differs
+        assert report["sliced_wasserstein"].differs
+        assert "drift" not in [m.name for m in report.measures]  # no cell that both visit
+        assert "drift field" in " ".join(report.notes)
+
     def test_among_several_recordings_one_with_nan_counts_as_escaped(self):
         broken = small(4).samples.copy()
         broken[2, 50:] = np.nan

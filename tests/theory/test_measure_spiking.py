@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.spiking import spike_statistics
-from ddm2snn.recording import Spikes
+from ddm2snn.fidelity.spiking import recorded_statistics, spike_statistics
+from ddm2snn.recording import Recording, Spikes
 
 
 def trains(intervals, trials, duration_s, neurons):
@@ -36,6 +36,9 @@ def test_rates_and_variation_of_clock_poisson_and_gamma():
     # a Poisson count errs by its root; a coefficient of variation near one by about 1 / sqrt(count)
     np.testing.assert_allclose(found.rates_hz[:3], 20.0, rtol=4 / np.sqrt(count))
     np.testing.assert_allclose(found.variations[:3], [0.0, 1.0, 0.5], atol=4 / np.sqrt(count))
+    # I / (I + I') of gamma intervals of shape k is Beta(k, k), whose mean distance from one half is in closed form
+    gamma = 2.0**-6 * 5040 / (4 * 36)
+    np.testing.assert_allclose(found.local_variations[:3], [0.0, 1.0, gamma], atol=4 / np.sqrt(count))
     assert found.rates_hz[3] == 0
     assert np.isnan(found.variations[3])
     assert found.silent_share == 0.25
@@ -44,6 +47,25 @@ def test_rates_and_variation_of_clock_poisson_and_gamma():
     assert found.spikes_per_time_unit == pytest.approx(0.1 * found.spikes_per_second)
     assert found.mean_rate_hz == pytest.approx(found.spikes_per_second / 4)
     assert found.trial_rates_hz.mean() == pytest.approx(found.mean_rate_hz)
+
+
+def test_slow_changes_of_the_rate_raise_cv_and_not_cv2():
+    interval = np.where(np.arange(400) < 200, 0.01, 0.04)  # a clock that slows down once
+    spikes = trains([lambda n: interval], 1, 20.0, 1)
+    found = spike_statistics(spikes, neurons=1, trials=1, duration_s=20.0, time_unit_s=0.1)
+    assert found.mean_variation == pytest.approx(interval.std(ddof=1) / interval.mean(), rel=0.01)
+    assert found.mean_local_variation == pytest.approx(2 * 0.03 / 0.05 / 398, rel=0.01)  # the one change, of 398
+
+
+def test_of_a_recording():
+    spikes = Spikes.sorted(np.array([0.05, 0.35, 0.45]), np.array([0, 2, 2]), np.array([0, 0, 1]))
+    held = Recording.from_arrays(np.ones((2, 11, 1)), every=0.5, time_unit_s=0.1, spikes=spikes)
+    found = recorded_statistics(held, burn_in=2.0)  # the last 0.3 of 0.5 s
+    np.testing.assert_allclose(found.rates_hz, [0.0, 0.0, 2 / 0.3 / 2])
+    assert found.as_json()["mean_local_variation"] is None
+    assert recorded_statistics(held, neurons=8).silent_share == 0.75
+    with pytest.raises(InputError, match="holds no spikes"):
+        recorded_statistics(Recording.from_arrays(np.ones((2, 11, 1)), every=0.5, time_unit_s=0.1))
 
 
 def test_intervals_do_not_run_across_trials_and_order_is_free():

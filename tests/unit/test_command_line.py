@@ -102,7 +102,8 @@ def test_the_whole_way_by_single_commands(cli, tmp_path):
     assert code == 0
     assert json.loads(out)["measures"]["d_h"]["floor"] > 0
     page = (tmp_path / "cmp" / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 8  # the spikes among them
+    assert page.count("data:image/png;base64,") == 10  # two of spikes among them
+    assert "spikes per rate time unit" in page
     assert json.loads(out)["verdict"] in page
     assert "://" not in page.split("</style>")[1], "the page must not need a network"  # no colon in base64
     assert json.loads((tmp_path / "cmp" / "summary.json").read_text())["reports"]["brian2"]["measures"]
@@ -121,6 +122,22 @@ def test_several_tests_give_failure_shares_and_the_verdict_comes_first(cli, rate
     assert out.startswith("rate: of 3 recordings, 1 died.")
     assert json.loads(cli(*arguments, "--json")[1])["failures"]["died"] == pytest.approx(1 / 3)
     assert "--test d.nc --test dead.nc" in (tmp_path / "cmp" / "report.html").read_text()
+
+
+def test_wells_give_dwell_times_or_are_refused(cli, tmp_path):
+    rng = np.random.default_rng(1)
+    for name in ("a.nc", "b.nc"):
+        side = np.where(np.cumsum(rng.random((8, 1500)) < 0.02, axis=1) % 2, -1.0, 1.0)
+        path = (side + 0.1 * rng.standard_normal(side.shape))[..., None]
+        ddm2snn.Recording.from_arrays(path, every=0.1, time_unit_s=1.0).save(tmp_path / name)
+    arguments = ("compare", "a.nc", "b.nc", "-o", "cmp", "--wells")
+    code, out, _ = cli(*arguments, "doublewell", "--json")
+    assert code == 0
+    assert json.loads(out)["measures"]["dwell"]["reference"] == pytest.approx(0.1 / 0.02, rel=0.2)
+    assert "--wells doublewell" in (tmp_path / "cmp" / "report.html").read_text()
+    assert json.loads(cli(*arguments, "[[-1], [1]]", "--json")[1])["measures"] == json.loads(out)["measures"]
+    refused(cli(*arguments, "[[-1, 0], [1, 0]]"), "wells must be two or more finite centres of shape (well, 1)")
+    refused(cli(*arguments, "wells.csv"), "Cannot read the wells in wells.csv")
 
 
 def test_equal_seeds_write_equal_bytes(cli, rate_file, tmp_path):

@@ -9,10 +9,13 @@ import pytest
 
 import ddm2snn
 from ddm2snn import plotting
-from ddm2snn.fidelity import figures
+from ddm2snn.fidelity import figures, spike_figures
 from ddm2snn.page import Page, Table
 
-NAMES = ("excess", "phase-portraits", "drift-fields", "diffusion", "densities", "spectra", "latent-traces")
+NAMES = (
+    *("excess", "phase-portraits", "drift-fields", "currents", "diffusion"),
+    *("densities", "spectra", "latent-traces"),
+)
 FIGURES = (plotting.phase_portraits, plotting.latent_traces, plotting.marginal_densities, plotting.spectra)
 
 
@@ -60,11 +63,11 @@ def test_a_raster_shows_the_spikes_of_one_trial():
     spikes = ddm2snn.Spikes.sorted(times, np.array([0, 3, 1, 2]), np.array([0, 0, 0, 1]))
     latent = np.sin(np.arange(100) * 0.1)[None, :, None] * np.ones((2, 1, 2))
     held = ddm2snn.Recording.from_arrays(latent, every=0.1, time_unit_s=0.1, spikes=spikes)
-    above, below = figures.spike_raster(held, name="brian2").axes
+    above, below = spike_figures.spike_raster(held, name="brian2").axes
     np.testing.assert_allclose(np.sort(above.lines[0].get_xdata()), [0.1, 0.2, 5.0])
     assert len(below.lines) == 2
     with pytest.raises(ddm2snn.InputError, match="no spikes"):
-        figures.spike_raster(recording(2))
+        spike_figures.spike_raster(recording(2))
 
 
 def test_traces_show_what_was_recorded():
