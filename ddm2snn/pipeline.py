@@ -18,7 +18,15 @@ from ddm2snn.analysis.jacobian import network_jacobian
 from ddm2snn.backend import Progress
 from ddm2snn.conversion import Calibrated, Population, Static, convert
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.fidelity.chaos import FEWEST_LATENTS, Exponent, drift_exponent, twin_exponent, twin_starts
+from ddm2snn.fidelity.chaos import (
+    APART,
+    FEWEST_LATENTS,
+    SPIKES_APART,
+    Exponent,
+    drift_exponent,
+    twin_exponent,
+    twin_starts,
+)  # fmt: skip
 from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
 from ddm2snn.fidelity.tables import conversion_table, training_table
 from ddm2snn.frozen import canonical_json
@@ -211,7 +219,12 @@ class _Pipeline:
     def _twin_step(self, backend: str, need: str, network: str) -> Step:
         """Two runs with the same noise from states close to each other, for the Lyapunov exponent."""
         files = _twin_files(backend)
-        settings = {"seed": self.recipe.seed, "duration": _TWIN_DURATION, "trials": _TWINS}
+        settings = {
+            "seed": self.recipe.seed,
+            "duration": _TWIN_DURATION,
+            "trials": _TWINS,
+            "apart": [APART, SPIKES_APART],
+        }
         settings["every"] = self.recipe.simulation.every
         return Step(f"simulate twins on {backend}", (need,), settings, files, self._run_twins(backend, network, files))
 
@@ -289,7 +302,8 @@ class _Pipeline:
 
         def action(progress: Progress) -> None:
             loaded = load_as(self.folder / network, kind)
-            starts = twin_starts(loaded.initial_latent, _TWINS, self.recipe.seed)
+            apart = APART if backend == "rate" else SPIKES_APART
+            starts = twin_starts(loaded.initial_latent, _TWINS, self.recipe.seed, apart)
             for index, (file, initial) in enumerate(zip(files, starts, strict=True)):
                 recording = simulate(
                     loaded, backend=backend, duration=_TWIN_DURATION, trials=_TWINS, initial_latent=initial,

@@ -52,6 +52,7 @@ def battery(
         Separation.of(reference, trials, delays=1, stride=1),
         Separation.of(reference, trials, delays=_DELAYS, stride=max(1, segment // (_DELAYS - 1))),
         Spectrum(every),
+        Spectrum(every, smoothed=True),
         Correlation.of(reference),
         Oscillation.of(reference, every),
         Moments.of(reference),

@@ -26,7 +26,9 @@ FEWEST_LATENTS = 3
 
 _TRIALS = 16
 _DURATION, _BURN_IN = 40.0, 10.0
-_APART = 1e-3  # of a standard deviation
+APART, SPIKES_APART = 1e-6, 1e-3
+"""Standard deviations that twins start apart: as little as rounding allows; spikes make a thousandth of any less."""
+
 _TURNED = 1.0  # rate time units in which a difference turns towards the most unstable direction, and spikes take part
 _DRAWS = 200
 
@@ -83,9 +85,9 @@ def drift_exponent(
 
 
 def twin_starts(
-    starts: Float[np.ndarray, "sample rank"], trials: int, seed: int
+    starts: Float[np.ndarray, "sample rank"], trials: int, seed: int, apart: float = APART
 ) -> tuple[Float[np.ndarray, "trial rank"], Float[np.ndarray, "trial rank"]]:
-    """Initial states of twin runs: stationary ones, and the same a thousandth of a standard deviation away.
+    """Initial states of twin runs: stationary ones, and the same `apart` standard deviations away in any direction.
 
     Raises
     ------
@@ -97,7 +99,7 @@ def twin_starts(
     rng = stream(seed, "fidelity", "twins")
     first = starts[rng.integers(len(starts), size=trials)]
     towards = rng.standard_normal(first.shape)
-    towards *= _APART * starts.std(axis=0) / np.linalg.norm(towards, axis=1, keepdims=True)
+    towards *= apart * starts.std(axis=0) / np.linalg.norm(towards, axis=1, keepdims=True)
     return first, first + towards
 
 

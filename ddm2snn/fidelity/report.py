@@ -150,5 +150,9 @@ def as_lines(report: Mapping[str, Any]) -> list[str]:
         interval = "{:.1f} - {:.1f}".format(*measure["excess_interval"]) if measure["excess_interval"] else "-"
         mark = "  differs" if measure["differs"] else "" if measure["informative"] else "  cannot tell"
         distance, floor, excess = measure["distance"], measure["floor"], measure["excess"]
-        lines.append(f"{name:50}{distance:9.4f}{floor:9.4f}{excess:8.1f}  {interval + mark}")
+        lines.append(f"{name:50}{_fixed(distance)}{_fixed(floor)}{excess:8.1f}  {interval + mark}")
     return lines
+
+
+def _fixed(value: float) -> str:
+    return f"{value:9.4f}" if abs(value) < 1000 else f"{value:9.2e}"

@@ -11,7 +11,7 @@ from ddm2snn.fidelity.autocorrelation import autocorrelation_distance, lagged_pr
 from ddm2snn.fidelity.family import Entry, Number
 from ddm2snn.fidelity.oscillation import cycle_counts, mean_period
 from ddm2snn.fidelity.phase import PhaseSums, phase_sums
-from ddm2snn.fidelity.spectrum import hellinger, power_spectra
+from ddm2snn.fidelity.spectrum import hellinger, power_spectra, smoothed_spectra
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -23,15 +23,24 @@ _LAGS = 400
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Power-spectrum Hellinger distance D_H; a latent that stands still is at distance one."""
+    """Power-spectrum Hellinger distance D_H; a latent that stands still is at distance one.
+
+    In two variants: of Welch's spectra, which resolve lines, and with the published smoothing.
+    """
 
     every: float
-    entries: tuple[Entry, ...] = (Entry("d_h", "power-spectrum Hellinger D_H", "", 0.5),)
+    smoothed: bool = False
     costly = False
 
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The distance."""
+        name, words = ("d_h_smoothed", " (smoothed)") if self.smoothed else ("d_h", "")
+        return (Entry(name, f"power-spectrum Hellinger D_H{words}", "", 0.5),)
+
     def summarise(self, samples: Samples) -> Float[np.ndarray, "trial frequency rank"]:
-        """Welch spectra per trial."""
-        return power_spectra(samples, self.every)[1]
+        """Spectra per trial."""
+        return (smoothed_spectra if self.smoothed else power_spectra)(samples, self.every)[1]
 
     def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "run frequency rank"]:
         """Mean spectra."""

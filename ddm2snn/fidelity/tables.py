@@ -143,7 +143,8 @@ def chaos_table(exponents: Sequence[Exponent]) -> Table:
     ]
     note = (
         "Per rate time unit, with standard errors. The drift field is free of noise; twin runs share theirs, start a "
-        "thousandth of a standard deviation apart, and are followed until they are a tenth as far apart as strangers."
+        "millionth of a standard deviation apart, a thousandth where there are spikes, and are followed until they are "
+        "a tenth as far apart as strangers."
     )
     return Table("Largest Lyapunov exponent", rows, ("exponent",), note)
 

@@ -8,7 +8,7 @@ from ddm2snn.fidelity.failure import FailureShares
 from ddm2snn.fidelity.report import Measure
 
 _SHAPE = ("d_stsp", "d_stsp_min_max", "sliced_wasserstein", "wasserstein", "mmd", "c2st_point")
-_COURSE = ("d_h", "autocorrelation", "c2st_segment", "transitions")
+_COURSE = ("d_h", "d_h_smoothed", "autocorrelation", "c2st_segment", "transitions")
 _SHORT = {
     "sliced_wasserstein": "sliced Wasserstein",
     "wasserstein": "exact Wasserstein",
@@ -18,6 +18,7 @@ _SHORT = {
     "c2st_point": "classifier on states",
     "c2st_segment": "classifier on segments",
     "d_h": "D_H",
+    "d_h_smoothed": "D_H (smoothed)",
     "autocorrelation": "autocorrelation",
     "period": "period",
     "phase_diffusion": "phase diffusion",
