@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.failure import Failure, FailureShares, failure_shares, find_failure
@@ -96,13 +97,14 @@ def compare_each(
     yardstick = Yardstick.of(list(known.values()), reference.every, places, seed)
     notes = _size_notes(everything, trials, stop, len(floors))
     reports = []
-    for label, each in named.items():
-        mine = {_name(label, i, named): r for i, r in enumerate(each)}
-        cut = {n: r.samples[:trials, start:stop] for n, r in mine.items()}
-        provenance = {
-            "test" if len(each) == 1 else f"test {i + 1}": r for i, r in enumerate(each)
-        } | references  # fmt: skip
-        reports.append(_report(label, yardstick, cut, notes, start * reference.every, provenance))
+    with threadpool_limits(1):  # products of small matrices, which threads slow down several times where cores are few
+        for label, each in named.items():
+            mine = {_name(label, i, named): r for i, r in enumerate(each)}
+            cut = {n: r.samples[:trials, start:stop] for n, r in mine.items()}
+            provenance = {
+                "test" if len(each) == 1 else f"test {i + 1}": r for i, r in enumerate(each)
+            } | references  # fmt: skip
+            reports.append(_report(label, yardstick, cut, notes, start * reference.every, provenance))
     return reports
 
 
@@ -171,7 +173,8 @@ def _as_json(shares: FailureShares, failures: Sequence[Failure]) -> dict[str, An
 def _size_notes(everything: Mapping[str, Recording], trials: int, stop: int, floors: int) -> list[str]:
     notes = []
     if any(recording.samples.shape[:2] != (trials, stop) for recording in everything.values()):
-        notes.append(f"Recordings differ in size; {trials} trials of {stop} samples are compared.")
+        many = "s" if trials > 1 else ""
+        notes.append(f"Recordings differ in size; {trials} trial{many} of {stop} samples are compared.")
     if not floors:
         notes.append("The floor is continued from halves and quarters of the reference's trials.")
     if trials * (floors + 1) < 6:

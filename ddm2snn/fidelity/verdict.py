@@ -143,7 +143,7 @@ def _relative(measure: Measure) -> float:
 
 
 def _percent(change: float) -> str:
-    return f"{100 * abs(change):.2g} %" if abs(change) < 1 else f"{100 * abs(change):.0f} %"
+    return f"{100 * abs(change):.2g} %" if abs(change) < 0.995 else f"{100 * abs(change):.0f} %"
 
 
 def _times(measure: Measure) -> str:

@@ -15,6 +15,7 @@ _BINS = 2048
 _OUTERMOST = np.arcsinh(1000.0)
 _UNEVEN_BINS = 1024
 _AT_ONCE = 64  # draws
+_BLOCK = 1000  # samples whose projections stay in the cache
 _REACH = 1.05  # the histograms reach this much beyond the outermost sample
 
 
@@ -96,12 +97,13 @@ class Slicer:
     def __call__(self, samples: Float[np.ndarray, "trial time rank"]) -> Slices:
         """Histograms of each trial's projections."""
         edges = self.middle[:, None] + np.sinh(np.linspace(-_OUTERMOST, _OUTERMOST, _UNEVEN_BINS + 1))
-        counts = np.empty((len(samples), len(self.directions), _UNEVEN_BINS), dtype=np.float32)
+        counts = np.zeros((len(samples), len(self.directions), _UNEVEN_BINS), dtype=np.float32)
         first = np.arange(len(self.directions)) * _UNEVEN_BINS
         for trial, states in enumerate(samples):
-            place = np.arcsinh(states @ self.directions.T - self.middle) / _OUTERMOST  # from -1 to 1
-            cell = np.clip(((place + 1) / 2 * _UNEVEN_BINS).astype(np.int64), 0, _UNEVEN_BINS - 1) + first
-            counts[trial] = np.bincount(cell.ravel(), minlength=counts[trial].size).reshape(counts[trial].shape)
+            for start in range(0, len(states), _BLOCK):
+                place = np.arcsinh(states[start : start + _BLOCK] @ self.directions.T - self.middle) / _OUTERMOST
+                cell = np.clip(((place + 1) / 2 * _UNEVEN_BINS).astype(np.int64), 0, _UNEVEN_BINS - 1) + first
+                counts[trial] += np.bincount(cell.ravel(), minlength=counts[trial].size).reshape(counts[trial].shape)
         return Slices(counts, edges)
 
 

@@ -8,6 +8,7 @@ import ddm2snn
 from ddm2snn.fidelity.chance import find_chance
 from ddm2snn.fidelity.moments import Moments
 from ddm2snn.fidelity.yardstick import Yardstick
+from ddm2snn.page import Page
 
 WELLS = np.array([[-1.0, 0.0], [1.0, 0.0]])
 
@@ -129,6 +130,47 @@ class TestOutOfTheOrdinary:
         assert report["d_h"].recordings == 1
         assert "count as escaped" in " ".join(report.notes)
         assert report.verdict.startswith("snn: of 2 recordings, 1 escaped. ")
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    @pytest.mark.parametrize("which", ["reference", "floor 1"])
+    def test_a_reference_that_is_not_finite_is_refused(self, which, bad):
+        broken = small(2).samples.copy()
+        broken[3, 60, 1] = bad
+        runs = {"reference": small(1), "floor 1": small(5), which: recording(broken)}
+        with pytest.raises(ddm2snn.InputError, match=f"1 of 16 trials of the {which} recording hold NaN or infinity"):
+            ddm2snn.compare(runs["reference"], small(3), floor=runs["floor 1"])
+
+    def test_a_floor_of_another_rank_or_interval_is_refused_by_name(self):
+        with pytest.raises(ddm2snn.InputError, match="The floor 1 recording has rank 1, the reference 2"):
+            ddm2snn.compare(small(1), small(3), floor=recording(small(2).samples[..., :1]))
+        with pytest.raises(
+            ddm2snn.InputError, match=r"floor 1 recording is sampled each 0\.1 .* the reference each 0.05"
+        ):
+            ddm2snn.compare(small(1), small(3), floor=recording(small(2).samples, every=0.1))
+
+    def test_a_test_of_one_trial_cuts_all_to_one(self, tmp_path):
+        one = recording(small(3).samples[:1])
+        with pytest.raises(ddm2snn.InputError, match="A single trial gives no floor"):
+            ddm2snn.compare(small(1), one)
+        report = ddm2snn.compare(small(1), one, floor=small(2), label="one")
+        assert "Recordings differ in size; 1 trial of 300 samples are compared." in report.notes
+        assert "Too few trials for intervals" in " ".join(report.notes)
+        assert not any(m.differs or m.informative for m in report.measures)
+        Page("", "", {"reference": small(1), "one": one}, [report], "").write(tmp_path)  # nothing of it needs more
+
+    def test_a_constant_latent_of_a_floor_is_refused_and_rank_one_is_compared(self):
+        still = small(2).samples * [1.0, 0.0]
+        with pytest.raises(ddm2snn.InputError, match="Latent 1 of the floor 1 recording is constant"):
+            ddm2snn.compare(small(1), small(3), floor=recording(still))
+        single = [recording(small(seed).samples[..., :1]) for seed in (1, 2, 3)]
+        report = ddm2snn.compare(single[0], single[1], floor=single[2])
+        assert "current" not in [m.name for m in report.measures]
+        assert not any(m.differs for m in report.measures)
+
+    def test_other_lengths_of_floors_are_cut_too(self):
+        report = ddm2snn.compare(small(1, samples=400), small(3), floor=small(2, trials=12, samples=350))
+        assert "Recordings differ in size; 12 trials of 300 samples are compared." in report.notes
+        assert {m.samples for m in report.measures} == {12 * 270}
 
     def test_only_recordings_with_nan_are_refused(self):
         broken = np.full((16, 300, 2), np.nan)
