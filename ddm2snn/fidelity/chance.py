@@ -82,7 +82,7 @@ def find_chance(family: Family, summary: Any, trials: int, runs: int, seed: int)
         halves = deals.experiments(2, trials // 2, _COSTLY if family.costly else _EXPERIMENTS)
         known = deals.trials >= _FEWEST_TRIALS
         floor = deals.continued(_mean(halves), trials) if known else _mean(halves)
-        return Chance(floor, _relative(halves) if known else empty, float(np.sqrt(2.0 / deals.trials)))
+        return Chance(floor, _relative(halves) if known else empty, float(np.sqrt(1.0 / deals.trials)))
     part = deals.trials // (runs + 1)
     scatter = empty
     if deals.trials >= _FEWEST_TRIALS and part > 1:
@@ -133,8 +133,8 @@ class _Deals:
         direct = trials >= 8 and not isinstance(self.family, Separation)
         wanted = (_COSTLY if self.family.costly else _EXPERIMENTS) // 2
         quarter = _mean(self.experiments(4, trials // 4, wanted)) if direct else np.sqrt(2.0) * half
-        # between no gain from twice the trials, and that of a squared distance
-        ratio = np.clip(np.where(quarter > 0, half / np.where(quarter > 0, quarter, 1.0), 1.0), 0.4, 1.0)
+        # between no gain from twice the trials (noise of the ratio may lie above) and that of a squared distance
+        ratio = np.clip(np.where(quarter > 0, half / np.where(quarter > 0, quarter, 1.0), 1.0), 0.4, 1.1)
         of_means = ~(np.abs(ratio / np.sqrt(0.5) - 1.0) > _RATIO_KNOWN)
         return half * np.where(of_means, np.sqrt(0.5), ratio)
 

@@ -107,9 +107,9 @@ def coverage(repeats, trials, samples, runs):
 
 
 def test_intervals_hold_a_difference_of_a_few_standard_deviations():
-    # 0.095 in deviations that are known to 0.02 to 0.05. Downwards the scatter of a folded distance is taken near the
-    # floor; if it were upwards too, 81 and 86 % of these intervals would hold the change
-    assert coverage(120, 16, 500, 1) > 0.88
+    # 0.095 in deviations that are known to 0.02 to 0.05, so that a few of 16 trials are short of 95 %: 88 % hold it.
+    # Were the scatter of a folded distance, which is right downwards near the floor, taken upwards too, 80 % would
+    assert coverage(120, 16, 500, 1) > 0.85
 
 
 def test_a_measure_of_no_floor_is_an_entry_with_a_name():
