@@ -32,7 +32,8 @@ class Chance:
 
     - floor: into R recordings of T trials, mean distance over many deals. Unbiased, and far less noisy than the mean
       over the R (R - 1) / 2 pairs of the recordings as they are. With one recording only, into halves and
-      quarters, whose mean distances F(T/2) and F(T/4) are continued to F(T) = F(T/2)^2 / F(T/4).
+      quarters, whose mean distances F(T/2) and F(T/4) are continued to F(T) = F(T/2)^2 / F(T/4), or by the 1 / sqrt(2)
+      of means where their ratio is as near to it as splits can tell.
     - scatter: into R + 1 recordings of R T / (R + 1) trials, one of which pretends to be the test. Its mean distance
       from the others, over the mean of all, minus one: the comparison's own structure, under no difference.
 
