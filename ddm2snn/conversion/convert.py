@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 _DECORRELATION_S = 0.14  # seven membrane time constants, and as many spikes at 50 Hz
+_USUAL_NEURONS_PER_UNIT = 4
 _TRIALS, _DURATION, _EVERY = 128, 20.0, 0.5
 _SMEAR = 0.15
 
@@ -63,7 +64,7 @@ def convert(
         The simulator, or its name, whose spike timing and time grid the decoders are solved for.
     time_unit_s
         Seconds per rate time unit, which is the synaptic time constant; by default such that the
-        fastest latent changes little within a membrane time constant.
+        fastest latent changes little within a membrane time constant, and longer where there are few neurons.
     dt_s
         Time step of the simulation in seconds.
     seed
@@ -86,7 +87,7 @@ def convert(
     population.neuron.check_step(dt_s, target.spike_timing)
     cloud = to_internal(rate, _stationary_states(rate, seed))
     if time_unit_s is None:
-        time_unit_s = natural_time_unit_s(rate, cloud)
+        time_unit_s = natural_time_unit_s(rate, cloud, population.neurons_per_unit)
     check_positive("convert", time_unit_s=time_unit_s)
     z = widened(cloud, stream(seed, "conversion", "points"), spread=_SMEAR, reach=1.25)
     encoding = encode(rate, population, z, stream(seed, "conversion", "encoders"))
@@ -193,15 +194,19 @@ def _assemble(
     )
 
 
-def natural_time_unit_s(rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> float:
+def natural_time_unit_s(
+    rate: RateNetwork, z: Float[np.ndarray, "sample rank"], neurons_per_unit: int = _USUAL_NEURONS_PER_UNIT
+) -> float:
     """Seconds per rate time unit in which the fastest latent needs 140 ms to change by its own spread.
 
-    Rounded to 1, 2 or 5 times a power of ten.
+    With fewer than four neurons per unit in proportion longer: as many spikes carry a time unit, so that their noise
+    and their cost stay what they are. Rounded to 1, 2 or 5 times a power of ten.
     """
     velocity = rate.internal_readout(z) - z
     fastest = float(np.max(np.sqrt((velocity**2).mean(axis=0)) / z.std(axis=0)))
+    wanted = _DECORRELATION_S * fastest * max(1.0, _USUAL_NEURONS_PER_UNIT / neurons_per_unit)
     steps = np.array([m * 10.0**e for e in range(-6, 7) for m in (1, 2, 5)])
-    return float(steps[np.argmin(np.abs(np.log(steps / (_DECORRELATION_S * fastest))))])
+    return float(steps[np.argmin(np.abs(np.log(steps / wanted)))])
 
 
 def _stationary_states(rate: RateNetwork, seed: int) -> Float[np.ndarray, "sample rank"]:

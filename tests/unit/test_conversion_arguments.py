@@ -189,6 +189,13 @@ def test_the_natural_time_unit_is_a_round_number_that_follows_the_speed(quick_ra
     assert natural_time_unit_s(fast, z) > 10.0 * unit_s
 
 
+def test_fewer_neurons_take_a_longer_time_unit(quick_rate):
+    units = {m: convert(quick_rate, population=Population(m), decoders=Static()).network.time_unit_s for m in (1, 4, 8)}
+    # a quarter of the neurons, four times as long, up to rounding to 1, 2 or 5
+    assert 2.0 <= units[1] / units[4] <= 10.0
+    assert units[8] == units[4]
+
+
 def test_a_converted_network_survives_a_file(quick_rate, tmp_path):
     network = convert(quick_rate).network
     network.save(tmp_path / "snn.safetensors")
