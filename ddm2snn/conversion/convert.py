@@ -15,6 +15,7 @@ from ddm2snn.conversion.calibration import Calibrated, calibrate
 from ddm2snn.conversion.decoders import Clockwork, Static, rates_along_flow, regression_target, solve_static
 from ddm2snn.conversion.noise_budget import factor_of, measure_budget
 from ddm2snn.conversion.population import Encoding, Population, encode
+from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NEURON, tune
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
@@ -91,12 +92,16 @@ def convert(
     check_positive("convert", time_unit_s=time_unit_s)
     z = widened(cloud, stream(seed, "conversion", "points"), spread=_SMEAR, reach=1.25)
     encoding = encode(rate, population, z, stream(seed, "conversion", "encoders"))
+    tuning: dict[str, float] = {}
+    if population.tuned and len(encoding.bias) <= MOST_NEURONS:
+        encoding, tuning = tune(rate, encoding, population.neuron, _tuning_points(rate, len(encoding.bias), seed))
     clockwork = Clockwork(time_unit_s, dt_s, target.spike_timing)
     solved, factor, found = _decode(rate, encoding, population, clockwork, decoders, z, cloud, seed, progress)
     network = _assemble(rate, encoding, solved, population, clockwork, target.name, factor)
     diagnostics = {
         "rank_audit": dataclasses.asdict(audit(network)),
         **_activity(rate, network, encoding, cloud, clockwork),
+        "tuning": tuning,
         **found,
     }
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
@@ -209,14 +214,22 @@ def natural_time_unit_s(
     return float(steps[np.argmin(np.abs(np.log(steps / wanted)))])
 
 
-def _stationary_states(rate: RateNetwork, seed: int) -> Float[np.ndarray, "sample rank"]:
+def _tuning_points(rate: RateNetwork, neurons: int, seed: int) -> Float[np.ndarray, "sample rank"]:
+    """Widened stationary states, as many as the population needs; internal units."""
+    count = max(FEWEST_POINTS, POINTS_PER_NEURON * neurons)
+    states = to_internal(rate, _stationary_states(rate, child_seed(seed, "conversion", "tuning"), _EVERY / 2))
+    rng = stream(seed, "conversion", "tuning points")
+    return widened(states[rng.permutation(len(states))[:count]], rng, spread=_SMEAR, reach=1.25)
+
+
+def _stationary_states(rate: RateNetwork, seed: int, every: float = _EVERY) -> Float[np.ndarray, "sample rank"]:
     """States of the rate network itself, in system units, after it has forgotten where it started."""
     run = find_backend("rate").run(
         rate,
         duration=_DURATION,
         trials=_TRIALS,
         seed=child_seed(seed, "conversion", "states"),
-        record=Record(every=_EVERY),
+        record=Record(every=every),
     )
     return run.samples[:, run.samples.shape[1] // 4 :].reshape(-1, rate.rank)
 
@@ -248,6 +261,7 @@ def _provenance(
         "seed": seed,
         "neurons_per_unit": population.neurons_per_unit,
         "max_rates_hz": list(population.max_rates_hz),
+        "tuned": population.tuned,
         "decoders": {"kind": type(decoders).__name__.lower(), **dataclasses.asdict(decoders)},
         "versions": {"ddm2snn": __version__, "numpy": np.__version__},
         "diagnostics": dict(diagnostics),

@@ -28,14 +28,18 @@ class Population:
     neurons_per_unit
         M, the number of neurons of each unit; on and off polarity alternate.
     max_rates_hz
-        Range from which each neuron's largest rate is drawn.
+        Range from which each neuron's largest rate is drawn, before it is tuned.
     neuron
         Neuron model.
+    tuned
+        Whether gains (within a factor of three) and thresholds are moved so that the neurons' curves can add up to
+        the drift; see `ddm2snn.conversion.tuning.tune`. Populations above 1,024 neurons stay as drawn.
     """
 
     neurons_per_unit: int = 4
     max_rates_hz: tuple[float, float] = (100.0, 200.0)
     neuron: NeuronModel = LIF()
+    tuned: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "neurons_per_unit", as_count("neurons_per_unit", self.neurons_per_unit))

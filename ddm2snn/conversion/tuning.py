@@ -1,0 +1,131 @@
+"""Tuned populations: gains and thresholds that let the neurons' curves add up to the drift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn.conversion.population import Encoding
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.network import RateNetwork
+    from ddm2snn.neuron import NeuronModel
+
+MOST_NEURONS = 1024  # beyond, random thresholds are dense enough, and each step costs neurons cubed
+POINTS_PER_NEURON, FEWEST_POINTS = 6, 2000
+_WIDTHS = (0.05, 0.01)  # of the smoothed threshold, in units of the threshold current: coarse, then fine
+_RIDGE = 1e-6  # relative to the mean square of the rates
+_REACH, _SHIFT = 3.0, 1.5  # largest factor on a gain; largest shift of a threshold in standard deviations of its input
+_STEPS = 12_000  # neurons times steps at each width, within
+_FEWEST, _MOST = 20, 100
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    r"""Projected least squares in the logarithms of gains and in shifts of the current.
+
+    :math:`J_j = g_j e^{a_j} (x_j - \bar x_j) + \bar J_j + s_j b_j` with x the input of the neuron's unit.
+    """
+
+    neuron: NeuronModel
+    centred: Float[np.ndarray, "sample neuron"]
+    middle: Float[np.ndarray, " neuron"]
+    gain: Float[np.ndarray, " neuron"]
+    step: Float[np.ndarray, " neuron"]
+    target: Float[np.ndarray, "sample rank"]
+
+    def rates(self, current: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
+        """Rates with a smoothed threshold as shares of the highest possible, and their slopes."""
+        from scipy.special import expit
+
+        tau_s, refractory_s = self.neuron.tau_membrane_s, self.neuron.refractory_s
+        x = (current - 1.0) / width
+        above = np.maximum(width * np.logaddexp(0.0, x), 1e-300)
+        rate = 1.0 / (1.0 + tau_s / refractory_s * np.log1p(1.0 / above))
+        slope = rate**2 * tau_s / refractory_s / (above * (1.0 + above)) * expit(x)
+        return rate, slope
+
+    def loss(self, given: Float[np.ndarray, " parameter"], width: float) -> tuple[float, np.ndarray]:
+        """Loss after solving for the decoders, and its gradient; the decoders' own does not count."""
+        from scipy.linalg import cho_factor, cho_solve
+
+        grown, shifted = np.split(given, 2)
+        gain = self.gain * np.exp(grown)
+        rate, slope = self.rates(gain * self.centred + self.middle + shifted * self.step, width)
+        samples, neurons = rate.shape
+        gram = rate.T @ rate / samples
+        ridge = _RIDGE * np.trace(gram) / neurons
+        gram[np.diag_indices(neurons)] += ridge
+        decoders = cho_solve(cho_factor(gram, overwrite_a=True), rate.T @ self.target / samples)
+        miss, size = rate @ decoders - self.target, float((decoders**2).sum())
+        along = 2.0 / samples * (miss @ decoders.T + _RIDGE * size / neurons * rate) * slope
+        gradient = np.concatenate([gain * (along * self.centred).sum(axis=0), self.step * along.sum(axis=0)])
+        return float((miss**2).sum()) / samples + ridge * size, gradient
+
+
+def tune(
+    rate: RateNetwork, encoding: Encoding, neuron: NeuronModel, z: Float[np.ndarray, "sample rank"]
+) -> tuple[Encoding, dict[str, float]]:
+    r"""Move gains and thresholds so that :math:`D F(E z + \beta)` can follow :math:`W_s\phi(\Gamma z + b)`.
+
+    Random thresholds leave an error that no decoder removes, since each curve has a kink where its neuron falls
+    silent. Minimised over gains :math:`g_j` and biases :math:`\beta_j` is
+
+    .. math:: \min_D \langle|D F(J) - y|^2\rangle + \lambda |D|^2
+
+    by variable projection (Golub, Pereyra, SIAM J. Numer. Anal. 10, 1973) with each latent of the target y
+    relative to its drift. Encoders stay rows of Gamma times a factor of the sign they had.
+
+    Parameters
+    ----------
+    rate, encoding, neuron
+        The network and its population.
+    z
+        Points to be good at, internal units.
+
+    Returns
+    -------
+    encoding
+        The moved population.
+    found
+        Loss before and after, both with the finer threshold.
+    """
+    from scipy.optimize import minimize
+
+    unit, gamma = encoding.unit, rate.left_vectors
+    x = (z @ gamma.T + rate.bias)[:, unit]
+    square = (gamma[unit] ** 2).sum(axis=1)
+    used = square > 0
+    gain = np.where(used, (encoding.encoders * gamma[unit]).sum(axis=1) / np.where(used, square, 1.0), 0.0)
+    mean, offset = x.mean(axis=0), encoding.bias - gain * rate.bias[unit]
+    readout = rate.internal_readout(z)
+    scale = np.sqrt(((readout - z) ** 2).mean(axis=0))
+    problem = _Problem(
+        neuron, x - mean, offset + gain * mean, gain, np.abs(gain) * x.std(axis=0), readout / np.where(scale, scale, 1)
+    )
+    neurons = len(unit)
+    place = np.zeros(2 * neurons)
+    before, _ = problem.loss(place, _WIDTHS[-1])
+    bounds = [(-np.log(_REACH), np.log(_REACH))] * neurons + [(-_SHIFT, _SHIFT)] * neurons
+    for width in _WIDTHS:
+        unit_of_loss = max(problem.loss(place, width)[0], np.finfo(float).tiny)
+
+        def relative(given: np.ndarray, width: float = width, size: float = unit_of_loss) -> tuple[float, np.ndarray]:
+            value, gradient = problem.loss(given, width)
+            return value / size, gradient / size
+
+        most = int(np.clip(_STEPS // neurons, _FEWEST, _MOST))
+        options = {"maxfun": most, "maxcor": 30, "ftol": 1e-4, "gtol": 1e-9}
+        place = minimize(relative, place, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    grown, shifted = np.split(place, 2)
+    moved = gain * np.exp(grown)
+    bias = problem.middle + shifted * problem.step - moved * (mean - rate.bias[unit])
+    after, _ = problem.loss(place, _WIDTHS[-1])
+    found = {"loss_before": float(before), "loss_after": float(after)}
+    if after >= before:
+        return encoding, found
+    return Encoding(encoders=moved[:, None] * gamma[unit], bias=bias, unit=unit), found
