@@ -34,7 +34,7 @@ class Training:
     points
         Training points; by default 8 for each unit, and 4,000 at least: fewer are learnt by heart.
     iterations
-        Largest number of L-BFGS iterations at each ridge; by default 200, fewer above 192 units.
+        Largest number of L-BFGS iterations at each ridge; by default 150, fewer above 256 units.
     holdout
         Points of each fresh stationary sample: one on which the ridge is chosen, one on which errors are
         reported.
@@ -74,4 +74,4 @@ class Training:
 
     def iterations_for(self, units: int) -> int:
         """Largest number of iterations at each ridge for a number of units."""
-        return self.iterations or max(40, min(200, 300 * 128 // units))
+        return self.iterations or max(40, min(150, 300 * 128 // units))

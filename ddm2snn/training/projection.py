@@ -19,6 +19,8 @@ Device = Literal["cpu", "cuda"]
 
 _FEATURES_WORTH_THREADS = 1_000_000
 _CHUNK, _WORTHWHILE = 10, 1e-2
+_SETTLED = 10  # chunks: earlier, the fall says little about how it goes on
+_HOLDS_BACK = 0.5  # of the misfit: a ridge that costs more is worth lowering
 _THRESHOLD_WIDTH = 0.02  # of the smoothed LIF response, in units of the threshold current
 
 
@@ -99,7 +101,8 @@ class VariableProjection:
         """Take at most `iterations` steps of L-BFGS at one ridge; `history` gains the losses.
 
         Ends early where ten steps lower the loss by less than a hundredth, or where the misfit, the loss
-        without its ridge, would still be above `goal` if it went on falling as in the last ten steps.
+        without its ridge, would still be above `goal` if it went on falling as in the last ten steps and
+        the ridge is what holds it back.
 
         Raises
         ------
@@ -124,12 +127,15 @@ class VariableProjection:
 
         try:
             with _few_threads(len(self.points) * len(self.bias)):
-                for left in reversed(range(-(-iterations // _CHUNK))):
+                chunks = -(-iterations // _CHUNK)
+                for left in reversed(range(chunks)):
                     misfit = self.misfit
                     at_first = float(optimiser.step(closure).detach())
                     if not at_first - self.history[-1] > _WORTHWHILE * at_first:
                         break
-                    if goal and self.misfit * (self.misfit / misfit) ** left > goal:
+                    held_back = self.history[-1] - self.misfit > _HOLDS_BACK * self.misfit
+                    settled = chunks - left >= _SETTLED
+                    if goal and settled and held_back and self.misfit * (self.misfit / misfit) ** left > goal:
                         break
         except torch.linalg.LinAlgError as error:  # pyright: ignore[reportPrivateImportUsage]
             raise InputError(
