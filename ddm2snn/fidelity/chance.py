@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.fidelity.family import Family
+from ddm2snn.fidelity.occupancy import Matching
 from ddm2snn.fidelity.separation import Separation
 from ddm2snn.randomness import stream
 
@@ -136,7 +137,9 @@ class _Deals:
         quarter = _mean(self.experiments(4, trials // 4, wanted)) if direct else np.sqrt(2.0) * half
         # between no gain from twice the trials (noise of the ratio may lie above) and that of a squared distance
         ratio = np.clip(np.where(quarter > 0, half / np.where(quarter > 0, quarter, 1.0), 1.0), 0.4, 1.1)
-        of_means = ~(np.abs(ratio / np.sqrt(0.5) - 1.0) > _RATIO_KNOWN)
+        # that of equally many states, however many trials they come from, follows no such law
+        lawful = not isinstance(self.family, Matching)
+        of_means = lawful & ~(np.abs(ratio / np.sqrt(0.5) - 1.0) > _RATIO_KNOWN)
         return half * np.where(of_means, np.sqrt(0.5), ratio)
 
 

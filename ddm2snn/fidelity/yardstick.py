@@ -26,6 +26,7 @@ _RESAMPLES = 100
 _NORMAL_95 = 1.959964
 _NEAR = 4.0  # deviations of chance above the floor, where half of the scatter downwards is that of resampled trials
 _FAMILY_WISE = 0.98  # of the largest deviation over all measures; leaves 2 % of 5 % for uncertainty of the splits
+_UNCERTAIN = 10.0  # trials
 _COSTLY_LIMIT = 4.5  # deviations; few splits give no such quantile, a half-normal exceeds this with 0.05 %
 
 
@@ -101,11 +102,8 @@ class Yardstick:
 
     @property
     def _caution(self) -> float:
-        """Student's quantiles over normal ones, roughly: splits of N trials know their scatter to 1 / sqrt(2 N).
-
-        Halves of a single recording are fewer trials, and their floor is continued.
-        """
-        return 1.0 + (6.0 if self.runs > 1 else 10.0) / len(self.pooled)
+        """Student's quantiles over normal ones, roughly: splits of N trials know their scatter to 1 / sqrt(2 N)."""
+        return 1.0 + _UNCERTAIN / len(self.pooled)
 
     def measures(self, tests: Sequence[Samples]) -> tuple[list[Measure], list[str]]:
         """Distances of recordings of one network from the reference, as means; and what could not be measured."""

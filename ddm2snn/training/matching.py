@@ -15,7 +15,7 @@ from ddm2snn.randomness import stream
 from ddm2snn.training.accuracy import diffusion_error, drift_error
 from ddm2snn.training.options import Training
 from ddm2snn.training.projection import Device, VariableProjection
-from ddm2snn.training.robustness import check_return
+from ddm2snn.training.robustness import check_return, strays
 from ddm2snn.training.sampling import Cloud, stationary_cloud, training_points
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _POOL = 32  # stationary states to choose each training point from
 _LARGEST_POOL = 400_000
 _LENIENCE = 4.0  # the misfit also counts points beside the stationary states, where errors are larger
+_HELD, _REACHES, _ROUNDS = 0.2, (0.6, 1.0, 1.6), 30  # weight and places of points that hold strays, and attempts
 _GAINS = (0.2, 0.4, 0.8, 1.25)
 Progress = Callable[[float], None]
 
@@ -95,14 +96,17 @@ def match(
             break
     progress(1.0)
     chosen = _choice(stages, training)
-    network = candidates[chosen]
+    network, held = _brought_back(
+        candidates[chosen], system, task, stages[chosen]["ridge"], stream(seed, "training", "strays")
+    )
     provenance = {
         **_provenance(system, units, seed, training, device),
         "drift_error": drift_error(network, system, fresh).tolist(),
         "diffusion_error": diffusion_error(network, system, fresh),
-        "readout_norm": stages[chosen]["readout_norm"],
+        "readout_norm": float(np.abs(network.right_vectors).sum()),
         "ridge": stages[chosen]["ridge"],
         "stages": stages,
+        "points_held": held,
         "loss": projection.history[:: max(1, len(projection.history) // 200)] + projection.history[-1:],
         "integration_step": task.cloud.dt,
         "robustness": dataclasses.asdict(check_return(network, system, fresh, stream(seed, "training", "return"))),
@@ -176,6 +180,32 @@ def _start(task: Task, units: int, training: Training, rng: np.random.Generator,
     few = max(1, len(task.points) // max(4 * units, 1000))
     losses = [begun(gain, few).loss(training.ridges[0]) for gain in _GAINS]
     return begun(_GAINS[int(np.argmin(losses))], 1)
+
+
+def _brought_back(
+    network: RateNetwork, system: System, task: Task, ridge: float, rng: np.random.Generator
+) -> tuple[RateNetwork, int]:
+    """Solve for the read-out again with a drift of -z wherever trajectories from far outside stay for good.
+
+    Units that have saturated leave a constant output in each direction, and where that points outwards lies a
+    fixed point which no training point sees. One point more per stray costs the fit next to nothing.
+    """
+    held = np.empty((0, network.rank))
+    for _ in range(_ROUNDS):
+        found = strays(network, system, rng)
+        if not len(found):
+            break
+        held = np.concatenate([held, *(reach * found for reach in _REACHES)])
+        projection = VariableProjection(
+            points=np.concatenate([task.points, held]),
+            target=np.concatenate([task.target, np.zeros((len(held), task.target.shape[1]))]),
+            weight=np.concatenate([task.weight, _HELD / np.linalg.norm(held / task.unit[: network.rank], axis=1)]),
+            left_vectors=network.left_vectors.copy(),
+            bias=network.bias.copy(),
+            activation=network.activation,
+        )
+        network = _network(projection, ridge, task, network.activation)
+    return network, len(held)
 
 
 def _network(projection: VariableProjection, ridge: float, task: Task, activation: Activation) -> RateNetwork:

@@ -23,6 +23,7 @@ _FAR = (2.0, 6.0)  # distance of far starts from the mean, in standard deviation
 _LOUD = 3.0  # factor on the noise of shaken trajectories
 _GONE = 1e3  # standard deviations: beyond, a trajectory has escaped and is held where it is
 _STILL = 0.05  # of the least that a trajectory of the target moves
+_LOOK = 20  # steps between looks at which trajectories have come back
 _TARGETS = 64  # trajectories of the target, at most, that say how much it moves
 
 
@@ -119,6 +120,45 @@ def far_starts(network: RateNetwork, count: int, rng: np.random.Generator) -> Fl
     direction = rng.standard_normal((count, network.rank))
     direction /= np.sqrt((direction**2).mean(axis=1, keepdims=True))
     return to_system(network, direction * rng.uniform(*_FAR, (count, 1)))
+
+
+def strays(
+    network: RateNetwork,
+    system: System,
+    rng: np.random.Generator,
+    *,
+    trajectories: int = 3000,
+    relaxation: float = 10.0,
+) -> Float[np.ndarray, "stray rank"]:
+    """Places outside the stationary states where noiseless trajectories from far outside stay, though they should not.
+
+    Shape (stray, rank), internal units, one for each place. Left out are those where the network's drift is the
+    target's to half its size: what keeps a trajectory there is the target's own.
+
+    Parameters
+    ----------
+    network, system
+        What was trained, and on what.
+    rng
+        Source of starts.
+    trajectories, relaxation
+        Trajectories, and rate time units for them to come back.
+    """
+    edge = np.abs(to_internal(network, network.initial_latent)).max(axis=0)
+    dt = _step(network, network.initial_latent)
+    z = to_internal(network, far_starts(network, trajectories, rng))
+    for step in range(1, round(relaxation / dt) + 1):
+        z = z + dt * np.where(_gone(z), 0.0, network.internal_readout(z) - z)
+        if step % _LOOK == 0:
+            z = z[(np.abs(z) > edge).any(axis=1)]
+            if not len(z):
+                return z
+    states = to_system(network, z)
+    wanted = system.checked_drift(states) / network.latent_scale
+    off = np.linalg.norm(network.internal_readout(z) - z - wanted, axis=1)
+    z = z[~(off < 0.5 * np.linalg.norm(wanted, axis=1))]  # a drift that is no number counts as another
+    grain = 0.1 * np.linalg.norm(z, axis=1, keepdims=True)
+    return z[np.unique(np.round(z / np.maximum(grain, 1e-9)), axis=0, return_index=True)[1]]
 
 
 def watch(
