@@ -1,0 +1,60 @@
+"""Trajectories from far outside come back, also where saturated units would hold them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import ddm2snn
+from ddm2snn.randomness import stream
+from ddm2snn.training.accuracy import drift_error
+from ddm2snn.training.matching import _brought_back, _task
+from ddm2snn.training.robustness import strays
+
+
+@pytest.fixture(scope="module")
+def system():
+    return ddm2snn.find_system("vanderpol")
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return ddm2snn.train("vanderpol", units=48, seed=3)
+
+
+@pytest.fixture(scope="module")
+def held(trained):
+    """The same network with two units that cancel within four standard deviations, and beyond push outwards."""
+    steep, push = 5.0, 12.0
+    return dataclasses.replace(
+        trained,
+        left_vectors=np.vstack([trained.left_vectors, [[steep, 0.0], [0.0, 0.0]]]),
+        bias=np.append(trained.bias, [-4.0 * steep, 20.0]),
+        right_vectors=np.vstack([trained.right_vectors, [[push, 0.0], [push, 0.0]]]),
+    )
+
+
+def test_a_trained_network_has_no_strays(trained, system):
+    assert len(strays(trained, system, stream(1, "test"))) == 0
+    assert trained.provenance["points_held"] == 0
+
+
+def test_strays_are_found_where_they_stay(held, system):
+    found = strays(held, system, stream(1, "test"))
+    assert len(found) >= 1
+    assert (found[:, 0] > 4.0).all()
+    drift = held.internal_readout(found) - found
+    assert np.abs(drift).max() < 0.1 * np.abs(found).max()
+
+
+def test_they_are_brought_back_at_little_cost(held, system):
+    task = _task(system, 3000, stream(2, "test"))
+    network, points = _brought_back(held, system, task, 1e-6, stream(3, "test"))
+    assert points > 0
+    assert len(strays(network, system, stream(4, "test"))) == 0
+    assert drift_error(network, system, task.cloud.points).max() < 3e-3
+
+
+def test_what_the_target_itself_keeps_outside_is_no_stray(trained, system):
+    away = dataclasses.replace(trained, initial_latent=0.1 * trained.initial_latent + 0.9 * trained.latent_offset)
+    assert len(strays(away, system, stream(5, "test"), trajectories=200)) == 0
