@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ddm2snn.fidelity import FidelityReport, compare
     from ddm2snn.hardware import HardwareConfig, find_hardware
     from ddm2snn.network import RateNetwork, SpikingNetwork
-    from ddm2snn.neuron import LIF, NeuronModel
+    from ddm2snn.neuron import LIF, AdaptiveLIF, LoihiLIF, NeuronModel, RectifiedLinear
     from ddm2snn.pipeline import run
     from ddm2snn.recipe import Recipe
     from ddm2snn.recording import Recording, Spikes
@@ -34,7 +34,7 @@ _HOMES = {
     "fidelity": ("FidelityReport", "compare"),
     "hardware": ("HardwareConfig", "find_hardware"),
     "network": ("RateNetwork", "SpikingNetwork"),
-    "neuron": ("LIF", "NeuronModel"),
+    "neuron": ("LIF", "AdaptiveLIF", "LoihiLIF", "NeuronModel", "RectifiedLinear"),
     "pipeline": ("run",),
     "recipe": ("Recipe",),
     "recording": ("Recording", "Spikes"),
@@ -47,10 +47,10 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "LIF", "Backend", "Calibrated", "Conversion", "FidelityReport", "HardwareConfig", "InputError", "NeuronModel",
-    "Population", "RateNetwork", "Recipe", "Record", "Recording", "Spikes", "SpikingNetwork", "Static", "Stimulus",
-    "System", "Training", "Unsupported", "compare", "convert", "find_backend", "find_hardware", "find_system", "load",
-    "run", "simulate", "train",
+    "LIF", "AdaptiveLIF", "Backend", "Calibrated", "Conversion", "FidelityReport", "HardwareConfig", "InputError",
+    "LoihiLIF", "NeuronModel", "Population", "RateNetwork", "Recipe", "Record", "Recording", "RectifiedLinear",
+    "Spikes", "SpikingNetwork", "Static", "Stimulus", "System", "Training", "Unsupported", "compare", "convert",
+    "find_backend", "find_hardware", "find_system", "load", "run", "simulate", "train",
 ]  # fmt: skip
 
 

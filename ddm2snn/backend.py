@@ -151,8 +151,8 @@ def common_gaps(
         return [Unsupported(found, f"this backend runs a {expected.__name__}", f"Use --backend {other}")]
     if isinstance(network, SpikingNetwork):
         step = network.dt_s if dt_s is None else dt_s
-        if step > network.neuron.refractory_s * (1 + 1e-9):
-            limit = network.neuron.refractory_s
+        neuron, limit = network.neuron, network.neuron.longest_step_s
+        if step > limit * (1 + 1e-9):
             return [
                 Unsupported(
                     f"dt_s = {step:g}",
@@ -162,9 +162,11 @@ def common_gaps(
             ]
         if step > 0:
             try:
-                network.neuron.check_step(step, timing)
+                neuron.check_step(step, neuron.timing_on(timing))
             except InputError as error:
-                return [Unsupported("refractory_s", "spikes fall on the time grid", str(error).rstrip("."))]
+                text = str(error).rstrip(".")
+                field = text.split(" = ")[0]  # what does not fit the step comes first
+                return [Unsupported(field, "spikes fall on the time grid", text)]
     return []
 
 

@@ -30,6 +30,7 @@ app.add_typer(hardware, name="hardware")
 
 _SYSTEM = "Built-in name or path/to/file.py:attribute (which executes the file)."
 _WELLS = "Centres of wells: JSON such as '[[-1, 0], [1, 0]]', a file of it or CSV, or a system with memories."
+_NEURONS = "Neuron model: lif, rectified-linear, adaptive-lif or loihi-lif."
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 _Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
 
@@ -218,7 +219,7 @@ def convert(
     neurons_per_unit: Annotated[int, typer.Option(help="Spiking neurons for each rate unit.")] = 4,
     time_unit_s: Annotated[float | None, typer.Option(help="Seconds per rate time unit; found if not given.")] = None,
     dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 5e-4,
-    neuron: Annotated[str, typer.Option(help="Neuron model: lif.")] = "lif",
+    neuron: Annotated[str, typer.Option(help=_NEURONS)] = "lif",
     decoders: Annotated[str, typer.Option(help="How decoders are found: calibrated or static.")] = "calibrated",
     backend: Annotated[str, typer.Option(help="Simulator that decoders are solved for.")] = "brian2",
     seed: _Seed = 0,

@@ -144,7 +144,7 @@ def simulate(
 
 
 def _warn_of_mismatch(network: SpikingNetwork, backend: Backend, dt_s: float | None) -> None:
-    if backend.name != "rate" and backend.spike_timing != network.spike_timing:
+    if backend.name != "rate" and network.neuron.timing_on(backend.spike_timing) != network.spike_timing:
         warnings.warn(
             f"The decoders were solved for {network.backend}, which times spikes by {network.spike_timing}; "
             f"{backend.name} times them by {backend.spike_timing}. Rates will be biased: convert for {backend.name}.",

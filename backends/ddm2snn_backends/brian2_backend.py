@@ -33,6 +33,7 @@ from ddm2snn.neuron import SpikeTiming
 from ddm2snn.randomness import child_seed, global_generator_kept
 from ddm2snn.recording import Recording, Spikes
 from ddm2snn.stimulus import Stimulus
+from ddm2snn_backends.brian2_membranes import membrane_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -231,7 +232,8 @@ def _neurons(
 
     trials, rank = voltage.shape[0], network.rank
     sources = [f"path{c}(t)" if path else f"z{c}" for c in range(rank)]
-    declared = ["v : 1", "wait : 1", "bias : 1 (constant)", *(f"e{c} : 1 (constant)" for c in range(rank))]
+    membrane = membrane_of(network.neuron, dt_s)
+    declared = [*membrane.declared, "bias : 1 (constant)", *(f"e{c} : 1 (constant)" for c in range(rank))]
     declared += [] if path else [f"z{c} : 1 (linked)" for c in range(rank)]
     declared += ["filtered : 1"] if filtered else []
     decay = float(np.exp(-dt_s / network.time_unit_s))
@@ -239,27 +241,19 @@ def _neurons(
         trials * network.neurons,
         "\n".join(declared),
         name="neurons",  # fixed names, here and below: generated code is found again in Cython's cache
-        threshold="v > 1",
-        reset="v = 0\nwait = refractory_steps" + ("\nfiltered += jump" if filtered else ""),
+        threshold=membrane.threshold,
+        reset="\n".join([*membrane.reset, *(["filtered += jump"] if filtered else [])]),
         clock=clock,
         namespace={
-            "membrane_decay": float(np.exp(-dt_s / network.neuron.tau_membrane_s)),
-            "refractory_steps": float(network.neuron.refractory_steps(dt_s)),
+            **membrane.namespace,
             "decay": decay,
             "jump": (1.0 - decay) / dt_s,
             **(path or {}),
         },
     )
     current = " + ".join(["bias", *(f"e{c} * {source}" for c, source in enumerate(sources))])
-    group.run_regularly(
-        f"""
-        current = {current}
-        v = clip(current + (v - current) * membrane_decay, 0, inf) * int(wait < 0.5)
-        wait = clip(wait - 1, 0, inf)
-        {"filtered = filtered * decay" if filtered else ""}
-        """,
-        when="groups",
-    )
+    update = [f"current = {current}", *membrane.update, *(["filtered = filtered * decay"] if filtered else [])]
+    group.run_regularly("\n".join(update), when="groups")
     group.v = voltage.ravel()
     group.bias = np.tile(network.bias, trials)
     for c in range(rank):

@@ -102,7 +102,7 @@ class NengoBackend:
 
         with nengo.Network(seed=child_seed(seed, "nengo", "network")) as model:
             source = nengo.Node(lambda t: plan.path[round(t / plan.dt_s) - 1], size_out=plan.network.rank)
-            ensemble = _ensemble(plan.network, plan.initial_voltage)
+            ensemble = _ensemble(plan.network, plan.initial_voltage, plan.dt_s)
             sink = nengo.Node(keep, size_in=plan.network.neurons, size_out=0)
             nengo.Connection(source, ensemble, synapse=None)
             nengo.Connection(ensemble.neurons, sink, synapse=None)
@@ -145,19 +145,17 @@ class _SpikeTable:
         return Spikes.sorted(step * self.dt_s, neuron.astype(np.int64), trial.astype(np.int64))
 
 
-def _ensemble(network: SpikingNetwork, voltage: Float[np.ndarray, " neuron"]) -> nengo.Ensemble:
+def _ensemble(network: SpikingNetwork, voltage: Float[np.ndarray, " neuron"], dt_s: float) -> nengo.Ensemble:
     import nengo
+
+    from ddm2snn_backends.nengo_neurons import neuron_type
 
     gain = np.linalg.norm(network.encoders, axis=1)
     gain[gain == 0.0] = 1.0  # a neuron that no latent drives keeps its zero encoder
     return nengo.Ensemble(
         network.neurons,
         network.rank,
-        neuron_type=nengo.LIF(
-            tau_rc=network.neuron.tau_membrane_s,
-            tau_ref=network.neuron.refractory_s,
-            initial_state={"voltage": voltage},
-        ),
+        neuron_type=neuron_type(network.neuron, voltage, dt_s),
         gain=gain,
         bias=network.bias,
         encoders=network.encoders / gain[:, None],
@@ -193,7 +191,7 @@ def _closed_loop(plan: Schedule, latents: _Latents, spikes: _SpikeTable) -> neng
             _connect_noise(plan, source)
         for trial in range(plan.trials):
             own = slice(trial * network.rank, (trial + 1) * network.rank)
-            ensemble = _ensemble(network, plan.initial_voltage[trial])
+            ensemble = _ensemble(network, plan.initial_voltage[trial], plan.dt_s)
             nengo.Connection(latent[own], ensemble, synapse=None)
             nengo.Connection(ensemble.neurons, source[own], transform=network.decoders, synapse=None)
             if plan.record.spikes:

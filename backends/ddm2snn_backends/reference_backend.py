@@ -23,34 +23,12 @@ from ddm2snn.neuron import SpikeTiming
 from ddm2snn.randomness import stream
 from ddm2snn.recording import Recording, Spikes
 from ddm2snn.stimulus import Stimulus
+from ddm2snn_backends.reference_membranes import membrane_of
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
 _BLOCK = 512
-
-
-class Population:
-    """Membranes of LIF neurons; `step` takes the current of one step and tells who fired."""
-
-    def __init__(self, network: SpikingNetwork, voltage: Float[np.ndarray, "... neuron"], dt_s: float) -> None:
-        self.neuron, self.dt_s, self.voltage = network.neuron, dt_s, voltage.copy()
-        self.wait_s = np.zeros_like(voltage)  # what is left of the refractory period
-
-    def step(self, current: Float[np.ndarray, "... neuron"], timing: SpikeTiming) -> Bool[np.ndarray, "... neuron"]:
-        """Exact membrane update over one step at constant current; voltages stay at or above reset."""
-        tau_s, dt_s = self.neuron.tau_membrane_s, self.dt_s
-        free_s = np.clip(dt_s - self.wait_s, 0.0, dt_s)  # the part of the step that is not refractory
-        if timing == "grid":
-            free_s = np.where(free_s > 0.5 * dt_s, dt_s, 0.0)  # whole steps only, whatever rounding left
-        voltage = np.maximum(current + (self.voltage - current) * np.exp(-free_s / tau_s), 0.0)
-        fired = voltage > 1.0
-        overshoot_s = np.zeros_like(voltage)
-        if timing == "interpolated":
-            overshoot_s[fired] = -tau_s * np.log1p((1.0 - voltage[fired]) / (current[fired] - 1.0))
-        self.wait_s = np.where(fired, self.neuron.refractory_s - overshoot_s, np.maximum(self.wait_s - dt_s, 0.0))
-        self.voltage = np.where(fired, 0.0, voltage)
-        return fired
 
 
 class ReferenceBackend:
@@ -93,7 +71,7 @@ class ReferenceBackend:
             initial_latent=initial_latent, record=record,
         )  # fmt: skip
         snn, inputs, noise = plan.network, plan.inputs(), stream(seed, "reference", "noise")
-        population = Population(snn, plan.initial_voltage, plan.dt_s)
+        membrane = membrane_of(snn.neuron, plan.initial_voltage, plan.dt_s)
         latent = plan.initial_latent
         samples = np.empty((trials, plan.samples, snn.rank))
         spikes: list[np.ndarray] = []
@@ -101,7 +79,7 @@ class ReferenceBackend:
             if step % plan.stride == 0:
                 samples[:, step // plan.stride] = latent
                 progress(step / plan.steps)
-            fired = population.step(latent @ snn.encoders.T + snn.bias, self.spike_timing)
+            fired = membrane.step(latent @ snn.encoders.T + snn.bias, self.spike_timing)
             target = inputs[step] + fired @ snn.decoders.T / plan.dt_s
             latent = plan.decay * latent + (1 - plan.decay) * target
             latent = latent + noise.standard_normal(latent.shape) @ plan.noise_factor.T
@@ -127,12 +105,12 @@ class ReferenceBackend:
         """Open loop; see `ddm2snn.backend.Backend.drive`."""
         plan = open_loop(self, network, latent_path, seed=seed, dt_s=dt_s)
         snn = plan.network
-        population = Population(snn, plan.initial_voltage, plan.dt_s)
+        membrane = membrane_of(snn.neuron, plan.initial_voltage, plan.dt_s)
         filtered = np.zeros(snn.neurons)
         for block in blocks(len(plan.path), _BLOCK):
             kept = np.empty((len(block), snn.neurons))
             for row, step in enumerate(block):
-                fired = population.step(plan.path[step] @ snn.encoders.T + snn.bias, self.spike_timing)
+                fired = membrane.step(plan.path[step] @ snn.encoders.T + snn.bias, self.spike_timing)
                 filtered = plan.decay * filtered + (1 - plan.decay) * fired / plan.dt_s
                 kept[row] = filtered
             consume(kept)

@@ -157,7 +157,7 @@ def calibrate(
     :math:`\tilde r` are the spike trains and :math:`\tilde y` the target of `Trajectories`, both filtered with
     the synaptic time constant. Memory is that of one Gram matrix for training and one for held-out samples.
     """
-    pool, columns = _pool(encoding, settings.most_decoders)
+    pool, columns = _pool(encoding, settings.most_decoders, neuron.threshold_current)
     per_trajectory = settings.duration_for(len(pool)) / settings.trajectories
     blocks = driven(
         rate, encoding, neuron, clockwork, states, pool, settings.trajectories, per_trajectory, rng, settings.kicked
@@ -215,7 +215,7 @@ def driven(
         yield done / total, regressors, target, reached
 
 
-def _pool(encoding: Encoding, most: int) -> tuple[Int[np.ndarray, " neuron"], int]:
+def _pool(encoding: Encoding, most: int, threshold_current: float = 1.0) -> tuple[Int[np.ndarray, " neuron"], int]:
     """Column of each neuron: its own, or one shared with neighbours of its unit, polarity and threshold."""
     neurons = len(encoding.bias)
     if neurons <= most:
@@ -223,7 +223,7 @@ def _pool(encoding: Encoding, most: int) -> tuple[Int[np.ndarray, " neuron"], in
     # neurons of one unit and polarity in the order of the current they get at the origin, relative to their gain
     size = np.linalg.norm(encoding.encoders, axis=1)
     side = np.sign((encoding.encoders * encoding.encoders[_first_of_unit(encoding.unit)]).sum(axis=1))
-    order = np.lexsort(((encoding.bias - 1.0) / np.maximum(size, 1e-300), side, encoding.unit))
+    order = np.lexsort(((encoding.bias - threshold_current) / np.maximum(size, 1e-300), side, encoding.unit))
     starts = np.flatnonzero(
         np.diff(encoding.unit[order], prepend=-1).astype(bool) | np.diff(side[order], prepend=np.nan).astype(bool)
     )

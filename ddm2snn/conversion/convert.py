@@ -19,6 +19,7 @@ from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NE
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
+from ddm2snn.neuron import LIF, LoihiLIF
 from ddm2snn.randomness import check_seed, child_seed, stream
 from ddm2snn.training.sampling import widened
 
@@ -85,7 +86,8 @@ def convert(
     target = find_backend(backend) if isinstance(backend, str) else backend
     if target.name == "rate":
         raise InputError("Backend rate runs rate networks; convert for brian2, nengo or reference.")
-    population.neuron.check_step(dt_s, target.spike_timing)
+    timing = population.neuron.timing_on(target.spike_timing)
+    population.neuron.check_step(dt_s, timing)
     cloud = to_internal(rate, _stationary_states(rate, seed))
     if time_unit_s is None:
         time_unit_s = natural_time_unit_s(rate, cloud, population.neurons_per_unit)
@@ -93,9 +95,10 @@ def convert(
     z = widened(cloud, stream(seed, "conversion", "points"), spread=_SMEAR, reach=1.25)
     encoding = encode(rate, population, z, stream(seed, "conversion", "encoders"))
     tuning: dict[str, float] = {}
-    if population.tuned and len(encoding.bias) <= MOST_NEURONS:
+    # tuning smooths the curve of LIF neurons, which only theirs follow
+    if population.tuned and isinstance(population.neuron, LIF | LoihiLIF) and len(encoding.bias) <= MOST_NEURONS:
         encoding, tuning = tune(rate, encoding, population.neuron, _tuning_points(rate, len(encoding.bias), seed))
-    clockwork = Clockwork(time_unit_s, dt_s, target.spike_timing)
+    clockwork = Clockwork(time_unit_s, dt_s, timing)
     solved, factor, found = _decode(rate, encoding, population, clockwork, decoders, z, cloud, seed, progress)
     network = _assemble(rate, encoding, solved, population, clockwork, target.name, factor)
     diagnostics = {

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ddm2snn.network import RateNetwork
     from ddm2snn.neuron import NeuronModel, SpikeTiming
 
-_LONGEST_LEAD_S = 0.004  # beyond, the slow-current expansion behind `lead_s` no longer holds
-
 
 @dataclass(frozen=True)
 class Static:
@@ -89,7 +87,7 @@ def rates_along_flow(
     current = encoding.currents(z)
     if compensate_lag:
         speed_per_s = (rate.internal_readout(z) - z) / clockwork.time_unit_s
-        lead_s = np.clip(neuron.lead_s(current), 0.0, _LONGEST_LEAD_S)
+        lead_s = np.clip(neuron.lead_s(current), 0.0, neuron.longest_lead_s)
         current = current + lead_s * (speed_per_s @ encoding.encoders.T)
     return neuron.rate_hz(current, timing=clockwork.timing, dt_s=clockwork.dt_s)
 

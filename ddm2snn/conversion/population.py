@@ -9,7 +9,7 @@ import numpy as np
 
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import as_count, check_positive
-from ddm2snn.neuron import LIF, NeuronModel
+from ddm2snn.neuron import LIF, NEURON_MODELS, NeuronModel
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -52,6 +52,9 @@ class Population:
         check_positive("Population", max_rates_hz=low)
         if high < low:
             raise InputError(f"Population.max_rates_hz must be (lowest, highest), got {self.max_rates_hz}.")
+        if type(self.neuron) not in NEURON_MODELS.values():
+            known = ", ".join(model.__name__ for model in NEURON_MODELS.values())
+            raise InputError(f"Population.neuron must be one of {known}, got {self.neuron!r}.")
         self.neuron.current_at_rate(np.array([low, high]))
 
 
@@ -75,10 +78,11 @@ def encode(
 
     With polarity :math:`p = \pm 1`, threshold :math:`\theta` and gain :math:`g`,
 
-    .. math:: J = 1 + g\,p\,(x_i - \theta) \quad\Rightarrow\quad E = g\,p\,\Gamma_i,\qquad
-        \beta = 1 + g\,p\,(b_i - \theta),
+    .. math:: J = J_0 + g\,p\,(x_i - \theta) \quad\Rightarrow\quad E = g\,p\,\Gamma_i,\qquad
+        \beta = J_0 + g\,p\,(b_i - \theta),
 
-    where g puts the largest rate at the end of the input's range that the neuron prefers. Thresholds are
+    where :math:`J_0` is the neuron model's threshold current and g puts the largest rate, by the inverse of its
+    curve, at the end of the input's range that the neuron prefers. Thresholds are
     uniform over that range, stratified within each unit.
     """
     m, units = population.neurons_per_unit, rate.units
@@ -91,12 +95,13 @@ def encode(
     strata = (index // 2 + rng.random((units, m))) / np.maximum(1, (m + 1) // 2)
     depth = np.minimum(strata, 1.0) * (1.0 - _MARGIN)  # how far into the range the threshold lies
     top = population.neuron.current_at_rate(rng.uniform(*population.max_rates_hz, (units, m)))
-    gain = (top - 1.0) / ((1.0 - depth) * span)
+    silent = population.neuron.threshold_current
+    gain = (top - silent) / ((1.0 - depth) * span)
     threshold = np.where(polarity > 0, low[:, None] + depth * span, high[:, None] - depth * span)
     unit = np.repeat(np.arange(units), m)
     factor = (gain * polarity).ravel()
     return Encoding(
         encoders=factor[:, None] * rate.left_vectors[unit],
-        bias=(1.0 + gain * polarity * (rate.bias[:, None] - threshold)).ravel(),
+        bias=(silent + gain * polarity * (rate.bias[:, None] - threshold)).ravel(),
         unit=unit,
     )

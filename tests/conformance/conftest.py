@@ -17,7 +17,7 @@ from ddm2snn_backends.brian2_backend import Brian2Backend, _brian2
 from ddm2snn_backends.reference_backend import ReferenceBackend
 
 from ddm2snn.backend import Backend, backend_names, find_backend
-from ddm2snn.neuron import LIF
+from ddm2snn.neuron import LIF, AdaptiveLIF, LoihiLIF, RectifiedLinear
 from ddm2snn.recording import Recording
 from ddm2snn.stimulus import Stimulus
 from ddm2snn.verbs import simulate
@@ -29,12 +29,19 @@ if TYPE_CHECKING:
 OPTIONS = {"brian2": {"mode": "numpy"}}
 SIMULATORS = [name for name in backend_names() if name not in ("reference", "rate")]
 TIMINGS = ("grid", "interpolated")
+BIASES = [0.5, 1.0, 1.4, 2.0, 3.0, 5.0, 8.0, 12.0]  # adapted neurons need more than those near threshold
 
 SMALL: dict[str, dict[str, Any]] = {
     "one_neuron": {"rank": 1, "neurons": 1, "seed": 3, "bias": [1.6]},
     "three_latents": {"rank": 3, "neurons": 12, "seed": 4},
     "step_of_refractory_period": {"neurons": 8, "seed": 5, "dt_s": 2e-3},
     "fast_membrane": {"neurons": 8, "seed": 6, "neuron": LIF(tau_membrane_s=5e-3, refractory_s=4e-3)},
+    # biases far below and above the threshold current of zero: some in each step, some more than one spike a step
+    "rectified_linear": {"neurons": 8, "seed": 9, "neuron": RectifiedLinear(), "bias": [-1, 0, 1, 2, 3, 5, 8, 25]},
+    "adaptive": {"neurons": 8, "seed": 8, "neuron": AdaptiveLIF(), "bias": BIASES},
+    "fast_adaptation": {"neurons": 8, "seed": 10, "neuron": AdaptiveLIF(5e-3, 4e-3, 0.8, 0.03), "bias": BIASES},
+    "loihi": {"neurons": 8, "seed": 11, "neuron": LoihiLIF(), "bias": BIASES},
+    "loihi_few_bits": {"neurons": 8, "seed": 12, "neuron": LoihiLIF(5e-3, 4e-3, decay_bits=4), "dt_s": 5e-4},
     # a third of a millisecond has no exact binary fraction: step counting must not rely on one
     "odd_step": {"neurons": 8, "seed": 7, "dt_s": 1e-3 / 3},
     "silent_inhibited_undriven": {

@@ -1,20 +1,17 @@
-"""Spiking neuron models with their rate responses in closed form."""
+"""The leaky integrate-and-fire neuron with its rate response in closed form."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive
+from ddm2snn.neuron.timing import SpikeTiming, check_reachable, check_refractory, step_of_grid
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-SpikeTiming = Literal["grid", "interpolated"]
-"""How a simulator times spikes: rounded up to its time grid, or interpolated within the step."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +32,11 @@ class LIF:
         Absolute refractory period in seconds.
     """
 
+    threshold_current: ClassVar[float] = 1.0
+    """Largest constant current at which the neuron stays silent."""
+    longest_lead_s: ClassVar[float] = 0.004
+    """Beyond, the slow-current expansion behind `lead_s` no longer holds."""
+
     tau_membrane_s: float = 0.02
     refractory_s: float = 0.002
 
@@ -45,6 +47,15 @@ class LIF:
     def name(self) -> str:
         """Name under which the model is stored and chosen on the command line."""
         return "lif"
+
+    @property
+    def longest_step_s(self) -> float:
+        """Longest time step that a simulator may take."""
+        return self.refractory_s
+
+    def timing_on(self, simulator: SpikeTiming) -> SpikeTiming:
+        """How spikes are timed on a simulator of a given timing: as it times them."""
+        return simulator
 
     def rate_hz(
         self,
@@ -68,30 +79,16 @@ class LIF:
         current = np.asarray(current, dtype=np.float64)
         above = current > 1.0
         climb_s = self._climb_s(np.where(above, current, 2.0))
-        if timing not in get_args(SpikeTiming):
-            raise InputError(f"There is no spike timing {timing!r}; known are {', '.join(get_args(SpikeTiming))}.")
-        if timing == "grid":
-            if dt_s is None:
-                raise InputError("LIF.rate_hz on a grid needs dt_s, the step of the simulator; none was given.")
-            interval_s = dt_s * (self.refractory_steps(dt_s) + np.ceil(climb_s / dt_s))
+        step_s = step_of_grid("LIF", timing, dt_s)
+        if step_s is not None:
+            interval_s = step_s * (self.refractory_steps(step_s) + np.ceil(climb_s / step_s))
         else:
             interval_s = self.refractory_s + climb_s
         return np.where(above, 1.0 / interval_s, 0.0)
 
     def check_step(self, dt_s: float, timing: SpikeTiming) -> None:
         """Refuse a time step that is longer than the refractory period or, on a grid, no divisor of it."""
-        check_positive("LIF", dt_s=dt_s)
-        if dt_s > self.refractory_s * (1 + 1e-9):
-            raise InputError(
-                f"dt_s = {dt_s:g} is longer than the refractory period of {self.refractory_s:g} s. "
-                f"Use dt_s <= {self.refractory_s:g}."
-            )
-        steps = round(self.refractory_s / dt_s)
-        if timing == "grid" and abs(steps * dt_s - self.refractory_s) > 1e-6 * self.refractory_s:
-            raise InputError(
-                f"refractory_s = {self.refractory_s:g} is not a whole number of steps of dt_s = {dt_s:g}. "
-                f"Use dt_s = {self.refractory_s / steps:g}."
-            )
+        check_refractory("LIF", self.refractory_s, dt_s, timing)
 
     def refractory_steps(self, dt_s: float) -> int:
         """Whole number of steps in the refractory period; refused where there is none."""
@@ -122,18 +119,8 @@ class LIF:
     def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Current at which the neuron fires at `rate_hz` in continuous time (rates below 1 / refractory_s)."""
         rate = np.asarray(rate_hz, dtype=np.float64)
-        if not ((rate > 0) & (rate * self.refractory_s < 1)).all():
-            raise InputError(
-                f"LIF can fire at rates above 0 and below {1 / self.refractory_s:g} Hz (1 / refractory_s), "
-                f"asked for {rate.min():g} to {rate.max():g} Hz."
-            )
+        check_reachable("LIF", rate, self.refractory_s)
         return 1.0 / -np.expm1((self.refractory_s - 1.0 / rate) / self.tau_membrane_s)
 
     def _climb_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         return -self.tau_membrane_s * np.log1p(-1.0 / current)
-
-
-NeuronModel = LIF
-"""Any neuron model: a closed union, with one member so far."""
-
-NEURON_MODELS: dict[str, type[NeuronModel]] = {"lif": LIF}

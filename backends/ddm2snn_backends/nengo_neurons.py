@@ -1,0 +1,147 @@
+"""Neuron models as Nengo's neuron types: its own LIF, and the models that Nengo lacks."""
+# pyright: reportArgumentType=false, reportIncompatibleMethodOverride=false, reportOperatorIssue=false
+# pyright: reportCallIssue=false
+# nengo declares numbers by descriptors with a sentinel type, and its own subclasses take more state than their base
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import nengo
+import numpy as np
+from nengo.dists import Choice, Uniform
+from nengo.neurons import NeuronType
+from nengo.params import IntParam, NumberParam
+
+from ddm2snn.neuron import LIF, AdaptiveLIF, NeuronModel, RectifiedLinear
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+_HALVINGS = 52  # of a step, to find a crossing in it to the last bit
+
+
+def neuron_type(neuron: NeuronModel, voltage: Float[np.ndarray, " neuron"], dt_s: float) -> NeuronType:
+    """Nengo's type for a neuron model whose neurons start at given voltages."""
+    start: Any = {"voltage": voltage}
+    if isinstance(neuron, LIF):
+        return nengo.LIF(tau_rc=neuron.tau_membrane_s, tau_ref=neuron.refractory_s, initial_state=start)
+    if isinstance(neuron, RectifiedLinear):
+        return OneSpikeRectifiedLinear(neuron.tau_membrane_s, initial_state=start)
+    if isinstance(neuron, AdaptiveLIF):
+        return AdaptiveThresholdLIF(
+            tau_threshold=neuron.tau_threshold_s, jump=neuron.threshold_jump, tau_rc=neuron.tau_membrane_s,
+            tau_ref=neuron.refractory_s, initial_state=start,
+        )  # fmt: skip
+    return SteppedLIF(
+        neuron.decay(dt_s), neuron.refractory_steps(dt_s), tau_rc=neuron.tau_membrane_s, tau_ref=neuron.refractory_s,
+        initial_state=start,
+    )  # fmt: skip
+
+
+class OneSpikeRectifiedLinear(nengo.SpikingRectifiedLinear):
+    """As `SpikingRectifiedLinear`, with a time constant, and with one spike at most in each step.
+
+    Parameters
+    ----------
+    tau
+        Time in seconds in which a current of 1 brings the voltage from reset to threshold.
+    """
+
+    state = {"voltage": Uniform(low=0, high=1)}  # noqa: RUF012 - Nengo's way to declare it, here and below
+    tau = NumberParam("tau", low=0, low_open=True)
+
+    def __init__(self, tau: float = 0.02, initial_state: dict[str, Any] | None = None) -> None:
+        super().__init__(initial_state=initial_state)
+        self.tau = tau
+
+    def step(self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray) -> None:
+        """Go on by one step."""
+        voltage += np.maximum(J, 0.0) * (dt / self.tau)
+        fired = voltage > 1.0
+        output[:] = fired * (self.amplitude / dt)
+        voltage[fired] = np.minimum(voltage[fired] - 1.0, 1.0)
+
+
+class AdaptiveThresholdLIF(nengo.LIF):
+    """LIF with a threshold that jumps at each spike and decays; Nengo's `AdaptiveLIF` lowers the current instead.
+
+    Parameters
+    ----------
+    tau_threshold
+        Time constant of the threshold in seconds.
+    jump
+        What a spike adds to the threshold.
+    """
+
+    state = {"voltage": Uniform(low=0, high=1), "refractory_time": Choice([0]), "raised": Choice([0])}  # noqa: RUF012
+    tau_threshold = NumberParam("tau_threshold", low=0, low_open=True)
+    jump = NumberParam("jump", low=0)
+
+    def __init__(self, tau_threshold: float = 0.1, jump: float = 0.05, **of_lif: Any) -> None:  # noqa: ANN401
+        super().__init__(**of_lif)
+        self.tau_threshold = tau_threshold
+        self.jump = jump
+
+    def step(
+        self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray, refractory_time: np.ndarray,
+        raised: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Go on by one step; `refractory_time` is, as in Nengo's LIF, one step longer right after a spike."""
+        refractory_time -= dt
+        free = (dt - refractory_time).clip(0.0, dt)
+        start, before = voltage.copy(), raised.copy()
+        voltage -= (J - voltage) * np.expm1(-free / self.tau_rc)
+        np.maximum(voltage, self.min_voltage, out=voltage)
+        raised *= np.exp(-dt / self.tau_threshold)
+        fired = voltage > 1.0 + raised
+        output[:] = fired * (self.amplitude / dt)
+        crossing = self._crossing(dt, J[fired], start[fired], before[fired], free[fired])
+        voltage[fired] = 0.0
+        refractory_time[fired] = self.tau_ref + crossing
+        raised[fired] += self.jump * np.exp(-(dt - crossing) / self.tau_threshold)
+
+    def _crossing(
+        self, dt: float, J: np.ndarray, voltage: np.ndarray, raised: np.ndarray, free: np.ndarray
+    ) -> np.ndarray:
+        """Time in the step at which the voltage meets the threshold, by halving."""
+        lower, upper = dt - free, np.full_like(free, dt)
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (lower + upper)
+            reached = voltage - (J - voltage) * np.expm1(-(middle - (dt - free)) / self.tau_rc)
+            above = reached > 1.0 + raised * np.exp(-middle / self.tau_threshold)
+            lower, upper = np.where(above, lower, middle), np.where(above, middle, upper)
+        return upper
+
+
+class SteppedLIF(nengo.LIF):
+    """LIF in whole steps with a given decay, as on Loihi.
+
+    Parameters
+    ----------
+    decay
+        Share of the voltage that is lost in one step.
+    refractory_steps
+        Steps for which the voltage is held at reset.
+    """
+
+    decay = NumberParam("decay", low=0, high=1, low_open=True)
+    refractory_steps = IntParam("refractory_steps", low=0)
+
+    def __init__(self, decay: float = 0.05, refractory_steps: int = 2, **of_lif: Any) -> None:  # noqa: ANN401
+        super().__init__(**of_lif)
+        self.decay = decay
+        self.refractory_steps = refractory_steps
+
+    def step(
+        self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray, refractory_time: np.ndarray
+    ) -> None:
+        """Go on by one step; `refractory_time` counts steps here."""
+        voltage += (J - voltage) * self.decay
+        np.maximum(voltage, self.min_voltage, out=voltage)
+        voltage[refractory_time > 0] = 0.0
+        fired = voltage > 1.0
+        output[:] = fired * (self.amplitude / dt)
+        voltage[fired] = 0.0
+        refractory_time -= refractory_time > 0
+        refractory_time[fired] = self.refractory_steps

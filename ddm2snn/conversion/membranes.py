@@ -1,0 +1,275 @@
+"""Compiled membranes of every neuron model: many trajectories at once, the reference's semantics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numba
+import numpy as np
+
+from ddm2snn.neuron import LIF, AdaptiveLIF, LoihiLIF, NeuronModel, RectifiedLinear
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.conversion.decoders import Clockwork
+
+Kernel = Callable[..., None]
+_HALVINGS = 52  # of a step, to find a crossing in it to the last bit
+
+
+def membrane_of(
+    neuron: NeuronModel, clockwork: Clockwork, voltage: Float[np.ndarray, "trial neuron"]
+) -> tuple[Kernel, tuple[float, ...], tuple[np.ndarray, ...]]:
+    """Kernel of a neuron model, its constants, and its state at given voltages."""
+    dt_s, timing = clockwork.dt_s, neuron.timing_on(clockwork.timing)
+    start, wait = voltage.copy(), np.zeros_like(voltage)
+    if isinstance(neuron, RectifiedLinear):
+        return _linear, (dt_s / neuron.tau_membrane_s,), (start,)
+    if isinstance(neuron, AdaptiveLIF):
+        state = (start, wait, np.zeros_like(voltage))
+        if timing == "interpolated":
+            constants = (
+                dt_s,
+                neuron.tau_membrane_s,
+                neuron.refractory_s,
+                neuron.tau_threshold_s,
+                neuron.threshold_jump,
+            )
+            return _adaptive_interpolated, constants, state
+        threshold = (float(np.exp(-dt_s / neuron.tau_threshold_s)), neuron.threshold_jump)
+        return _adaptive_on_grid, (*_steps(neuron, dt_s), *threshold), state
+    if timing == "interpolated":
+        return _interpolated, (dt_s, neuron.tau_membrane_s, neuron.refractory_s), (start, wait)
+    return _on_grid, (*_steps(neuron, dt_s), 0.0), (start, wait)
+
+
+def _steps(neuron: LIF | AdaptiveLIF | LoihiLIF, dt_s: float) -> tuple[float, float]:
+    """Share of the voltage that is left after one step, and refractory steps."""
+    loihi = isinstance(neuron, LoihiLIF)
+    kept = 1.0 - neuron.decay(dt_s) if loihi else float(np.exp(-dt_s / neuron.tau_membrane_s))
+    return kept, float(neuron.refractory_steps(dt_s))
+
+
+@numba.njit(cache=True)
+def _currents(latent: np.ndarray, encoders: np.ndarray, bias: np.ndarray, current: np.ndarray) -> None:
+    """Input current of each neuron, written into `current`."""
+    current[:] = bias
+    for c in range(len(latent)):
+        z = latent[c]
+        for j in range(len(bias)):
+            current[j] += z * encoders[c, j]
+
+
+@numba.njit(cache=True)
+def _add_pooled(filtered: np.ndarray, pool: np.ndarray, row: np.ndarray) -> None:
+    """Add each neuron's filtered spike train to its column."""
+    for j in range(len(pool)):
+        row[pool[j]] += filtered[j]
+
+
+@numba.njit(parallel=True, cache=True)
+def _on_grid(
+    path: np.ndarray,
+    encoders: np.ndarray,
+    bias: np.ndarray,
+    membrane: tuple[float, float, float],
+    decay: float,
+    jump: float,
+    stride: int,
+    pool: np.ndarray,
+    voltage: np.ndarray,
+    wait: np.ndarray,
+    filtered: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Spikes rounded up to the grid; membrane: decay of one step, refractory steps."""
+    neurons = len(bias)
+    membrane_decay, refractory_steps, _ = membrane
+    for trial in numba.prange(path.shape[0]):
+        current = np.empty(neurons)
+        v, w, r = voltage[trial], wait[trial], filtered[trial]
+        for step in range(path.shape[1]):
+            _currents(path[trial, step], encoders, bias, current)
+            for j in range(neurons):
+                x = current[j] + (v[j] - current[j]) * membrane_decay
+                x = max(x, 0.0) if w[j] < 0.5 else 0.0
+                fired = x > 1.0
+                v[j] = 0.0 if fired else x
+                w[j] = refractory_steps if fired else max(w[j] - 1.0, 0.0)
+                r[j] = r[j] * decay + (jump if fired else 0.0)
+            if (step + 1) % stride == 0:
+                _add_pooled(r, pool, out[trial, step // stride])
+
+
+@numba.njit(parallel=True, cache=True)
+def _interpolated(
+    path: np.ndarray,
+    encoders: np.ndarray,
+    bias: np.ndarray,
+    membrane: tuple[float, float, float],
+    decay: float,
+    jump: float,
+    stride: int,
+    pool: np.ndarray,
+    voltage: np.ndarray,
+    wait: np.ndarray,
+    filtered: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Spikes within the step; membrane: step, time constant and refractory period in seconds."""
+    neurons = len(bias)
+    dt_s, tau_s, refractory_s = membrane
+    whole = np.exp(-dt_s / tau_s)
+    for trial in numba.prange(path.shape[0]):
+        current = np.empty(neurons)
+        v, w, r = voltage[trial], wait[trial], filtered[trial]
+        for step in range(path.shape[1]):
+            _currents(path[trial, step], encoders, bias, current)
+            for j in range(neurons):
+                r[j] *= decay
+                if w[j] >= dt_s:
+                    w[j] -= dt_s
+                    continue
+                kept = whole if w[j] <= 0.0 else np.exp(-(dt_s - w[j]) / tau_s)
+                x = max(current[j] + (v[j] - current[j]) * kept, 0.0)
+                w[j] = 0.0
+                if x > 1.0:
+                    w[j] = refractory_s + tau_s * np.log1p((1.0 - x) / (current[j] - 1.0))
+                    r[j] += jump
+                    x = 0.0
+                v[j] = x
+            if (step + 1) % stride == 0:
+                _add_pooled(r, pool, out[trial, step // stride])
+
+
+@numba.njit(parallel=True, cache=True)
+def _linear(
+    path: np.ndarray,
+    encoders: np.ndarray,
+    bias: np.ndarray,
+    membrane: tuple[float],
+    decay: float,
+    jump: float,
+    stride: int,
+    pool: np.ndarray,
+    voltage: np.ndarray,
+    filtered: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """No leak, one spike at most in a step; membrane: voltage per current in one step."""
+    neurons = len(bias)
+    per_step = membrane[0]
+    for trial in numba.prange(path.shape[0]):
+        current = np.empty(neurons)
+        v, r = voltage[trial], filtered[trial]
+        for step in range(path.shape[1]):
+            _currents(path[trial, step], encoders, bias, current)
+            for j in range(neurons):
+                x = v[j] + max(current[j], 0.0) * per_step
+                fired = x > 1.0
+                v[j] = min(x - 1.0, 1.0) if fired else x
+                r[j] = r[j] * decay + (jump if fired else 0.0)
+            if (step + 1) % stride == 0:
+                _add_pooled(r, pool, out[trial, step // stride])
+
+
+@numba.njit(parallel=True, cache=True)
+def _adaptive_on_grid(
+    path: np.ndarray,
+    encoders: np.ndarray,
+    bias: np.ndarray,
+    membrane: tuple[float, float, float, float],
+    decay: float,
+    jump: float,
+    stride: int,
+    pool: np.ndarray,
+    voltage: np.ndarray,
+    wait: np.ndarray,
+    raised: np.ndarray,
+    filtered: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Spikes rounded up to the grid; membrane: decay of one step, refractory steps, decay and jump of the threshold."""
+    neurons = len(bias)
+    membrane_decay, refractory_steps, threshold_decay, threshold_jump = membrane
+    for trial in numba.prange(path.shape[0]):
+        current = np.empty(neurons)
+        v, w, h, r = voltage[trial], wait[trial], raised[trial], filtered[trial]
+        for step in range(path.shape[1]):
+            _currents(path[trial, step], encoders, bias, current)
+            for j in range(neurons):
+                x = current[j] + (v[j] - current[j]) * membrane_decay
+                x = max(x, 0.0) if w[j] < 0.5 else 0.0
+                above_rest = h[j] * threshold_decay
+                fired = x > 1.0 + above_rest
+                v[j] = 0.0 if fired else x
+                w[j] = refractory_steps if fired else max(w[j] - 1.0, 0.0)
+                h[j] = above_rest + (threshold_jump if fired else 0.0)
+                r[j] = r[j] * decay + (jump if fired else 0.0)
+            if (step + 1) % stride == 0:
+                _add_pooled(r, pool, out[trial, step // stride])
+
+
+@numba.njit(parallel=True, cache=True)
+def _adaptive_interpolated(
+    path: np.ndarray,
+    encoders: np.ndarray,
+    bias: np.ndarray,
+    membrane: tuple[float, float, float, float, float],
+    decay: float,
+    jump: float,
+    stride: int,
+    pool: np.ndarray,
+    voltage: np.ndarray,
+    wait: np.ndarray,
+    raised: np.ndarray,
+    filtered: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Spikes within the step; membrane: step, time constant, refractory period, time constant and jump of threshold."""
+    neurons = len(bias)
+    dt_s, tau_s, refractory_s, tau_threshold_s, threshold_jump = membrane
+    whole, threshold_decay = np.exp(-dt_s / tau_s), np.exp(-dt_s / tau_threshold_s)
+    for trial in numba.prange(path.shape[0]):
+        current = np.empty(neurons)
+        v, w, h, r = voltage[trial], wait[trial], raised[trial], filtered[trial]
+        for step in range(path.shape[1]):
+            _currents(path[trial, step], encoders, bias, current)
+            for j in range(neurons):
+                r[j] *= decay
+                before = h[j]
+                h[j] = before * threshold_decay
+                if w[j] >= dt_s:
+                    w[j] -= dt_s
+                    continue
+                waited = w[j]
+                kept = whole if waited <= 0.0 else np.exp(-(dt_s - waited) / tau_s)
+                x = max(current[j] + (v[j] - current[j]) * kept, 0.0)
+                w[j] = 0.0
+                if x > 1.0 + h[j]:
+                    crossing = _crossing(current[j], v[j], before, waited, dt_s, tau_s, tau_threshold_s)
+                    w[j] = refractory_s - (dt_s - crossing)
+                    h[j] += threshold_jump * np.exp(-(dt_s - crossing) / tau_threshold_s)
+                    r[j] += jump
+                    x = 0.0
+                v[j] = x
+            if (step + 1) % stride == 0:
+                _add_pooled(r, pool, out[trial, step // stride])
+
+
+@numba.njit(cache=True)
+def _crossing(
+    current: float, voltage: float, raised: float, waited: float, dt_s: float, tau_s: float, tau_threshold_s: float
+) -> float:
+    """Time in a step at which the voltage meets the threshold, by halving."""
+    lower, upper = waited, dt_s
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (lower + upper)
+        reached = current + (voltage - current) * np.exp(-(middle - waited) / tau_s)
+        if reached > 1.0 + raised * np.exp(-middle / tau_threshold_s):
+            upper = middle
+        else:
+            lower = middle
+    return upper

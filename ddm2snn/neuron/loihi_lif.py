@@ -1,0 +1,135 @@
+"""The leaky integrate-and-fire neuron in the whole steps and rounded decay of a Loihi-like device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ddm2snn.errors import InputError
+from ddm2snn.frozen import as_count, check_positive
+from ddm2snn.neuron.lif import LIF
+from ddm2snn.neuron.timing import SpikeTiming, check_reachable, check_refractory, step_of_grid
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+@dataclass(frozen=True)
+class LoihiLIF:
+    r"""Leaky integrate-and-fire neuron in the discrete time of a Loihi-like device.
+
+    .. math:: v_t = (1 - \delta)\,v_{t-1} + \delta J_t, \qquad
+        \delta = 2^{-b}\operatorname{round}\big(2^b (1 - e^{-dt/\tau_m})\big), \qquad
+        v_t > 1 \Rightarrow \text{spike},\; v \leftarrow 0 \text{ for } t_\text{ref}/dt \text{ steps}
+
+    with the current of the same step and v >= 0. The decay is rounded to the device's b bits (Davies et al.,
+    IEEE Micro 38(1), 2018); voltages, currents and weights are in floating point. Spikes fall on the time grid
+    of every simulator, also of one that interpolates other neurons' spikes.
+
+    Parameters
+    ----------
+    tau_membrane_s
+        Membrane time constant in seconds, before its decay is rounded.
+    refractory_s
+        Absolute refractory period in seconds, a whole number of steps.
+    decay_bits
+        b, bits of the decay.
+    """
+
+    threshold_current: ClassVar[float] = 1.0
+    """Largest constant current at which the neuron stays silent."""
+    longest_lead_s: ClassVar[float] = LIF.longest_lead_s
+    """Beyond, the slow-current expansion behind `lead_s` no longer holds."""
+
+    tau_membrane_s: float = 0.02
+    refractory_s: float = 0.002
+    decay_bits: int = 12
+
+    def __post_init__(self) -> None:
+        check_positive("LoihiLIF", tau_membrane_s=self.tau_membrane_s, refractory_s=self.refractory_s)
+        object.__setattr__(self, "decay_bits", as_count("LoihiLIF.decay_bits", self.decay_bits))
+
+    @property
+    def name(self) -> str:
+        """Name under which the model is stored and chosen on the command line."""
+        return "loihi-lif"
+
+    @property
+    def longest_step_s(self) -> float:
+        """Longest time step that a simulator may take."""
+        return self.refractory_s
+
+    def timing_on(self, simulator: SpikeTiming) -> SpikeTiming:
+        """How spikes are timed: on the grid, whatever the simulator does with other neurons."""
+        return "grid"
+
+    def decay(self, dt_s: float) -> float:
+        """Share of the voltage that is lost in one step: a whole number of 2^-decay_bits.
+
+        Raises
+        ------
+        InputError
+            Where it rounds to nothing, so that the current would never reach the voltage.
+        """
+        levels = 2**self.decay_bits
+        level = round(-levels * float(np.expm1(-dt_s / self.tau_membrane_s)))
+        if level == 0:
+            raise InputError(
+                f"tau_membrane_s = {self.tau_membrane_s:g} is too long at dt_s = {dt_s:g}: a decay of "
+                f"{self.decay_bits} bits rounds to none. Use tau_membrane_s <= {levels * dt_s:g}."
+            )
+        return level / levels
+
+    def rate_hz(
+        self,
+        current: Float[np.ndarray, ...],
+        *,
+        timing: SpikeTiming = "interpolated",
+        dt_s: float | None = None,
+    ) -> Float[np.ndarray, ...]:
+        r"""Firing rate at constant current.
+
+        On a grid :math:`1/(dt\,(R + n))` with :math:`R = t_\text{ref}/dt` and n the smallest number of steps with
+        :math:`J (1 - (1-\delta)^n) > 1`. In continuous time, the limit of short steps and many bits, that of
+        `LIF`. Zero for :math:`J \le 1`.
+
+        Raises
+        ------
+        InputError
+            Where `timing` is "grid" and `dt_s` is missing or none that `check_step` takes.
+        """
+        current = np.asarray(current, dtype=np.float64)
+        step_s = step_of_grid("LoihiLIF", timing, dt_s)
+        if step_s is None:
+            return self._membrane().rate_hz(current)
+        above = current > 1.0
+        j, kept = np.where(above, current, 2.0), 1.0 - self.decay(step_s)
+        steps = np.maximum(np.ceil(np.log1p(-1.0 / j) / np.log(kept)), 1.0) if kept > 0 else np.ones(j.shape)
+        # a rounded decay can reach the threshold after a whole number of steps, where logarithms miss by rounding
+        steps = steps - ((steps > 1.0) & (j * (1.0 - kept ** (steps - 1.0)) > 1.0))
+        steps = steps + (j * (1.0 - kept**steps) <= 1.0)
+        return np.where(above, 1.0 / (step_s * (self.refractory_steps(step_s) + steps)), 0.0)
+
+    def check_step(self, dt_s: float, timing: SpikeTiming) -> None:
+        """Refuse a time step that is no divisor of the refractory period, or in which the voltage decays not."""
+        check_refractory("LoihiLIF", self.refractory_s, dt_s, "grid")
+        self.decay(dt_s)
+
+    def refractory_steps(self, dt_s: float) -> int:
+        """Whole number of steps in the refractory period; refused where there is none."""
+        self.check_step(dt_s, "grid")
+        return round(self.refractory_s / dt_s)
+
+    def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        """Time by which an asynchronous population runs ahead of a slowly moving current: that of `LIF`."""
+        return self._membrane().lead_s(current)
+
+    def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        """Current at which the neuron fires at `rate_hz` in the limit of short steps (below 1 / refractory_s)."""
+        check_reachable("LoihiLIF", np.asarray(rate_hz, dtype=np.float64), self.refractory_s)
+        return self._membrane().current_at_rate(rate_hz)
+
+    def _membrane(self) -> LIF:
+        return LIF(self.tau_membrane_s, self.refractory_s)

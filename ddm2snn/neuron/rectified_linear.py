@@ -1,0 +1,106 @@
+"""The integrate-and-fire neuron without leak, whose rate is a rectified line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ddm2snn.errors import InputError
+from ddm2snn.frozen import check_positive
+from ddm2snn.neuron.timing import SpikeTiming, step_of_grid
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+@dataclass(frozen=True)
+class RectifiedLinear:
+    r"""Integrate-and-fire neuron without leak and without refractory period: its rate is linear in the current.
+
+    .. math:: \tau_m \dot v = \max(J, 0), \qquad v > 1 \Rightarrow \text{spike},\; v \leftarrow v - 1
+
+    in time steps of constant current, with one spike at most in each. What the voltage has above the threshold
+    is kept, so that no part of the current is lost to the grid; of a current that asks for more than one spike
+    a step, no more than one spike is owed. Up to these limits it is `SpikingRectifiedLinear` of Nengo (Bekolay
+    et al., Front. Neuroinform. 7:48, 2014) with the current divided by :math:`\tau_m`.
+
+    Parameters
+    ----------
+    tau_membrane_s
+        Time in seconds in which a current of 1 brings the voltage from reset to threshold.
+    """
+
+    threshold_current: ClassVar[float] = 0.0
+    """Largest constant current at which the neuron stays silent."""
+    longest_lead_s: ClassVar[float] = 0.0
+    """Bound on `lead_s`."""
+
+    tau_membrane_s: float = 0.02
+
+    def __post_init__(self) -> None:
+        check_positive("RectifiedLinear", tau_membrane_s=self.tau_membrane_s)
+
+    @property
+    def name(self) -> str:
+        """Name under which the model is stored and chosen on the command line."""
+        return "rectified-linear"
+
+    @property
+    def refractory_s(self) -> float:
+        """Zero: there is no refractory period."""
+        return 0.0
+
+    @property
+    def longest_step_s(self) -> float:
+        """Longest time step that a simulator may take: any."""
+        return float("inf")
+
+    def timing_on(self, simulator: SpikeTiming) -> SpikeTiming:
+        """How spikes are timed: on the grid of every simulator, since the rest of a step is kept in the voltage."""
+        return "grid"
+
+    def rate_hz(
+        self,
+        current: Float[np.ndarray, ...],
+        *,
+        timing: SpikeTiming = "interpolated",
+        dt_s: float | None = None,
+    ) -> Float[np.ndarray, ...]:
+        r"""Firing rate at constant current.
+
+        :math:`\max(J, 0)/\tau_m` in continuous time, and at most :math:`1/dt` on a grid.
+
+        Raises
+        ------
+        InputError
+            Where `timing` is "grid" and `dt_s` is missing or not positive.
+        """
+        rate = np.maximum(np.asarray(current, dtype=np.float64), 0.0) / self.tau_membrane_s
+        step_s = step_of_grid("RectifiedLinear", timing, dt_s)
+        if step_s is None:
+            return rate
+        self.check_step(step_s, "grid")
+        return np.minimum(rate, 1.0 / step_s)
+
+    def check_step(self, dt_s: float, timing: SpikeTiming) -> None:
+        """Refuse what is no time step; any other is fine."""
+        check_positive("RectifiedLinear", dt_s=dt_s)
+
+    def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        r"""Time by which an asynchronous population runs ahead of a moving current: none.
+
+        The spikes up to a time are those that :math:`\int \max(J, 0)\,dt/\tau_m` has passed, so that the rate
+        over uniform phases is :math:`\max(J, 0)/\tau_m` at every moment.
+        """
+        return np.zeros(np.shape(current))
+
+    def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        """Current at which the neuron fires at `rate_hz` in continuous time, tau_membrane_s times the rate."""
+        rate = np.asarray(rate_hz, dtype=np.float64)
+        if not ((rate > 0) & np.isfinite(rate)).all():
+            raise InputError(
+                f"RectifiedLinear can fire at finite rates above 0 Hz, asked for {rate.min():g} to {rate.max():g} Hz."
+            )
+        return self.tau_membrane_s * rate
