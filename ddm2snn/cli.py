@@ -218,7 +218,7 @@ def convert(
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.safetensors).")],
     neurons_per_unit: Annotated[int, typer.Option(help="Spiking neurons for each rate unit.")] = 4,
     time_unit_s: Annotated[float | None, typer.Option(help="Seconds per rate time unit; found if not given.")] = None,
-    dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 5e-4,
+    dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
     neuron: Annotated[str, typer.Option(help=_NEURONS)] = "lif",
     decoders: Annotated[str, typer.Option(help="How decoders are found: calibrated or static.")] = "calibrated",
     backend: Annotated[str, typer.Option(help="Simulator that decoders are solved for.")] = "brian2",

@@ -31,7 +31,7 @@ class ConversionSettings(Settings):
     decoders: Literal["calibrated", "static"] = "calibrated"
     ridge: _Positive = 0.01
     time_unit_s: _Positive | None = None
-    dt_s: _Positive = 5e-4
+    dt_s: _Positive = 1e-3
 
 
 class SimulationSettings(Settings):

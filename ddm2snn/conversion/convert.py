@@ -26,8 +26,8 @@ from ddm2snn.training.sampling import widened
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-_DECORRELATION_S = 0.14  # seven membrane time constants, and as many spikes at 50 Hz
-_USUAL_NEURONS_PER_UNIT = 4
+_DECORRELATION_S = 0.31  # 15 membrane time constants, and as many spikes at 50 Hz
+_USUAL_NEURONS_PER_UNIT = 3
 _TRIALS, _DURATION, _EVERY = 128, 20.0, 0.5
 _SMEAR = 0.15
 
@@ -47,7 +47,7 @@ def convert(
     decoders: Calibrated | Static | None = None,
     backend: str | Backend = "brian2",
     time_unit_s: float | None = None,
-    dt_s: float = 5e-4,
+    dt_s: float = 1e-3,
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> Conversion:
@@ -205,9 +205,9 @@ def _assemble(
 def natural_time_unit_s(
     rate: RateNetwork, z: Float[np.ndarray, "sample rank"], neurons_per_unit: int = _USUAL_NEURONS_PER_UNIT
 ) -> float:
-    """Seconds per rate time unit in which the fastest latent needs 140 ms to change by its own spread.
+    """Seconds per rate time unit in which the fastest latent needs 310 ms to change by its own spread.
 
-    With fewer than four neurons per unit in proportion longer: as many spikes carry a time unit, so that their noise
+    With fewer than three neurons per unit in proportion longer: as many spikes carry a time unit, so that their noise
     and their cost stay what they are. Rounded to 1, 2 or 5 times a power of ten.
     """
     velocity = rate.internal_readout(z) - z

@@ -1,34 +1,92 @@
 """Fidelity of converted networks beside the sampling floor: `python tests/benchmarks/fidelity_table.py -o FOLDER`.
 
 Every row: a system, neurons per unit, decoders and a backend, over conversion seeds and simulation seeds; 64
-trials of 40 rate time units after a burn-in of 4, sampled each 0.02. The floor is the mean distance between
-four independent runs of the rate network, none of them a calibration trajectory. Rate networks are kept in the
-folder, so that rows can be added later.
+trials of 40 rate time units after a burn-in of 4, sampled each 0.02. Each simulation seed has four fresh runs of the
+rate network as its references, and the floor is their distance from each other; none is a calibration trajectory. The
+first row of each system, the control, is three more runs of the rate network itself: what chance makes of an excess.
+
+Decoders are `calibrated`, `static`, and `nengo`: an ensemble as Nengo places it and solves it by default, at the same
+number of neurons, on the same time unit, with all of the rate network's noise injected.
+
+Rate networks are kept in the folder, so that rows can be added later.
 """
+
+# pyright: reportArgumentType=false
+# nengo annotates defaults by a sentinel type, which no real argument has
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import sys
 import time
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ddm2snn_backends.reference_backend import ReferenceBackend
 
 import ddm2snn
+from ddm2snn.fidelity.compare import compare_each
 
 ROWS = {"vanderpol": (1, 4, 8), "lorenz": (2, 8), "dadras": (2,), "fourwell": (8,), "sequence": (8,)}
-BURN_IN, DURATION, TRIALS = 4.0, 44.0, 64
-REFERENCES = 4
+BURN_IN, DURATION, TRIALS, EVERY = 4.0, 44.0, 64, 0.02
+REFERENCES, CONTROLS = 4, 3
 STILL = 0.2  # share of the rate network's standard deviation below which a trial counts as dead
+FIELDS = ("drift", "drift_scale", "diffusion", "entropy_production", "current")  # of the SDE, not of state and time
+SHOWN = ("d_stsp", "d_h", "sliced_wasserstein")
 
 
 def rate_network(system: str, folder: Path) -> ddm2snn.RateNetwork:
+    """Network from the folder, or trained into it."""
     path = folder / f"{system}.safetensors"
     if not path.exists():
         ddm2snn.train(system, seed=11).save(path)
     return ddm2snn.load(path)  # pyright: ignore[reportReturnType]
+
+
+def runs_of(rate: ddm2snn.RateNetwork, seeds: range) -> list[ddm2snn.Recording]:
+    """Independent runs of the rate network."""
+    return [ddm2snn.simulate(rate, duration=DURATION, trials=TRIALS, seed=seed, every=EVERY) for seed in seeds]
+
+
+def converted(
+    rate: ddm2snn.RateNetwork, neurons: int, decoders: str, backend: str, seed: int
+) -> tuple[ddm2snn.SpikingNetwork, float]:
+    """Spiking network, and the seconds that its conversion took."""
+    began = time.perf_counter()
+    kind = ddm2snn.Calibrated() if decoders == "calibrated" else ddm2snn.Static()
+    population = ddm2snn.Population(neurons)
+    network = ddm2snn.convert(rate, population=population, decoders=kind, backend=backend, seed=seed).network
+    if decoders == "nengo":
+        network = solved_by_nengo(rate, network, seed)
+    return network, time.perf_counter() - began
+
+
+def solved_by_nengo(rate: ddm2snn.RateNetwork, like: ddm2snn.SpikingNetwork, seed: int) -> ddm2snn.SpikingNetwork:
+    """Neurons and decoders by Nengo's defaults for one ensemble of as many neurons."""
+    import nengo
+
+    cloud = (rate.initial_latent - rate.latent_offset) / rate.latent_scale
+    neuron = nengo.LIF(tau_rc=like.neuron.tau_membrane_s, tau_ref=like.neuron.refractory_s)
+    with nengo.Network(seed=seed) as model:
+        ensemble = nengo.Ensemble(
+            like.neurons, rate.rank, radius=1.1 * float(np.linalg.norm(cloud, axis=1).max()), neuron_type=neuron
+        )
+        recurrent = nengo.Connection(
+            ensemble, ensemble, function=lambda z: rate.internal_readout(z[None])[0], synapse=like.time_unit_s
+        )
+    with nengo.Simulator(model, dt=like.dt_s, progress_bar=False) as simulator:
+        built = simulator.data[ensemble]
+        return dataclasses.replace(
+            like,
+            encoders=built.scaled_encoders.copy(),
+            bias=built.bias.copy(),
+            decoders=simulator.data[recurrent].weights.copy(),
+            diffusion_factor=rate.diffusion_factor,
+        )
 
 
 def dead_share(test: ddm2snn.Recording, references: list[ddm2snn.Recording]) -> float:
@@ -42,67 +100,106 @@ def dead_share(test: ddm2snn.Recording, references: list[ddm2snn.Recording]) -> 
     return max(0.0, share(test) - max(share(reference) for reference in references))
 
 
-def row(rate: ddm2snn.RateNetwork, references: list, neurons: int, decoders: str, backend: str, seeds: tuple) -> dict:
-    kinds = {"calibrated": ddm2snn.Calibrated(), "static": ddm2snn.Static()}
-    excesses: dict[str, list[float]] = {}
-    dead, converting = [], []
-    for seed in range(seeds[0]):
-        began = time.perf_counter()
-        network = ddm2snn.convert(
-            rate, population=ddm2snn.Population(neurons), decoders=kinds[decoders], backend=backend, seed=seed
-        ).network
-        converting.append(time.perf_counter() - began)
-        chosen = ReferenceBackend(network.spike_timing) if backend == "reference" else backend
-        for run in range(seeds[1]):
-            test = ddm2snn.simulate(
-                network, backend=chosen, duration=DURATION, trials=TRIALS, seed=1000 + 100 * seed + run
-            )
-            report = ddm2snn.compare(references[0], test, floor=references[1:], burn_in=BURN_IN)
-            for measure in report.measures:
-                excesses.setdefault(measure.name, []).append(measure.excess)
-            dead.append(dead_share(test, references))
+def judged(
+    tests: dict[str, list[ddm2snn.Recording]], references: list[ddm2snn.Recording], wells: np.ndarray | None
+) -> dict[str, list[dict[str, float]]]:
+    """Excess of each measure, for each recording under each name."""
+    flat = {f"{name} {i}": run for name, runs in tests.items() for i, run in enumerate(runs)}
+    reports = iter(compare_each(references[0], flat, floor=references[1:], burn_in=BURN_IN, wells=wells))
     return {
-        "neurons_per_unit": neurons, "decoders": decoders, "backend": backend, "runs": len(dead),
-        "median_excess": {name: float(np.median(values)) for name, values in excesses.items()},
-        "dead": float(np.mean(dead)), "convert_s": float(np.median(converting)),
-    }  # fmt: skip
+        name: [{measure.name: measure.excess for measure in next(reports).measures} for _ in runs]
+        for name, runs in tests.items()
+    }
+
+
+def group(rate: ddm2snn.RateNetwork, system: str, neurons: int, given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Rows of one system and number of neurons per unit: all decoders and backends, and the control."""
+    kinds = [(decoders, backend) for decoders in given.decoders for backend in given.backends]
+    recordings: dict[str, list[list[ddm2snn.Recording]]] = {}
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for decoders, backend in kinds:
+        name = f"{decoders} {backend}"
+        networks = []
+        for seed in range(given.seeds[0]):
+            network, took = converted(rate, neurons, decoders, backend, seed)
+            seconds[name].append(took)
+            networks.append(network)
+        recordings[name] = [
+            [
+                ddm2snn.simulate(
+                    network,
+                    backend=ReferenceBackend(network.spike_timing) if backend == "reference" else backend,
+                    duration=DURATION,
+                    trials=TRIALS,
+                    seed=1000 + 100 * seed + run,
+                    every=EVERY,
+                )
+                for seed, network in enumerate(networks)
+            ]
+            for run in range(given.seeds[1])
+        ]
+        print(f"{system} {neurons} {name}: simulated", file=sys.stderr, flush=True)
+    wells = ddm2snn.find_system(system).known.get("memories")
+    excesses: dict[str, list[dict[str, float]]] = defaultdict(list)
+    dead: dict[str, list[float]] = defaultdict(list)
+    for run in range(given.seeds[1]):
+        first = 101 + 20 * run
+        references = runs_of(rate, range(first, first + REFERENCES))
+        tests = {name: runs[run] for name, runs in recordings.items()}
+        tests["rate network"] = runs_of(rate, range(first + 10, first + 10 + CONTROLS))
+        for name, found in judged(tests, references, wells).items():
+            excesses[name] += found
+            dead[name] += [dead_share(test, references) for test in tests[name]]
+    rows = []
+    for name, found in excesses.items():
+        names = list(dict.fromkeys(measure for each in found for measure in each))
+        median = {measure: float(np.median([each[measure] for each in found if measure in each])) for measure in names}
+        rows.append({
+            "system": system, "neurons_per_unit": neurons, "what": name, "runs": len(found), "median_excess": median,
+            "dead": float(np.mean(dead[name])), "convert_s": float(np.median(seconds[name])) if seconds[name] else None,
+        })  # fmt: skip
+    return rows
+
+
+def line(row: dict[str, Any]) -> str:
+    """One row of the table."""
+    excess = row["median_excess"]
+    of_states = {name: value for name, value in excess.items() if name not in FIELDS}
+    worst, field = (max(some, key=lambda name: some[name]) for some in (of_states, {n: excess[n] for n in FIELDS}))
+    cells = [
+        row["system"], row["neurons_per_unit"], row["what"], row["runs"],
+        *(f"{excess[name]:.2f}" if name in excess else "-" for name in SHOWN),
+        f"{worst} {excess[worst]:.2f}", f"{field} {excess[field]:.1f}", f"{row['dead']:.0%}",
+        "-" if row["convert_s"] is None else f"{row['convert_s']:.0f}",
+    ]  # fmt: skip
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def main() -> None:
+    """Make the table, a group of rows at a time."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--systems", nargs="*", default=list(ROWS), choices=list(ROWS))
     parser.add_argument("--backends", nargs="*", default=["brian2", "nengo"])
-    parser.add_argument("--decoders", nargs="*", default=["calibrated", "static"])
+    parser.add_argument("--decoders", nargs="*", default=["calibrated"], choices=["calibrated", "static", "nengo"])
     parser.add_argument("--neurons", type=int, nargs="*", help="neurons per unit, instead of the system's own rows")
     parser.add_argument("--seeds", type=int, nargs=2, default=(5, 3), metavar=("CONVERSION", "SIMULATION"))
+    parser.add_argument("--name", default="fidelity", help="of the files written")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
-    lines = [
-        "| system | per unit | decoders | backend | runs | D_stsp | D_H | sliced | worst measure | dead | convert (s) |"
-    ]
-    lines.append("|" + "---|" * 11)
-    table = []
+    head = ["system", "per unit", "what", "runs", "D_stsp", "D_H", "sliced", "worst of state and time",
+            "worst of the fields", "dead", "convert (s)"]  # fmt: skip
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    rows: list[dict[str, Any]] = []
     for system in given.systems:
         rate = rate_network(system, given.output)
-        references = [ddm2snn.simulate(rate, duration=DURATION, trials=TRIALS, seed=101 + i) for i in range(REFERENCES)]
         for neurons in given.neurons or ROWS[system]:
-            for decoders in given.decoders:
-                for backend in given.backends:
-                    found = row(rate, references, neurons, decoders, backend, tuple(given.seeds))
-                    table.append({"system": system, **found})
-                    excess = found["median_excess"]
-                    worst = max(excess, key=lambda name: excess[name])
-                    lines.append(
-                        f"| {system} | {neurons} | {decoders} | {backend} | {found['runs']} | "
-                        + " | ".join(
-                            f"{excess[n]:.2f}" if n in excess else "-" for n in ("d_stsp", "d_h", "sliced_wasserstein")
-                        )
-                        + f" | {worst} {excess[worst]:.2f} | {100 * found['dead']:.0f} % | {found['convert_s']:.1f} |"
-                    )
-                    print(lines[-1], flush=True)
-                    (given.output / "fidelity.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-                    (given.output / "fidelity.json").write_text(json.dumps(table, indent=1), encoding="utf-8")
+            for row in group(rate, system, neurons, given):
+                rows.append(row)
+                lines.append(line(row))
+                print(lines[-1], flush=True)
+            (given.output / f"{given.name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            (given.output / f"{given.name}.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -228,11 +228,11 @@ class TestRefusals:
 
 
 def test_a_mismatched_step_is_a_warning_not_an_error(cli, spiking_file):
-    code, _, err = cli("simulate", spiking_file, "-o", "x.nc", "--dt-s", 1e-3, "--duration", 1, "--trials", 1)
+    code, _, err = cli("simulate", spiking_file, "-o", "x.nc", "--dt-s", 5e-4, "--duration", 1, "--trials", 1)
     assert code == 0
     warnings = [line for line in err.splitlines() if line.startswith("Warning: ")]
     assert len(warnings) == 1, "ours, and none of the simulators'"
-    assert "The decoders were solved for dt_s = 0.0005" in warnings[0]
+    assert "The decoders were solved for dt_s = 0.001" in warnings[0]
 
 
 def test_the_installed_command_is_the_same(tmp_path):
