@@ -220,7 +220,7 @@ def convert(
     time_unit_s: Annotated[float | None, typer.Option(help="Seconds per rate time unit; found if not given.")] = None,
     dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
     neuron: Annotated[str, typer.Option(help=_NEURONS)] = "lif",
-    decoders: Annotated[str, typer.Option(help="How decoders are found: calibrated or static.")] = "calibrated",
+    decoders: Annotated[str, typer.Option(help="How decoders are found: calibrated, static or kept.")] = "calibrated",
     backend: Annotated[str, typer.Option(help="Simulator that decoders are solved for.")] = "brian2",
     seed: _Seed = 0,
     as_json: _Json = False,
@@ -235,7 +235,7 @@ def convert(
     check_writable(output)
     if neuron not in NEURON_MODELS:
         raise InputError(f"There is no neuron model {neuron!r}; known are {', '.join(NEURON_MODELS)}.")
-    kinds = {"calibrated": ddm2snn.Calibrated, "static": ddm2snn.Static}
+    kinds = {"calibrated": ddm2snn.Calibrated, "static": ddm2snn.Static, "kept": ddm2snn.Kept}
     if decoders not in kinds:
         raise InputError(f"There are no decoders {decoders!r}; known are {', '.join(kinds)}.")
     network = load_as(rate, RateNetwork)

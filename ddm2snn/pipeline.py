@@ -16,7 +16,7 @@ import numpy as np
 from ddm2snn import __version__
 from ddm2snn.analysis.jacobian import network_jacobian
 from ddm2snn.backend import Progress
-from ddm2snn.conversion import Calibrated, Population, Static, convert
+from ddm2snn.conversion import Calibrated, Kept, Population, Static, convert
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.fidelity.chaos import (
     APART,
@@ -33,7 +33,7 @@ from ddm2snn.frozen import canonical_json
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.page import Page
 from ddm2snn.randomness import child_seed
-from ddm2snn.recipe import Recipe
+from ddm2snn.recipe import ConversionSettings, Recipe
 from ddm2snn.recording import Recording
 from ddm2snn.storage import load_as, write_text
 from ddm2snn.systems import System, find_system
@@ -43,6 +43,8 @@ from ddm2snn.verbs import simulate, train
 
 if TYPE_CHECKING:
     import networkx as nx
+
+    from ddm2snn.conversion.convert import Decoders
 
 _STATE = "steps.json"
 _RATE = "rate.safetensors"
@@ -254,7 +256,7 @@ class _Pipeline:
             conversion = convert(
                 load_as(self.folder / _RATE, RateNetwork),
                 population=Population(settings.neurons_per_unit, settings.max_rates_hz),
-                decoders=Static(ridge=settings.ridge) if settings.decoders == "static" else Calibrated(),
+                decoders=_decoders(settings),
                 backend=backend,
                 time_unit_s=settings.time_unit_s,
                 dt_s=settings.dt_s,
@@ -363,6 +365,13 @@ class _Pipeline:
 
 def _twin_files(backend: str) -> tuple[str, str]:
     return f"twins-{backend}-1.nc", f"twins-{backend}-2.nc"
+
+
+def _decoders(settings: ConversionSettings) -> Decoders:
+    """Way of finding decoders that a recipe asks for."""
+    if settings.decoders == "static":
+        return Static(ridge=settings.ridge)
+    return Kept(ridge=settings.ridge) if settings.decoders == "kept" else Calibrated()
 
 
 def _wells(system: System) -> np.ndarray | None:

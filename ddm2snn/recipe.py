@@ -24,11 +24,11 @@ class TrainingSettings(Settings):
 
 
 class ConversionSettings(Settings):
-    """Section [conversion]: neurons, their largest rates, decoders and the ridge of static ones, and the clock."""
+    """Section [conversion]: neurons, their largest rates, decoders, the ridge of static and kept ones, the clock."""
 
     neurons_per_unit: _Count = 4
     max_rates_hz: tuple[_Positive, _Positive] = (100.0, 200.0)
-    decoders: Literal["calibrated", "static"] = "calibrated"
+    decoders: Literal["calibrated", "static", "kept"] = "calibrated"
     ridge: _Positive = 0.01
     time_unit_s: _Positive | None = None
     dt_s: _Positive = 1e-3

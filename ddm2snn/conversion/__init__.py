@@ -4,6 +4,7 @@ from ddm2snn.conversion.audit import RankAudit, audit
 from ddm2snn.conversion.calibration import Calibrated
 from ddm2snn.conversion.convert import Conversion, convert
 from ddm2snn.conversion.decoders import Static
+from ddm2snn.conversion.kept import Kept
 from ddm2snn.conversion.population import Population
 
-__all__ = ["Calibrated", "Conversion", "Population", "RankAudit", "Static", "audit", "convert"]
+__all__ = ["Calibrated", "Conversion", "Kept", "Population", "RankAudit", "Static", "audit", "convert"]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from ddm2snn.backend import Backend, Progress, Record, find_backend, no_progress
 from ddm2snn.conversion.audit import audit
 from ddm2snn.conversion.calibration import Calibrated, calibrate
+from ddm2snn.conversion.decoded import Decoded, curve_error, noise_found, with_constant
 from ddm2snn.conversion.decoders import Clockwork, Static, rates_along_flow, regression_target, solve_static
+from ddm2snn.conversion.kept import Kept, activation_target, solve_kept, tune_units
 from ddm2snn.conversion.noise_budget import factor_of, measure_budget
 from ddm2snn.conversion.population import Encoding, Population, encode
 from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NEURON, tune
@@ -26,10 +28,15 @@ from ddm2snn.training.sampling import widened
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from ddm2snn.neuron import NeuronModel
+
 _DECORRELATION_S = 0.31  # 15 membrane time constants, and as many spikes at 50 Hz
 _USUAL_NEURONS_PER_UNIT = 3
 _TRIALS, _DURATION, _EVERY = 128, 20.0, 0.5
 _SMEAR = 0.15
+
+Decoders = Calibrated | Static | Kept
+"""Any way of finding decoders: a closed union."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ def convert(
     rate: RateNetwork,
     *,
     population: Population | None = None,
-    decoders: Calibrated | Static | None = None,
+    decoders: Decoders | None = None,
     backend: str | Backend = "brian2",
     time_unit_s: float | None = None,
     dt_s: float = 1e-3,
@@ -60,8 +67,8 @@ def convert(
     population
         Neurons per unit, their rates and their model.
     decoders
-        How decoders are found; calibrated by default. Calibrated decoders also measure the noise of the
-        spikes, and only the rest of the rate network's diffusion is injected; static ones inject all of it.
+        How decoders are found; calibrated by default. The noise of the spikes is measured, and only the rest of
+        the rate network's diffusion is injected; static decoders inject all of it.
     backend
         The simulator, or its name, whose spike timing and time grid the decoders are solved for.
     time_unit_s
@@ -95,17 +102,19 @@ def convert(
     z = widened(cloud, stream(seed, "conversion", "points"), spread=_SMEAR, reach=1.25)
     encoding = encode(rate, population, z, stream(seed, "conversion", "encoders"))
     tuning: dict[str, float] = {}
+    if population.tuned and isinstance(decoders, Kept):
+        encoding = tune_units(rate, encoding, population.neuron, z, decoders, stream(seed, "conversion", "units"))
     # tuning smooths the curve of LIF neurons, which only theirs follow
-    if population.tuned and isinstance(population.neuron, LIF | LoihiLIF) and len(encoding.bias) <= MOST_NEURONS:
+    elif population.tuned and isinstance(population.neuron, LIF | LoihiLIF) and len(encoding.bias) <= MOST_NEURONS:
         encoding, tuning = tune(rate, encoding, population.neuron, _tuning_points(rate, len(encoding.bias), seed))
     clockwork = Clockwork(time_unit_s, dt_s, timing)
-    solved, factor, found = _decode(rate, encoding, population, clockwork, decoders, z, cloud, seed, progress)
-    network = _assemble(rate, encoding, solved, population, clockwork, target.name, factor)
+    decoded = _decode(rate, encoding, population, clockwork, decoders, z, cloud, seed, progress)
+    network = _assemble(rate, encoding, decoded, population, clockwork, target.name)
     diagnostics = {
         "rank_audit": dataclasses.asdict(audit(network)),
         **_activity(rate, network, encoding, cloud, clockwork),
         "tuning": tuning,
-        **found,
+        **decoded.found,
     }
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
     return Conversion(dataclasses.replace(network, provenance=provenance), diagnostics)
@@ -116,7 +125,7 @@ def _check_kinds(rate: object, population: object, decoders: object) -> None:
     for name, given, kinds in (
         ("rate", rate, (RateNetwork,)),
         ("population", population, (Population,)),
-        ("decoders", decoders, (Calibrated, Static)),
+        ("decoders", decoders, get_args(Decoders)),
     ):
         if given is not None and not isinstance(given, kinds):
             wanted = " or ".join(kind.__name__ for kind in kinds)
@@ -133,23 +142,24 @@ def _decode(
     encoding: Encoding,
     population: Population,
     clockwork: Clockwork,
-    decoders: Calibrated | Static,
+    decoders: Decoders,
     z: Float[np.ndarray, "sample rank"],
     cloud: Float[np.ndarray, "sample rank"],
     seed: int,
     progress: Progress,
-) -> tuple[Float[np.ndarray, "rank neuron"], Float[np.ndarray, "rank rank"], dict[str, Any]]:
-    """Decoders, factor of the noise to inject, and what was found on the way."""
+) -> Decoded:
+    """Decoders, the noise to inject besides, and what was found on the way."""
     neuron = population.neuron
+    if isinstance(decoders, Kept):
+        return _decode_kept(rate, encoding, neuron, clockwork, decoders, z, cloud, seed)
     if isinstance(decoders, Static):
         lag = decoders.compensate_lag
         rates_hz = rates_along_flow(rate, encoding, neuron, z, clockwork, compensate_lag=lag)
         solved = solve_static(rates_hz, regression_target(rate, z, clockwork), decoders.ridge)
         rates_hz = rates_along_flow(rate, encoding, neuron, cloud, clockwork, compensate_lag=lag)
-        miss = rates_hz @ solved.T - regression_target(rate, cloud, clockwork)
         velocity = rate.internal_readout(cloud) - cloud
-        error = np.sqrt((miss**2).mean(axis=0) / (velocity**2).mean(axis=0))
-        return solved, rate.diffusion_factor, {"drift_error": error.tolist()}
+        error = curve_error(rates_hz @ solved.T, regression_target(rate, cloud, clockwork), velocity)
+        return Decoded(solved, rate.diffusion_factor, {"drift_error": error})
     rng = stream(seed, "conversion", "calibration")
     population_of = (encoding, neuron, clockwork)
     # in the closed loop neurons also hear the noise of their own spikes: a first, shorter round tells how loud it is
@@ -163,32 +173,54 @@ def _decode(
     diagnostics = {
         "drift_error": budget.drift_bias.tolist(),
         "calibration": found.as_json(),
-        "noise": {
-            "target": budget.target.tolist(),
-            "spikes": budget.spikes.tolist(),
-            "spikes_over_target": budget.excess,
-        },
+        "noise": noise_found(budget),
     }
-    return found.decoders, budget.injected_factor, diagnostics
+    return Decoded(found.decoders, budget.injected_factor, diagnostics)
+
+
+def _decode_kept(
+    rate: RateNetwork,
+    encoding: Encoding,
+    neuron: NeuronModel,
+    clockwork: Clockwork,
+    decoders: Kept,
+    z: Float[np.ndarray, "sample rank"],
+    cloud: Float[np.ndarray, "sample rank"],
+    seed: int,
+) -> Decoded:
+    """Decoders that keep W_s, with the errors of activations and drift from the curves and the noise as measured."""
+    kept = solve_kept(rate, encoding, neuron, clockwork, z, decoders)
+    constant = kept.constant @ rate.right_vectors
+    rates_hz = rates_along_flow(rate, encoding, neuron, cloud, clockwork, compensate_lag=decoders.compensate_lag)
+    miss = kept.activations(rates_hz, encoding.unit) - activation_target(rate, cloud, clockwork)
+    velocity = rate.internal_readout(cloud) - cloud
+    decoded = rates_hz @ kept.decoders.T + constant
+    rng = stream(seed, "conversion", "kept")
+    budget = measure_budget(rate, encoding, neuron, clockwork, kept.decoders, cloud, rng)
+    found = {
+        "drift_error": curve_error(decoded, regression_target(rate, cloud, clockwork), velocity),
+        "activation_error": np.sqrt((miss**2).mean(axis=0)).tolist(),
+        "noise": noise_found(budget),
+    }
+    return Decoded(kept.decoders, budget.injected_factor, found, constant)
 
 
 def _assemble(
     rate: RateNetwork,
     encoding: Encoding,
-    decoders: Float[np.ndarray, "rank neuron"],
+    decoded: Decoded,
     population: Population,
     clockwork: Clockwork,
     backend: str,
-    diffusion_factor: Float[np.ndarray, "rank rank"],
 ) -> SpikingNetwork:
     """Put neurons and decoders together with what the rate network hands down unchanged."""
-    return SpikingNetwork(
+    network = SpikingNetwork(
         encoders=encoding.encoders,
         bias=encoding.bias,
-        decoders=decoders,
+        decoders=decoded.decoders,
         unit=encoding.unit,
         rate_left_vectors=rate.left_vectors,
-        diffusion_factor=diffusion_factor,
+        diffusion_factor=decoded.diffusion_factor,
         input_map=rate.input_map,
         latent_offset=rate.latent_offset,
         latent_scale=rate.latent_scale,
@@ -200,6 +232,7 @@ def _assemble(
         backend=backend,
         rate_fingerprint=rate.fingerprint,
     )
+    return network if decoded.constant is None else with_constant(network, decoded.constant)
 
 
 def natural_time_unit_s(
@@ -255,7 +288,7 @@ def _activity(
 
 
 def _provenance(
-    rate: RateNetwork, seed: int, population: Population, decoders: Calibrated | Static, diagnostics: Mapping[str, Any]
+    rate: RateNetwork, seed: int, population: Population, decoders: Decoders, diagnostics: Mapping[str, Any]
 ) -> dict[str, Any]:
     from ddm2snn import __version__
 

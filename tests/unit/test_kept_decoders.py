@@ -1,0 +1,143 @@
+"""Kept decoders: columns of W_s as trained, the target they are solved for, constants without spikes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import ddm2snn
+from ddm2snn import LIF, InputError, Kept, Population
+from ddm2snn.conversion.decoded import with_constant
+from ddm2snn.conversion.decoders import Clockwork, regression_target
+from ddm2snn.conversion.kept import activation_target, solve_kept, tune_units
+from ddm2snn.conversion.population import Encoding, encode
+from ddm2snn.randomness import stream
+
+CLOCK = Clockwork(time_unit_s=0.2, dt_s=0.001, timing="interpolated")
+
+
+@pytest.fixture(scope="module")
+def points():
+    return np.random.default_rng(1).standard_normal((600, 2))
+
+
+@pytest.fixture(scope="module")
+def converted(quick_rate):
+    return ddm2snn.convert(quick_rate, decoders=Kept(), backend="reference", seed=2)
+
+
+def test_every_column_of_the_decoders_is_that_of_the_trained_readout(converted, quick_rate):
+    network = converted.network
+    own = quick_rate.right_vectors[network.unit].T
+    cross = network.decoders[0] * own[1] - network.decoders[1] * own[0]
+    size = np.linalg.norm(network.decoders, axis=0) * np.linalg.norm(own, axis=0)
+    assert np.abs(cross).max() <= 1e-12 * size.max()
+    assert np.linalg.norm(network.decoders, axis=0).min() > 0
+
+
+def test_a_block_of_the_recurrent_matrix_is_a_trained_weight_times_rank_one(converted, quick_rate):
+    network = converted.network
+    weights = quick_rate.left_vectors @ quick_rate.right_vectors.T
+    recurrent = network.encoders @ network.decoders
+    for i, j in ((0, 3), (5, 2)):
+        block = recurrent[np.ix_(network.unit == i, network.unit == j)]
+        assert np.linalg.matrix_rank(block, tol=1e-10 * np.abs(block).max()) == 1
+        # the same rank-one matrix, whatever the weight: ratios between columns are those of the unit's numbers
+        other = recurrent[np.ix_(network.unit == i, network.unit == j)] / weights[i, j]
+        assert np.allclose(other * weights[i, j], block)
+    assert converted.diagnostics["rank_audit"]["rank"] == 2
+    assert converted.diagnostics["rank_audit"]["row_residual"] < 1e-12
+
+
+def test_calibrated_decoders_do_not_keep_the_readout(quick_spiking, quick_rate):
+    own = quick_rate.right_vectors[quick_spiking.unit].T
+    cross = quick_spiking.decoders[0] * own[1] - quick_spiking.decoders[1] * own[0]
+    size = np.linalg.norm(quick_spiking.decoders, axis=0) * np.linalg.norm(own, axis=0)
+    assert np.abs(cross).max() > 1e-4 * size.max()  # against rounding above
+
+
+def test_the_target_of_activations_is_that_of_the_drift(quick_rate, points):
+    mapped = activation_target(quick_rate, points, CLOCK) @ quick_rate.right_vectors
+    wanted = regression_target(quick_rate, points, CLOCK)
+    # Simpson's rule and the Runge-Kutta step are off by fourth powers of a step of 0.005, the lag by the first
+    lag = np.abs(quick_rate.internal_readout(points) - wanted).max()
+    assert lag > 1e-3
+    assert np.abs(mapped - wanted).max() < 1e-3 * lag
+
+
+def test_units_are_solved_by_themselves(quick_rate, points):
+    encoding = encode(quick_rate, Population(3), points, stream(0, "test"))
+    kept = solve_kept(quick_rate, encoding, LIF(), CLOCK, points, Kept(ridge=0.02, compensate_lag=False))
+    rates_hz = LIF().rate_hz(encoding.currents(points))
+    own = encoding.unit == 4
+    weight = np.sqrt(len(points)) * 0.02 * rates_hz.max()
+    stacked = np.vstack([np.column_stack([rates_hz[:, own], np.ones(len(points))]), np.zeros((3, 4))])
+    stacked[-3:, :3] = weight * np.eye(3)
+    goal = np.append(activation_target(quick_rate, points, CLOCK)[:, 4], np.zeros(3))
+    expected = np.linalg.lstsq(stacked, goal, rcond=None)[0]
+    assert np.allclose(kept.scale[own], expected[:3], rtol=0, atol=1e-9 * np.abs(expected[:3]).max())
+    assert kept.constant[4] == pytest.approx(expected[3], abs=1e-9)
+    assert np.array_equal(kept.decoders, quick_rate.right_vectors[encoding.unit].T * kept.scale)
+
+
+def test_tuned_units_decode_their_activations_better(quick_rate, points):
+    drawn = encode(quick_rate, Population(2), points, stream(0, "test"))
+    tuned = tune_units(quick_rate, drawn, LIF(), points, Kept(), stream(1, "test"))
+    fresh = np.random.default_rng(7).standard_normal((2000, 2))
+    target = activation_target(quick_rate, fresh, CLOCK)
+    errors = []
+    for encoding in (drawn, tuned):
+        kept = solve_kept(quick_rate, encoding, LIF(), CLOCK, points, Kept(compensate_lag=False))
+        miss = kept.activations(LIF().rate_hz(encoding.currents(fresh)), encoding.unit) - target
+        errors.append(np.sqrt((miss**2).mean()))
+    assert errors[1] < 0.6 * errors[0]
+    factor = (tuned.encoders * drawn.encoders).sum(axis=1) / (drawn.encoders**2).sum(axis=1)
+    assert np.allclose(tuned.encoders, factor[:, None] * drawn.encoders)
+    assert (np.abs(np.log(factor)) <= np.log(3.0) + 1e-9).all()
+
+
+def test_a_constant_is_decoded_without_spikes(quick_spiking):
+    constant = np.array([0.3, -0.2])
+    moved = with_constant(quick_spiking, constant)
+    latent = np.array([0.7, 1.1])
+    z, z_moved = ((latent - net.latent_offset) / net.latent_scale for net in (quick_spiking, moved))
+    # at one state in system units neurons get the same currents, and the internal state lacks the constant
+    assert np.allclose(quick_spiking.encoders @ z + quick_spiking.bias, moved.encoders @ z_moved + moved.bias)
+    assert np.allclose(z_moved + constant, z)
+
+
+def test_the_loop_runs_and_keeps_its_moments(rate_network):
+    conversion = ddm2snn.convert(rate_network, decoders=Kept(), population=Population(8), backend="reference", seed=2)
+    reference = ddm2snn.simulate(rate_network, duration=20.0, trials=8, seed=1).samples[:, 250:]
+    spiking = ddm2snn.simulate(conversion.network, duration=20.0, trials=8, seed=1).samples[:, 250:]
+    # drift errors of some percent; the constants alone move the origin by more
+    assert np.allclose(spiking.std(axis=(0, 1)), reference.std(axis=(0, 1)), rtol=0.1)
+    assert np.allclose(spiking.mean(axis=(0, 1)), reference.mean(axis=(0, 1)), atol=0.2)
+    moved = (conversion.network.latent_offset - rate_network.latent_offset) / rate_network.latent_scale
+    assert np.abs(moved).max() > 0.2
+    assert max(conversion.diagnostics["drift_error"]) < 0.3
+    assert len(conversion.diagnostics["activation_error"]) == rate_network.units
+    assert conversion.diagnostics["noise"]["spikes_over_target"] > 0
+
+
+def test_more_neurons_cost_less_error(quick_rate, points):
+    misses = []
+    for m in (1, 8):
+        encoding = encode(quick_rate, Population(m), points, stream(0, "test"))
+        kept = solve_kept(quick_rate, encoding, LIF(), CLOCK, points, Kept(compensate_lag=False))
+        decoded = kept.activations(LIF().rate_hz(encoding.currents(points)), encoding.unit)
+        misses.append(np.abs(decoded - activation_target(quick_rate, points, CLOCK)).mean())
+    assert misses[1] < 0.3 * misses[0]
+
+
+def test_a_unit_without_neurons_is_refused(refuses, quick_rate, points):
+    encoding = encode(quick_rate, Population(1), points, stream(0, "test"))
+    fewer = Encoding(encoding.encoders[2:], encoding.bias[2:], encoding.unit[2:])
+    with refuses(InputError, "2 of 8 units have none", "neurons_per_unit of 1 or more"):
+        solve_kept(quick_rate, fewer, LIF(), CLOCK, points, Kept())
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, "0.1"])
+def test_a_ridge_is_positive(refuses, bad):
+    with refuses(InputError, f"Kept.ridge must be a finite number above zero, got {bad!r}"):
+        Kept(ridge=bad)
