@@ -222,6 +222,8 @@ def _simulator(model: nengo.Network, dt_s: float) -> Any:  # noqa: ANN401 - neng
     store = Model(dt=dt_s, decoder_cache=NoDecoderCache())
     with warnings.catch_warnings(), global_generator_kept():
         # on the way Nengo derives intercepts from gains; neurons below threshold have none, and none are used
-        warnings.filterwarnings("ignore", message="invalid value encountered in log1p", category=RuntimeWarning)
+        warnings.filterwarnings(
+            "ignore", message="(invalid value|divide by zero) encountered in", category=RuntimeWarning
+        )
         warnings.filterwarnings("ignore", message="Non-finite values detected", category=UserWarning)
         return nengo.Simulator(model, dt=dt_s, model=store, progress_bar=False)

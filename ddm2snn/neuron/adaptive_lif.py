@@ -185,7 +185,7 @@ class AdaptiveLIF:
         most = np.ceil(self._interval_s(current) / dt_s)
         climbed = -np.expm1(-np.maximum(most - 1.0 - refractory, 0.0) * dt_s / self.tau_membrane_s)
         long = np.exp(-most * dt_s / self.tau_threshold_s)
-        short = long * np.exp(dt_s / self.tau_threshold_s)
+        short = np.exp(-(most - 1.0) * dt_s / self.tau_threshold_s)
         limit = current * climbed - 1.0  # threshold below which the shorter interval ends in a spike
         theta, shorter = self.threshold_jump / (1.0 - long), np.zeros(current.shape)
         # elsewhere the longer interval keeps its own threshold; one that has decayed to nothing has no say

@@ -10,7 +10,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ddm2snn import LIF, RateNetwork, Recording, Spikes, SpikingNetwork, Stimulus
+from ddm2snn import (
+    LIF,
+    AdaptiveLIF,
+    LoihiLIF,
+    RateNetwork,
+    Recording,
+    RectifiedLinear,
+    Spikes,
+    SpikingNetwork,
+    Stimulus,
+)
 
 # no deadline: the first example imports, and the machine is shared; no database: every run is new
 MODEST = settings(deadline=None, max_examples=30, database=None, print_blob=True)
@@ -24,6 +34,12 @@ JSON = st.recursive(
     max_leaves=6,
 )
 PROVENANCE = st.dictionaries(TEXT, JSON, max_size=3)
+NEURONS = st.one_of(
+    st.builds(LIF, POSITIVE, POSITIVE),
+    st.builds(RectifiedLinear, POSITIVE),
+    st.builds(AdaptiveLIF, POSITIVE, POSITIVE, POSITIVE, POSITIVE),
+    st.builds(LoihiLIF, POSITIVE, POSITIVE, st.integers(1, 30)),
+)
 
 
 def floats(*shape: int) -> st.SearchStrategy[np.ndarray]:
@@ -72,7 +88,7 @@ def spiking_networks(draw: st.DrawFn) -> SpikingNetwork:
         decoders=draw(floats(rank, neurons)),
         unit=draw(arrays(np.int64, neurons, elements=st.integers(0, units - 1))),
         rate_left_vectors=draw(floats(units, rank)),
-        neuron=draw(st.builds(LIF, tau_membrane_s=POSITIVE, refractory_s=POSITIVE)),
+        neuron=draw(NEURONS),
         time_unit_s=draw(POSITIVE),
         dt_s=draw(POSITIVE),
         spike_timing=draw(st.sampled_from(["grid", "interpolated"])),

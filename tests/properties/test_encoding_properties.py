@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from network_strategies import MODEST
 
-from ddm2snn import LIF, Population, RateNetwork
+from ddm2snn import LIF, AdaptiveLIF, LoihiLIF, Population, RateNetwork, RectifiedLinear
 from ddm2snn.conversion.population import encode
 from ddm2snn.randomness import stream
 
@@ -30,7 +30,9 @@ def cases(draw):
         latent_scale=np.ones(rank),
         initial_latent=np.zeros((1, rank)),
     )
-    neuron = LIF(draw(st.floats(0.005, 0.05)), draw(st.floats(0.0005, 0.004)))
+    tau_s, refractory_s = draw(st.floats(0.005, 0.05)), draw(st.floats(0.0005, 0.004))
+    models = (LIF, AdaptiveLIF, LoihiLIF)
+    neuron = draw(st.sampled_from([RectifiedLinear(tau_s), *(model(tau_s, refractory_s) for model in models)]))
     low = draw(st.floats(20.0, 100.0))
     population = Population(draw(st.integers(1, 6)), (low, low + draw(st.floats(0.0, 100.0))), neuron)
     return rate, rng.standard_normal((20, rank)), population, draw(st.integers(0, 1000))

@@ -17,13 +17,15 @@ from ddm2snn.conversion.open_loop import Drive
 from ddm2snn.conversion.population import Encoding, encode
 from ddm2snn.conversion.trajectories import Trajectories
 from ddm2snn.network import to_internal
+from ddm2snn.neuron import NEURON_MODELS
 
 QUICK = Calibrated(duration=200.0)
 
 
+@pytest.mark.parametrize("model", NEURON_MODELS.values())
 @pytest.mark.parametrize("timing", ["grid", "interpolated"])
-def test_the_compiled_drive_is_the_reference(make_spiking, timing):
-    network = dataclasses.replace(make_spiking(neurons=40), spike_timing=timing)
+def test_the_compiled_drive_is_the_reference(make_spiking, model, timing):
+    network = dataclasses.replace(make_spiking(neurons=40), neuron=model(), spike_timing=timing)
     rng = np.random.default_rng(1)
     path = np.cumsum(0.03 * rng.standard_normal((3000, 2)), axis=0)
     expected = []

@@ -1,0 +1,204 @@
+"""Neuron models other than LIF: arguments, refusals, files, the command line and conversion."""
+
+# Wrong types are given on purpose, and `load` returns one of several types, which the test knows:
+# pyright: reportArgumentType=false
+# pyright: reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from ddm2snn_backends.reference_backend import ReferenceBackend
+
+import ddm2snn
+from ddm2snn import LIF, AdaptiveLIF, Calibrated, InputError, LoihiLIF, Population, RectifiedLinear, Static
+from ddm2snn.cli import main
+from ddm2snn.neuron import NEURON_MODELS
+
+OTHERS = [
+    RectifiedLinear(tau_membrane_s=0.03),
+    AdaptiveLIF(tau_membrane_s=0.03, refractory_s=0.004, threshold_jump=0.2, tau_threshold_s=0.05),
+    LoihiLIF(tau_membrane_s=0.03, refractory_s=0.004, decay_bits=9),
+]
+models = pytest.mark.parametrize("neuron", OTHERS, ids=lambda neuron: neuron.name)
+
+
+@pytest.mark.parametrize("model", NEURON_MODELS.values())
+@pytest.mark.parametrize("bad", [0.0, -0.02, np.nan, np.inf, "0.02", None])
+def test_constants_must_be_positive(refuses, model, bad):
+    for field in dataclasses.fields(model):
+        if field.name != "decay_bits":
+            with refuses(InputError, f"{model.__name__}.{field.name} must be a finite number above zero, got {bad!r}"):
+                model(**{field.name: bad})
+
+
+@pytest.mark.parametrize("bad", [0, -3, 12.5, True, "12"])
+def test_bits_are_a_count(refuses, bad):
+    with refuses(InputError, f"LoihiLIF.decay_bits must be a whole number above zero, got {bad!r}"):
+        LoihiLIF(decay_bits=bad)
+
+
+@pytest.mark.parametrize(("name", "model"), NEURON_MODELS.items())
+def test_a_model_knows_its_name(name, model):
+    assert model().name == name
+    assert model() == model()
+
+
+def test_the_decay_is_a_whole_number_of_its_levels():
+    assert LoihiLIF().decay(1e-3) == 200 / 4096  # 4096 (1 - exp(-1/20)) = 199.8
+    assert LoihiLIF(decay_bits=4).decay(1e-3) == 1 / 16
+
+
+def test_a_decay_that_rounds_to_none(refuses):
+    neuron = LoihiLIF(tau_membrane_s=10.0)
+    for ask in (lambda: neuron.decay(1e-3), lambda: neuron.check_step(1e-3, "interpolated")):
+        with refuses(InputError, "tau_membrane_s = 10 is too long at dt_s = 0.001", "Use tau_membrane_s <= 4.096"):
+            ask()
+    assert LoihiLIF(tau_membrane_s=4.096).decay(1e-3) == 1 / 4096  # the advice is good
+
+
+@models
+def test_a_grid_needs_a_step(refuses, neuron):
+    with refuses(InputError, f"{type(neuron).__name__}.rate_hz on a grid needs dt_s", "none was given"):
+        neuron.rate_hz(np.array(2.0), timing="grid")
+    with refuses(InputError, "There is no spike timing 'exact'; known are grid, interpolated"):
+        neuron.rate_hz(np.array(2.0), timing="exact")
+    with refuses(InputError, f"{type(neuron).__name__}.dt_s must be a finite number above zero, got -0.001"):
+        neuron.rate_hz(np.array(2.0), timing="grid", dt_s=-1e-3)
+
+
+@models
+def test_shapes_are_kept(neuron):
+    for current in (np.array(2.0), np.full((2, 3), 2.0), np.empty((0,)), np.full((3, 0), 1.0), np.zeros((2, 2))):
+        assert neuron.rate_hz(current).shape == current.shape
+        assert neuron.rate_hz(current, timing="grid", dt_s=1e-3).shape == current.shape
+        assert neuron.lead_s(current).shape == current.shape
+
+
+@models
+def test_extreme_currents_give_finite_rates(neuron):
+    currents = np.array([-1e300, 0.0, 1.0, np.nextafter(1.0, 2.0), 1e12])
+    for rates in (neuron.rate_hz(currents), neuron.rate_hz(currents, timing="grid", dt_s=1e-3)):
+        assert np.isfinite(rates).all()
+        assert (np.diff(rates) >= 0).all()
+
+
+@pytest.mark.parametrize("tau_threshold_s", [1e-9, 1e-4, 1e4])
+def test_extreme_thresholds_give_finite_rates(tau_threshold_s):
+    neuron = AdaptiveLIF(tau_threshold_s=tau_threshold_s)
+    currents = np.array([1.0 + 1e-12, 1.1, 5.0, 1e3])
+    assert (neuron.rate_hz(currents) > 0).all()
+    assert (neuron.rate_hz(currents, timing="grid", dt_s=1e-3) > 0).all()
+    assert np.isfinite(neuron.lead_s(currents)).all()
+    rates = np.array([10.0, 100.0])
+    assert np.allclose(neuron.rate_hz(neuron.current_at_rate(rates)), rates, rtol=1e-6)
+
+
+def test_rates_out_of_reach(refuses):
+    for neuron in (AdaptiveLIF(), LoihiLIF()):
+        with refuses(InputError, f"{type(neuron).__name__} can fire at rates above 0 and below 500 Hz"):
+            neuron.current_at_rate(np.array([600.0]))
+    for bad in (0.0, -1.0, np.inf, np.nan):
+        with refuses(InputError, "RectifiedLinear can fire at finite rates above 0 Hz"):
+            RectifiedLinear().current_at_rate(np.array([bad]))
+
+
+def test_a_population_needs_a_neuron_model(refuses):
+    for bad in ("lif", LIF, None):
+        with refuses(InputError, "Population.neuron must be one of LIF, RectifiedLinear, AdaptiveLIF, LoihiLIF"):
+            Population(neuron=bad)
+
+
+@models
+def test_a_network_of_any_model_comes_back_from_its_file(spiking_of, tmp_path, neuron):
+    network = spiking_of(neuron=neuron)
+    network.save(tmp_path / "snn.safetensors")
+    loaded = ddm2snn.load(tmp_path / "snn.safetensors")
+    assert loaded.neuron == neuron
+    assert loaded.fingerprint == network.fingerprint != spiking_of().fingerprint
+
+
+def test_a_file_without_the_newer_models_fields_is_read_with_lif(spiking_of, tmp_path):
+    network = spiking_of()
+    assert network.neuron == LIF(tau_membrane_s=0.03, refractory_s=0.004)
+    network.save(tmp_path / "snn.safetensors")
+    described = b'"neuron":{"model":"lif","refractory_s":0.004,"tau_membrane_s":0.03}'
+    assert described in (tmp_path / "snn.safetensors").read_bytes().replace(b"\\", b"")
+
+
+@pytest.mark.parametrize("timing", ["grid", "interpolated"])
+@models
+def test_static_decoders_of_any_model(quick_rate, neuron, timing):
+    population = Population(6, neuron=dataclasses.replace(neuron, tau_membrane_s=0.02))
+    made = ddm2snn.convert(
+        quick_rate, population=population, decoders=Static(), backend=ReferenceBackend(timing), time_unit_s=0.2
+    )
+    network, found = made.network, made.diagnostics
+    assert network.neuron == population.neuron
+    assert network.spike_timing == neuron.timing_on(timing)
+    assert max(found["drift_error"]) < 0.3
+    assert 5.0 < found["mean_rate_hz"] < 150.0
+    assert found["highest_rate_hz"] < 250.0
+    assert found["silent_share"] < 0.1
+    assert bool(found["tuning"]) == isinstance(neuron, LoihiLIF), "only a curve that tuning knows is tuned"
+
+
+@models
+def test_calibrated_decoders_of_any_model_carry_the_oscillation(quick_rate, neuron):
+    population = Population(6, neuron=dataclasses.replace(neuron, tau_membrane_s=0.02), tuned=False)
+    made = ddm2snn.convert(
+        quick_rate, population=population, decoders=Calibrated(duration=400.0), backend="reference", time_unit_s=0.2
+    )
+    assert max(made.diagnostics["drift_error"]) < 0.15
+
+    def spread(network):
+        samples = ddm2snn.simulate(network, duration=15.0, trials=16, seed=1).samples
+        return samples[:, 200:].std(axis=(0, 1))
+
+    expected = spread(quick_rate)
+    assert np.allclose(spread(made.network), expected, rtol=0.06)
+    spoilt = dataclasses.replace(made.network, decoders=1.3 * made.network.decoders)
+    assert np.abs(spread(spoilt) / expected - 1.0).max() > 0.06, "a third too much must show"
+
+
+def test_a_device_on_another_simulators_grid_is_no_mismatch(make_spiking):
+    # pytest makes an error of any warning
+    network = make_spiking(neuron=LoihiLIF(), spike_timing="grid")
+    ddm2snn.simulate(network, backend="nengo", duration=0.1, trials=1, every=0.01)
+    with pytest.warns(UserWarning, match="times spikes by grid; nengo times them by interpolated"):
+        ddm2snn.simulate(make_spiking(neuron=AdaptiveLIF()), backend="nengo", duration=0.1, trials=1, every=0.01)
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch, tmp_path):
+    """Run one command in an empty folder; return exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as exit_info:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return exit_info.value.code, out, err
+
+    return call
+
+
+@pytest.mark.parametrize("name", [neuron.name for neuron in OTHERS])
+def test_the_command_line_takes_every_model(cli, quick_rate, tmp_path, name):
+    quick_rate.save(tmp_path / "r.safetensors")
+    arguments = ("convert", "r.safetensors", "-o", "s.safetensors", "--neuron", name, "--decoders", "static", "--json")
+    code, out, err = cli(*arguments)
+    assert code == 0, err
+    assert json.loads(out)["neurons"] == 32
+    assert ddm2snn.load(tmp_path / "s.safetensors").neuron == NEURON_MODELS[name]()
+
+
+def test_an_unknown_model_lists_the_known(cli, quick_rate, tmp_path):
+    quick_rate.save(tmp_path / "r.safetensors")
+    code, _, err = cli("convert", "r.safetensors", "-o", "s.safetensors", "--neuron", "adex")
+    assert code == 2
+    assert "There is no neuron model 'adex'; known are lif, rectified-linear, adaptive-lif, loihi-lif." in err
+    assert not (tmp_path / "s.safetensors").exists()
