@@ -219,6 +219,9 @@ class SpikingNetwork:
             raise InputError(
                 f"SpikingNetwork.spike_timing is {self.spike_timing!r}; known are {', '.join(get_args(SpikeTiming))}."
             )
+        for name in ("backend", "rate_fingerprint"):
+            if not isinstance(getattr(self, name), str):
+                raise InputError(f"SpikingNetwork.{name} must be a text, got {getattr(self, name)!r}.")
         units = len(self.rate_left_vectors)
         if self.unit.size and not (self.unit.min() >= 0 and self.unit.max() < units):
             raise InputError(f"SpikingNetwork.unit must lie in 0 to {units - 1}; found one outside.")

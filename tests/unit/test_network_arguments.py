@@ -29,6 +29,13 @@ def test_an_unknown_activation_lists_the_known(rate_of, refuses):
         rate_of(activation="gelu")
 
 
+@pytest.mark.parametrize("name", ["backend", "rate_fingerprint"])
+@pytest.mark.parametrize("bad", [float("nan"), 3, None])
+def test_names_are_texts(spiking_of, refuses, name, bad):
+    with refuses(InputError, f"SpikingNetwork.{name} must be a text, got {bad!r}"):
+        spiking_of(**{name: bad})
+
+
 def test_an_unknown_neuron_model_lists_the_known(spiking_of, refuses):
     with refuses(InputError, "SpikingNetwork.neuron is 'adex'", "known models are lif"):
         spiking_of(neuron="adex")
