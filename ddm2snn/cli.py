@@ -30,7 +30,8 @@ app.add_typer(hardware, name="hardware")
 
 _SYSTEM = "Built-in name or path/to/file.py:attribute (which executes the file)."
 _WELLS = "Centres of wells: JSON such as '[[-1, 0], [1, 0]]', a file of it or CSV, or a system with memories."
-_NEURONS = "Neuron model: lif, rectified-linear, adaptive-lif or loihi-lif."
+_DECODERS = "calibrated (on the neurons' own spikes), static, kept (W_s as trained), or direct (one LIF neuron a unit)."
+_NEURONS = "Neuron model: lif (by default), rectified-linear, adaptive-lif or loihi-lif."
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 _Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
 
@@ -216,11 +217,13 @@ def analyse(
 def convert(
     rate: Annotated[Path, typer.Argument(help="Rate network (.safetensors).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.safetensors).")],
-    neurons_per_unit: Annotated[int, typer.Option(help="Spiking neurons for each rate unit.")] = 4,
+    neurons_per_unit: Annotated[
+        int | None, typer.Option(help="Spiking neurons for each rate unit, 4 by default.")
+    ] = None,
     time_unit_s: Annotated[float | None, typer.Option(help="Seconds per rate time unit; found if not given.")] = None,
     dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
-    neuron: Annotated[str, typer.Option(help=_NEURONS)] = "lif",
-    decoders: Annotated[str, typer.Option(help="How decoders are found: calibrated, static or kept.")] = "calibrated",
+    neuron: Annotated[str | None, typer.Option(help=_NEURONS)] = None,
+    decoders: Annotated[str, typer.Option(help=_DECODERS)] = "calibrated",
     backend: Annotated[str, typer.Option(help="Simulator that decoders are solved for.")] = "brian2",
     seed: _Seed = 0,
     as_json: _Json = False,
@@ -233,16 +236,20 @@ def convert(
     from ddm2snn.storage import check_writable, load_as
 
     check_writable(output)
-    if neuron not in NEURON_MODELS:
+    if neuron is not None and neuron not in NEURON_MODELS:
         raise InputError(f"There is no neuron model {neuron!r}; known are {', '.join(NEURON_MODELS)}.")
-    kinds = {"calibrated": ddm2snn.Calibrated, "static": ddm2snn.Static, "kept": ddm2snn.Kept}
+    kinds = {"calibrated": ddm2snn.Calibrated, "static": ddm2snn.Static, "kept": ddm2snn.Kept, "direct": ddm2snn.Direct}
     if decoders not in kinds:
         raise InputError(f"There are no decoders {decoders!r}; known are {', '.join(kinds)}.")
+    population = None
+    if decoders != "direct" or neurons_per_unit is not None or neuron is not None:
+        count = 4 if neurons_per_unit is None else neurons_per_unit
+        population = ddm2snn.Population(count, neuron=NEURON_MODELS[neuron or "lif"]())
     network = load_as(rate, RateNetwork)
     with shown(f"convert for {backend}") as progress:
         conversion = ddm2snn.convert(
             network,
-            population=ddm2snn.Population(neurons_per_unit, neuron=NEURON_MODELS[neuron]()),
+            population=population,
             decoders=kinds[decoders](),
             backend=backend,
             time_unit_s=time_unit_s,
@@ -263,10 +270,10 @@ def convert(
     ]
     excess = found.get("noise", {}).get("spikes_over_target")
     if excess is not None and excess > 1:
+        more = f"About {math.ceil(excess * population.neurons_per_unit)} neurons per unit, or" if population else "Only"
         lines.append(
             f"Warning: in one direction the spikes are {excess:.3g} times as noisy as the rate network. "
-            f"About {math.ceil(excess * neurons_per_unit)} neurons per unit, or --time-unit-s "
-            f"{math.ceil(excess) * made.time_unit_s:g}, would meet it."
+            f"{more} --time-unit-s {math.ceil(excess) * made.time_unit_s:g}, would meet it."
         )
     _show(content, lines, as_json=as_json)
 

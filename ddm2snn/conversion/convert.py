@@ -14,7 +14,8 @@ from ddm2snn.conversion.audit import audit
 from ddm2snn.conversion.calibration import Calibrated, calibrate
 from ddm2snn.conversion.decoded import Decoded, curve_error, noise_found, with_constant
 from ddm2snn.conversion.decoders import Clockwork, Static, rates_along_flow, regression_target, solve_static
-from ddm2snn.conversion.kept import Kept, activation_target, solve_kept, tune_units
+from ddm2snn.conversion.direct import Direct, decode_direct, direct_encoding, direct_population
+from ddm2snn.conversion.kept import Kept, decode_kept, tune_units
 from ddm2snn.conversion.noise_budget import factor_of, measure_budget
 from ddm2snn.conversion.population import Encoding, Population, encode
 from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NEURON, tune
@@ -28,14 +29,12 @@ from ddm2snn.training.sampling import widened
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.neuron import NeuronModel
-
 _DECORRELATION_S = 0.31  # 15 membrane time constants, and as many spikes at 50 Hz
 _USUAL_NEURONS_PER_UNIT = 3
 _TRIALS, _DURATION, _EVERY = 128, 20.0, 0.5
 _SMEAR = 0.15
 
-Decoders = Calibrated | Static | Kept
+Decoders = Calibrated | Static | Kept | Direct
 """Any way of finding decoders: a closed union."""
 
 
@@ -65,7 +64,7 @@ def convert(
     rate
         The trained network.
     population
-        Neurons per unit, their rates and their model.
+        Neurons per unit, their rates and their model; none with `Direct`, which makes one neuron of each unit.
     decoders
         How decoders are found; calibrated by default. The noise of the spikes is measured, and only the rest of
         the rate network's diffusion is injected; static decoders inject all of it.
@@ -89,7 +88,8 @@ def convert(
     check_seed(seed)
     check_positive("convert", dt_s=dt_s)
     _check_kinds(rate, population, decoders)
-    population, decoders = population or Population(), decoders or Calibrated()
+    decoders = decoders or Calibrated()
+    population = _population(rate, population, decoders)
     target = find_backend(backend) if isinstance(backend, str) else backend
     if target.name == "rate":
         raise InputError("Backend rate runs rate networks; convert for brian2, nengo or reference.")
@@ -100,13 +100,7 @@ def convert(
         time_unit_s = natural_time_unit_s(rate, cloud, population.neurons_per_unit)
     check_positive("convert", time_unit_s=time_unit_s)
     z = widened(cloud, stream(seed, "conversion", "points"), spread=_SMEAR, reach=1.25)
-    encoding = encode(rate, population, z, stream(seed, "conversion", "encoders"))
-    tuning: dict[str, float] = {}
-    if population.tuned and isinstance(decoders, Kept):
-        encoding = tune_units(rate, encoding, population.neuron, z, decoders, stream(seed, "conversion", "units"))
-    # tuning smooths the curve of LIF neurons, which only theirs follow
-    elif population.tuned and isinstance(population.neuron, LIF | LoihiLIF) and len(encoding.bias) <= MOST_NEURONS:
-        encoding, tuning = tune(rate, encoding, population.neuron, _tuning_points(rate, len(encoding.bias), seed))
+    encoding, tuning = _place(rate, population, decoders, z, seed)
     clockwork = Clockwork(time_unit_s, dt_s, timing)
     decoded = _decode(rate, encoding, population, clockwork, decoders, z, cloud, seed, progress)
     network = _assemble(rate, encoding, decoded, population, clockwork, target.name)
@@ -118,6 +112,33 @@ def convert(
     }
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
     return Conversion(dataclasses.replace(network, provenance=provenance), diagnostics)
+
+
+def _population(rate: RateNetwork, population: Population | None, decoders: Decoders) -> Population:
+    if not isinstance(decoders, Direct):
+        return population or Population()
+    if population is not None:
+        raise InputError(
+            f"Direct makes one neuron of each unit by itself, but a population was given: {population!r}. "
+            "Leave the population out, or choose other decoders."
+        )
+    return direct_population(rate)
+
+
+def _place(
+    rate: RateNetwork, population: Population, decoders: Decoders, z: Float[np.ndarray, "sample rank"], seed: int
+) -> tuple[Encoding, dict[str, float]]:
+    """Encoders and biases, tuned for what the decoders will decode, and what tuning found."""
+    if isinstance(decoders, Direct):
+        return direct_encoding(rate), {}
+    encoding = encode(rate, population, z, stream(seed, "conversion", "encoders"))
+    if population.tuned and isinstance(decoders, Kept):
+        rng = stream(seed, "conversion", "units")
+        return tune_units(rate, encoding, population.neuron, z, decoders, rng), {}
+    # tuning smooths the curve of LIF neurons, which only theirs follow
+    if population.tuned and isinstance(population.neuron, LIF | LoihiLIF) and len(encoding.bias) <= MOST_NEURONS:
+        return tune(rate, encoding, population.neuron, _tuning_points(rate, len(encoding.bias), seed))
+    return encoding, {}
 
 
 def _check_kinds(rate: object, population: object, decoders: object) -> None:
@@ -151,7 +172,9 @@ def _decode(
     """Decoders, the noise to inject besides, and what was found on the way."""
     neuron = population.neuron
     if isinstance(decoders, Kept):
-        return _decode_kept(rate, encoding, neuron, clockwork, decoders, z, cloud, seed)
+        return decode_kept(rate, encoding, neuron, clockwork, decoders, z, cloud, stream(seed, "conversion", "kept"))
+    if isinstance(decoders, Direct):
+        return decode_direct(rate, clockwork, cloud, stream(seed, "conversion", "direct"))
     if isinstance(decoders, Static):
         lag = decoders.compensate_lag
         rates_hz = rates_along_flow(rate, encoding, neuron, z, clockwork, compensate_lag=lag)
@@ -176,33 +199,6 @@ def _decode(
         "noise": noise_found(budget),
     }
     return Decoded(found.decoders, budget.injected_factor, diagnostics)
-
-
-def _decode_kept(
-    rate: RateNetwork,
-    encoding: Encoding,
-    neuron: NeuronModel,
-    clockwork: Clockwork,
-    decoders: Kept,
-    z: Float[np.ndarray, "sample rank"],
-    cloud: Float[np.ndarray, "sample rank"],
-    seed: int,
-) -> Decoded:
-    """Decoders that keep W_s, with the errors of activations and drift from the curves and the noise as measured."""
-    kept = solve_kept(rate, encoding, neuron, clockwork, z, decoders)
-    constant = kept.constant @ rate.right_vectors
-    rates_hz = rates_along_flow(rate, encoding, neuron, cloud, clockwork, compensate_lag=decoders.compensate_lag)
-    miss = kept.activations(rates_hz, encoding.unit) - activation_target(rate, cloud, clockwork)
-    velocity = rate.internal_readout(cloud) - cloud
-    decoded = rates_hz @ kept.decoders.T + constant
-    rng = stream(seed, "conversion", "kept")
-    budget = measure_budget(rate, encoding, neuron, clockwork, kept.decoders, cloud, rng)
-    found = {
-        "drift_error": curve_error(decoded, regression_target(rate, cloud, clockwork), velocity),
-        "activation_error": np.sqrt((miss**2).mean(axis=0)).tolist(),
-        "noise": noise_found(budget),
-    }
-    return Decoded(kept.decoders, budget.injected_factor, found, constant)
 
 
 def _assemble(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.activation import activate
-from ddm2snn.conversion.decoders import flow, rates_along_flow
+from ddm2snn.conversion.decoded import Decoded, curve_error, noise_found
+from ddm2snn.conversion.decoders import flow, rates_along_flow, regression_target
+from ddm2snn.conversion.noise_budget import measure_budget
 from ddm2snn.conversion.population import Encoding
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive
@@ -136,6 +138,42 @@ def solve_kept(
         own = np.flatnonzero(encoding.unit == unit)
         scale[own], constant[unit], _ = _fit(rates_hz[:, own], target[:, unit], penalty)
     return KeptDecoders(rate.right_vectors[encoding.unit].T * scale, scale, constant)
+
+
+def decode_kept(
+    rate: RateNetwork,
+    encoding: Encoding,
+    neuron: NeuronModel,
+    clockwork: Clockwork,
+    settings: Kept,
+    z: Float[np.ndarray, "sample rank"],
+    states: Float[np.ndarray, "sample rank"],
+    rng: np.random.Generator,
+) -> Decoded:
+    """Solve at the points `z`; report errors of activations and drift (from curves) and noise at stationary states.
+
+    Parameters
+    ----------
+    rate, encoding, neuron, clockwork, settings, z
+        As in `solve_kept`.
+    states
+        Stationary states, internal units, shape (sample, rank).
+    rng
+        Source of the trajectories along which noise is measured.
+    """
+    kept = solve_kept(rate, encoding, neuron, clockwork, z, settings)
+    constant = kept.constant @ rate.right_vectors
+    rates_hz = rates_along_flow(rate, encoding, neuron, states, clockwork, compensate_lag=settings.compensate_lag)
+    miss = kept.activations(rates_hz, encoding.unit) - activation_target(rate, states, clockwork)
+    velocity = rate.internal_readout(states) - states
+    decoded = rates_hz @ kept.decoders.T + constant
+    budget = measure_budget(rate, encoding, neuron, clockwork, kept.decoders, states, rng)
+    found = {
+        "drift_error": curve_error(decoded, regression_target(rate, states, clockwork), velocity),
+        "activation_error": np.sqrt((miss**2).mean(axis=0)).tolist(),
+        "noise": noise_found(budget),
+    }
+    return Decoded(kept.decoders, budget.injected_factor, found, constant)
 
 
 def tune_units(
