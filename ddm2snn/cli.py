@@ -218,7 +218,7 @@ def convert(
     rate: Annotated[Path, typer.Argument(help="Rate network (.safetensors).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.safetensors).")],
     neurons_per_unit: Annotated[
-        int | None, typer.Option(help="Spiking neurons for each rate unit, 4 by default.")
+        float | None, typer.Option(help="Spiking neurons for each rate unit, 4 by default; fractions are allotted.")
     ] = None,
     time_unit_s: Annotated[float | None, typer.Option(help="Seconds per rate time unit; found if not given.")] = None,
     dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,

@@ -26,7 +26,7 @@ class TrainingSettings(Settings):
 class ConversionSettings(Settings):
     """Section [conversion]: neurons, their largest rates, decoders, the ridge of static and kept ones, the clock."""
 
-    neurons_per_unit: _Count = 4
+    neurons_per_unit: _Count | _Positive = 4
     max_rates_hz: tuple[_Positive, _Positive] = (100.0, 200.0)
     decoders: Literal["calibrated", "static", "kept"] = "calibrated"
     ridge: _Positive = 0.01

@@ -26,7 +26,8 @@ class RankAudit:
     row_residual
         Largest sine of the angle between a row of E and the row of Gamma of its unit.
     principal_angles_rad
-        Angles between the column spaces of Gamma and of the encoders folded back to units.
+        Angles between the column spaces of Gamma and of the encoders folded back to units, units without neurons
+        left out.
     """
 
     rank: int
@@ -48,11 +49,12 @@ def audit(network: SpikingNetwork) -> RankAudit:
     factor = (encoders * own).sum(axis=1) / np.maximum((own**2).sum(axis=1), np.finfo(np.float64).tiny)
     residual = np.linalg.norm(encoders - factor[:, None] * own, axis=1)
     size = np.maximum(np.linalg.norm(encoders, axis=1), np.finfo(np.float64).tiny)
+    present = np.unique(network.unit)
     return RankAudit(
         rank=int((values > tolerance).sum()),
         singular_values=values.tolist(),
         row_residual=float((residual / size).max()),
-        principal_angles_rad=_angles(gamma, _fold(network, factor)),
+        principal_angles_rad=_angles(gamma[present], _fold(network, factor)[present]),
     )
 
 

@@ -232,7 +232,7 @@ def _assemble(
 
 
 def natural_time_unit_s(
-    rate: RateNetwork, z: Float[np.ndarray, "sample rank"], neurons_per_unit: int = _USUAL_NEURONS_PER_UNIT
+    rate: RateNetwork, z: Float[np.ndarray, "sample rank"], neurons_per_unit: float = _USUAL_NEURONS_PER_UNIT
 ) -> float:
     """Seconds per rate time unit in which the fastest latent needs 310 ms to change by its own spread.
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.conversion.allotment import allot, importance
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import as_count, check_positive
+from ddm2snn.frozen import check_positive
 from ddm2snn.neuron import LIF, NEURON_MODELS, NeuronModel
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ class Population:
     Parameters
     ----------
     neurons_per_unit
-        M, the number of neurons of each unit; on and off polarity alternate.
+        M, the number of neurons of each unit; on and off polarity alternate. With a fraction such as 1.5 or 0.75 there
+        are round(M n) neurons for n units, and units that contribute more to the drift get more of them, with M
+        below 1 some none; see `ddm2snn.conversion.allotment.allot`. Decoders then take over their part.
     max_rates_hz
         Range from which each neuron's largest rate is drawn, before it is tuned.
     neuron
@@ -36,13 +39,13 @@ class Population:
         the drift; see `ddm2snn.conversion.tuning.tune`. Populations above 1,024 neurons stay as drawn.
     """
 
-    neurons_per_unit: int = 4
+    neurons_per_unit: float = 4
     max_rates_hz: tuple[float, float] = (100.0, 200.0)
     neuron: NeuronModel = LIF()
     tuned: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "neurons_per_unit", as_count("neurons_per_unit", self.neurons_per_unit))
+        object.__setattr__(self, "neurons_per_unit", _as_multiple(self.neurons_per_unit))
         try:
             low, high = self.max_rates_hz
         except (TypeError, ValueError) as error:
@@ -56,6 +59,33 @@ class Population:
             known = ", ".join(model.__name__ for model in NEURON_MODELS.values())
             raise InputError(f"Population.neuron must be one of {known}, got {self.neuron!r}.")
         self.neuron.current_at_rate(np.array([low, high]))
+
+    def counts(self, rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> Int[np.ndarray, " unit"]:
+        """Neurons of each unit, shape (unit,).
+
+        Raises
+        ------
+        InputError
+            Where there would be fewer neurons than latents.
+        """
+        if isinstance(self.neurons_per_unit, int):
+            return np.full(rate.units, self.neurons_per_unit)
+        total = round(self.neurons_per_unit * rate.units)
+        if total < rate.rank:
+            raise InputError(
+                f"neurons_per_unit = {self.neurons_per_unit:g} gives {total} neurons for {rate.units} units, but "
+                f"{rate.rank} latents need as many at least. Use {rate.rank / rate.units:g} or more."
+            )
+        return allot(total, importance(rate, z))
+
+
+def _as_multiple(value: object) -> float:
+    """Neurons per unit as an int where they are whole, as a float where they are not, or say why they are neither."""
+    if isinstance(value, float | np.floating) and np.isfinite(value) and value > 0:
+        return int(value) if value == int(value) else float(value)
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value > 0:
+        return int(value)
+    raise InputError(f"neurons_per_unit must be a finite number above zero, such as 4 or 1.5, got {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -85,23 +115,26 @@ def encode(
     curve, at the end of the input's range that the neuron prefers. Thresholds are
     uniform over that range, stratified within each unit.
     """
-    m, units = population.neurons_per_unit, rate.units
+    count = population.counts(rate, z)
+    m, units = int(count.max()), rate.units
     x = z @ rate.left_vectors.T + rate.bias
     low, high = x.min(axis=0), x.max(axis=0)
     span = np.maximum(high - low, 1e-9 * (1.0 + np.abs(high)))[:, None]
     index = np.arange(m)
     # alternate, and start with the other polarity in every second unit, so that odd M stays balanced
-    polarity = np.where((np.arange(units)[:, None] + index) % 2 == 0, 1.0, -1.0)
-    strata = (index // 2 + rng.random((units, m))) / np.maximum(1, (m + 1) // 2)
+    used = np.cumsum(count > 0)[:, None] - 1
+    polarity = np.where((used + index) % 2 == 0, 1.0, -1.0)
+    strata = (index // 2 + rng.random((units, m))) / np.maximum(1, (count[:, None] + 1) // 2)
     depth = np.minimum(strata, 1.0) * (1.0 - _MARGIN)  # how far into the range the threshold lies
     top = population.neuron.current_at_rate(rng.uniform(*population.max_rates_hz, (units, m)))
     silent = population.neuron.threshold_current
     gain = (top - silent) / ((1.0 - depth) * span)
     threshold = np.where(polarity > 0, low[:, None] + depth * span, high[:, None] - depth * span)
-    unit = np.repeat(np.arange(units), m)
-    factor = (gain * polarity).ravel()
+    unit = np.repeat(np.arange(units), count)
+    real = index < count[:, None]  # the rest is drawn for nobody
+    factor = (gain * polarity)[real]
     return Encoding(
         encoders=factor[:, None] * rate.left_vectors[unit],
-        bias=(silent + gain * polarity * (rate.bias[:, None] - threshold)).ravel(),
+        bias=(silent + gain * polarity * (rate.bias[:, None] - threshold))[real],
         unit=unit,
     )

@@ -45,8 +45,8 @@ def test_currents_at_the_preferred_end_give_the_drawn_rate(case):
     encoding = encode(rate, population, z, stream(seed, "encode"))
     # the draws in their order: depths of the thresholds first, then the largest rates
     again = stream(seed, "encode")
-    again.random((rate.units, population.neurons_per_unit))
-    drawn = again.uniform(*population.max_rates_hz, (rate.units, population.neurons_per_unit)).ravel()
+    again.random((rate.units, int(population.neurons_per_unit)))
+    drawn = again.uniform(*population.max_rates_hz, (rate.units, int(population.neurons_per_unit))).ravel()
     x = z @ rate.left_vectors.T + rate.bias
     own = rate.left_vectors[encoding.unit]
     factor = (encoding.encoders * own).sum(axis=1) / (own**2).sum(axis=1)
@@ -72,7 +72,7 @@ def test_polarities_are_balanced(case):
     encoding = encode(rate, population, z, stream(seed, "encode"))
     own = rate.left_vectors[encoding.unit]
     positive = (encoding.encoders * own).sum(axis=1) > 0
-    m = population.neurons_per_unit
+    m = int(population.neurons_per_unit)
     per_unit = np.bincount(encoding.unit, positive, rate.units)
     assert np.isin(per_unit, [m // 2, m - m // 2]).all()
     assert abs(2 * positive.sum() - positive.size) <= 1

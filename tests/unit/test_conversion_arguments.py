@@ -20,9 +20,9 @@ def convert(rate, **settings):
     return ddm2snn.convert(rate, **{"backend": "reference", **settings})
 
 
-@pytest.mark.parametrize("bad", [0, -1, 2.5, "4", None])
-def test_neurons_per_unit_are_a_count(refuses, bad):
-    with refuses(InputError, f"neurons_per_unit must be a whole number above zero, got {bad!r}"):
+@pytest.mark.parametrize("bad", [0, -1, -2.5, np.nan, np.inf, True, "4", None])
+def test_neurons_per_unit_are_a_number(refuses, bad):
+    with refuses(InputError, f"neurons_per_unit must be a finite number above zero, such as 4 or 1.5, got {bad!r}"):
         Population(neurons_per_unit=bad)
 
 
