@@ -51,7 +51,7 @@ def quick_rate(quick: Training) -> RateNetwork:
 @pytest.fixture(scope="session")
 def quick_spiking(quick_rate: RateNetwork) -> SpikingNetwork:
     """The same in 32 neurons, for the reference backend on its grid."""
-    return ddm2snn.convert(quick_rate, backend="reference", time_unit_s=0.1, seed=5).network
+    return ddm2snn.convert(quick_rate, backend="reference", time_unit_s=0.1, dt_s=5e-4, seed=5).network
 
 
 @contextlib.contextmanager
