@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ddm2snn.backend import Backend, Record, Unsupported, find_backend
-    from ddm2snn.conversion import Calibrated, Conversion, Direct, Kept, Population, Static, convert
+    from ddm2snn.conversion import Calibrated, Conversion, Direct, Kept, Plan, Population, Static, convert, plan
     from ddm2snn.errors import InputError
     from ddm2snn.fidelity import FidelityReport, compare
     from ddm2snn.hardware import HardwareConfig, find_hardware
@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "backend": ("Backend", "Record", "Unsupported", "find_backend"),
-    "conversion": ("Calibrated", "Conversion", "Direct", "Kept", "Population", "Static", "convert"),
+    "conversion": ("Calibrated", "Conversion", "Direct", "Kept", "Plan", "Population", "Static", "convert", "plan"),
     "errors": ("InputError",),
     "fidelity": ("FidelityReport", "compare"),
     "hardware": ("HardwareConfig", "find_hardware"),
@@ -48,9 +48,10 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "LIF", "AdaptiveLIF", "Backend", "Calibrated", "Conversion", "Direct", "FidelityReport", "HardwareConfig",
-    "InputError", "Kept", "LoihiLIF", "NeuronModel", "Population", "RateNetwork", "Recipe", "Record", "Recording",
-    "RectifiedLinear", "Spikes", "SpikingNetwork", "Static", "Stimulus", "System", "Training", "Unsupported", "compare",
-    "convert", "find_backend", "find_hardware", "find_system", "load", "run", "simulate", "train",
+    "InputError", "Kept", "LoihiLIF", "NeuronModel", "Plan", "Population", "RateNetwork", "Recipe", "Record",
+    "Recording", "RectifiedLinear", "Spikes", "SpikingNetwork", "Static", "Stimulus", "System", "Training",
+    "Unsupported", "compare", "convert", "find_backend", "find_hardware", "find_system", "load", "plan", "run",
+    "simulate", "train",
 ]  # fmt: skip
 
 

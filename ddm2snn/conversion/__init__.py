@@ -6,6 +6,19 @@ from ddm2snn.conversion.convert import Conversion, convert
 from ddm2snn.conversion.decoders import Static
 from ddm2snn.conversion.direct import Direct
 from ddm2snn.conversion.kept import Kept
+from ddm2snn.conversion.plan import Plan, plan
 from ddm2snn.conversion.population import Population
 
-__all__ = ["Calibrated", "Conversion", "Direct", "Kept", "Population", "RankAudit", "Static", "audit", "convert"]
+__all__ = [
+    "Calibrated",
+    "Conversion",
+    "Direct",
+    "Kept",
+    "Plan",
+    "Population",
+    "RankAudit",
+    "Static",
+    "audit",
+    "convert",
+    "plan",
+]

@@ -95,12 +95,12 @@ def convert(
         raise InputError("Backend rate runs rate networks; convert for brian2, nengo or reference.")
     timing = population.neuron.timing_on(target.spike_timing)
     population.neuron.check_step(dt_s, timing)
-    cloud = to_internal(rate, _stationary_states(rate, seed))
+    cloud = to_internal(rate, stationary_states(rate, seed))
     if time_unit_s is None:
         time_unit_s = natural_time_unit_s(rate, cloud, population.neurons_per_unit)
     check_positive("convert", time_unit_s=time_unit_s)
-    z = widened(cloud, stream(seed, "conversion", "points"), spread=_SMEAR, reach=1.25)
-    encoding, tuning = _place(rate, population, decoders, z, seed)
+    z = _around(cloud, seed)
+    encoding, tuning = place(rate, population, decoders, cloud, seed)
     clockwork = Clockwork(time_unit_s, dt_s, timing)
     decoded = _decode(rate, encoding, population, clockwork, decoders, z, cloud, seed, progress)
     network = _assemble(rate, encoding, decoded, population, clockwork, target.name)
@@ -125,12 +125,18 @@ def _population(rate: RateNetwork, population: Population | None, decoders: Deco
     return direct_population(rate)
 
 
-def _place(
-    rate: RateNetwork, population: Population, decoders: Decoders, z: Float[np.ndarray, "sample rank"], seed: int
+def _around(cloud: Float[np.ndarray, "sample rank"], seed: int) -> Float[np.ndarray, "sample rank"]:
+    """Stationary states, widened: the points that neurons cover."""
+    return widened(cloud, stream(seed, "conversion", "points"), spread=_SMEAR, reach=1.25)
+
+
+def place(
+    rate: RateNetwork, population: Population, decoders: Decoders, cloud: Float[np.ndarray, "sample rank"], seed: int
 ) -> tuple[Encoding, dict[str, float]]:
-    """Encoders and biases, tuned for what the decoders will decode, and what tuning found."""
+    """Encoders and biases around stationary states, tuned for what the decoders will decode, and what tuning found."""
     if isinstance(decoders, Direct):
         return direct_encoding(rate), {}
+    z = _around(cloud, seed)
     encoding = encode(rate, population, z, stream(seed, "conversion", "encoders"))
     if population.tuned and isinstance(decoders, Kept):
         rng = stream(seed, "conversion", "units")
@@ -142,7 +148,7 @@ def _place(
 
 
 def _check_kinds(rate: object, population: object, decoders: object) -> None:
-    """Refuse what is of the wrong kind, and what spiking networks cannot carry."""
+    """Refuse what is of the wrong kind."""
     for name, given, kinds in (
         ("rate", rate, (RateNetwork,)),
         ("population", population, (Population,)),
@@ -151,7 +157,14 @@ def _check_kinds(rate: object, population: object, decoders: object) -> None:
         if given is not None and not isinstance(given, kinds):
             wanted = " or ".join(kind.__name__ for kind in kinds)
             raise InputError(f"convert needs a {wanted} as {name}, got a {type(given).__name__}.")
-    if isinstance(rate, RateNetwork) and rate.diffusion_readout is not None:
+    check_convertible(rate)
+
+
+def check_convertible(rate: object) -> None:
+    """Refuse what is no rate network, and what spiking networks cannot carry."""
+    if not isinstance(rate, RateNetwork):
+        raise InputError(f"Conversion needs a RateNetwork, got a {type(rate).__name__}.")
+    if rate.diffusion_readout is not None:
         raise InputError(
             "This rate network's diffusion depends on the state, which spiking networks cannot carry yet. "
             "Train on a system with constant diffusion."
@@ -249,12 +262,12 @@ def natural_time_unit_s(
 def _tuning_points(rate: RateNetwork, neurons: int, seed: int) -> Float[np.ndarray, "sample rank"]:
     """Widened stationary states, as many as the population needs; internal units."""
     count = max(FEWEST_POINTS, POINTS_PER_NEURON * neurons)
-    states = to_internal(rate, _stationary_states(rate, child_seed(seed, "conversion", "tuning"), _EVERY / 2))
+    states = to_internal(rate, stationary_states(rate, child_seed(seed, "conversion", "tuning"), _EVERY / 2))
     rng = stream(seed, "conversion", "tuning points")
     return widened(states[rng.permutation(len(states))[:count]], rng, spread=_SMEAR, reach=1.25)
 
 
-def _stationary_states(rate: RateNetwork, seed: int, every: float = _EVERY) -> Float[np.ndarray, "sample rank"]:
+def stationary_states(rate: RateNetwork, seed: int, every: float = _EVERY) -> Float[np.ndarray, "sample rank"]:
     """States of the rate network itself, in system units, after it has forgotten where it started."""
     run = find_backend("rate").run(
         rate,

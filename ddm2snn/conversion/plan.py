@@ -1,0 +1,248 @@
+"""The verb plan: how many neurons, and how long a time unit, a wanted fidelity takes, and what that costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ddm2snn.backend import Backend, Progress, find_backend, no_progress
+from ddm2snn.conversion.calibration import Calibrated
+from ddm2snn.conversion.convert import check_convertible, natural_time_unit_s, place, stationary_states
+from ddm2snn.conversion.decoders import Clockwork
+from ddm2snn.conversion.population import Population
+from ddm2snn.conversion.prediction import Prediction, predict
+from ddm2snn.errors import InputError
+from ddm2snn.frozen import check_positive
+from ddm2snn.network import RateNetwork, to_internal
+from ddm2snn.neuron import LIF, NeuronModel
+from ddm2snn.randomness import check_seed, stream
+
+_LADDER = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 32)  # neurons per unit that are tried
+_LONGER = (1, 2, 5, 10)  # time units that are tried, relative to the shortest sensible one
+_MOST_NEURONS = 8192
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to convert, with what is predicted of it.
+
+    Parameters
+    ----------
+    neurons_per_unit, neurons, time_unit_s, max_rates_hz
+        The settings: what `convert` takes, and the number of neurons they make.
+    spikes_over_target
+        Predicted spike noise over the target's diffusion, in the worst direction; None where one has no noise.
+    drift_error
+        Predicted bias of the drift relative to the drift, worst latent.
+    spikes_per_time_unit
+        Predicted cost: spikes of all neurons in one rate time unit.
+    mean_rate_hz
+        Predicted mean rate of a neuron.
+    meets
+        Whether the request is met.
+    """
+
+    neurons_per_unit: float
+    neurons: int
+    time_unit_s: float
+    max_rates_hz: tuple[float, float]
+    spikes_over_target: float | None
+    drift_error: float
+    spikes_per_time_unit: float
+    mean_rate_hz: float
+    meets: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cheapest option that meets a request, and all that were looked at.
+
+    Parameters
+    ----------
+    chosen
+        The option with the fewest spikes per rate time unit among those that meet the request.
+    options
+        Every option that was predicted, in the order tried.
+    neuron
+        Neuron model.
+    """
+
+    chosen: Option
+    options: tuple[Option, ...]
+    neuron: NeuronModel
+
+    @property
+    def population(self) -> Population:
+        """What `convert` takes, beside ``time_unit_s=plan.chosen.time_unit_s``."""
+        return Population(self.chosen.neurons_per_unit, self.chosen.max_rates_hz, self.neuron)
+
+    def as_json(self) -> dict[str, Any]:
+        """Chosen option and all options: JSON values."""
+        return {"chosen": dataclasses.asdict(self.chosen), "options": [dataclasses.asdict(o) for o in self.options]}
+
+    def lines(self) -> list[str]:
+        """A table of the options, the chosen one marked."""
+        head = "  neurons/unit  neurons  time unit (s)  noise/target  drift error  spikes/time unit  mean rate (Hz)"
+        return [head, *(f"{'*' if option == self.chosen else ' '} {_row(option)}" for option in self.options)]
+
+
+def _row(option: Option) -> str:
+    noise = "-" if option.spikes_over_target is None else f"{option.spikes_over_target:.3g}"
+    return (
+        f"{option.neurons_per_unit:<12g}  {option.neurons:<7}  {option.time_unit_s:<13g}  {noise:<12}  "
+        f"{option.drift_error:<11.2g}  {option.spikes_per_time_unit:<16.4g}  {option.mean_rate_hz:.3g}"
+    )
+
+
+def plan(
+    rate: RateNetwork,
+    *,
+    noise: float | None = 0.25,
+    drift_error: float | None = None,
+    neurons_per_unit: float | None = None,
+    time_unit_s: float | None = None,
+    max_rates_hz: tuple[float, float] = (100.0, 200.0),
+    neuron: NeuronModel | None = None,
+    backend: str | Backend = "brian2",
+    dt_s: float = 1e-3,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> Plan:
+    """Find the conversion with the fewest spikes that keeps spike noise and drift error within bounds.
+
+    Nothing is simulated: noise, error and cost are predicted from the neurons' curves
+    (`ddm2snn.conversion.prediction.predict`). Spike noise falls with the square of the spikes that a neuron has in a
+    time unit and with the number of neurons, so a longer time unit saves neurons and spikes but takes as much longer
+    to simulate; rates act as the time unit does, and are taken as given.
+
+    Parameters
+    ----------
+    rate
+        The trained network.
+    noise
+        Largest spike noise over the target's diffusion, in the worst direction; above 0.25 less than three
+        quarters of the noise would be left to inject. None for no bound.
+    drift_error
+        Largest bias of the drift relative to the drift, worst latent; None for no bound.
+    neurons_per_unit, time_unit_s
+        Fixed, where given; else found.
+    max_rates_hz, neuron
+        As in `Population`.
+    backend, dt_s, seed
+        As in `convert`.
+    progress
+        Called with the finished share.
+
+    Raises
+    ------
+    InputError
+        Where nothing that may be chosen meets the request, with the closest that was found; where there is no
+        request; and where the target has a direction without noise, so that no noise of spikes is small beside it.
+    """
+    check_seed(seed)
+    check_convertible(rate)
+    bounds = {name: value for name, value in (("noise", noise), ("drift_error", drift_error)) if value is not None}
+    if not bounds:
+        raise InputError("plan needs a bound on noise or on drift_error; both are None. Give one, such as noise=0.25.")
+    given = {"dt_s": dt_s} if time_unit_s is None else {"dt_s": dt_s, "time_unit_s": time_unit_s}
+    check_positive("plan", **bounds, **given)
+    chosen_neuron = neuron or LIF()
+    target = find_backend(backend) if isinstance(backend, str) else backend
+    if target.name == "rate":
+        raise InputError("Backend rate runs rate networks; plan for brian2, nengo or reference.")
+    timing = chosen_neuron.timing_on(target.spike_timing)
+    chosen_neuron.check_step(dt_s, timing)
+    cloud = to_internal(rate, stationary_states(rate, seed))
+    base_s = natural_time_unit_s(rate, cloud)
+    times_s = [time_unit_s] if time_unit_s is not None else [_round(base_s * longer) for longer in _LONGER]
+    multiples = [m for m in _LADDER if m * rate.units <= _MOST_NEURONS] or [1]
+    if neurons_per_unit is not None:
+        multiples = [neurons_per_unit]
+    found: list[Option] = []
+    for index, multiple in enumerate(multiples):
+        population = Population(multiple, max_rates_hz, chosen_neuron)
+        encoding, _ = place(rate, population, Calibrated(), cloud, seed)
+        for unit_s in times_s:
+            if unit_s > times_s[0] and not _worth(found[-1], unit_s, found, noise):
+                continue
+            clockwork = Clockwork(unit_s, dt_s, timing)
+            rng = stream(seed, "plan", "trajectories")
+            prediction = predict(rate, encoding, chosen_neuron, clockwork, cloud, rng)
+            found.append(_option(prediction, population, len(encoding.bias), unit_s, noise, drift_error))
+        progress((index + 1) / len(multiples))
+        if found[-1].meets and found[-1].time_unit_s == times_s[0]:
+            break  # more neurons cost more spikes
+    progress(1.0)
+    meeting = [option for option in found if option.meets]
+    if not meeting:
+        raise InputError(_refusal(found, noise, drift_error))
+    return Plan(min(meeting, key=lambda option: option.spikes_per_time_unit), tuple(found), chosen_neuron)
+
+
+def _option(
+    prediction: Prediction,
+    population: Population,
+    neurons: int,
+    time_unit_s: float,
+    noise: float | None,
+    drift_error: float | None,
+) -> Option:
+    ratio, error = prediction.spikes_over_target, float(prediction.drift_error.max())
+    if noise is not None and ratio is None:
+        raise InputError(
+            f"noise = {noise:g} is relative to the target's diffusion, but the target has a direction without noise. "
+            "Give noise=None and a bound on drift_error."
+        )
+    option = Option(
+        neurons_per_unit=population.neurons_per_unit,
+        neurons=neurons,
+        time_unit_s=float(time_unit_s),
+        max_rates_hz=population.max_rates_hz,
+        spikes_over_target=ratio,
+        drift_error=error,
+        spikes_per_time_unit=prediction.spikes_per_time_unit,
+        mean_rate_hz=prediction.mean_rate_hz,
+        meets=drift_error is None or error <= drift_error,
+    )
+    return dataclasses.replace(option, meets=option.meets and not _too_loud(option, noise))
+
+
+def _worth(last: Option, time_unit_s: float, found: list[Option], noise: float | None) -> bool:
+    """Whether a longer time unit for the same neurons may meet the request, at fewer spikes than what does already."""
+    if last.meets or not _too_loud(last, noise):
+        return False  # only noise gets much smaller with the time unit
+    longer = time_unit_s / last.time_unit_s
+    spikes = min((option.spikes_per_time_unit for option in found if option.meets), default=math.inf)
+    ratio = last.spikes_over_target or 0.0
+    # noise falls with the square of the time unit at the most
+    hopeful = noise is not None and ratio / longer**2 <= noise
+    return hopeful and last.spikes_per_time_unit * longer < spikes
+
+
+def _too_loud(option: Option, noise: float | None) -> bool:
+    return noise is not None and option.spikes_over_target is not None and option.spikes_over_target > noise
+
+
+def _refusal(found: list[Option], noise: float | None, drift_error: float | None) -> str:
+    asked = [f"noise <= {noise:g}"] if noise is not None else []
+    asked += [f"drift_error <= {drift_error:g}"] if drift_error is not None else []
+
+    def distance(option: Option) -> float:
+        loud = 0.0 if noise is None else math.log(max((option.spikes_over_target or 0.0) / noise, 1.0))
+        return loud + (0.0 if drift_error is None else math.log(max(option.drift_error / drift_error, 1.0)))
+
+    best = min(found, key=distance)
+    reached = [] if best.spikes_over_target is None else [f"noise {best.spikes_over_target:.2g}"]
+    reached += [f"drift_error {best.drift_error:.2g}"]
+    return (
+        f"No conversion looked at meets {' and '.join(asked)}: closest is {best.neurons_per_unit:g} neurons "
+        f"per unit with time_unit_s = {best.time_unit_s:g}, predicted {' and '.join(reached)}. "
+        "Allow more of either, more neurons per unit or a longer time unit."
+    )
+
+
+def _round(value: float) -> float:
+    """Three significant digits, so that time units print as they are."""
+    return float(f"{value:.3g}")

@@ -1,0 +1,194 @@
+"""Prediction of a population's spike noise, drift error and cost from its curves, without a single spike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn.conversion.calibration import NormalEquations
+from ddm2snn.conversion.decoders import rates_along_flow
+from ddm2snn.conversion.trajectories import Trajectories
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jaxtyping import Float
+
+    from ddm2snn.conversion.decoders import Clockwork
+    from ddm2snn.conversion.population import Encoding
+    from ddm2snn.network import RateNetwork
+    from ddm2snn.neuron import NeuronModel
+
+_EVERY, _PIECE, _WARM_UP = 0.1, 0.02, 6.0  # rate time units: samples, pieces of constant rates, forgetting the start
+_TRAJECTORIES, _DURATION = 64, 20.0
+_KICKED = 0.25  # as calibrated decoders have it
+_WINDOW = 0.5  # rate time units, as `measure_budget` has it
+_RIDGE = 1e-6  # relative to the mean square of the rates
+_FEATURES = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a population of neurons would bring along, in internal units per rate time unit.
+
+    Parameters
+    ----------
+    target
+        G G^T of the rate network, shape (rank, rank).
+    spikes
+        Diffusion tensor of the decoded spikes' error, shape (rank, rank).
+    drift_error
+        Root mean square of the smooth part of the decoding error, relative to the drift, per latent.
+    spikes_per_time_unit
+        Spikes of all neurons in one rate time unit.
+    mean_rate_hz
+        Mean rate of a neuron.
+    """
+
+    target: Float[np.ndarray, "rank rank"]
+    spikes: Float[np.ndarray, "rank rank"]
+    drift_error: Float[np.ndarray, " rank"]
+    spikes_per_time_unit: float
+    mean_rate_hz: float
+
+    @property
+    def spikes_over_target(self) -> float | None:
+        """Largest ratio of spike noise to target in any direction; None where a direction has no target noise."""
+        from scipy.linalg import eigh
+
+        if np.linalg.eigvalsh(self.target).min() <= 1e-12 * max(float(np.trace(self.target)), 1e-300):
+            return None
+        return float(eigh(self.spikes, self.target, eigvals_only=True).max())
+
+
+def predict(
+    rate: RateNetwork,
+    encoding: Encoding,
+    neuron: NeuronModel,
+    clockwork: Clockwork,
+    states: Float[np.ndarray, "sample rank"],
+    rng: np.random.Generator,
+) -> Prediction:
+    r"""Predict what `ddm2snn.conversion.noise_budget.measure_budget` would measure with calibrated decoders.
+
+    A neuron that fires regularly emits, in a window, the integral of its rate but for the phases
+    :math:`u \in [0, 1)` of its intervals at both ends, and but for the phase that it loses each time it falls
+    silent; phases are independent and uniform, of variance 1/12. With decoders :math:`D_j` in latent units per Hz,
+    time unit T, share of time active :math:`p_j`, silencings :math:`\nu_j` per time unit and window :math:`\ell`
+    (0.5 time units) the error of the decoded spikes is a diffusion of
+
+    .. math:: \sum_j D_j D_j^\top \frac{2 p_j + \nu_j \ell}{12\, \ell\, T^2} \;+\; \text{(curves)},
+
+    where the second part is what the curves themselves, filtered along the same paths, leave beside a smooth function
+    of the state. Decoders are those of least squares on filtered rates with the variance of the filtered spikes'
+    ripple, :math:`p_j / (12 T^2)`, on the diagonal of the Gram matrix. (Our derivation; it holds where neurons fire
+    several spikes in a time unit, and knows nothing of spikes that lock to each other.)
+
+    Parameters
+    ----------
+    rate, encoding, neuron, clockwork
+        The network, its population and the time scales of the simulation.
+    states
+        Stationary states to start from, internal units, shape (sample, rank).
+    rng
+        Source of the trajectories.
+    """
+    equations, activity = NormalEquations.empty(len(encoding.bias), rate.rank), _Activity.empty(len(encoding.bias))
+    for rates, target, _, _ in _filtered(rate, encoding, neuron, clockwork, states, rng, _KICKED, activity):
+        equations.add(rates, target)
+    ripple = activity.active / activity.time / (12.0 * clockwork.time_unit_s**2)
+    equations.gram[np.diag_indices(len(ripple))] += equations.samples * ripple
+    decoders = equations.solve(_RIDGE).T
+    zeta, reached, every = [], [], _EVERY
+    activity = _Activity.empty(len(encoding.bias))
+    for rates, target, state, spacing in _filtered(rate, encoding, neuron, clockwork, states, rng, 0.0, activity):
+        zeta.append(rates @ decoders.T - target)
+        reached.append(state)
+        every = spacing
+    curves, drift_error = _diffusion(rate, np.stack(zeta, axis=1), np.stack(reached, axis=1), every)
+    share, silenced = activity.active / activity.time, activity.silenced / activity.time
+    variance = (2.0 * share + silenced * _WINDOW) / (12.0 * _WINDOW * clockwork.time_unit_s**2)
+    mean_hz = activity.spikes / activity.time
+    factor = rate.internal_factor(states[: min(len(states), 2000)])
+    return Prediction(
+        target=(factor @ np.swapaxes(factor, -1, -2)).mean(axis=0),
+        spikes=curves + (decoders * variance) @ decoders.T,
+        drift_error=drift_error,
+        spikes_per_time_unit=float(mean_hz.sum() * clockwork.time_unit_s),
+        mean_rate_hz=float(mean_hz.mean()),
+    )
+
+
+@dataclass
+class _Activity:
+    """Sums over time, means over trajectories: time active, silencings and rates of each neuron."""
+
+    active: Float[np.ndarray, " neuron"]
+    silenced: Float[np.ndarray, " neuron"]
+    spikes: Float[np.ndarray, " neuron"]
+    time: float = 0.0
+
+    @classmethod
+    def empty(cls, neurons: int) -> _Activity:
+        return cls(np.zeros(neurons), np.zeros(neurons), np.zeros(neurons))
+
+
+def _filtered(
+    rate: RateNetwork,
+    encoding: Encoding,
+    neuron: NeuronModel,
+    clockwork: Clockwork,
+    states: Float[np.ndarray, "sample rank"],
+    rng: np.random.Generator,
+    kicked: float,
+    activity: _Activity,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
+    """Yield filtered rates, targets, states and their spacing in time along trajectories; count activity."""
+    start = states[rng.integers(len(states), size=_TRAJECTORIES)]
+    paths = Trajectories(rate, clockwork, start, _EVERY, rng, kicked)
+    step = clockwork.dt_s / clockwork.time_unit_s
+    steps = max(1, round(_PIECE / step))
+    filtered, before = np.zeros((_TRAJECTORIES, len(encoding.bias))), None
+    warm = round(_WARM_UP / paths.every)
+    for sample in range(warm + round(_DURATION / paths.every)):
+        path, target, reached = paths.advance(1)
+        for first in range(0, path.shape[1], steps):
+            piece = path[:, first : first + steps]
+            rates_hz = rates_along_flow(rate, encoding, neuron, piece.mean(axis=1), clockwork, compensate_lag=True)
+            length = piece.shape[1] * step
+            filtered += (1.0 - np.exp(-length)) * (rates_hz - filtered)
+            if sample >= warm:
+                active = rates_hz > 0
+                activity.active += length * active.mean(axis=0)
+                activity.spikes += length * rates_hz.mean(axis=0)
+                activity.time += length
+                if before is not None:
+                    activity.silenced += (before & ~active).mean(axis=0)
+                before = active
+        if sample >= warm:
+            yield filtered.copy(), target[:, 0], reached[:, 0], paths.every
+
+
+def _diffusion(
+    rate: RateNetwork,
+    error: Float[np.ndarray, "trial sample rank"],
+    z: Float[np.ndarray, "trial sample rank"],
+    every: float,
+) -> tuple[Float[np.ndarray, "rank rank"], Float[np.ndarray, " rank"]]:
+    """Diffusion and relative size of the smooth part of a filtered error, as `measure_budget` defines them."""
+    span = max(1, round(_WINDOW / every))
+    window = span * every
+    area = np.cumsum(0.5 * every * (error[:, 1:] + error[:, :-1]), axis=1)
+    area = np.concatenate([np.zeros_like(area[:, :1]), area], axis=1)
+    total = (error[:, span:] - error[:, :-span] + area[:, span:] - area[:, :-span]).reshape(-1, rate.rank) / window
+    middle = z[:, span // 2 : span // 2 + error.shape[1] - span].reshape(-1, rate.rank)
+    features = rate.hidden(middle)[:, :: max(1, rate.units // _FEATURES)][:, :_FEATURES]
+    features = np.hstack([features, np.ones((len(middle), 1))])
+    gram = features.T @ features / len(middle)
+    gram += 1e-6 * np.trace(gram) / len(gram) * np.eye(len(gram))
+    smooth = features @ np.linalg.solve(gram, features.T @ total / len(middle))
+    velocity = rate.internal_readout(middle) - middle
+    rest = np.atleast_2d(np.cov((total - smooth).T)) * window
+    return rest, np.sqrt((smooth**2).mean(axis=0) / (velocity**2).mean(axis=0))

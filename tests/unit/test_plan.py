@@ -1,0 +1,109 @@
+"""The verb plan: predictions against measurements, the cheapest option that meets a request, refusals in words."""
+
+# An option may lack a noise ratio, and the tests know that theirs do not:
+# pyright: reportOptionalOperand=false
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import ddm2snn
+from ddm2snn import LIF, Calibrated, InputError, Population
+from ddm2snn.conversion.calibration import calibrate
+from ddm2snn.conversion.convert import place, stationary_states
+from ddm2snn.conversion.decoders import Clockwork
+from ddm2snn.conversion.noise_budget import measure_budget
+from ddm2snn.conversion.prediction import predict
+from ddm2snn.network import to_internal
+from ddm2snn.randomness import stream
+
+PREDICTED_WITHIN = 0.2  # of the measured spike noise
+
+
+def plan(rate, **request):
+    return ddm2snn.plan(rate, **{"backend": "reference", "seed": 1, **request})
+
+
+@pytest.fixture(scope="module")
+def fourfold(rate_network):
+    """Van der Pol in 64 units of four tuned neurons each, and stationary states."""
+    cloud = to_internal(rate_network, stationary_states(rate_network, 0))
+    encoding, _ = place(rate_network, Population(4), Calibrated(), cloud, 0)
+    return encoding, cloud
+
+
+@pytest.mark.parametrize(("time_unit_s", "timing"), [(0.5, "grid"), (0.2, "interpolated")])
+def test_predicted_noise_is_what_is_measured(rate_network, fourfold, time_unit_s, timing):
+    encoding, cloud = fourfold
+    clock = Clockwork(time_unit_s, 1e-3, timing)
+    population = (rate_network, encoding, LIF(), clock)
+    predicted = predict(*population, cloud, stream(2, "predict"))
+    decoders = calibrate(*population, cloud, Calibrated(duration=1000.0), stream(2, "calibrate")).decoders
+    measured = measure_budget(*population, decoders, cloud, stream(2, "measure"))
+    assert predicted.spikes_over_target == pytest.approx(measured.excess, rel=PREDICTED_WITHIN)
+    assert np.allclose(np.diag(predicted.spikes), np.diag(measured.spikes), rtol=PREDICTED_WITHIN)
+    assert np.allclose(predicted.target, measured.target, rtol=1e-9)
+    # curves know nothing of neurons that lag where currents move fast, so that the smooth error is more than theirs
+    assert (predicted.drift_error < 1.2 * measured.drift_bias).all()
+    assert (predicted.drift_error > 0.2 * measured.drift_bias).all()
+    # the tolerance bites: independent Poisson spikes of the same rates would be several times as loud
+    rates_hz = LIF().rate_hz(encoding.currents(cloud)).mean(axis=0)
+    poisson = (decoders * rates_hz / time_unit_s) @ decoders.T
+    assert (np.diag(poisson) > 3.0 * np.diag(measured.spikes)).all()
+
+
+def test_predicted_cost_is_what_conversion_reports(quick_rate):
+    option = plan(quick_rate, noise=100.0, neurons_per_unit=4, time_unit_s=0.2).chosen
+    settings = {"population": Population(4), "decoders": ddm2snn.Static(), "backend": "reference", "time_unit_s": 0.2}
+    found = ddm2snn.convert(quick_rate, seed=1, **settings).diagnostics
+    assert option.spikes_per_time_unit == pytest.approx(found["spikes_per_time_unit"], rel=0.1)
+    assert option.mean_rate_hz == pytest.approx(found["mean_rate_hz"], rel=0.1)
+
+
+def test_the_cheapest_option_that_meets_the_request_is_chosen(quick_rate):
+    found = plan(quick_rate, noise=3.0, drift_error=0.1)
+    meeting = [option for option in found.options if option.spikes_over_target <= 3.0 and option.drift_error <= 0.1]
+    assert found.chosen.meets
+    assert [option for option in found.options if option.meets] == meeting
+    assert found.chosen.spikes_per_time_unit == min(option.spikes_per_time_unit for option in meeting)
+    assert found.population == Population(found.chosen.neurons_per_unit)
+    assert found.chosen.neurons == round(found.chosen.neurons_per_unit * quick_rate.units)
+    lines = found.lines()
+    assert len(lines) == 1 + len(found.options)
+    assert sum(line.startswith("*") for line in lines) == 1
+    assert found.as_json()["chosen"]["time_unit_s"] == found.chosen.time_unit_s
+
+
+def test_a_stricter_request_costs_more(quick_rate):
+    loose, strict = (plan(quick_rate, noise=noise, time_unit_s=0.5).chosen for noise in (5.0, 1.0))
+    assert strict.spikes_per_time_unit > loose.spikes_per_time_unit
+    assert strict.neurons > loose.neurons
+
+
+def test_with_neurons_given_the_time_unit_is_found(quick_rate):
+    found = plan(quick_rate, noise=1.0, neurons_per_unit=6, max_rates_hz=(60.0, 120.0))
+    assert {option.neurons_per_unit for option in found.options} == {6}
+    assert found.chosen.max_rates_hz == (60.0, 120.0)
+    assert found.chosen.spikes_over_target <= 1.0
+
+
+def test_an_impossible_request_says_what_is_nearest(refuses, quick_rate):
+    with refuses(InputError, "No conversion looked at meets noise <= 1e-06", "closest is 2 neurons per unit", "Allow"):
+        plan(quick_rate, noise=1e-6, neurons_per_unit=2)
+
+
+def test_requests_that_make_no_sense_are_refused(refuses, quick_rate, quick_spiking, rate_of):
+    with refuses(InputError, "plan needs a bound on noise or on drift_error"):
+        plan(quick_rate, noise=None)
+    with refuses(InputError, "plan.noise must be a finite number above zero, got -1"):
+        plan(quick_rate, noise=-1)
+    with refuses(InputError, "plan.time_unit_s must be a finite number above zero"):
+        plan(quick_rate, time_unit_s=0.0)
+    with refuses(InputError, "Backend rate runs rate networks"):
+        plan(quick_rate, backend="rate")
+    with refuses(InputError, "Conversion needs a RateNetwork, got a SpikingNetwork"):
+        plan(quick_spiking)
+    quiet = rate_of(right_vectors=np.full((5, 2), 0.1), diffusion_factor=np.diag([0.1, 0.0]))
+    with refuses(InputError, "the target has a direction without noise", "Give noise=None"):
+        plan(quiet, neurons_per_unit=2, time_unit_s=0.2)
