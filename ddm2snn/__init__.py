@@ -10,7 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ddm2snn.backend import Backend, Record, Unsupported, find_backend
-    from ddm2snn.conversion import Calibrated, Conversion, Direct, Kept, Plan, Population, Static, convert, plan
+    from ddm2snn.conversion import (
+        Bounded,
+        Calibrated,
+        Conversion,
+        Direct,
+        Kept,
+        OneSign,
+        Plan,
+        Population,
+        Sparse,
+        Static,
+        convert,
+        plan,
+        restructure,
+    )
     from ddm2snn.errors import InputError
     from ddm2snn.fidelity import FidelityReport, compare
     from ddm2snn.hardware import HardwareConfig, find_hardware
@@ -29,7 +43,21 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "backend": ("Backend", "Record", "Unsupported", "find_backend"),
-    "conversion": ("Calibrated", "Conversion", "Direct", "Kept", "Plan", "Population", "Static", "convert", "plan"),
+    "conversion": (
+        "Bounded",
+        "Calibrated",
+        "Conversion",
+        "Direct",
+        "Kept",
+        "OneSign",
+        "Plan",
+        "Population",
+        "Sparse",
+        "Static",
+        "convert",
+        "plan",
+        "restructure",
+    ),
     "errors": ("InputError",),
     "fidelity": ("FidelityReport", "compare"),
     "hardware": ("HardwareConfig", "find_hardware"),
@@ -47,11 +75,11 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "LIF", "AdaptiveLIF", "Backend", "Calibrated", "Conversion", "Direct", "FidelityReport", "HardwareConfig",
-    "InputError", "Kept", "LoihiLIF", "NeuronModel", "Plan", "Population", "RateNetwork", "Recipe", "Record",
-    "Recording", "RectifiedLinear", "Spikes", "SpikingNetwork", "Static", "Stimulus", "System", "Training",
-    "Unsupported", "compare", "convert", "find_backend", "find_hardware", "find_system", "load", "plan", "run",
-    "simulate", "train",
+    "LIF", "AdaptiveLIF", "Backend", "Bounded", "Calibrated", "Conversion", "Direct", "FidelityReport",
+    "HardwareConfig", "InputError", "Kept", "LoihiLIF", "NeuronModel", "OneSign", "Plan", "Population", "RateNetwork",
+    "Recipe", "Record", "Recording", "RectifiedLinear", "Sparse", "Spikes", "SpikingNetwork", "Static", "Stimulus",
+    "System", "Training", "Unsupported", "compare", "convert", "find_backend", "find_hardware", "find_system", "load",
+    "plan", "restructure", "run", "simulate", "train",
 ]  # fmt: skip
 
 

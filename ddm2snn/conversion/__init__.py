@@ -8,17 +8,22 @@ from ddm2snn.conversion.direct import Direct
 from ddm2snn.conversion.kept import Kept
 from ddm2snn.conversion.plan import Plan, plan
 from ddm2snn.conversion.population import Population
+from ddm2snn.conversion.structure import Bounded, OneSign, Sparse, restructure
 
 __all__ = [
+    "Bounded",
     "Calibrated",
     "Conversion",
     "Direct",
     "Kept",
+    "OneSign",
     "Plan",
     "Population",
     "RankAudit",
+    "Sparse",
     "Static",
     "audit",
     "convert",
     "plan",
+    "restructure",
 ]

@@ -1,0 +1,108 @@
+"""Structured decoders: sparse, bounded or of one sign, with what each costs, and refusals in words."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import ddm2snn
+from ddm2snn import Bounded, InputError, OneSign, Population, Sparse
+from ddm2snn.conversion.calibration import NormalEquations
+from ddm2snn.conversion.structure import _solve
+
+STRUCTURES = [Sparse(0.5), Bounded(1.5), OneSign()]
+
+
+@pytest.fixture(scope="module")
+def network(quick_rate):
+    population = Population(8, tuned=False)
+    return ddm2snn.convert(quick_rate, population=population, backend="reference", time_unit_s=0.5, seed=5).network
+
+
+@pytest.fixture(scope="module")
+def equations():
+    """Normal equations of 12 positive regressors, two targets that most of them share in, and the data."""
+    rng = np.random.default_rng(3)
+    regressors = np.maximum(rng.standard_normal((500, 12)), 0.0) + 0.1
+    target = regressors @ rng.standard_normal((12, 2)) + 0.1 * rng.standard_normal((500, 2))
+    found = NormalEquations.empty(12, 2)
+    found.add(regressors, target)
+    return found
+
+
+@pytest.fixture(scope="module", params=STRUCTURES, ids=lambda structure: type(structure).__name__)
+def restructured(request, quick_rate, network):
+    return request.param, ddm2snn.restructure(quick_rate, network, request.param, seed=1)
+
+
+def test_the_structure_is_there_and_the_rank_is_kept(restructured, network):
+    structure, conversion = restructured
+    decoders, found = conversion.network.decoders, conversion.diagnostics
+    if isinstance(structure, Sparse):
+        assert ((decoders != 0).sum(axis=1) == network.neurons // 2).all()
+        assert found["zero_share"] == 0.5
+    elif isinstance(structure, OneSign):
+        assert ((decoders >= 0).all(axis=0) | (decoders <= 0).all(axis=0)).all()
+        assert 0.0 < found["excitatory_share"] < 1.0
+        assert not ((network.decoders >= 0).all(axis=0) | (network.decoders <= 0).all(axis=0)).all()
+    assert found["rank_audit"]["rank"] == 2
+    assert np.array_equal(conversion.network.encoders, network.encoders)
+    assert conversion.network.provenance["structure"]["structure"] == found["structure"]
+
+
+def test_the_price_is_told(restructured):
+    _, conversion = restructured
+    before, after = (conversion.diagnostics[name] for name in ("before", "after"))
+    # least squares within a structure leave no less of the error than without
+    assert max(after["drift_error"]) > 0.9 * max(before["drift_error"])
+    assert max(after["drift_error"]) < 1.0
+    assert after["spikes_over_target"] > 0
+
+
+def test_bounds_hold_and_the_rest_is_optimal(equations):
+    free, found = equations.solve(1e-6), _solve(equations, Bounded(1.0))
+    limit = np.sqrt((free**2).mean(axis=0))
+    assert (np.abs(found) <= limit * (1 + 1e-12)).all()
+    assert (np.abs(free) > limit).any()
+    slope = equations.gram @ found - equations.moment
+    inside = np.abs(found) < 0.999 * limit
+    # Karush, Kuhn, Tucker: no slope inside, and at a bound only outwards
+    assert np.abs(slope[inside]).max() < 1e-3 * np.abs(equations.moment).max()
+    assert (slope[~inside] * np.sign(found[~inside]) <= 1e-3 * np.abs(equations.moment).max()).all()
+
+
+def test_signs_hold_and_the_rest_is_optimal(equations):
+    found = _solve(equations, OneSign())
+    assert ((found >= 0).all(axis=1) | (found <= 0).all(axis=1)).all()
+    slope = equations.gram @ found - equations.moment
+    inside = np.abs(found) > 1e-3
+    assert np.abs(slope[inside]).max() < 1e-3 * np.abs(equations.moment).max()
+
+
+def test_what_stays_of_sparse_decoders_is_solved_again(equations):
+    found = _solve(equations, Sparse(0.25))
+    for latent in range(2):
+        stays = np.flatnonzero(found[:, latent])
+        assert len(stays) == 3
+        part = equations.gram[np.ix_(stays, stays)]
+        assert np.allclose(found[stays, latent], np.linalg.solve(part, equations.moment[stays, latent]), rtol=1e-3)
+    assert np.allclose(_solve(equations, Sparse(1.0)), equations.solve(1e-6))
+
+
+def test_other_networks_and_structures_are_refused(refuses, quick_rate, network):
+    other = dataclasses.replace(quick_rate, bias=quick_rate.bias + 0.1)
+    with refuses(InputError, "comes from the rate network", "Give the one that it was converted from"):
+        ddm2snn.restructure(other, network, Sparse())
+    with refuses(InputError, "restructure needs a Sparse, Bounded or OneSign, got a float"):
+        ddm2snn.restructure(quick_rate, network, 0.5)  # pyright: ignore[reportArgumentType]
+    with refuses(InputError, "restructure needs a SpikingNetwork, got a RateNetwork"):
+        ddm2snn.restructure(quick_rate, quick_rate, Sparse())
+    moved = dataclasses.replace(network, latent_offset=network.latent_offset + 1.0)
+    with refuses(InputError, "another origin than the rate network's"):
+        ddm2snn.restructure(quick_rate, moved, Sparse())
+    with refuses(InputError, "Sparse.kept is a share above 0 and up to 1, got 1.5"):
+        Sparse(1.5)
+    with refuses(InputError, "Bounded.largest must be a finite number above zero"):
+        Bounded(0.0)
