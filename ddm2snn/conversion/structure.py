@@ -228,7 +228,11 @@ def _within(
     found = np.empty_like(goal)
     for latent in range(goal.shape[1]):
         bounds = (lowest[:, latent], highest[:, latent])
-        found[:, latent] = np.clip(lsq_linear(upper, goal[:, latent], bounds=bounds, tol=1e-10).x, *bounds)
+        # an active-set method: filtered spikes are too much alike for SciPy's other one, which creeps
+        solved = lsq_linear(upper, goal[:, latent], bounds=bounds, method="bvls", max_iter=10 * len(goal))
+        if not solved.success:
+            raise InputError(f"No decoders within the structure were found for latent {latent}: {solved.message}")
+        found[:, latent] = np.clip(solved.x, *bounds)
     return found
 
 

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
 import ddm2snn
 from ddm2snn import Bounded, InputError, OneSign, Population, Sparse
@@ -79,6 +80,23 @@ def test_signs_hold_and_the_rest_is_optimal(equations):
     slope = equations.gram @ found - equations.moment
     inside = np.abs(found) > 1e-3
     assert np.abs(slope[inside]).max() < 1e-3 * np.abs(equations.moment).max()
+
+
+def test_regressors_that_are_nearly_alike_are_solved_exactly():
+    # curves that differ by a hundredth, as those of neurons with neighbouring thresholds do: a condition of 1e6
+    x = np.linspace(-1.0, 1.0, 400)[:, None]
+    regressors = np.maximum(np.hstack([x - np.linspace(-0.9, 0.8, 60), np.linspace(-0.8, 0.9, 60) - x]), 0.0)
+    equations = NormalEquations.empty(120, 2)
+    equations.add(regressors, np.hstack([np.sin(3.0 * x), np.cos(2.0 * x)]))
+    free, found = equations.solve(1e-6), _solve(equations, OneSign())
+    sign = np.where((free / np.sqrt((free**2).mean(axis=0))).sum(axis=1) >= 0, 1.0, -1.0)
+    gram = equations.gram + 1e-6 * np.diag(equations.gram).mean() * np.eye(120)
+    upper = np.linalg.cholesky(gram).T
+    for latent in range(2):
+        expected, _ = nnls(upper * sign, np.linalg.solve(upper.T, equations.moment[:, latent]), maxiter=10_000)
+        assert np.allclose(found[:, latent], expected * sign, rtol=0, atol=1e-6 * np.abs(expected).max())
+    assert (equations.error(found) >= equations.error(free) * (1 - 1e-9)).all()
+    assert (np.sqrt(equations.error(found)) < 0.1).all()
 
 
 def test_what_stays_of_sparse_decoders_is_solved_again(equations):
