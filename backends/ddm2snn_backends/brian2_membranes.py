@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddm2snn.neuron import LIF, AdaptiveLIF, LoihiLIF, NeuronModel, RectifiedLinear
+from ddm2snn.neuron import AdaptiveLIF, NeuronModel, RectifiedLinear
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def membrane_of(neuron: NeuronModel, dt_s: float) -> Membrane:
         threshold="v > 1",
         reset=("v = 0", "wait = refractory_steps"),
         namespace={
-            "membrane_decay": _kept(neuron, dt_s),
+            "membrane_decay": neuron.voltage_kept(dt_s),
             "refractory_steps": float(neuron.refractory_steps(dt_s)),
         },
     )
@@ -56,10 +56,3 @@ def membrane_of(neuron: NeuronModel, dt_s: float) -> Membrane:
             "threshold_jump": neuron.threshold_jump,
         },
     )
-
-
-def _kept(neuron: LIF | AdaptiveLIF | LoihiLIF, dt_s: float) -> float:
-    """Share of the voltage that is left after one step."""
-    if isinstance(neuron, LoihiLIF):
-        return 1.0 - neuron.decay(dt_s)
-    return float(np.exp(-dt_s / neuron.tau_membrane_s))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ddm2snn.network import RateNetwork
     from ddm2snn.neuron import NeuronModel
 
-_WINDOW = 0.5  # rate time units: long beside intervals between spikes, short beside the motion of the latents
+WINDOW = 0.5  # rate time units: long beside intervals between spikes, short beside the motion of the latents
 _TRAJECTORIES, _DURATION = 64, 25.0
 _FEATURES = 64
 _LEAST = 0.75  # share of the target's diffusion that is injected in any case
@@ -59,13 +59,7 @@ def measure_budget(
     states: Float[np.ndarray, "sample rank"],
     rng: np.random.Generator,
 ) -> NoiseBudget:
-    r"""Measure the error e of the decoded spikes on fresh trajectories of the rate network.
-
-    With :math:`\zeta = D\tilde r - \tilde y`, the error filtered with the synaptic time constant (one rate time
-    unit), :math:`\int e\,dt = \zeta(t+\ell) - \zeta(t) + \int\zeta\,dt` over windows of length
-    :math:`\ell`. Its part that is a smooth function of the state (regressed on outputs of rate units) is bias
-    of the drift; the covariance of the rest, over :math:`\ell`, is diffusion.
-    """
+    """Measure the diffusion of the decoded spikes' error, and its bias, on fresh trajectories of the rate network."""
     pool = np.arange(len(encoding.bias))
     zeta, reached = [], []
     for _, regressors, target, state in driven(
@@ -74,37 +68,59 @@ def measure_budget(
         zeta.append(regressors @ decoders.T - target)
         reached.append(state)
     error, z = np.concatenate(zeta, axis=1), np.concatenate(reached, axis=1)
-    every = _DURATION / error.shape[1]
-    span = max(1, round(_WINDOW / every))
-    area = np.cumsum(0.5 * every * (error[:, 1:] + error[:, :-1]), axis=1)
-    total = error[:, span:] - error[:, :-span]
-    total = total + area[:, span - 1 :] - np.concatenate([np.zeros_like(area[:, :1]), area[:, :-span]], axis=1)
-    window = span * every
-    middle = z[:, span // 2 : span // 2 + total.shape[1]].reshape(-1, rate.rank)
-    rest, smooth = _split(rate, middle, total.reshape(-1, rate.rank) / window)
-    spikes = np.atleast_2d(np.cov(rest.T)) * window
-    velocity = rate.internal_readout(middle) - middle
-    factor = rate.internal_factor(middle[:: max(1, len(middle) // 2000)])
-    wanted = (factor @ np.swapaxes(factor, -1, -2)).mean(axis=0)
+    spikes, drift_bias = diffusion_of(rate, error, z, _DURATION / error.shape[1])
+    wanted = target_diffusion(rate, z.reshape(-1, rate.rank))
     return NoiseBudget(
         target=wanted,
         spikes=spikes,
         injected_factor=_rest(wanted, spikes),
-        excess=_excess(wanted, spikes),
-        drift_bias=np.sqrt((smooth**2).mean(axis=0) / (velocity**2).mean(axis=0)),
+        excess=loudness(spikes, wanted),
+        drift_bias=drift_bias,
     )
 
 
-def _split(
-    rate: RateNetwork, z: Float[np.ndarray, "sample rank"], error: Float[np.ndarray, "sample rank"]
-) -> tuple[Float[np.ndarray, "sample rank"], Float[np.ndarray, "sample rank"]]:
-    """Error without, and with only, what is a smooth function of the state."""
-    features = rate.hidden(z)[:, :: max(1, rate.units // _FEATURES)][:, :_FEATURES]
-    features = np.hstack([features, np.ones((len(z), 1))])
-    gram = features.T @ features / len(z)
+def diffusion_of(
+    rate: RateNetwork,
+    error: Float[np.ndarray, "trial sample rank"],
+    z: Float[np.ndarray, "trial sample rank"],
+    every: float,
+) -> tuple[Float[np.ndarray, "rank rank"], Float[np.ndarray, " rank"]]:
+    r"""Diffusion tensor of an error e of the drift, and the size of its bias relative to the drift.
+
+    With :math:`\zeta` the error filtered with the synaptic time constant (one rate time unit),
+    :math:`\int e\,dt = \zeta(t+\ell) - \zeta(t) + \int\zeta\,dt` over windows of length :math:`\ell`.
+    Its part that is a smooth function of the state (regressed on outputs of rate units) is bias of the drift; the
+    covariance of the rest, over :math:`\ell`, is diffusion.
+
+    Parameters
+    ----------
+    rate
+        The rate network.
+    error, z
+        Filtered errors and the states they belong to, internal units.
+    every
+        Rate time units between samples.
+    """
+    span = max(1, round(WINDOW / every))
+    window = span * every
+    area = np.cumsum(0.5 * every * (error[:, 1:] + error[:, :-1]), axis=1)
+    area = np.concatenate([np.zeros_like(area[:, :1]), area], axis=1)
+    total = (error[:, span:] - error[:, :-span] + area[:, span:] - area[:, :-span]).reshape(-1, rate.rank) / window
+    middle = z[:, span // 2 : span // 2 + error.shape[1] - span].reshape(-1, rate.rank)
+    features = rate.hidden(middle)[:, :: max(1, rate.units // _FEATURES)][:, :_FEATURES]
+    features = np.hstack([features, np.ones((len(middle), 1))])
+    gram = features.T @ features / len(middle)
     gram += 1e-6 * np.trace(gram) / len(gram) * np.eye(len(gram))
-    smooth = features @ np.linalg.solve(gram, features.T @ error / len(z))
-    return error - smooth, smooth
+    smooth = features @ np.linalg.solve(gram, features.T @ total / len(middle))
+    velocity = rate.internal_readout(middle) - middle
+    tensor = np.atleast_2d(np.cov((total - smooth).T)) * window
+    return tensor, np.sqrt((smooth**2).mean(axis=0) / (velocity**2).mean(axis=0))
+
+
+def target_diffusion(rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "rank rank"]:
+    """Mean of G G^T over some 2,000 of given states, internal units."""
+    factor = rate.internal_factor(z[:: max(1, len(z) // 2000)])
+    return (factor @ np.swapaxes(factor, -1, -2)).mean(axis=0)
 
 
 def _rest(wanted: Float[np.ndarray, "rank rank"], spikes: Float[np.ndarray, "rank rank"]) -> np.ndarray:
@@ -133,9 +149,10 @@ def factor_of(tensor: Float[np.ndarray, "rank rank"]) -> Float[np.ndarray, "rank
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
 
-def _excess(wanted: Float[np.ndarray, "rank rank"], spikes: Float[np.ndarray, "rank rank"]) -> float | None:
+def loudness(spikes: Float[np.ndarray, "rank rank"], target: Float[np.ndarray, "rank rank"]) -> float | None:
+    """Largest ratio of spike noise to target in any direction; None where a direction has no target noise."""
     from scipy.linalg import eigh
 
-    if np.linalg.eigvalsh(wanted).min() <= 1e-12 * max(float(np.trace(wanted)), 1e-300):
+    if np.linalg.eigvalsh(target).min() <= 1e-12 * max(float(np.trace(target)), 1e-300):
         return None
-    return float(eigh(spikes, wanted, eigvals_only=True).max())
+    return float(eigh(spikes, target, eigvals_only=True).max())

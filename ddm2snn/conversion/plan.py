@@ -143,17 +143,15 @@ def plan(
     """
     check_seed(seed)
     check_convertible(rate)
-    bounds = {name: value for name, value in (("noise", noise), ("drift_error", drift_error)) if value is not None}
-    if not bounds:
-        raise InputError("plan needs a bound on noise or on drift_error; both are None. Give one, such as noise=0.25.")
+    request = _Request(noise, drift_error)
     given = {"dt_s": dt_s} if time_unit_s is None else {"dt_s": dt_s, "time_unit_s": time_unit_s}
-    check_positive("plan", **bounds, **given)
-    chosen_neuron = neuron or LIF()
+    check_positive("plan", **given)
+    neuron = neuron or LIF()
     target = find_backend(backend) if isinstance(backend, str) else backend
     if target.name == "rate":
         raise InputError("Backend rate runs rate networks; plan for brian2, nengo or reference.")
-    timing = chosen_neuron.timing_on(target.spike_timing)
-    chosen_neuron.check_step(dt_s, timing)
+    timing = neuron.timing_on(target.spike_timing)
+    neuron.check_step(dt_s, timing)
     cloud = to_internal(rate, stationary_states(rate, seed))
     base_s = natural_time_unit_s(rate, cloud)
     times_s = [time_unit_s] if time_unit_s is not None else [_round(base_s * longer) for longer in _LONGER]
@@ -162,85 +160,88 @@ def plan(
         multiples = [neurons_per_unit]
     found: list[Option] = []
     for index, multiple in enumerate(multiples):
-        population = Population(multiple, max_rates_hz, chosen_neuron)
+        population = Population(multiple, max_rates_hz, neuron)
         encoding, _ = place(rate, population, Calibrated(), cloud, seed)
         for unit_s in times_s:
-            if unit_s > times_s[0] and not _worth(found[-1], unit_s, found, noise):
+            if unit_s > times_s[0] and not request.worth(found[-1], unit_s, found):
                 continue
-            clockwork = Clockwork(unit_s, dt_s, timing)
             rng = stream(seed, "plan", "trajectories")
-            prediction = predict(rate, encoding, chosen_neuron, clockwork, cloud, rng)
-            found.append(_option(prediction, population, len(encoding.bias), unit_s, noise, drift_error))
+            prediction = predict(rate, encoding, neuron, Clockwork(unit_s, dt_s, timing), cloud, rng)
+            found.append(request.option(prediction, population, len(encoding.bias), unit_s))
         progress((index + 1) / len(multiples))
         if found[-1].meets and found[-1].time_unit_s == times_s[0]:
             break  # more neurons cost more spikes
     progress(1.0)
     meeting = [option for option in found if option.meets]
     if not meeting:
-        raise InputError(_refusal(found, noise, drift_error))
-    return Plan(min(meeting, key=lambda option: option.spikes_per_time_unit), tuple(found), chosen_neuron)
+        raise InputError(request.refusal(found))
+    return Plan(min(meeting, key=lambda option: option.spikes_per_time_unit), tuple(found), neuron)
 
 
-def _option(
-    prediction: Prediction,
-    population: Population,
-    neurons: int,
-    time_unit_s: float,
-    noise: float | None,
-    drift_error: float | None,
-) -> Option:
-    ratio, error = prediction.spikes_over_target, float(prediction.drift_error.max())
-    if noise is not None and ratio is None:
-        raise InputError(
-            f"noise = {noise:g} is relative to the target's diffusion, but the target has a direction without noise. "
-            "Give noise=None and a bound on drift_error."
+@dataclass(frozen=True)
+class _Request:
+    """Bounds, of which one at least is given."""
+
+    noise: float | None
+    drift_error: float | None
+
+    def __post_init__(self) -> None:
+        bounds = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        if not bounds:
+            raise InputError(
+                "plan needs a bound on noise or on drift_error, got neither. Give one, such as noise=0.25."
+            )
+        check_positive("plan", **bounds)
+
+    def option(self, prediction: Prediction, population: Population, neurons: int, time_unit_s: float) -> Option:
+        """Settings with what is predicted of them."""
+        ratio, error = prediction.spikes_over_target, float(prediction.drift_error.max())
+        if self.noise is not None and ratio is None:
+            raise InputError(
+                f"noise = {self.noise:g} is relative to the target's diffusion, but the target has a direction without "
+                "noise. Give noise=None and a bound on drift_error."
+            )
+        return Option(
+            neurons_per_unit=population.neurons_per_unit,
+            neurons=neurons,
+            time_unit_s=float(time_unit_s),
+            max_rates_hz=population.max_rates_hz,
+            spikes_over_target=ratio,
+            drift_error=error,
+            spikes_per_time_unit=prediction.spikes_per_time_unit,
+            mean_rate_hz=prediction.mean_rate_hz,
+            meets=not self.too_loud(ratio) and (self.drift_error is None or error <= self.drift_error),
         )
-    option = Option(
-        neurons_per_unit=population.neurons_per_unit,
-        neurons=neurons,
-        time_unit_s=float(time_unit_s),
-        max_rates_hz=population.max_rates_hz,
-        spikes_over_target=ratio,
-        drift_error=error,
-        spikes_per_time_unit=prediction.spikes_per_time_unit,
-        mean_rate_hz=prediction.mean_rate_hz,
-        meets=drift_error is None or error <= drift_error,
-    )
-    return dataclasses.replace(option, meets=option.meets and not _too_loud(option, noise))
 
+    def too_loud(self, ratio: float | None) -> bool:
+        """Whether spikes are noisier than allowed."""
+        return self.noise is not None and ratio is not None and ratio > self.noise
 
-def _worth(last: Option, time_unit_s: float, found: list[Option], noise: float | None) -> bool:
-    """Whether a longer time unit for the same neurons may meet the request, at fewer spikes than what does already."""
-    if last.meets or not _too_loud(last, noise):
-        return False  # only noise gets much smaller with the time unit
-    longer = time_unit_s / last.time_unit_s
-    spikes = min((option.spikes_per_time_unit for option in found if option.meets), default=math.inf)
-    ratio = last.spikes_over_target or 0.0
-    # noise falls with the square of the time unit at the most
-    hopeful = noise is not None and ratio / longer**2 <= noise
-    return hopeful and last.spikes_per_time_unit * longer < spikes
+    def worth(self, last: Option, time_unit_s: float, found: list[Option]) -> bool:
+        """Whether a longer time unit for the same neurons may meet the request, at fewer spikes than what does."""
+        if last.meets or self.noise is None or not self.too_loud(last.spikes_over_target):
+            return False  # only noise gets much smaller with the time unit
+        longer = time_unit_s / last.time_unit_s
+        spikes = min((option.spikes_per_time_unit for option in found if option.meets), default=math.inf)
+        # noise falls with the square of the time unit at the most
+        hopeful = (last.spikes_over_target or 0.0) / longer**2 <= self.noise
+        return hopeful and last.spikes_per_time_unit * longer < spikes
 
+    def refusal(self, found: list[Option]) -> str:
+        """What was asked, what came closest, and what to do."""
+        asked = [f"{name} <= {value:g}" for name, value in dataclasses.asdict(self).items() if value is not None]
+        best = min(found, key=self._distance)
+        reached = [] if best.spikes_over_target is None else [f"noise {best.spikes_over_target:.2g}"]
+        reached += [f"drift_error {best.drift_error:.2g}"]
+        return (
+            f"No conversion looked at meets {' and '.join(asked)}: closest is {best.neurons_per_unit:g} neurons "
+            f"per unit with time_unit_s = {best.time_unit_s:g}, predicted {' and '.join(reached)}. "
+            "Allow more of either, more neurons per unit or a longer time unit."
+        )
 
-def _too_loud(option: Option, noise: float | None) -> bool:
-    return noise is not None and option.spikes_over_target is not None and option.spikes_over_target > noise
-
-
-def _refusal(found: list[Option], noise: float | None, drift_error: float | None) -> str:
-    asked = [f"noise <= {noise:g}"] if noise is not None else []
-    asked += [f"drift_error <= {drift_error:g}"] if drift_error is not None else []
-
-    def distance(option: Option) -> float:
-        loud = 0.0 if noise is None else math.log(max((option.spikes_over_target or 0.0) / noise, 1.0))
-        return loud + (0.0 if drift_error is None else math.log(max(option.drift_error / drift_error, 1.0)))
-
-    best = min(found, key=distance)
-    reached = [] if best.spikes_over_target is None else [f"noise {best.spikes_over_target:.2g}"]
-    reached += [f"drift_error {best.drift_error:.2g}"]
-    return (
-        f"No conversion looked at meets {' and '.join(asked)}: closest is {best.neurons_per_unit:g} neurons "
-        f"per unit with time_unit_s = {best.time_unit_s:g}, predicted {' and '.join(reached)}. "
-        "Allow more of either, more neurons per unit or a longer time unit."
-    )
+    def _distance(self, option: Option) -> float:
+        loud = 0.0 if self.noise is None else math.log(max((option.spikes_over_target or 0.0) / self.noise, 1.0))
+        return loud + (0.0 if self.drift_error is None else math.log(max(option.drift_error / self.drift_error, 1.0)))
 
 
 def _round(value: float) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ddm2snn.conversion.calibration import NormalEquations
 from ddm2snn.conversion.decoders import rates_along_flow
+from ddm2snn.conversion.noise_budget import WINDOW, diffusion_of, loudness, target_diffusion
 from ddm2snn.conversion.trajectories import Trajectories
 
 if TYPE_CHECKING:
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 _EVERY, _PIECE, _WARM_UP = 0.1, 0.02, 6.0  # rate time units: samples, pieces of constant rates, forgetting the start
 _TRAJECTORIES, _DURATION = 64, 20.0
 _KICKED = 0.25  # as calibrated decoders have it
-_WINDOW = 0.5  # rate time units, as `measure_budget` has it
 _RIDGE = 1e-6  # relative to the mean square of the rates
-_FEATURES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +55,7 @@ class Prediction:
     @property
     def spikes_over_target(self) -> float | None:
         """Largest ratio of spike noise to target in any direction; None where a direction has no target noise."""
-        from scipy.linalg import eigh
-
-        if np.linalg.eigvalsh(self.target).min() <= 1e-12 * max(float(np.trace(self.target)), 1e-300):
-            return None
-        return float(eigh(self.spikes, self.target, eigvals_only=True).max())
+        return loudness(self.spikes, self.target)
 
 
 def predict(
@@ -107,13 +102,12 @@ def predict(
         zeta.append(rates @ decoders.T - target)
         reached.append(state)
         every = spacing
-    curves, drift_error = _diffusion(rate, np.stack(zeta, axis=1), np.stack(reached, axis=1), every)
+    curves, drift_error = diffusion_of(rate, np.stack(zeta, axis=1), np.stack(reached, axis=1), every)
     share, silenced = activity.active / activity.time, activity.silenced / activity.time
-    variance = (2.0 * share + silenced * _WINDOW) / (12.0 * _WINDOW * clockwork.time_unit_s**2)
+    variance = (2.0 * share + silenced * WINDOW) / (12.0 * WINDOW * clockwork.time_unit_s**2)
     mean_hz = activity.spikes / activity.time
-    factor = rate.internal_factor(states[: min(len(states), 2000)])
     return Prediction(
-        target=(factor @ np.swapaxes(factor, -1, -2)).mean(axis=0),
+        target=target_diffusion(rate, states),
         spikes=curves + (decoders * variance) @ decoders.T,
         drift_error=drift_error,
         spikes_per_time_unit=float(mean_hz.sum() * clockwork.time_unit_s),
@@ -169,26 +163,3 @@ def _filtered(
                 before = active
         if sample >= warm:
             yield filtered.copy(), target[:, 0], reached[:, 0], paths.every
-
-
-def _diffusion(
-    rate: RateNetwork,
-    error: Float[np.ndarray, "trial sample rank"],
-    z: Float[np.ndarray, "trial sample rank"],
-    every: float,
-) -> tuple[Float[np.ndarray, "rank rank"], Float[np.ndarray, " rank"]]:
-    """Diffusion and relative size of the smooth part of a filtered error, as `measure_budget` defines them."""
-    span = max(1, round(_WINDOW / every))
-    window = span * every
-    area = np.cumsum(0.5 * every * (error[:, 1:] + error[:, :-1]), axis=1)
-    area = np.concatenate([np.zeros_like(area[:, :1]), area], axis=1)
-    total = (error[:, span:] - error[:, :-span] + area[:, span:] - area[:, :-span]).reshape(-1, rate.rank) / window
-    middle = z[:, span // 2 : span // 2 + error.shape[1] - span].reshape(-1, rate.rank)
-    features = rate.hidden(middle)[:, :: max(1, rate.units // _FEATURES)][:, :_FEATURES]
-    features = np.hstack([features, np.ones((len(middle), 1))])
-    gram = features.T @ features / len(middle)
-    gram += 1e-6 * np.trace(gram) / len(gram) * np.eye(len(gram))
-    smooth = features @ np.linalg.solve(gram, features.T @ total / len(middle))
-    velocity = rate.internal_readout(middle) - middle
-    rest = np.atleast_2d(np.cov((total - smooth).T)) * window
-    return rest, np.sqrt((smooth**2).mean(axis=0) / (velocity**2).mean(axis=0))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ddm2snn.frozen import check_positive
-from ddm2snn.neuron.timing import SpikeTiming, check_reachable, check_refractory, step_of_grid
+from ddm2snn.neuron.timing import Refractory, SpikeTiming, check_reachable, step_of_grid
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -20,7 +20,7 @@ _BLOCK = 4096  # currents at a time, so that they stay in the cache
 
 
 @dataclass(frozen=True)
-class AdaptiveLIF:
+class AdaptiveLIF(Refractory):
     r"""Leaky integrate-and-fire neuron with adaptive threshold :math:`1 + \theta` and reset 0.
 
     .. math:: \tau_m \dot v = -v + J, \qquad \tau_\theta \dot\theta = -\theta, \qquad
@@ -43,9 +43,6 @@ class AdaptiveLIF:
         Time constant in seconds with which the threshold returns to rest.
     """
 
-    threshold_current: ClassVar[float] = 1.0
-    """Largest constant current at which the neuron stays silent."""
-
     tau_membrane_s: float = 0.02
     refractory_s: float = 0.002
     threshold_jump: float = 0.05
@@ -63,18 +60,9 @@ class AdaptiveLIF:
         return "adaptive-lif"
 
     @property
-    def longest_step_s(self) -> float:
-        """Longest time step that a simulator may take."""
-        return self.refractory_s
-
-    @property
     def longest_lead_s(self) -> float:
         """Beyond, the slow-current expansion behind `lead_s` no longer holds: that of a LIF, and adaptation."""
         return 0.004 + self.tau_threshold_s
-
-    def timing_on(self, simulator: SpikeTiming) -> SpikeTiming:
-        """How spikes are timed on a simulator of a given timing: as it times them."""
-        return simulator
 
     def rate_hz(
         self,
@@ -114,15 +102,6 @@ class AdaptiveLIF:
         ]
         rate[above] = 1.0 / np.concatenate([*intervals, np.empty(0)])
         return rate
-
-    def check_step(self, dt_s: float, timing: SpikeTiming) -> None:
-        """Refuse a time step that is longer than the refractory period or, on a grid, no divisor of it."""
-        check_refractory("AdaptiveLIF", self.refractory_s, dt_s, timing)
-
-    def refractory_steps(self, dt_s: float) -> int:
-        """Whole number of steps in the refractory period; refused where there is none."""
-        self.check_step(dt_s, "grid")
-        return round(self.refractory_s / dt_s)
 
     def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         r"""Time by which an asynchronous population runs ahead of a slowly moving current.

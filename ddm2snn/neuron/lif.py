@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ddm2snn.frozen import check_positive
-from ddm2snn.neuron.timing import SpikeTiming, check_reachable, check_refractory, step_of_grid
+from ddm2snn.neuron.timing import Refractory, SpikeTiming, check_reachable, step_of_grid
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
 @dataclass(frozen=True)
-class LIF:
+class LIF(Refractory):
     r"""Leaky integrate-and-fire neuron with threshold 1, reset 0 and an absolute refractory period.
 
     .. math:: \tau_m \dot v = -v + J, \qquad v \ge 1 \Rightarrow \text{spike},\; v \leftarrow 0
@@ -32,8 +32,6 @@ class LIF:
         Absolute refractory period in seconds.
     """
 
-    threshold_current: ClassVar[float] = 1.0
-    """Largest constant current at which the neuron stays silent."""
     longest_lead_s: ClassVar[float] = 0.004
     """Beyond, the slow-current expansion behind `lead_s` no longer holds."""
 
@@ -47,15 +45,6 @@ class LIF:
     def name(self) -> str:
         """Name under which the model is stored and chosen on the command line."""
         return "lif"
-
-    @property
-    def longest_step_s(self) -> float:
-        """Longest time step that a simulator may take."""
-        return self.refractory_s
-
-    def timing_on(self, simulator: SpikeTiming) -> SpikeTiming:
-        """How spikes are timed on a simulator of a given timing: as it times them."""
-        return simulator
 
     def rate_hz(
         self,
@@ -85,15 +74,6 @@ class LIF:
         else:
             interval_s = self.refractory_s + climb_s
         return np.where(above, 1.0 / interval_s, 0.0)
-
-    def check_step(self, dt_s: float, timing: SpikeTiming) -> None:
-        """Refuse a time step that is longer than the refractory period or, on a grid, no divisor of it."""
-        check_refractory("LIF", self.refractory_s, dt_s, timing)
-
-    def refractory_steps(self, dt_s: float) -> int:
-        """Whole number of steps in the refractory period; refused where there is none."""
-        self.check_step(dt_s, "grid")
-        return round(self.refractory_s / dt_s)
 
     def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         r"""Time by which an asynchronous population runs ahead of a slowly moving current.

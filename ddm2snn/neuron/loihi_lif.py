@@ -10,14 +10,14 @@ import numpy as np
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import as_count, check_positive
 from ddm2snn.neuron.lif import LIF
-from ddm2snn.neuron.timing import SpikeTiming, check_reachable, check_refractory, step_of_grid
+from ddm2snn.neuron.timing import Refractory, SpikeTiming, check_reachable, check_refractory, step_of_grid
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
 @dataclass(frozen=True)
-class LoihiLIF:
+class LoihiLIF(Refractory):
     r"""Leaky integrate-and-fire neuron in the discrete time of a Loihi-like device.
 
     .. math:: v_t = (1 - \delta)\,v_{t-1} + \delta J_t, \qquad
@@ -38,8 +38,6 @@ class LoihiLIF:
         b, bits of the decay.
     """
 
-    threshold_current: ClassVar[float] = 1.0
-    """Largest constant current at which the neuron stays silent."""
     longest_lead_s: ClassVar[float] = LIF.longest_lead_s
     """Beyond, the slow-current expansion behind `lead_s` no longer holds."""
 
@@ -55,11 +53,6 @@ class LoihiLIF:
     def name(self) -> str:
         """Name under which the model is stored and chosen on the command line."""
         return "loihi-lif"
-
-    @property
-    def longest_step_s(self) -> float:
-        """Longest time step that a simulator may take."""
-        return self.refractory_s
 
     def timing_on(self, simulator: SpikeTiming) -> SpikeTiming:
         """How spikes are timed: on the grid, whatever the simulator does with other neurons."""
@@ -81,6 +74,10 @@ class LoihiLIF:
                 f"{self.decay_bits} bits rounds to none. Use tau_membrane_s <= {levels * dt_s:g}."
             )
         return level / levels
+
+    def voltage_kept(self, dt_s: float) -> float:
+        """Share of a voltage's distance from its current that is left after one step."""
+        return 1.0 - self.decay(dt_s)
 
     def rate_hz(
         self,
@@ -105,7 +102,7 @@ class LoihiLIF:
         if step_s is None:
             return self._membrane().rate_hz(current)
         above = current > 1.0
-        j, kept = np.where(above, current, 2.0), 1.0 - self.decay(step_s)
+        j, kept = np.where(above, current, 2.0), self.voltage_kept(step_s)
         steps = np.maximum(np.ceil(np.log1p(-1.0 / j) / np.log(kept)), 1.0) if kept > 0 else np.ones(j.shape)
         # a rounded decay can reach the threshold after a whole number of steps, where logarithms miss by rounding
         steps = steps - ((steps > 1.0) & (j * (1.0 - kept ** (steps - 1.0)) > 1.0))
@@ -116,11 +113,6 @@ class LoihiLIF:
         """Refuse a time step that is no divisor of the refractory period, or in which the voltage decays not."""
         check_refractory("LoihiLIF", self.refractory_s, dt_s, "grid")
         self.decay(dt_s)
-
-    def refractory_steps(self, dt_s: float) -> int:
-        """Whole number of steps in the refractory period; refused where there is none."""
-        self.check_step(dt_s, "grid")
-        return round(self.refractory_s / dt_s)
 
     def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Time by which an asynchronous population runs ahead of a slowly moving current: that of `LIF`."""

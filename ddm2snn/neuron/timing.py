@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+
+import numpy as np
 
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive
 
 if TYPE_CHECKING:
-    import numpy as np
     from jaxtyping import Float
 
 SpikeTiming = Literal["grid", "interpolated"]
@@ -52,3 +53,35 @@ def check_reachable(owner: str, rate_hz: Float[np.ndarray, ...], refractory_s: f
             f"{owner} can fire at rates above 0 and below {1 / refractory_s:g} Hz (1 / refractory_s), "
             f"asked for {rate_hz.min():g} to {rate_hz.max():g} Hz."
         )
+
+
+class Refractory:
+    """What neuron models share that have a leaky membrane and a refractory period."""
+
+    threshold_current: ClassVar[float] = 1.0
+    """Largest constant current at which the neuron stays silent."""
+
+    tau_membrane_s: float
+    refractory_s: float
+
+    @property
+    def longest_step_s(self) -> float:
+        """Longest time step that a simulator may take."""
+        return self.refractory_s
+
+    def timing_on(self, simulator: SpikeTiming) -> SpikeTiming:
+        """How spikes are timed on a simulator of a given timing: as it times them."""
+        return simulator
+
+    def check_step(self, dt_s: float, timing: SpikeTiming) -> None:
+        """Refuse a time step that is longer than the refractory period or, on a grid, no divisor of it."""
+        check_refractory(type(self).__name__, self.refractory_s, dt_s, timing)
+
+    def refractory_steps(self, dt_s: float) -> int:
+        """Whole number of steps in the refractory period; refused where there is none."""
+        self.check_step(dt_s, "grid")
+        return round(self.refractory_s / dt_s)
+
+    def voltage_kept(self, dt_s: float) -> float:
+        """Share of a voltage's distance from its current that is left after one step."""
+        return float(np.exp(-dt_s / self.tau_membrane_s))

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _POOL = 32  # stationary states to choose each training point from
 _LARGEST_POOL = 400_000
 _LENIENCE = 4.0  # the misfit also counts points beside the stationary states, where errors are larger
-_HELD, _REACHES, _ROUNDS = 0.2, (0.6, 1.0, 1.6), 30  # weight and places of points that hold strays, and attempts
+_HELD, _REACHES, _ROUNDS = 0.2, (0.6, 1.0, 1.6), 8  # weight and places of points against strays, and attempts
+_PRICE = 1.5  # factor on the drift error, where it is above the one asked for, that is not paid for them
 _GAINS = (0.2, 0.4, 0.8, 1.25)
 Progress = Callable[[float], None]
 
@@ -96,9 +97,11 @@ def match(
             break
     progress(1.0)
     chosen = _choice(stages, training)
-    network, held = _brought_back(
-        candidates[chosen], system, task, stages[chosen]["ridge"], stream(seed, "training", "strays")
-    )
+    limit = max(training.error, _PRICE * stages[chosen]["drift_error"])
+    network, held, strayed = _brought_back(
+        candidates[chosen], system, task, stages[chosen]["ridge"], stream(seed, "training", "strays"),
+        lambda network: float(drift_error(network, system, judged_by).max()) <= limit,
+    )  # fmt: skip
     provenance = {
         **_provenance(system, units, seed, training, device),
         "drift_error": drift_error(network, system, fresh).tolist(),
@@ -107,6 +110,7 @@ def match(
         "ridge": stages[chosen]["ridge"],
         "stages": stages,
         "points_held": held,
+        "places_of_strays": strayed,
         "loss": projection.history[:: max(1, len(projection.history) // 200)] + projection.history[-1:],
         "integration_step": task.cloud.dt,
         "robustness": dataclasses.asdict(check_return(network, system, fresh, stream(seed, "training", "return"))),
@@ -183,29 +187,39 @@ def _start(task: Task, units: int, training: Training, rng: np.random.Generator,
 
 
 def _brought_back(
-    network: RateNetwork, system: System, task: Task, ridge: float, rng: np.random.Generator
-) -> tuple[RateNetwork, int]:
+    network: RateNetwork,
+    system: System,
+    task: Task,
+    ridge: float,
+    rng: np.random.Generator,
+    good: Callable[[RateNetwork], bool] = lambda network: True,
+) -> tuple[RateNetwork, int, int]:
     """Solve for the read-out again with a drift of -z wherever trajectories from far outside stay for good.
 
     Units that have saturated leave a constant output in each direction, and where that points outwards lies a
-    fixed point which no training point sees. One point more per stray costs the fit next to nothing.
+    fixed point which no training point sees. One point more per stray costs the fit next to nothing as a rule; where
+    it costs more than is `good`, the network before is the last. Returns it with the number of points that hold it
+    and of places where strays are left.
     """
     held = np.empty((0, network.rank))
+    found = strays(network, system, rng)
     for _ in range(_ROUNDS):
-        found = strays(network, system, rng)
         if not len(found):
             break
-        held = np.concatenate([held, *(reach * found for reach in _REACHES)])
+        more = np.concatenate([held, *(reach * found for reach in _REACHES)])
         projection = VariableProjection(
-            points=np.concatenate([task.points, held]),
-            target=np.concatenate([task.target, np.zeros((len(held), task.target.shape[1]))]),
-            weight=np.concatenate([task.weight, _HELD / np.linalg.norm(held / task.unit[: network.rank], axis=1)]),
+            points=np.concatenate([task.points, more]),
+            target=np.concatenate([task.target, np.zeros((len(more), task.target.shape[1]))]),
+            weight=np.concatenate([task.weight, _HELD / np.linalg.norm(more / task.unit[: network.rank], axis=1)]),
             left_vectors=network.left_vectors.copy(),
             bias=network.bias.copy(),
             activation=network.activation,
         )
-        network = _network(projection, ridge, task, network.activation)
-    return network, len(held)
+        tried = _network(projection, ridge, task, network.activation)
+        if not good(tried):
+            break
+        network, held, found = tried, more, strays(tried, system, rng)
+    return network, len(held), len(found)
 
 
 def _network(projection: VariableProjection, ridge: float, task: Task, activation: Activation) -> RateNetwork:

@@ -24,6 +24,7 @@ _LOUD = 3.0  # factor on the noise of shaken trajectories
 _GONE = 1e3  # standard deviations: beyond, a trajectory has escaped and is held where it is
 _STILL = 0.05  # of the least that a trajectory of the target moves
 _LOOK = 20  # steps between looks at which trajectories have come back
+_PATIENCE = 10.0  # times as long as the network, for a target that comes back slowly
 _TARGETS = 64  # trajectories of the target, at most, that say how much it moves
 
 
@@ -133,7 +134,7 @@ def strays(
     """Places outside the stationary states where noiseless trajectories from far outside stay, though they should not.
 
     Shape (stray, rank), internal units, one for each place. Left out are those where the network's drift is the
-    target's to half its size: what keeps a trajectory there is the target's own.
+    target's to half its size, and those whose starts lead the target itself, without noise, anywhere else than back.
 
     Parameters
     ----------
@@ -146,19 +147,40 @@ def strays(
     """
     edge = np.abs(to_internal(network, network.initial_latent)).max(axis=0)
     dt = _step(network, network.initial_latent)
-    z = to_internal(network, far_starts(network, trajectories, rng))
+    start = to_internal(network, far_starts(network, trajectories, rng))
+    z = start
     for step in range(1, round(relaxation / dt) + 1):
         z = z + dt * np.where(_gone(z), 0.0, network.internal_readout(z) - z)
         if step % _LOOK == 0:
-            z = z[(np.abs(z) > edge).any(axis=1)]
+            out = (np.abs(z) > edge).any(axis=1)
+            start, z = start[out], z[out]
             if not len(z):
                 return z
-    states = to_system(network, z)
-    wanted = system.checked_drift(states) / network.latent_scale
+    wanted = system.checked_drift(to_system(network, z)) / network.latent_scale
     off = np.linalg.norm(network.internal_readout(z) - z - wanted, axis=1)
-    z = z[~(off < 0.5 * np.linalg.norm(wanted, axis=1))]  # a drift that is no number counts as another
+    wrong = ~(off < 0.5 * np.linalg.norm(wanted, axis=1))  # a drift that is no number counts as another
+    start, z = start[wrong], z[wrong]
+    if not len(z):
+        return z
     grain = 0.1 * np.linalg.norm(z, axis=1, keepdims=True)
-    return z[np.unique(np.round(z / np.maximum(grain, 1e-9)), axis=0, return_index=True)[1]]
+    _, places = np.unique(np.round(z / np.maximum(grain, 1e-9)), axis=0, return_index=True)
+    target = _Target(system, network)
+    return z[[place for place in places if _returns(target, start[place], edge, _PATIENCE * relaxation)]]
+
+
+def _returns(
+    target: _Target, start: Float[np.ndarray, " rank"], edge: Float[np.ndarray, " rank"], duration: float
+) -> bool:
+    """Whether the target itself, without noise, comes back within the edges and ends there."""
+    from scipy.integrate import solve_ivp
+
+    def gone(_: float, z: np.ndarray) -> float:
+        return _GONE - np.abs(z).max()
+
+    gone.terminal = True  # pyright: ignore[reportFunctionMemberAccess] - SciPy's way to say so
+    with np.errstate(over="ignore", invalid="ignore"):  # a path that ends in infinity does not come back
+        path = solve_ivp(lambda _, z: target.internal_readout(z) - z, (0.0, duration), start, "LSODA", events=gone)
+    return bool(path.status == 0 and (np.abs(path.y[:, -1]) <= edge).all())
 
 
 def watch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,6 +53,24 @@ def quick_rate(quick: Training) -> RateNetwork:
 def quick_spiking(quick_rate: RateNetwork) -> SpikingNetwork:
     """The same in 32 neurons, for the reference backend on its grid."""
     return ddm2snn.convert(quick_rate, backend="reference", time_unit_s=0.1, dt_s=5e-4, seed=5).network
+
+
+@pytest.fixture
+def cli(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Run one command in an empty folder; return exit code, stdout and stderr."""
+    from ddm2snn.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exit_info:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return exit_info.value.code, out, err  # pyright: ignore[reportReturnType] - ours are numbers
+
+    return call
 
 
 @contextlib.contextmanager

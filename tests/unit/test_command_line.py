@@ -10,21 +10,6 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import ddm2snn
-from ddm2snn.cli import main
-
-
-@pytest.fixture
-def cli(capsys, monkeypatch, tmp_path):
-    """Run one command in an empty folder; return exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as exit_info:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return exit_info.value.code, out, err
-
-    return call
 
 
 @pytest.fixture

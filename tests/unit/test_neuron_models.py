@@ -15,7 +15,6 @@ from ddm2snn_backends.reference_backend import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import LIF, AdaptiveLIF, Calibrated, InputError, LoihiLIF, Population, RectifiedLinear, Static
-from ddm2snn.cli import main
 from ddm2snn.neuron import NEURON_MODELS
 
 OTHERS = [
@@ -170,20 +169,6 @@ def test_a_device_on_another_simulators_grid_is_no_mismatch(make_spiking):
     ddm2snn.simulate(network, backend="nengo", duration=0.1, trials=1, every=0.01)
     with pytest.warns(UserWarning, match="times spikes by grid; nengo times them by interpolated"):
         ddm2snn.simulate(make_spiking(neuron=AdaptiveLIF()), backend="nengo", duration=0.1, trials=1, every=0.01)
-
-
-@pytest.fixture
-def cli(capsys, monkeypatch, tmp_path):
-    """Run one command in an empty folder; return exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as exit_info:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return exit_info.value.code, out, err
-
-    return call
 
 
 @pytest.mark.parametrize("name", [neuron.name for neuron in OTHERS])

@@ -49,12 +49,30 @@ def test_strays_are_found_where_they_stay(held, system):
 
 def test_they_are_brought_back_at_little_cost(held, system):
     task = _task(system, 3000, stream(2, "test"))
-    network, points = _brought_back(held, system, task, 1e-6, stream(3, "test"))
+    network, points, left = _brought_back(held, system, task, 1e-6, stream(3, "test"))
     assert points > 0
+    assert left == 0
     assert len(strays(network, system, stream(4, "test"))) == 0
     assert drift_error(network, system, task.cloud.points).max() < 3e-3
 
 
-def test_what_the_target_itself_keeps_outside_is_no_stray(trained, system):
-    away = dataclasses.replace(trained, initial_latent=0.1 * trained.initial_latent + 0.9 * trained.latent_offset)
-    assert len(strays(away, system, stream(5, "test"), trajectories=200)) == 0
+def test_a_price_that_is_too_high_is_not_paid(held, system):
+    task = _task(system, 3000, stream(2, "test"))
+    network, points, left = _brought_back(held, system, task, 1e-6, stream(3, "test"), lambda network: False)
+    assert network is held
+    assert points == 0
+    assert left >= 1
+
+
+def test_where_the_target_escapes_too_nobody_strays(held):
+    runaway = ddm2snn.System(
+        name="runaway",
+        rank=2,
+        drift=lambda z: np.stack([z[..., 1], (1 - z[..., 0] ** 2) * z[..., 1] - z[..., 0]], axis=-1) + 10.0 * (
+            np.abs(z) > 5.0
+        ) * z,
+        diffusion=0.1,
+    )  # fmt: skip
+    assert len(strays(held, runaway, stream(1, "test"))) < len(
+        strays(held, ddm2snn.find_system("vanderpol"), stream(1, "test"))
+    )
