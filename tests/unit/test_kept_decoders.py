@@ -39,12 +39,13 @@ def test_a_block_of_the_recurrent_matrix_is_a_trained_weight_times_rank_one(conv
     network = converted.network
     weights = quick_rate.left_vectors @ quick_rate.right_vectors.T
     recurrent = network.encoders @ network.decoders
+    left, right = quick_rate.left_vectors[network.unit], quick_rate.right_vectors[network.unit].T
+    gain = (network.encoders * left).sum(axis=1) / (left**2).sum(axis=1)
+    scale = (network.decoders * right).sum(axis=0) / (right**2).sum(axis=0)
     for i, j in ((0, 3), (5, 2)):
-        block = recurrent[np.ix_(network.unit == i, network.unit == j)]
-        assert np.linalg.matrix_rank(block, tol=1e-10 * np.abs(block).max()) == 1
-        # the same rank-one matrix, whatever the weight: ratios between columns are those of the unit's numbers
-        other = recurrent[np.ix_(network.unit == i, network.unit == j)] / weights[i, j]
-        assert np.allclose(other * weights[i, j], block)
+        into, out_of = network.unit == i, network.unit == j
+        expected = weights[i, j] * np.outer(gain[into], scale[out_of])
+        assert np.allclose(recurrent[np.ix_(into, out_of)], expected, rtol=0, atol=1e-10 * np.abs(expected).max())
     assert converted.diagnostics["rank_audit"]["rank"] == 2
     assert converted.diagnostics["rank_audit"]["row_residual"] < 1e-12
 

@@ -64,7 +64,7 @@ def test_a_price_that_is_too_high_is_not_paid(held, system):
     assert left >= 1
 
 
-def test_where_the_target_escapes_too_nobody_strays(held):
+def test_starts_that_lead_the_target_away_too_are_not_counted(held):
     runaway = ddm2snn.System(
         name="runaway",
         rank=2,
