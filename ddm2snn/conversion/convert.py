@@ -199,9 +199,9 @@ def _decode(
     rng = stream(seed, "conversion", "calibration")
     population_of = (encoding, neuron, clockwork)
     # in the closed loop neurons also hear the noise of their own spikes: a first, shorter round tells how loud it is
-    pilot = dataclasses.replace(decoders, duration=max(500.0, decoders.duration_for(len(encoding.bias)) / 4))
+    pilot = dataclasses.replace(decoders, duration=max(500.0, decoders.duration_for(len(encoding.bias)) / 8))
     first = calibrate(rate, *population_of, cloud, pilot, rng, lambda share: progress(0.2 * share))
-    heard = measure_budget(rate, *population_of, first.decoders, cloud, rng)
+    heard = measure_budget(rate, *population_of, first.decoders, cloud, rng, duration=10.0)
     louder = dataclasses.replace(rate, diffusion_factor=factor_of(heard.target + heard.spikes))
     found = calibrate(louder, *population_of, cloud, decoders, rng, lambda share: progress(0.2 + 0.7 * share))
     budget = measure_budget(rate, *population_of, found.decoders, cloud, rng)

@@ -58,17 +58,18 @@ def measure_budget(
     decoders: Float[np.ndarray, "rank neuron"],
     states: Float[np.ndarray, "sample rank"],
     rng: np.random.Generator,
+    duration: float = _DURATION,
 ) -> NoiseBudget:
     """Measure the diffusion of the decoded spikes' error, and its bias, on fresh trajectories of the rate network."""
     pool = np.arange(len(encoding.bias))
     zeta, reached = [], []
     for _, regressors, target, state in driven(
-        rate, encoding, neuron, clockwork, states, pool, _TRAJECTORIES, _DURATION, rng
+        rate, encoding, neuron, clockwork, states, pool, _TRAJECTORIES, duration, rng
     ):
         zeta.append(regressors @ decoders.T - target)
         reached.append(state)
     error, z = np.concatenate(zeta, axis=1), np.concatenate(reached, axis=1)
-    spikes, drift_bias = diffusion_of(rate, error, z, _DURATION / error.shape[1])
+    spikes, drift_bias = diffusion_of(rate, error, z, duration / error.shape[1])
     wanted = target_diffusion(rate, z.reshape(-1, rate.rank))
     return NoiseBudget(
         target=wanted,

@@ -116,7 +116,7 @@ class Trajectories:
         drift = time * slope + time**2 / (2.0 * span) * bend
         noise = np.concatenate([np.zeros_like(xi[:1]), np.cumsum(xi, axis=0)])
         path = z + drift + noise
-        for increment in xi:
-            self._eta = decay * self._eta + increment
+        kept = decay ** np.arange(fine - 1, -1, -1)
+        self._eta = decay**fine * self._eta + np.tensordot(kept, xi, axes=1)
         self._z = path[-1]
         return np.swapaxes(path[:-1], 0, 1)
