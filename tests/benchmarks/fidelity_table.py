@@ -8,7 +8,8 @@ first row of each system, the control, is three more runs of the rate network it
 Decoders are `calibrated`, `static`, and `nengo`: one ensemble with Nengo's defaults for rates, thresholds and solver,
 at the same number of neurons, on the same time unit, with all of the rate network's noise injected. It is solved on
 the rate network's stationary states, as Nengo's users do where they know them: with its default, points of a ball,
-it spends its accuracy where the latents never are.
+it spends its accuracy where the latents never are. It runs on Nengo only: its rates are those of spikes between time
+steps, and Brian2's lie on them.
 
 Rate networks are kept in the folder, so that rows can be added later.
 """
@@ -118,7 +119,12 @@ def judged(
 
 def group(rate: ddm2snn.RateNetwork, system: str, neurons: int, given: argparse.Namespace) -> list[dict[str, Any]]:
     """Rows of one system and number of neurons per unit: all decoders and backends, and the control."""
-    kinds = [(decoders, backend) for decoders in given.decoders for backend in given.backends]
+    kinds = [
+        (decoders, backend)
+        for decoders in given.decoders
+        for backend in given.backends
+        if decoders != "nengo" or backend == "nengo"
+    ]
     recordings: dict[str, list[list[ddm2snn.Recording]]] = {}
     seconds: dict[str, list[float]] = defaultdict(list)
     for decoders, backend in kinds:
