@@ -192,6 +192,57 @@ def _return_lines(found: Mapping[str, Any]) -> list[str]:
     return [f"Warning: {counts} of {total} trajectories from far outside or under loud noise did not come back."]
 
 
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="Weights: .npz, .safetensors, .mat, .h5, .pt or .pth.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.safetensors).")],
+    mapping: Annotated[Path | None, typer.Option(help="TOML file of names and meanings; see README.")] = None,
+    activation: Annotated[str | None, typer.Option(help="Response of the units: tanh, relu or logistic.")] = None,
+    filtered: Annotated[
+        str | None, typer.Option(help="What the leak acts on: currents (-x + W phi(x)) or rates (-r + phi(W r)).")
+    ] = None,
+    factor: Annotated[str | None, typer.Option(help="Factor of m n^T: 1/N or a number.")] = None,
+    rank: Annotated[int | None, typer.Option(help="Rank of a dense W; found by --tolerance if not given.")] = None,
+    tolerance: Annotated[float | None, typer.Option(help="Relative error of the factors of a dense W.")] = None,
+    step: Annotated[float | None, typer.Option(help="a of a network in discrete time, x' = (1 - a) x + a ...")] = None,
+    noise: Annotated[float | None, typer.Option(help="Latent noise, per square root of the time unit.")] = None,
+    seed: _Seed = 0,
+    as_json: _Json = False,
+) -> None:
+    """Read a low-rank rate network that was trained elsewhere."""
+    from pydantic import ValidationError
+
+    from ddm2snn.exchange import Mapping as Meaning
+    from ddm2snn.exchange import import_network
+    from ddm2snn.settings import explain, read_settings
+    from ddm2snn.storage import check_writable
+
+    check_writable(output)
+    said = {
+        "activation": activation, "filtered": filtered, "factor": factor, "rank": rank, "tolerance": tolerance,
+        "step": step, "noise": noise,
+    }  # fmt: skip
+    written = read_settings(mapping, Meaning).model_dump(exclude_unset=True) if mapping else {}
+    try:
+        meaning = Meaning.model_validate(written | {name: value for name, value in said.items() if value is not None})
+    except ValidationError as error:
+        raise InputError(explain(error, Meaning)) from error
+    network = import_network(file, meaning, seed=seed)
+    network.save(output)
+    found = network.provenance["imported"]
+    content = {"file": str(output), "fingerprint": network.fingerprint, **found}
+    lines = [
+        f"{output}: {network.units} units, rank {network.rank}, from {found['form']}, filtered {found['filtered']}"
+    ]
+    if "factorisation_error" in found:
+        lines.append(f"relative error of the factors {found['factorisation_error']:.2g}")
+    if "step_error" in found:
+        lines.append(f"a step in discrete time differs from the flow by {found['step_error']:.1%} of its length")
+    if found["rests_without_input"]:
+        lines.append("Warning: without input or noise the network comes to rest; conversion covers where it moves.")
+    _show(content, lines, as_json=as_json)
+
+
 @app.command()
 def analyse(
     rate: Annotated[Path, typer.Argument(help="Rate network (.safetensors).")],
