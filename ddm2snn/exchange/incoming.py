@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.arrays import Arrays, read_arrays
@@ -35,6 +35,16 @@ _LOW_RANK_MODULE = {"m", "n", "wi", "wo"}  # names in the state of the public Lo
 _TIME, _TRIALS, _KEPT = 40.0, 256, 1024
 _STEP = 2.0**-5
 _LARGEST_MISS = 0.1
+
+
+def _number_or_share(value: object) -> object:
+    """A factor as it stands in a file or on a command line."""
+    if value is None or str(value).upper() == "1/N":
+        return value and "1/N"
+    try:
+        return float(value)  # pyright: ignore[reportArgumentType] - that is the question
+    except (TypeError, ValueError):
+        raise ValueError("must be a number or 1/N") from None
 
 
 class Mapping(Settings):
@@ -75,7 +85,7 @@ class Mapping(Settings):
     inputs: str | None = None
     input_gains: str | None = None
     diffusion: str | None = None
-    factor: float | Literal["1/N"] | None = None
+    factor: Annotated[float | Literal["1/N"] | None, BeforeValidator(_number_or_share)] = None
     rank: int | None = Field(default=None, ge=1)
     tolerance: float = Field(default=TOLERANCE, gt=0, lt=1)
     activation: Literal["tanh", "relu", "logistic"] | None = None

@@ -11,6 +11,9 @@ the rate network's stationary states, as Nengo's users do where they know them: 
 it spends its accuracy where the latents never are. It runs on Nengo only: its rates are those of spikes between time
 steps, and Brian2's lie on them.
 
+The diffusion column is spikes plus injected over the target, at its furthest from 1 in any direction, as the
+conversion's budget has it: measured open loop for calibrated decoders.
+
 Rate networks are kept in the folder, so that rows can be added later.
 """
 
@@ -94,6 +97,17 @@ def solved_by_nengo(rate: ddm2snn.RateNetwork, like: ddm2snn.SpikingNetwork, see
         )
 
 
+def total_diffusion(rate: ddm2snn.RateNetwork, network: ddm2snn.SpikingNetwork) -> float | None:
+    """Ratio furthest from 1, over directions, of spikes plus injected noise to the rate network's."""
+    noise = network.provenance.get("diagnostics", {}).get("noise")
+    if noise is None:
+        return None
+    target = rate.diffusion_factor @ rate.diffusion_factor.T
+    total = np.array(noise["spikes"]) + network.diffusion_factor @ network.diffusion_factor.T
+    ratios = np.linalg.eigvals(np.linalg.solve(target, total)).real
+    return float(ratios[np.argmax(np.abs(ratios - 1.0))])
+
+
 def dead_share(test: ddm2snn.Recording, references: list[ddm2snn.Recording]) -> float:
     """Share of trials in which a latent rests, beyond what the rate network's own trials do."""
     scale = references[0].samples.std(axis=(0, 1))
@@ -127,6 +141,7 @@ def group(rate: ddm2snn.RateNetwork, system: str, neurons: int, given: argparse.
     ]
     recordings: dict[str, list[list[ddm2snn.Recording]]] = {}
     seconds: dict[str, list[float]] = defaultdict(list)
+    diffusion: dict[str, list[float | None]] = defaultdict(list)
     for decoders, backend in kinds:
         name = f"{decoders} {backend}"
         networks = []
@@ -134,6 +149,7 @@ def group(rate: ddm2snn.RateNetwork, system: str, neurons: int, given: argparse.
             network, took = converted(rate, neurons, decoders, backend, seed)
             seconds[name].append(took)
             networks.append(network)
+            diffusion[name].append(total_diffusion(rate, network))
         recordings[name] = [
             [
                 ddm2snn.simulate(
@@ -167,6 +183,7 @@ def group(rate: ddm2snn.RateNetwork, system: str, neurons: int, given: argparse.
         rows.append({
             "system": system, "neurons_per_unit": neurons, "what": name, "runs": len(found), "median_excess": median,
             "dead": float(np.mean(dead[name])), "convert_s": float(np.median(seconds[name])) if seconds[name] else None,
+            "diffusion": diffusion[name],
         })  # fmt: skip
     return rows
 
@@ -180,6 +197,7 @@ def line(row: dict[str, Any]) -> str:
         row["system"], row["neurons_per_unit"], row["what"], row["runs"],
         *(f"{excess[name]:.2f}" if name in excess else "-" for name in SHOWN),
         f"{worst} {excess[worst]:.2f}", f"{field} {excess[field]:.1f}", f"{row['dead']:.0%}",
+        max((f"{each:.2f}" for each in row["diffusion"] if each is not None), default="-"),
         "-" if row["convert_s"] is None else f"{row['convert_s']:.0f}",
     ]  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"
@@ -198,7 +216,7 @@ def main() -> None:
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     head = ["system", "per unit", "what", "runs", "D_stsp", "D_H", "sliced", "worst of state and time",
-            "worst of the fields", "dead", "convert (s)"]  # fmt: skip
+            "worst of the fields", "dead", "diffusion", "convert (s)"]  # fmt: skip
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     rows: list[dict[str, Any]] = []
     for system in given.systems:
