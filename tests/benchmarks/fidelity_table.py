@@ -188,6 +188,12 @@ def group(rate: ddm2snn.RateNetwork, system: str, neurons: int, given: argparse.
     return rows
 
 
+def furthest(ratios: list[float | None]) -> str:
+    """Ratio furthest from 1."""
+    known = [ratio for ratio in ratios if ratio is not None]
+    return f"{max(known, key=lambda ratio: abs(ratio - 1.0)):.2f}" if known else "-"
+
+
 def line(row: dict[str, Any]) -> str:
     """One row of the table."""
     excess = row["median_excess"]
@@ -197,7 +203,7 @@ def line(row: dict[str, Any]) -> str:
         row["system"], row["neurons_per_unit"], row["what"], row["runs"],
         *(f"{excess[name]:.2f}" if name in excess else "-" for name in SHOWN),
         f"{worst} {excess[worst]:.2f}", f"{field} {excess[field]:.1f}", f"{row['dead']:.0%}",
-        max((f"{each:.2f}" for each in row["diffusion"] if each is not None), default="-"),
+        furthest(row["diffusion"]),
         "-" if row["convert_s"] is None else f"{row['convert_s']:.0f}",
     ]  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"
