@@ -122,7 +122,7 @@ def _from_hdf5(path: Path) -> Arrays:
         return dict(_datasets(path, file, "", set()))
 
 
-def _datasets(path: Path, group: h5py.Group, prefix: str, seen: set[int]) -> Iterator[tuple[str, np.ndarray]]:
+def _datasets(path: Path, group: h5py.Group, prefix: str, seen: set[object]) -> Iterator[tuple[str, np.ndarray]]:
     """Datasets that lie in this very file: links that lead out of it, or back, are not followed."""
     import h5py
 
@@ -130,10 +130,9 @@ def _datasets(path: Path, group: h5py.Group, prefix: str, seen: set[int]) -> Ite
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             continue
         item = group[name]
-        address = h5py.h5o.get_info(item.id).addr
-        if address in seen:
+        if item in seen:
             continue
-        seen.add(address)
+        seen.add(item)
         if isinstance(item, h5py.Group):
             yield from _datasets(path, item, f"{prefix}{name}/", seen)
         elif isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf":
