@@ -60,6 +60,18 @@ class Option:
     mean_rate_hz: float
     meets: bool
 
+    def lines(self) -> list[str]:
+        """Settings, prediction and cost in words."""
+        loud = self.spikes_over_target
+        noise = "" if loud is None else f"spike noise {loud:.2g} of the target's and "
+        low_hz, high_hz = self.max_rates_hz
+        return [
+            f"{self.neurons_per_unit:g} neurons per unit ({self.neurons} in all), time_unit_s = {self.time_unit_s:g}, "
+            f"largest rates {low_hz:g} to {high_hz:g} Hz before tuning",
+            f"predicted: {noise}relative drift error {self.drift_error:.2g}, for "
+            f"{self.spikes_per_time_unit:.4g} spikes per rate time unit, {self.mean_rate_hz:.3g} Hz per neuron",
+        ]
+
 
 @dataclass(frozen=True)
 class Plan:
