@@ -342,11 +342,15 @@ def convert(
     """Convert a rate network into spiking neurons that keep its low-rank factors."""
     import ddm2snn
     from ddm2snn.console import shown
+    from ddm2snn.conversion.figure import draw
+    from ddm2snn.figure_style import check_figure_file, save_figure
     from ddm2snn.network import RateNetwork
     from ddm2snn.neuron import LIF
     from ddm2snn.storage import check_writable, load_as
 
     check_writable(output)
+    if figure is not None:
+        check_figure_file(figure)
     model = _neuron(neuron)
     kinds = {"calibrated": ddm2snn.Calibrated, "static": ddm2snn.Static, "kept": ddm2snn.Kept, "direct": ddm2snn.Direct}
     if decoders not in kinds:
@@ -368,6 +372,8 @@ def convert(
             progress=progress,
         )
         conversion.network.save(output)
+        if figure is not None:
+            save_figure(draw(conversion, network), figure)
     made, found = conversion.network, conversion.diagnostics
     content = {
         "file": str(output), "fingerprint": made.fingerprint, "neurons": made.neurons,
@@ -378,6 +384,7 @@ def convert(
         f"{output}: {made.neurons} neurons, rank {found['rank_audit']['rank']}, time unit {made.time_unit_s:g} s, "
         f"relative drift error per latent {error}"
     ]
+    lines += [] if figure is None else [str(figure)]
     excess = found.get("noise", {}).get("spikes_over_target")
     if excess is not None and excess > 1:
         more = f"About {math.ceil(excess * population.neurons_per_unit)} neurons per unit, or" if population else "Only"
