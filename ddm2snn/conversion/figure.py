@@ -80,7 +80,7 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     _residual_lag(lag, network, found["lag"])
     if len(curve) > 1:
         _held_out(more[0], curve, found["calibration"]["ridge"])
-    for axis in more[panels - 5 :]:
+    for axis in more[panels - 5 :]:  # places without a panel
         axis.set_visible(False)
     for axis in (tuning, error, noise, spectrum, lag, *more):
         plain(axis)
@@ -152,15 +152,14 @@ def _noise_budget(
         axis.set(xticks=[], yticks=[])
         return
     place = np.arange(1, len(share) + 1)
-    label = "injected" if spikes is not None else "injected (spikes not measured)"
-    axis.bar(place, 100 * added, _BAR, color=PALE, label=label)
+    axis.bar(place, 100 * added, _BAR, color=PALE, label="injected")
     if spikes is not None:
-        axis.bar(
-            place, 100 * share, _BAR, bottom=100 * added, color=COLOURS[2], hatch=HATCH, ec="white", label="spikes"
-        )
+        bars = axis.bar(place, 100 * share, _BAR, bottom=100 * added, color=COLOURS[2], label="spikes")
+        for bar in bars:
+            bar.set(hatch=HATCH, ec="white")
     axis.axhline(100, color=COLOURS[0], ls="--", lw=1.1, label="target")
     top = 100 * max(1.0, float((share + added).max()))
-    order = " (spikes not measured)" if spikes is None else ", loudest spikes first"
+    order = ", spikes unmeasured" if spikes is None else ", loudest spikes first"
     axis.set(xlabel=f"direction{order}", ylabel="% of the target's diffusion", ylim=(0, 1.45 * top))
     axis.set_xticks(place[:: max(1, len(place) // 8)])
     axis.set_xlim(0.4, len(place) + 0.6)
@@ -196,7 +195,7 @@ def _spectrum(axis: Axes, network: SpikingNetwork, found: Mapping[str, Any]) -> 
     axis.set_ylim(max(lowest, 1e-16) / 10, 5)
     axis.set_xticks(np.arange(1, rank + 1)[:: max(1, rank // 8)])
     _plain_decades(axis)
-    axis.set_title("Spectrum of the recurrent matrix")
+    axis.set_title("Spectrum of $E D$")
     axis.legend(loc="upper right", frameon=False, fontsize=8.5)
     cost = f"{neurons - rank:,} more are zero:\n{2 * neurons * rank:,} weights (2Nk),\nnot {neurons**2:,}"
     axis.text(0.04, 0.05, cost, transform=axis.transAxes, size=8.5, color="#5b6470")
@@ -210,10 +209,15 @@ def _residual_lag(axis: Axes, network: SpikingNetwork, found: Mapping[str, Any])
     axis.axhline(0.0, color=COLOURS[0], lw=0.8)
     axis.errorbar(place, lag_ms, yerr=2 * error_ms, fmt="o", color=COLOURS[1], ms=5, capsize=4, lw=1.2)
     reach = 1.15 * max(1.6 * half_ms, float((np.abs(lag_ms) + 2 * error_ms).max()))
-    axis.set(ylabel="lag (ms), above 0 late", ylim=(-reach, reach), xlim=(-0.6, len(place) - 0.4))
+    axis.set(
+        xlabel="band: half a time step",
+        ylabel="lag (ms), positive: late",
+        ylim=(-reach, reach),
+        xlim=(-0.6, len(place) - 0.4),
+    )
     every = max(1, len(place) // 8)
     axis.set_xticks(place[::every], [latent_name(int(d)) for d in place[::every]])
-    axis.set_title("Residual lag (band: half a time step)")
+    axis.set_title("Residual lag")
 
 
 def _held_out(axis: Axes, curve: Mapping[str, list[float]], chosen: float) -> None:

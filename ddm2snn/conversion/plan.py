@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _LADDER = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 32)  # neurons per unit that are tried
 _LONGER = (1, 2, 5, 10)  # time units that are tried, relative to the shortest sensible one
 _MOST_NEURONS = 8192
-_NEAR = 10.0  # what is predicted is less than this many times the optimistic prediction
+_SURE, _NEAR = 1.5, 0.1  # optimistic predictions over a bound: beyond reach above the one, well within below the other
 
 
 @dataclass(frozen=True)
@@ -221,11 +221,11 @@ class _Search:
         if best * found[0].neurons_per_unit <= multiple:
             return  # in reach: noise and error fall in proportion to the number of neurons at the least
         bound = self._predicted(optimistic, multiple, time_unit_s)
-        if not bound.meets:
+        reached = self.request.share_of_bounds(bound)
+        if reached > _SURE:
             raise InputError(self.request.refusal([bound], at_least=True))
         # the full prediction of the best case takes long, and is needed anyway where only many neurons may do
-        near = _NEAR * self.request.share_of_bounds(bound) > 1
-        if near and not self.option(multiple, time_unit_s).meets:
+        if reached > _NEAR and not self.option(multiple, time_unit_s).meets:
             raise InputError(self.request.refusal([*found, self.option(multiple, time_unit_s)]))
 
     def _predicted(self, how: Callable[..., Prediction], multiple: float, time_unit_s: float) -> Option:
