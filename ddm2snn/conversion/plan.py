@@ -156,8 +156,9 @@ def plan(
     Raises
     ------
     InputError
-        Where nothing that may be chosen meets the request, with the closest that was found; where there is no
-        request; and where the target has a direction without noise, so that no noise of spikes is small beside it.
+        Where nothing that may be chosen meets the request, with the closest that was found and what it would take
+        (early, where an optimistic prediction of the best case is beyond reach); where there is no request; and where
+        the target has a direction without noise, so that no noise of spikes is small beside it.
     """
     check_seed(seed)
     check_convertible(rate)
