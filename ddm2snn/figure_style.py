@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ddm2snn.errors import InputError
+from ddm2snn.storage import check_writable, whole_file
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -18,6 +22,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 PALE = "#c9ced6"
 HATCH = "////"
 WIDTH = 9.0
+# what a file says about its making, but for the time, so that equal figures are equal files
+_FORMATS = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 _SHADE = "#5b6470"
 
 
@@ -26,6 +32,24 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", dpi=130)
+
+
+def check_figure_file(path: Path) -> None:
+    """Refuse a figure file of unknown kind, or one that cannot be written."""
+    if path.suffix not in _FORMATS:
+        raise InputError(
+            f"Figures are written as {', '.join(_FORMATS)}, but {path} ends in {path.suffix!r}. Rename it."
+        )
+    check_writable(path)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure whole or not at all, as PNG, PDF or SVG by the name of the file."""
+    from matplotlib import rc_context
+
+    check_figure_file(path)
+    with whole_file(path) as temporary, rc_context({"svg.hashsalt": "ddm2snn"}):
+        figure.savefig(temporary, format=path.suffix[1:], metadata=_FORMATS[path.suffix])
 
 
 def plain(axis: Axes) -> None:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from ddm2snn.backend import Backend, Progress, Record, find_backend, no_progress
-from ddm2snn.conversion.audit import audit
+from ddm2snn.conversion.audit import audit, singular_values
 from ddm2snn.conversion.calibration import Calibrated, calibrate
 from ddm2snn.conversion.decoded import Decoded, curve_error, noise_found, with_constant
 from ddm2snn.conversion.decoders import Clockwork, Static, rates_along_flow, regression_target, solve_static
 from ddm2snn.conversion.direct import Direct, decode_direct, direct_encoding, direct_population
 from ddm2snn.conversion.kept import Kept, decode_kept, tune_units
+from ddm2snn.conversion.lag import measure_lag
 from ddm2snn.conversion.noise_budget import factor_of, measure_budget
 from ddm2snn.conversion.population import Encoding, Population, encode
 from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NEURON, tune
@@ -104,8 +105,12 @@ def convert(
     clockwork = Clockwork(time_unit_s, dt_s, timing)
     decoded = _decode(rate, encoding, population, clockwork, decoders, z, cloud, seed, progress)
     network = _assemble(rate, encoding, decoded, population, clockwork, target.name)
+    rng = stream(seed, "conversion", "lag")
+    lag = measure_lag(rate, encoding, population.neuron, clockwork, decoded.decoders, cloud, rng)
     diagnostics = {
         "rank_audit": dataclasses.asdict(audit(network)),
+        "rate_singular_values": singular_values(rate.left_vectors, rate.right_vectors.T).tolist(),
+        "lag": lag.as_json(),
         **_activity(rate, network, encoding, cloud, clockwork),
         "tuning": tuning,
         **decoded.found,

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from ddm2snn.backend import Backend, Progress, find_backend, no_progress
 from ddm2snn.conversion.calibration import Calibrated
 from ddm2snn.conversion.convert import check_convertible, natural_time_unit_s, place, stationary_states
 from ddm2snn.conversion.decoders import Clockwork
-from ddm2snn.conversion.population import Population
-from ddm2snn.conversion.prediction import Prediction, predict
+from ddm2snn.conversion.population import Encoding, Population
+from ddm2snn.conversion.prediction import Prediction, optimistic, predict
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive
 from ddm2snn.network import RateNetwork, to_internal
-from ddm2snn.neuron import LIF, NeuronModel
+from ddm2snn.neuron import LIF, NeuronModel, SpikeTiming
 from ddm2snn.randomness import check_seed, stream
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
 
 _LADDER = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 32)  # neurons per unit that are tried
 _LONGER = (1, 2, 5, 10)  # time units that are tried, relative to the shortest sensible one
 _MOST_NEURONS = 8192
+_SURE, _NEAR = 1.5, 0.1  # optimistic predictions over a bound: beyond reach above the one, well within below the other
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,18 @@ class Option:
     spikes_per_time_unit: float
     mean_rate_hz: float
     meets: bool
+
+    def lines(self) -> list[str]:
+        """Settings, prediction and cost in words."""
+        loud = self.spikes_over_target
+        noise = "" if loud is None else f"spike noise {loud:.2g} of the target's and "
+        low_hz, high_hz = self.max_rates_hz
+        return [
+            f"{self.neurons_per_unit:g} neurons per unit ({self.neurons} in all), time_unit_s = {self.time_unit_s:g}, "
+            f"largest rates {low_hz:g} to {high_hz:g} Hz before tuning",
+            f"predicted: {noise}relative drift error {self.drift_error:.2g}, for "
+            f"{self.spikes_per_time_unit:.4g} spikes per rate time unit, {self.mean_rate_hz:.3g} Hz per neuron",
+        ]
 
 
 @dataclass(frozen=True)
@@ -138,8 +156,9 @@ def plan(
     Raises
     ------
     InputError
-        Where nothing that may be chosen meets the request, with the closest that was found; where there is no
-        request; and where the target has a direction without noise, so that no noise of spikes is small beside it.
+        Where nothing that may be chosen meets the request, with the closest that was found and what it would take
+        (early, where an optimistic prediction of the best case is beyond reach); where there is no request; and where
+        the target has a direction without noise, so that no noise of spikes is small beside it.
     """
     check_seed(seed)
     check_convertible(rate)
@@ -158,24 +177,67 @@ def plan(
     multiples = [m for m in _LADDER if m * rate.units <= _MOST_NEURONS] or [1]
     if neurons_per_unit is not None:
         multiples = [neurons_per_unit]
+    search = _Search(rate, request, max_rates_hz, neuron, timing, dt_s, cloud, seed)
     found: list[Option] = []
     for index, multiple in enumerate(multiples):
-        population = Population(multiple, max_rates_hz, neuron)
-        encoding, _ = place(rate, population, Calibrated(), cloud, seed)
         for unit_s in times_s:
-            if unit_s > times_s[0] and not request.worth(found[-1], unit_s, found):
-                continue
-            rng = stream(seed, "plan", "trajectories")
-            prediction = predict(rate, encoding, neuron, Clockwork(unit_s, dt_s, timing), cloud, rng)
-            found.append(request.option(prediction, population, len(encoding.bias), unit_s))
+            if unit_s == times_s[0] or request.worth(found[-1], unit_s, found):
+                found.append(search.option(multiple, unit_s))
         progress((index + 1) / len(multiples))
         if found[-1].meets and found[-1].time_unit_s == times_s[0]:
             break  # more neurons cost more spikes
+        if index == 0 and len(multiples) > 1 and not any(option.meets for option in found):
+            search.check_reach(multiples[-1], times_s[0] if request.noise is None else times_s[-1], found)
     progress(1.0)
     meeting = [option for option in found if option.meets]
     if not meeting:
         raise InputError(request.refusal(found))
     return Plan(min(meeting, key=lambda option: option.spikes_per_time_unit), tuple(found), neuron)
+
+
+@dataclass
+class _Search:
+    """Options of one network, each predicted once."""
+
+    rate: RateNetwork
+    request: _Request
+    max_rates_hz: tuple[float, float]
+    neuron: NeuronModel
+    timing: SpikeTiming
+    dt_s: float
+    cloud: Float[np.ndarray, "sample rank"]
+    seed: int
+    encodings: dict[float, Encoding] = field(default_factory=dict)
+    options: dict[tuple[float, float], Option] = field(default_factory=dict)
+
+    def option(self, multiple: float, time_unit_s: float) -> Option:
+        """What is predicted of a number of neurons per unit and a time unit."""
+        if (multiple, time_unit_s) not in self.options:
+            self.options[multiple, time_unit_s] = self._predicted(predict, multiple, time_unit_s)
+        return self.options[multiple, time_unit_s]
+
+    def check_reach(self, multiple: float, time_unit_s: float, found: list[Option]) -> None:
+        """Refuse early what even the most neurons and the longest time unit do not meet."""
+        best = min(map(self.request.share_of_bounds, found))
+        if best * found[0].neurons_per_unit <= multiple:
+            return  # in reach: noise and error fall in proportion to the number of neurons at the least
+        bound = self._predicted(optimistic, multiple, time_unit_s)
+        reached = self.request.share_of_bounds(bound)
+        if reached > _SURE:
+            raise InputError(self.request.refusal([bound], at_least=True))
+        # the full prediction of the best case takes long, and is needed anyway where only many neurons may do
+        if reached > _NEAR and not self.option(multiple, time_unit_s).meets:
+            raise InputError(self.request.refusal([*found, self.option(multiple, time_unit_s)]))
+
+    def _predicted(self, how: Callable[..., Prediction], multiple: float, time_unit_s: float) -> Option:
+        population = Population(multiple, self.max_rates_hz, self.neuron)
+        if multiple not in self.encodings:
+            self.encodings[multiple], _ = place(self.rate, population, Calibrated(), self.cloud, self.seed)
+        encoding = self.encodings[multiple]
+        clockwork = Clockwork(time_unit_s, self.dt_s, self.timing)
+        rng = stream(self.seed, "plan", "trajectories")
+        prediction = how(self.rate, encoding, self.neuron, clockwork, self.cloud, rng)
+        return self.request.option(prediction, population, len(encoding.bias), time_unit_s)
 
 
 @dataclass(frozen=True)
@@ -227,23 +289,35 @@ class _Request:
         hopeful = (last.spikes_over_target or 0.0) / longer**2 <= self.noise
         return hopeful and last.spikes_per_time_unit * longer < spikes
 
-    def refusal(self, found: list[Option]) -> str:
-        """What was asked, what came closest, and what to do."""
+    def share_of_bounds(self, option: Option) -> float:
+        """Largest of noise and drift error, each over its bound."""
+        loud = 0.0 if self.noise is None else (option.spikes_over_target or 0.0) / self.noise
+        return max(loud, 0.0 if self.drift_error is None else option.drift_error / self.drift_error)
+
+    def refusal(self, found: list[Option], *, at_least: bool = False) -> str:
+        """What was asked, what came closest, what it would take, and what to do."""
         asked = [f"{name} <= {value:g}" for name, value in dataclasses.asdict(self).items() if value is not None]
-        best = min(found, key=self._distance)
+        best = min(found, key=self.share_of_bounds)
         reached = [] if best.spikes_over_target is None else [f"noise {best.spikes_over_target:.2g}"]
         reached += [f"drift_error {best.drift_error:.2g}"]
         return (
             f"No conversion looked at meets {' and '.join(asked)}: closest is {best.neurons_per_unit:g} neurons "
-            f"per unit with time_unit_s = {best.time_unit_s:g}, predicted {' and '.join(reached)}. "
-            "Allow more of either, more neurons per unit or a longer time unit."
+            f"per unit with time_unit_s = {best.time_unit_s:g}, predicted {' and '.join(reached)}"
+            f"{' at least' if at_least else ''}. {self._needed(best, at_least=at_least)} "
+            "Allow more noise or error, or give more neurons per unit or a longer time unit."
         )
 
-    def _distance(self, option: Option) -> float:
-        loud = 0.0 if self.noise is None else math.log(max((option.spikes_over_target or 0.0) / self.noise, 1.0))
-        return loud + (0.0 if self.drift_error is None else math.log(max(option.drift_error / self.drift_error, 1.0)))
+    def _needed(self, best: Option, *, at_least: bool) -> str:
+        # both fall about in proportion to the number of neurons, and noise with the square of the time unit at the most
+        loud = 1.0 if self.noise is None else max((best.spikes_over_target or 0.0) / self.noise, 1.0)
+        off = 1.0 if self.drift_error is None else max(best.drift_error / self.drift_error, 1.0)
+        text = f"It would take some {_round(best.neurons_per_unit * max(loud, off), 2):g} neurons per unit"
+        if loud > 1:
+            text += f", or time_unit_s = {_round(best.time_unit_s * math.sqrt(loud), 2):g}"
+            text += f" and {_round(best.neurons_per_unit * off, 2):g} neurons per unit" if off > 1 else ""
+        return f"{text}{', or more' if at_least else ''}."
 
 
-def _round(value: float) -> float:
-    """Three significant digits, so that time units print as they are."""
-    return float(f"{value:.3g}")
+def _round(value: float, digits: int = 3) -> float:
+    """Few significant digits, so that time units print as they are."""
+    return float(f"{value:.{digits}g}")

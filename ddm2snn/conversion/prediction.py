@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _EVERY, _PIECE, _WARM_UP = 0.1, 0.02, 6.0  # rate time units: samples, pieces of constant rates, forgetting the start
 _TRAJECTORIES, _DURATION = 64, 20.0
+_FEW_TRAJECTORIES = 8
 _KICKED = 0.25  # as calibrated decoders have it
 _RIDGE = 1e-6  # relative to the mean square of the rates
 
@@ -91,18 +92,65 @@ def predict(
         Source of the trajectories.
     """
     equations, activity = NormalEquations.empty(len(encoding.bias), rate.rank), _Activity.empty(len(encoding.bias))
-    for rates, target, _, _ in _filtered(rate, encoding, neuron, clockwork, states, rng, _KICKED, activity):
+    start = _start(states, _TRAJECTORIES, rng)
+    for rates, target, _, _ in _filtered(rate, encoding, neuron, clockwork, start, rng, _KICKED, activity):
         equations.add(rates, target)
     ripple = activity.active / activity.time / (12.0 * clockwork.time_unit_s**2)
     equations.gram[np.diag_indices(len(ripple))] += equations.samples * ripple
     decoders = equations.solve(_RIDGE).T
     zeta, reached, every = [], [], _EVERY
     activity = _Activity.empty(len(encoding.bias))
-    for rates, target, state, spacing in _filtered(rate, encoding, neuron, clockwork, states, rng, 0.0, activity):
+    start = _start(states, _TRAJECTORIES, rng)
+    for rates, target, state, spacing in _filtered(rate, encoding, neuron, clockwork, start, rng, 0.0, activity):
         zeta.append(rates @ decoders.T - target)
         reached.append(state)
         every = spacing
     curves, drift_error = diffusion_of(rate, np.stack(zeta, axis=1), np.stack(reached, axis=1), every)
+    return _prediction(rate, clockwork, states, decoders, activity, curves, drift_error)
+
+
+def optimistic(
+    rate: RateNetwork,
+    encoding: Encoding,
+    neuron: NeuronModel,
+    clockwork: Clockwork,
+    states: Float[np.ndarray, "sample rank"],
+    rng: np.random.Generator,
+) -> Prediction:
+    r"""Predict as `predict` does, but less noise and error than there is, in a tenth of its time.
+
+    Decoders are those of least squares on a few trajectories, and are judged on the same ones: what they fit by
+    chance makes noise and error look smaller. With regressors A in units of the ripple's deviation they are
+
+    .. math:: A^\top (A A^\top + S)^{-1} y
+
+    for S samples, which does not grow with the square of the number of neurons. Takes what `predict` takes.
+    """
+    activity = _Activity.empty(len(encoding.bias))
+    start = _start(states, _FEW_TRAJECTORIES, rng)
+    filtered = list(_filtered(rate, encoding, neuron, clockwork, start, rng, 0.0, activity))
+    rates, target, reached = (np.stack([sample[part] for sample in filtered], axis=1) for part in range(3))
+    deviation = np.sqrt(activity.active / activity.time / 12.0) / clockwork.time_unit_s
+    # a neuron that is active nowhere here has nothing to decode
+    regressors = (rates / np.where(deviation > 0, deviation, np.inf)).reshape(-1, len(deviation))
+    samples = len(regressors)
+    gram = regressors @ regressors.T + samples * np.eye(samples)
+    weights = regressors.T @ np.linalg.solve(gram, target.reshape(samples, -1))
+    decoders = (weights / np.where(deviation > 0, deviation, np.inf)[:, None]).T
+    curves, drift_error = diffusion_of(rate, rates @ decoders.T - target, reached, filtered[0][3])
+    return _prediction(rate, clockwork, states, decoders, activity, curves, drift_error)
+
+
+def _prediction(
+    rate: RateNetwork,
+    clockwork: Clockwork,
+    states: Float[np.ndarray, "sample rank"],
+    decoders: Float[np.ndarray, "rank neuron"],
+    activity: _Activity,
+    curves: Float[np.ndarray, "rank rank"],
+    drift_error: Float[np.ndarray, " rank"],
+) -> Prediction:
+    """Add the diffusion of regular spikes to that of the curves, and count spikes."""
     share, silenced = activity.active / activity.time, activity.silenced / activity.time
     variance = (2.0 * share + silenced * WINDOW) / (12.0 * WINDOW * clockwork.time_unit_s**2)
     mean_hz = activity.spikes / activity.time
@@ -113,6 +161,10 @@ def predict(
         spikes_per_time_unit=float(mean_hz.sum() * clockwork.time_unit_s),
         mean_rate_hz=float(mean_hz.mean()),
     )
+
+
+def _start(states: Float[np.ndarray, "sample rank"], count: int, rng: np.random.Generator) -> np.ndarray:
+    return states[rng.integers(len(states), size=count)]
 
 
 @dataclass
@@ -134,17 +186,16 @@ def _filtered(
     encoding: Encoding,
     neuron: NeuronModel,
     clockwork: Clockwork,
-    states: Float[np.ndarray, "sample rank"],
+    start: Float[np.ndarray, "trial rank"],
     rng: np.random.Generator,
     kicked: float,
     activity: _Activity,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
     """Yield filtered rates, targets, states and their spacing in time along trajectories; count activity."""
-    start = states[rng.integers(len(states), size=_TRAJECTORIES)]
     paths = Trajectories(rate, clockwork, start, _EVERY, rng, kicked)
     step = clockwork.dt_s / clockwork.time_unit_s
     steps = max(1, round(_PIECE / step))
-    filtered, before = np.zeros((_TRAJECTORIES, len(encoding.bias))), None
+    filtered, before = np.zeros((len(start), len(encoding.bias))), None
     warm = round(_WARM_UP / paths.every)
     for sample in range(warm + round(_DURATION / paths.every)):
         path, target, reached = paths.advance(1)

@@ -1,9 +1,11 @@
 """The verb plan: predictions against measurements, the cheapest option that meets a request, refusals in words."""
 
 # An option may lack a noise ratio, and the tests know that theirs do not:
-# pyright: reportOptionalOperand=false
+# pyright: reportOptionalOperand=false, reportOperatorIssue=false
 
 from __future__ import annotations
+
+import sys
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from ddm2snn.conversion.calibration import calibrate
 from ddm2snn.conversion.convert import place, stationary_states
 from ddm2snn.conversion.decoders import Clockwork
 from ddm2snn.conversion.noise_budget import measure_budget
-from ddm2snn.conversion.prediction import predict
+from ddm2snn.conversion.prediction import optimistic, predict
 from ddm2snn.network import to_internal
 from ddm2snn.randomness import stream
 
@@ -91,6 +93,46 @@ def test_with_neurons_given_the_time_unit_is_found(quick_rate):
 def test_an_impossible_request_says_what_is_nearest(refuses, quick_rate):
     with refuses(InputError, "No conversion looked at meets noise <= 1e-06", "closest is 2 neurons per unit", "Allow"):
         plan(quick_rate, noise=1e-6, neurons_per_unit=2)
+
+
+def test_the_optimistic_prediction_is_below_the_full_one_but_not_far(rate_network, fourfold):
+    encoding, cloud = fourfold
+    population = (rate_network, encoding, LIF(), Clockwork(0.5, 1e-3, "grid"))
+    low, full = (how(*population, cloud, stream(2, "predict")) for how in (optimistic, predict))
+    # a plan refuses by it where it is half as much again as what was asked for
+    assert 0.5 * full.spikes_over_target < low.spikes_over_target < 1.1 * full.spikes_over_target
+    assert 0.3 * full.drift_error.max() < low.drift_error.max() < 1.1 * full.drift_error.max()
+    assert low.spikes_per_time_unit == pytest.approx(full.spikes_per_time_unit, rel=0.1)
+
+
+@pytest.fixture
+def predicted(monkeypatch):
+    """Numbers of neurons of every full prediction that a plan makes."""
+    module, made = sys.modules["ddm2snn.conversion.plan"], []
+
+    def counted(rate, encoding, *given):
+        made.append(len(encoding.bias))
+        return predict(rate, encoding, *given)
+
+    monkeypatch.setattr(module, "predict", counted)
+    return made
+
+
+@pytest.mark.parametrize("request_of", [{"noise": 1e-7}, {"noise": None, "drift_error": 1e-6}])
+def test_what_the_best_case_does_not_meet_is_refused_before_it_is_looked_for(
+    refuses, quick_rate, predicted, request_of
+):
+    with refuses(InputError, "closest is 32 neurons per unit", "at least", "It would take some", "or more"):
+        plan(quick_rate, **request_of, time_unit_s=0.2)
+    assert predicted == [quick_rate.units], "only the fewest neurons were looked at"
+
+
+def test_near_the_best_case_the_best_case_comes_first(refuses, quick_rate, predicted):
+    best = plan(quick_rate, noise=100.0, time_unit_s=0.2, neurons_per_unit=32).chosen.spikes_over_target
+    predicted.clear()
+    with refuses(InputError, "closest is 32 neurons per unit", f"predicted noise {best:.2g} and", "It would take some"):
+        plan(quick_rate, noise=0.9 * best, time_unit_s=0.2)
+    assert predicted == [quick_rate.units, 32 * quick_rate.units]
 
 
 def test_requests_that_make_no_sense_are_refused(refuses, quick_rate, quick_spiking, rate_of):

@@ -1,0 +1,87 @@
+"""Lag: by how much the decoded spikes come too late along a moving latent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn.conversion.calibration import driven
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.conversion.decoders import Clockwork
+    from ddm2snn.conversion.population import Encoding
+    from ddm2snn.network import RateNetwork
+    from ddm2snn.neuron import NeuronModel
+
+_TRAJECTORIES, _DURATION = 8, 20.0
+
+
+@dataclass(frozen=True, eq=False)
+class Lag:
+    """Residual lag of each latent in seconds, negative where the spikes lead, with its standard error; (rank,)."""
+
+    lag_s: Float[np.ndarray, " rank"]
+    standard_error_s: Float[np.ndarray, " rank"]
+
+    def as_json(self) -> dict[str, list[float]]:
+        """Both as JSON values."""
+        return {"lag_s": self.lag_s.tolist(), "standard_error_s": self.standard_error_s.tolist()}
+
+
+def measure_lag(
+    rate: RateNetwork,
+    encoding: Encoding,
+    neuron: NeuronModel,
+    clockwork: Clockwork,
+    decoders: Float[np.ndarray, "rank neuron"],
+    states: Float[np.ndarray, "sample rank"],
+    rng: np.random.Generator,
+) -> Lag:
+    r"""Measure the residual lag open loop, on fresh trajectories of the rate network.
+
+    What is decoded, filtered, is the target :math:`\tilde y` of `Trajectories` plus an error e. The filter gives
+    the target's derivative in rate time units, :math:`\dot{\tilde y} = W_s\phi(\Gamma z + b) - \tilde y`; see `lag_of`.
+
+    Parameters
+    ----------
+    rate, encoding, neuron, clockwork
+        The network, its population and the time scales of the simulation.
+    decoders
+        D, shape (rank, neuron), internal latent units per Hz.
+    states
+        Stationary states to start from, internal units, shape (sample, rank).
+    rng
+        Source of the trajectories.
+    """
+    pool = np.arange(len(encoding.bias))
+    errors, speeds = [], []
+    for _, regressors, target, state in driven(
+        rate, encoding, neuron, clockwork, states, pool, _TRAJECTORIES, _DURATION, rng
+    ):
+        errors.append(regressors @ decoders.T - target)
+        speeds.append(rate.internal_readout(state) - target)
+    lag, deviation = lag_of(np.concatenate(errors, axis=1), np.concatenate(speeds, axis=1))
+    return Lag(lag * clockwork.time_unit_s, deviation * clockwork.time_unit_s)
+
+
+def lag_of(
+    error: Float[np.ndarray, "trial time rank"], speed: Float[np.ndarray, "trial time rank"]
+) -> tuple[Float[np.ndarray, " rank"], Float[np.ndarray, " rank"]]:
+    r"""Lag :math:`\ell` of a signal and its standard error, from the signal's error and the target's derivative.
+
+    .. math:: \tilde y(t-\ell) - \tilde y(t) \approx -\ell\,\dot{\tilde y}
+        \quad\Rightarrow\quad \ell = -\frac{\langle e\,\dot{\tilde y}\rangle}{\langle \dot{\tilde y}^2\rangle},
+
+    with both less their means, in the time units of the derivative. The standard error is the scatter of the trials'
+    numerators. Zero where the target does not move.
+    """
+    error, speed = (x - x.mean(axis=(0, 1)) for x in (error, speed))
+    power = (speed**2).mean(axis=(0, 1))
+    power = np.where(power > 0, power, np.inf)
+    lag = -(error * speed).mean(axis=(0, 1)) / power
+    scatter = ((error + lag * speed) * speed).mean(axis=1).std(axis=0, ddof=1)
+    return lag, scatter / np.sqrt(len(error)) / power
