@@ -144,7 +144,7 @@ def refuse_unless_spiking(
 def common_gaps(
     network: Network, expected: type[Network], dt_s: float | None, timing: SpikeTiming
 ) -> list[Unsupported]:
-    """Gaps of every backend: the wrong kind of network, a step that the neuron model cannot take."""
+    """Gaps of every backend: the wrong kind of network, a step that neuron model or diffusion cannot take."""
     if not isinstance(network, expected):
         other = "rate" if isinstance(network, RateNetwork) else "brian2 or nengo"
         found = type(network).__name__
@@ -160,6 +160,14 @@ def common_gaps(
                     f"Use dt_s <= {limit:g}",
                 )
             ]
+        if network.diffusion_filter_s is not None and step > network.diffusion_filter_s * (1 + 1e-9):
+            return [
+                Unsupported(
+                    f"dt_s = {step:g}",
+                    f"the step is longer than the filter of the diffusion factor, {network.diffusion_filter_s:g} s",
+                    f"Use dt_s <= {network.diffusion_filter_s:g}",
+                )
+            ]
         if step > 0:
             try:
                 neuron.check_step(step, neuron.timing_on(timing))
@@ -168,6 +176,26 @@ def common_gaps(
                 field = text.split(" = ")[0]  # what does not fit the step comes first
                 return [Unsupported(field, "spikes fall on the time grid", text)]
     return []
+
+
+@dataclass(frozen=True)
+class DecodedFactor:
+    """The part of the diffusion factor that spikes decode, its rows one after the other: entry = row * rank + column.
+
+    Parameters
+    ----------
+    decoders
+        Shape (entry, neuron), internal units per Hz.
+    filter_s, decay
+        Time constant of the exponential filter, and what remains after one step.
+    start
+        Filtered entries at the start, those of steady rates at the initial latents, shape (trial, entry).
+    """
+
+    decoders: Float[np.ndarray, "entry neuron"]
+    filter_s: float
+    decay: float
+    start: Float[np.ndarray, "trial entry"]
 
 
 @dataclass(frozen=True)
@@ -192,7 +220,26 @@ class Schedule:
     @cached_property
     def noise_factor(self) -> Float[np.ndarray, "rank rank"]:
         """Factor of the Gaussian increment of one step: G sqrt((1 - decay^2) / 2), exact for the linear leak."""
-        return self.network.diffusion_factor * np.sqrt((1.0 - self.decay**2) / 2.0)
+        return self.network.diffusion_factor * self.noise_scale
+
+    @property
+    def noise_scale(self) -> float:
+        """Standard deviation of the increment of one step where G is one."""
+        return float(np.sqrt((1.0 - self.decay**2) / 2.0))
+
+    @cached_property
+    def factor(self) -> DecodedFactor | None:
+        """What the spikes add to the diffusion factor; None where it is constant."""
+        snn = self.network
+        if snn.diffusion_decoders is None or snn.diffusion_filter_s is None:
+            return None
+        start = snn.internal_factor(self.initial_latent) - snn.diffusion_factor
+        return DecodedFactor(
+            decoders=snn.diffusion_decoders.reshape(-1, snn.neurons),
+            filter_s=snn.diffusion_filter_s,
+            decay=float(np.exp(-self.dt_s / snn.diffusion_filter_s)),
+            start=start.reshape(self.trials, -1),
+        )
 
     @cached_property
     def initial_voltage(self) -> Float[np.ndarray, "trial neuron"]:

@@ -158,10 +158,12 @@ class SpikingNetwork:
 
     .. math::
         J_j = E_j \cdot z + \beta_j, \qquad
-        T \dot z = -z + \sum_j D_j s_j(t) + u + \sqrt{T}\, G\,\xi(t),
+        T \dot z = -z + \sum_j D_j s_j(t) + u + \sqrt{T}\, G\,\xi(t), \\
+        G = G_0 + \textstyle\sum_j H_j r_j(t), \qquad \tau \dot r_j = -r_j + s_j(t),
 
     with s_j the spike train in Hz, T = `time_unit_s` (one rate time unit is the synaptic time constant)
-    and z in internal coordinates (system units are ``latent_offset + latent_scale * z``).
+    and z in internal coordinates (system units are ``latent_offset + latent_scale * z``). The noise is Ito's: the
+    increment of a step takes the factor from the spikes before it. Without `diffusion_decoders` G is constant.
 
     Parameters
     ----------
@@ -176,7 +178,7 @@ class SpikingNetwork:
     rate_left_vectors
         Gamma of the rate network, shape (unit, rank): what the encoders are held to.
     diffusion_factor
-        Injected noise G, shape (rank, rank), internal units.
+        :math:`G_0`, shape (rank, rank), internal units: the whole of the injected noise where it is constant.
     input_map, latent_offset, latent_scale, initial_latent
         As in `RateNetwork`.
     neuron
@@ -189,6 +191,10 @@ class SpikingNetwork:
         Fingerprint of the rate network this came from.
     provenance
         How it was converted: JSON values.
+    diffusion_decoders
+        H, shape (rank, rank, neuron), internal units per Hz; None where the diffusion does not depend on the state.
+    diffusion_filter_s
+        tau, the time constant of the exponential filter behind these decoders; None without them.
     """
 
     encoders: Float[np.ndarray, "neuron rank"]
@@ -208,11 +214,21 @@ class SpikingNetwork:
     backend: str
     rate_fingerprint: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    diffusion_decoders: Float[np.ndarray, "rank rank neuron"] | None = None
+    diffusion_filter_s: float | None = None
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
         _check_common(self)
         check_positive("SpikingNetwork", time_unit_s=self.time_unit_s, dt_s=self.dt_s)
+        if (self.diffusion_decoders is None) != (self.diffusion_filter_s is None):
+            missing = "diffusion_decoders" if self.diffusion_decoders is None else "diffusion_filter_s"
+            raise InputError(
+                "SpikingNetwork needs diffusion_decoders and diffusion_filter_s together, or neither, but "
+                f"{missing} is None. Give both."
+            )
+        if self.diffusion_filter_s is not None:
+            check_positive("SpikingNetwork", diffusion_filter_s=self.diffusion_filter_s)
         if type(self.neuron) not in NEURON_MODELS.values():
             raise InputError(f"SpikingNetwork.neuron is {self.neuron!r}; known models are {', '.join(NEURON_MODELS)}.")
         if self.spike_timing not in get_args(SpikeTiming):
@@ -240,6 +256,15 @@ class SpikingNetwork:
     def fingerprint(self) -> str:
         """Hash of the content, provenance excluded."""
         return storage.fingerprint_of(self)
+
+    def internal_factor(self, z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
+        """Injected factor G at internal latents, internal units; where spikes decode it, from their steady rates."""
+        shape = (*np.shape(z), self.rank)
+        if self.diffusion_decoders is None:
+            return np.broadcast_to(self.diffusion_factor, shape)
+        timing = self.neuron.timing_on(self.spike_timing)
+        rates_hz = self.neuron.rate_hz(z @ self.encoders.T + self.bias, timing=timing, dt_s=self.dt_s)
+        return self.diffusion_factor + (rates_hz @ self.diffusion_decoders.reshape(-1, self.neurons).T).reshape(shape)
 
     def save(self, path: Path | str) -> None:
         """Write as safetensors."""

@@ -89,12 +89,12 @@ def require_file(path: Path | str) -> Path:
 
 
 def settings_of(instance: DataclassInstance) -> dict[str, Any]:
-    """Fields of a dataclass that are no arrays, as JSON values."""
+    """Fields of a dataclass that are no arrays, as JSON values; those left out, whose default is None, are missing."""
     arrays = array_fields(type(instance))
     settings = {}
     for field in dataclasses.fields(instance):
-        if field.name not in arrays:
-            value = getattr(instance, field.name)
+        value = getattr(instance, field.name)
+        if field.name not in arrays and not (value is None and field.default is None):
             if type(value) in NEURON_MODELS.values():
                 value = {"model": value.name, **dataclasses.asdict(value)}
             settings[field.name] = dict(value) if isinstance(value, Mapping) else value
@@ -220,7 +220,8 @@ def _neuron(settings: object) -> NeuronModel:
 def _rebuild(cls: type[T], header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: Path) -> T:
     settings = header.get("settings")
     names = {field.name for field in dataclasses.fields(cls)}
-    names -= {name for name in array_fields(cls) if getattr(cls, name, ...) is None and name not in arrays}
+    if isinstance(settings, dict):
+        names -= {name for name in names - {*settings, *arrays} if getattr(cls, name, ...) is None}
     if not isinstance(settings, dict) or {*settings, *arrays} != names:
         given = sorted({*(settings if isinstance(settings, dict) else ()), *arrays} ^ names)
         raise FileRefusedError(f"{path} is damaged: missing or unknown field(s) {', '.join(given)}.")

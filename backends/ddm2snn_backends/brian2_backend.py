@@ -265,8 +265,9 @@ def _latents(plan: Schedule, clock: Any) -> Any:  # noqa: ANN401
     """NeuronGroup of one latent vector per trial, updated at the end of each step."""
     b2 = _brian2()
 
-    rank = plan.network.rank
-    lines = [f"xi{c} = randn()" for c in range(rank)] if plan.noise_factor.any() else []
+    rank, factor = plan.network.rank, plan.factor
+    noisy = plan.noise_factor.any() or factor is not None
+    lines = [f"xi{c} = randn()" for c in range(rank)] if noisy else []
     namespace: dict[str, Any] = {"decay": plan.decay, "gain": 1.0 - plan.decay, "per_dt": 1.0 / plan.dt_s}
     inputs = None if plan.stimulus.empty else plan.inputs()
     for c in range(rank):
@@ -277,12 +278,22 @@ def _latents(plan: Schedule, clock: Any) -> Any:  # noqa: ANN401
         for other in np.flatnonzero(plan.noise_factor[c]):
             namespace[f"noise{c}_{other}"] = float(plan.noise_factor[c, other])
             terms.append(f"noise{c}_{other} * xi{other}")
+        if factor is not None:
+            terms += [f"noise_scale * entry{c * rank + other} * xi{other}" for other in range(rank)]
         lines += [f"z{c} = {' + '.join(terms)}", f"sum{c} = 0"]
     declared = "\n".join(f"z{c} : 1\nsum{c} : 1" for c in range(rank))
+    if factor is not None:
+        namespace |= {"noise_scale": plan.noise_scale, "kept": factor.decay, "taken": (1 - factor.decay) / plan.dt_s}
+        for entry in range(rank**2):
+            lines += [f"entry{entry} = kept * entry{entry} + taken * part{entry}", f"part{entry} = 0"]
+            declared += f"\nentry{entry} : 1\npart{entry} : 1"
     group = b2.NeuronGroup(plan.trials, declared, name="latents", clock=clock, namespace=namespace)
     group.run_regularly("\n".join(lines), when="end")
     for c in range(rank):
         setattr(group, f"z{c}", plan.initial_latent[:, c])
+    if factor is not None:
+        for entry in range(rank**2):
+            setattr(group, f"entry{entry}", factor.start[:, entry])
     return group
 
 
@@ -296,12 +307,15 @@ def _closed_loop(plan: Schedule) -> _Model:
     trial = np.repeat(np.arange(plan.trials), network.neurons)
     for c in range(network.rank):
         setattr(neurons, f"z{c}", b2.linked_var(latents, f"z{c}", index=trial))
-    weights = "\n".join(f"d{c} : 1 (constant)" for c in range(network.rank))
-    send = "\n".join(f"sum{c}_post += d{c}" for c in range(network.rank))
-    synapses = b2.Synapses(neurons, latents, weights, on_pre=send, clock=clock, name="decoders", namespace={})
+    weights = {f"d{c}": (f"sum{c}", row) for c, row in enumerate(network.decoders)}
+    if plan.factor is not None:
+        weights |= {f"h{entry}": (f"part{entry}", row) for entry, row in enumerate(plan.factor.decoders)}
+    declared = "\n".join(f"{name} : 1 (constant)" for name in weights)
+    send = "\n".join(f"{total}_post += {name}" for name, (total, _) in weights.items())
+    synapses = b2.Synapses(neurons, latents, declared, on_pre=send, clock=clock, name="decoders", namespace={})
     synapses.connect(i=np.arange(cells), j=trial)
-    for c in range(network.rank):
-        setattr(synapses, f"d{c}", np.tile(network.decoders[c], plan.trials))
+    for name, (_, row) in weights.items():
+        setattr(synapses, name, np.tile(row, plan.trials))
     names = [f"z{c}" for c in range(network.rank)]
     interval = plan.stride * plan.dt_s * b2.second
     monitor = b2.StateMonitor(latents, names, record=True, dt=interval, when="start", name="samples")

@@ -187,13 +187,17 @@ def _closed_loop(plan: Schedule, latents: _Latents, spikes: _SpikeTable) -> neng
         nengo.Connection(nengo.Node(initial_state, size_out=width), latent, synapse=None)
         if not plan.stimulus.empty:
             nengo.Connection(nengo.Node(stimulus, size_out=width), source, synapse=None)
-        if plan.noise_factor.any():
+        entries = _connect_factor(plan, source)
+        if entries is None and plan.noise_factor.any():
             _connect_noise(plan, source)
         for trial in range(plan.trials):
             own = slice(trial * network.rank, (trial + 1) * network.rank)
             ensemble = _ensemble(network, plan.initial_voltage[trial], plan.dt_s)
             nengo.Connection(latent[own], ensemble, synapse=None)
             nengo.Connection(ensemble.neurons, source[own], transform=network.decoders, synapse=None)
+            if entries is not None and plan.factor is not None:
+                own = slice(trial * network.rank**2, (trial + 1) * network.rank**2)
+                nengo.Connection(ensemble.neurons, entries[own], transform=plan.factor.decoders, synapse=None)
             if plan.record.spikes:
                 sink = nengo.Node(spikes.of_trial(trial), size_in=network.neurons, size_out=0)
                 nengo.Connection(ensemble.neurons, sink, synapse=None)
@@ -206,12 +210,49 @@ def _connect_noise(plan: Schedule, source: nengo.Node) -> None:
     import nengo
     from scipy.sparse import block_diag
 
-    seed, width = child_seed(plan.seed, "nengo", "noise"), source.size_in
-    white = nengo.processes.WhiteNoise(nengo.dists.Gaussian(0, 1), scale=False, seed=seed)
+    width = source.size_in
     # the low-pass passes (1 - decay) of a sample
     factor = block_diag([plan.noise_factor / (1.0 - plan.decay)] * plan.trials)
     transform = nengo.Sparse((width, width), init=factor)
-    nengo.Connection(nengo.Node(white, size_out=width), source, transform=transform, synapse=None)
+    nengo.Connection(_white(plan, width), source, transform=transform, synapse=None)
+
+
+def _white(plan: Schedule, width: int) -> nengo.Node:
+    """Standard normal numbers, fresh in each step."""
+    import nengo
+
+    process = nengo.processes.WhiteNoise(
+        nengo.dists.Gaussian(0, 1), scale=False, seed=child_seed(plan.seed, "nengo", "noise")
+    )
+    return nengo.Node(process, size_out=width)
+
+
+def _connect_factor(plan: Schedule, source: nengo.Node) -> nengo.Node | None:
+    """White noise times the factor that spikes decode, as `_connect_noise`; returns where decoded spikes go in.
+
+    None where the factor is constant. The filter hands on in a step what spikes before that step decode.
+    """
+    import nengo
+
+    factor = plan.factor
+    if factor is None:
+        return None
+    width, size, rank = source.size_in, factor.start.size, plan.network.rank
+    scale = plan.noise_scale / (1.0 - plan.decay)
+
+    def noise(t: float, given: Float[np.ndarray, " value"]) -> np.ndarray:
+        by_state = given[width:].reshape(plan.trials, rank, rank) + plan.network.diffusion_factor
+        return scale * np.einsum("trc,tc->tr", by_state, given[:width].reshape(plan.trials, rank)).ravel()
+
+    def initial_state(t: float) -> np.ndarray:
+        return factor.start.ravel() * factor.decay ** (round(t / plan.dt_s) - 1)
+
+    entries, product = nengo.Node(size_in=size), nengo.Node(noise, size_in=width + size, size_out=width)
+    nengo.Connection(_white(plan, width), product[:width], synapse=None)
+    nengo.Connection(entries, product[width:], synapse=nengo.Lowpass(factor.filter_s))
+    nengo.Connection(nengo.Node(initial_state, size_out=size), product[width:], synapse=None)
+    nengo.Connection(product, source, synapse=None)
+    return entries
 
 
 def _simulator(model: nengo.Network, dt_s: float) -> Any:  # noqa: ANN401 - nengo is untyped

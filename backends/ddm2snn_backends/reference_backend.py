@@ -72,7 +72,8 @@ class ReferenceBackend:
         )  # fmt: skip
         snn, inputs, noise = plan.network, plan.inputs(), stream(seed, "reference", "noise")
         membrane = membrane_of(snn.neuron, plan.initial_voltage, plan.dt_s)
-        latent = plan.initial_latent
+        latent, factor = plan.initial_latent, plan.factor
+        entries = None if factor is None else factor.start
         samples = np.empty((trials, plan.samples, snn.rank))
         spikes: list[np.ndarray] = []
         for step in range(plan.steps):
@@ -82,7 +83,12 @@ class ReferenceBackend:
             fired = membrane.step(latent @ snn.encoders.T + snn.bias, self.spike_timing)
             target = inputs[step] + fired @ snn.decoders.T / plan.dt_s
             latent = plan.decay * latent + (1 - plan.decay) * target
-            latent = latent + noise.standard_normal(latent.shape) @ plan.noise_factor.T
+            white = noise.standard_normal(latent.shape)
+            latent = latent + white @ plan.noise_factor.T
+            if factor is not None and entries is not None:
+                by_state = entries.reshape(trials, snn.rank, snn.rank)
+                latent = latent + plan.noise_scale * np.einsum("trc,tc->tr", by_state, white)
+                entries = factor.decay * entries + (1 - factor.decay) * fired @ factor.decoders.T / plan.dt_s
             if plan.record.spikes:
                 trial, neuron = np.nonzero(fired)
                 spikes.append(np.stack([np.full(len(trial), step), neuron, trial]))

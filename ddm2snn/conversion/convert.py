@@ -14,10 +14,11 @@ from ddm2snn.conversion.audit import audit, singular_values
 from ddm2snn.conversion.calibration import Calibrated, calibrate
 from ddm2snn.conversion.decoded import Decoded, curve_error, noise_found, with_constant
 from ddm2snn.conversion.decoders import Clockwork, Static, rates_along_flow, regression_target, solve_static
+from ddm2snn.conversion.diffusion_factor import calibrate_factor, spikes_by_state, static_factor
 from ddm2snn.conversion.direct import Direct, decode_direct, direct_encoding, direct_population
 from ddm2snn.conversion.kept import Kept, decode_kept, tune_units
 from ddm2snn.conversion.lag import measure_lag
-from ddm2snn.conversion.noise_budget import factor_of, measure_budget
+from ddm2snn.conversion.noise_budget import louder, measure_budget
 from ddm2snn.conversion.population import Encoding, Population, encode
 from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NEURON, tune
 from ddm2snn.errors import InputError
@@ -68,7 +69,8 @@ def convert(
         Neurons per unit, their rates and their model; none with `Direct`, which makes one neuron of each unit.
     decoders
         How decoders are found; calibrated by default. The noise of the spikes is measured, and only the rest of
-        the rate network's diffusion is injected; static decoders inject all of it.
+        the rate network's diffusion is injected; static decoders inject all of it. Where it depends on the state, its
+        factor is decoded from the spikes as well, by calibrated and static decoders only.
     backend
         The simulator, or its name, whose spike timing and time grid the decoders are solved for.
     time_unit_s
@@ -84,7 +86,8 @@ def convert(
     Raises
     ------
     InputError
-        Where a setting makes no sense, such as a step longer than the refractory period.
+        Where a setting makes no sense, such as a step longer than the refractory period, and where the diffusion
+        depends on the state and the decoders cannot carry that.
     """
     check_seed(seed)
     check_positive("convert", dt_s=dt_s)
@@ -163,17 +166,17 @@ def _check_kinds(rate: object, population: object, decoders: object) -> None:
             wanted = " or ".join(kind.__name__ for kind in kinds)
             raise InputError(f"convert needs a {wanted} as {name}, got a {type(given).__name__}.")
     check_convertible(rate)
+    if isinstance(decoders, Kept | Direct) and isinstance(rate, RateNetwork) and rate.diffusion_readout is not None:
+        raise InputError(
+            f"This rate network's diffusion depends on the state, which {type(decoders).__name__} decoders cannot "
+            "carry: they decode the activations as they were trained. Convert with Calibrated or Static decoders."
+        )
 
 
 def check_convertible(rate: object) -> None:
-    """Refuse what is no rate network, and what spiking networks cannot carry."""
+    """Refuse what is no rate network."""
     if not isinstance(rate, RateNetwork):
         raise InputError(f"Conversion needs a RateNetwork, got a {type(rate).__name__}.")
-    if rate.diffusion_readout is not None:
-        raise InputError(
-            "This rate network's diffusion depends on the state, which spiking networks cannot carry yet. "
-            "Train on a system with constant diffusion."
-        )
 
 
 def _decode(
@@ -200,23 +203,33 @@ def _decode(
         rates_hz = rates_along_flow(rate, encoding, neuron, cloud, clockwork, compensate_lag=lag)
         velocity = rate.internal_readout(cloud) - cloud
         error = curve_error(rates_hz @ solved.T, regression_target(rate, cloud, clockwork), velocity)
-        return Decoded(solved, rate.diffusion_factor, {"drift_error": error})
+        found = {"drift_error": error}
+        if rate.diffusion_readout is None:
+            return Decoded(solved, rate.diffusion_factor, found)
+        rng = stream(seed, "conversion", "diffusion")
+        factor = static_factor(rate, encoding, neuron, clockwork, z, cloud, decoders, rng)
+        return Decoded(solved, factor.constant, {**found, "diffusion": factor.found}, factor=factor)
     rng = stream(seed, "conversion", "calibration")
     population_of = (encoding, neuron, clockwork)
     # in the closed loop neurons also hear the noise of their own spikes: a first, shorter round tells how loud it is
     pilot = dataclasses.replace(decoders, duration=max(500.0, decoders.duration_for(len(encoding.bias)) / 8))
     first = calibrate(rate, *population_of, cloud, pilot, rng, lambda share: progress(0.2 * share))
     heard = measure_budget(rate, *population_of, first.decoders, cloud, rng, duration=10.0)
-    louder = dataclasses.replace(rate, diffusion_factor=factor_of(heard.target + heard.spikes))
-    found = calibrate(louder, *population_of, cloud, decoders, rng, lambda share: progress(0.2 + 0.7 * share))
+    noisy = louder(rate, heard)
+    found = calibrate(noisy, *population_of, cloud, decoders, rng, lambda share: progress(0.2 + 0.7 * share))
     budget = measure_budget(rate, *population_of, found.decoders, cloud, rng)
-    progress(1.0)
     diagnostics = {
         "drift_error": budget.drift_bias.tolist(),
         "calibration": found.as_json(),
         "noise": noise_found(budget),
     }
-    return Decoded(found.decoders, budget.injected_factor, diagnostics)
+    if rate.diffusion_readout is None:
+        progress(1.0)
+        return Decoded(found.decoders, budget.injected_factor, diagnostics)
+    spikes = spikes_by_state(rate, *population_of, found.decoders, cloud, rng)
+    factor = calibrate_factor(rate, noisy, *population_of, cloud, spikes, decoders, rng)
+    progress(1.0)
+    return Decoded(found.decoders, factor.constant, {**diagnostics, "diffusion": factor.found}, factor=factor)
 
 
 def _assemble(
@@ -245,6 +258,8 @@ def _assemble(
         spike_timing=clockwork.timing,
         backend=backend,
         rate_fingerprint=rate.fingerprint,
+        diffusion_decoders=None if decoded.factor is None else decoded.factor.decoders,
+        diffusion_filter_s=None if decoded.factor is None else decoded.factor.filter_s,
     )
     return network if decoded.constant is None else with_constant(network, decoded.constant)
 

@@ -12,6 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from ddm2snn.conversion.diffusion_factor import DiffusionFactor
     from ddm2snn.conversion.noise_budget import NoiseBudget
     from ddm2snn.network import SpikingNetwork
 
@@ -30,12 +31,15 @@ class Decoded:
         Diagnostics: JSON values.
     constant
         What the decoded spikes lack everywhere, shape (rank,), internal units; None where they lack nothing.
+    factor
+        Decoders of a diffusion factor that depends on the state; None where it is constant.
     """
 
     decoders: Float[np.ndarray, "rank neuron"]
     diffusion_factor: Float[np.ndarray, "rank rank"]
     found: Mapping[str, Any] = field(default_factory=dict)
     constant: Float[np.ndarray, " rank"] | None = None
+    factor: DiffusionFactor | None = None
 
 
 def noise_found(budget: NoiseBudget) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 WINDOW = 0.5  # rate time units: long beside intervals between spikes, short beside the motion of the latents
 _TRAJECTORIES, _DURATION = 64, 25.0
 _FEATURES = 64
+_TENSOR_RIDGE = 1e-3  # products of single windows scatter by more than their mean: few features have to do
 _LEAST = 0.75  # share of the target's diffusion that is injected in any case
 
 
@@ -61,14 +63,7 @@ def measure_budget(
     duration: float = _DURATION,
 ) -> NoiseBudget:
     """Measure the diffusion of the decoded spikes' error, and its bias, on fresh trajectories of the rate network."""
-    pool = np.arange(len(encoding.bias))
-    zeta, reached = [], []
-    for _, regressors, target, state in driven(
-        rate, encoding, neuron, clockwork, states, pool, _TRAJECTORIES, duration, rng
-    ):
-        zeta.append(regressors @ decoders.T - target)
-        reached.append(state)
-    error, z = np.concatenate(zeta, axis=1), np.concatenate(reached, axis=1)
+    error, z = drift_errors(rate, encoding, neuron, clockwork, decoders, states, rng, duration)
     spikes, drift_bias = diffusion_of(rate, error, z, duration / error.shape[1])
     wanted = target_diffusion(rate, z.reshape(-1, rate.rank))
     return NoiseBudget(
@@ -78,6 +73,27 @@ def measure_budget(
         excess=loudness(spikes, wanted),
         drift_bias=drift_bias,
     )
+
+
+def drift_errors(
+    rate: RateNetwork,
+    encoding: Encoding,
+    neuron: NeuronModel,
+    clockwork: Clockwork,
+    decoders: Float[np.ndarray, "rank neuron"],
+    states: Float[np.ndarray, "sample rank"],
+    rng: np.random.Generator,
+    duration: float,
+) -> tuple[Float[np.ndarray, "trial sample rank"], Float[np.ndarray, "trial sample rank"]]:
+    """Filtered errors of what spikes decode along fresh trajectories of the rate network, and the states there."""
+    pool = np.arange(len(encoding.bias))
+    zeta, reached = [], []
+    for _, regressors, target, state in driven(
+        rate, encoding, neuron, clockwork, states, pool, _TRAJECTORIES, duration, rng
+    ):
+        zeta.append(regressors @ decoders.T - target)
+        reached.append(state)
+    return np.concatenate(zeta, axis=1), np.concatenate(reached, axis=1)
 
 
 def diffusion_of(
@@ -102,20 +118,58 @@ def diffusion_of(
     every
         Rate time units between samples.
     """
+    total, middle, window = _windowed(error, z, every)
+    features = smooth_features(rate, middle)
+    smooth = features @ regressed(features, total)
+    velocity = rate.internal_readout(middle) - middle
+    tensor = np.atleast_2d(np.cov((total - smooth).T)) * window
+    return tensor, np.sqrt((smooth**2).mean(axis=0) / (velocity**2).mean(axis=0))
+
+
+def diffusion_by_state(
+    rate: RateNetwork,
+    error: Float[np.ndarray, "trial sample rank"],
+    z: Float[np.ndarray, "trial sample rank"],
+    every: float,
+) -> Float[np.ndarray, "feature rank rank"]:
+    """`diffusion_of` as a function of the state: coefficients of `smooth_features`.
+
+    The regression of the products of what is random in an error, over `WINDOW`, on the state in its middle.
+    """
+    total, middle, window = _windowed(error, z, every)
+    features = smooth_features(rate, middle)
+    rest = total - features @ regressed(features, total)
+    products = (rest[:, :, None] * rest[:, None]).reshape(len(rest), -1) * window
+    return regressed(features, products, _TENSOR_RIDGE).reshape(-1, rate.rank, rate.rank)
+
+
+def smooth_features(rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "sample feature"]:
+    """Outputs of up to 64 rate units, and one."""
+    features = rate.hidden(z)[:, :: max(1, rate.units // _FEATURES)][:, :_FEATURES]
+    return np.hstack([features, np.ones((len(z), 1))])
+
+
+def regressed(
+    features: Float[np.ndarray, "sample feature"], values: Float[np.ndarray, "sample value"], ridge: float = 1e-6
+) -> Float[np.ndarray, "feature value"]:
+    """Coefficients of features, by least squares with a ridge relative to their mean square."""
+    gram = features.T @ features / len(features)
+    gram += ridge * np.trace(gram) / len(gram) * np.eye(len(gram))
+    return np.linalg.solve(gram, features.T @ values / len(features))
+
+
+def _windowed(
+    error: Float[np.ndarray, "trial sample rank"], z: Float[np.ndarray, "trial sample rank"], every: float
+) -> tuple[Float[np.ndarray, "sample rank"], Float[np.ndarray, "sample rank"], float]:
+    """Mean errors of windows, the states in their middle, and the length of a window."""
+    rank = z.shape[-1]
     span = max(1, round(WINDOW / every))
     window = span * every
     area = np.cumsum(0.5 * every * (error[:, 1:] + error[:, :-1]), axis=1)
     area = np.concatenate([np.zeros_like(area[:, :1]), area], axis=1)
-    total = (error[:, span:] - error[:, :-span] + area[:, span:] - area[:, :-span]).reshape(-1, rate.rank) / window
-    middle = z[:, span // 2 : span // 2 + error.shape[1] - span].reshape(-1, rate.rank)
-    features = rate.hidden(middle)[:, :: max(1, rate.units // _FEATURES)][:, :_FEATURES]
-    features = np.hstack([features, np.ones((len(middle), 1))])
-    gram = features.T @ features / len(middle)
-    gram += 1e-6 * np.trace(gram) / len(gram) * np.eye(len(gram))
-    smooth = features @ np.linalg.solve(gram, features.T @ total / len(middle))
-    velocity = rate.internal_readout(middle) - middle
-    tensor = np.atleast_2d(np.cov((total - smooth).T)) * window
-    return tensor, np.sqrt((smooth**2).mean(axis=0) / (velocity**2).mean(axis=0))
+    total = (error[:, span:] - error[:, :-span] + area[:, span:] - area[:, :-span]).reshape(-1, rank) / window
+    middle = z[:, span // 2 : span // 2 + error.shape[1] - span].reshape(-1, rank)
+    return total, middle, window
 
 
 def target_diffusion(rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "rank rank"]:
@@ -144,10 +198,35 @@ def _rest(wanted: Float[np.ndarray, "rank rank"], spikes: Float[np.ndarray, "ran
     return lower * np.where(np.diag(lower) < 0, -1.0, 1.0)
 
 
-def factor_of(tensor: Float[np.ndarray, "rank rank"]) -> Float[np.ndarray, "rank rank"]:
+def rest_by_state(
+    wanted: Float[np.ndarray, "sample rank rank"], spikes: Float[np.ndarray, "sample rank rank"]
+) -> Float[np.ndarray, "sample rank rank"]:
+    """Tensor of what is missing at each state, and three quarters of the target where less is; see `_rest`."""
+    values, vectors = np.linalg.eigh(wanted)
+    used = values > 1e-12 * np.maximum(values.max(axis=-1, keepdims=True), 1e-300)
+    size = np.sqrt(np.where(used, values, 1.0))
+    root, inverse = vectors * np.where(used, size, 0.0)[:, None], vectors * np.where(used, 1.0 / size, 0.0)[:, None]
+    share, turned = np.linalg.eigh(np.swapaxes(inverse, -1, -2) @ spikes @ inverse)
+    # a regression of spike noise on the state may fall below zero, which no noise is
+    factor = (root @ turned) * np.sqrt(np.clip(1.0 - share, _LEAST, 1.0))[:, None]
+    return factor @ np.swapaxes(factor, -1, -2)
+
+
+def louder(rate: RateNetwork, heard: NoiseBudget) -> RateNetwork:
+    """The rate network with the spikes' noise besides its own; by state, its factor is stretched alike everywhere."""
+    both = factor_of(heard.target + heard.spikes)
+    if rate.diffusion_readout is None:
+        return dataclasses.replace(rate, diffusion_factor=both)
+    stretch = both @ np.linalg.pinv(factor_of(heard.target), hermitian=True)
+    return dataclasses.replace(
+        rate, diffusion_factor=stretch @ rate.diffusion_factor, diffusion_readout=stretch @ rate.diffusion_readout
+    )
+
+
+def factor_of(tensor: Float[np.ndarray, "... rank rank"]) -> Float[np.ndarray, "... rank rank"]:
     """Symmetric factor of a diffusion tensor, which may have directions without noise."""
     values, vectors = np.linalg.eigh(tensor)
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    return (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ np.swapaxes(vectors, -1, -2)
 
 
 def loudness(spikes: Float[np.ndarray, "rank rank"], target: Float[np.ndarray, "rank rank"]) -> float | None:

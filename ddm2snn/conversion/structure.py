@@ -120,6 +120,11 @@ def restructure(
     check_seed(seed)
     check_convertible(rate)
     _check(rate, network, structure)
+    if network.diffusion_decoders is not None:
+        raise InputError(
+            "This network's diffusion depends on the state, decoded by its neurons, which restructure does not solve "
+            "for again. Restructure networks of constant diffusion."
+        )
     encoding = Encoding(network.encoders, network.bias, network.unit)
     clockwork = Clockwork(network.time_unit_s, network.dt_s, network.spike_timing)
     states = to_internal(rate, stationary_states(rate, seed))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.frozen import freeze_arrays
+from ddm2snn.network import to_internal
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -24,7 +25,7 @@ class NoiseShare:
     target
         Diagonal of G G^T of the rate network.
     injected
-        Of what the spiking network adds as noise.
+        Of what the spiking network adds as noise, mean over its stationary states where it depends on the state.
     spikes
         Of what its spikes bring along, measured open loop over windows of half a time unit; None where the
         conversion did not measure it, as with static decoders.
@@ -41,7 +42,8 @@ class NoiseShare:
     def of(cls, network: SpikingNetwork) -> NoiseShare:
         """From the network and what its conversion measured."""
         scale = network.latent_scale**2
-        injected = np.diag(network.diffusion_factor @ network.diffusion_factor.T) * scale
+        factor = network.internal_factor(to_internal(network, network.initial_latent))
+        injected = (factor**2).sum(axis=-1).mean(axis=0) * scale
         measured = network.provenance.get("diagnostics", {}).get("noise", {})
         # without a budget, all of the target's noise is injected
         target, spikes = (
