@@ -82,6 +82,7 @@ def rate_networks(draw: st.DrawFn) -> RateNetwork:
 def spiking_networks(draw: st.DrawFn) -> SpikingNetwork:
     """Spiking networks of any shape, with any finite content."""
     rank, units, neurons = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 5))
+    by_state = draw(st.booleans())
     return SpikingNetwork(
         encoders=draw(floats(neurons, rank)),
         bias=draw(floats(neurons)),
@@ -94,6 +95,8 @@ def spiking_networks(draw: st.DrawFn) -> SpikingNetwork:
         spike_timing=draw(st.sampled_from(["grid", "interpolated"])),
         backend=draw(TEXT),
         rate_fingerprint=draw(TEXT),
+        diffusion_decoders=draw(floats(rank, rank, neurons)) if by_state else None,
+        diffusion_filter_s=draw(POSITIVE) if by_state else None,
         provenance=draw(PROVENANCE),
         **draw(coordinates(rank)),
     )

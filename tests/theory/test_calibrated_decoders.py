@@ -137,10 +137,3 @@ def test_settings_that_make_no_sense_are_refused():
         Calibrated(duration=0.0)
     with pytest.raises(InputError, match=r"Calibrated\.trajectories must be 4 or more, got 3"):
         Calibrated(trajectories=3)
-
-
-def test_diffusion_by_state_is_refused_in_words(rate_network):
-    readout = np.zeros((rate_network.units, 2, 2))
-    by_state = dataclasses.replace(rate_network, diffusion_readout=readout)
-    with pytest.raises(InputError, match="diffusion depends on the state"):
-        ddm2snn.convert(by_state)

@@ -11,9 +11,9 @@ import pytest
 from safetensors.numpy import save_file
 
 import ddm2snn
-from ddm2snn import RateNetwork, Recording, SpikingNetwork, Stimulus
+from ddm2snn import RateNetwork, Recording, Stimulus
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.frozen import array_fields
+from ddm2snn.frozen import arrays_of
 from ddm2snn.storage import FORMAT_VERSION, load_as, make_header, settings_of
 
 
@@ -23,7 +23,7 @@ def forged(spiking_of, tmp_path):
 
     def write(header=None, settings=None, arrays=None, raw=None):
         network = spiking_of()
-        content = {name: getattr(network, name) for name in array_fields(SpikingNetwork)} | (arrays or {})
+        content = arrays_of(network) | (arrays or {})
         values = settings_of(network) | (settings or {})
         given = {name: value for name, value in values.items() if value is not Ellipsis}
         full = make_header("SpikingNetwork", network.fingerprint, settings=given) | (header or {})

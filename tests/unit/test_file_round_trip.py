@@ -49,6 +49,14 @@ def test_a_diffusion_readout_comes_back(rate_of, tmp_path):
     assert_same(ddm2snn.load(tmp_path / "rate.safetensors"), network)
 
 
+def test_decoders_of_a_diffusion_factor_come_back(spiking_of, tmp_path):
+    network = spiking_of(diffusion_decoders=np.arange(80.0).reshape(2, 2, 20), diffusion_filter_s=0.01)
+    network.save(tmp_path / "snn.safetensors")
+    loaded = ddm2snn.load(tmp_path / "snn.safetensors")
+    assert_same(loaded, network)
+    assert loaded.diffusion_filter_s == 0.01
+
+
 def test_a_spiking_network_comes_back_with_its_neuron_model(spiking_of, tmp_path):
     network = spiking_of()
     network.save(tmp_path / "snn.safetensors")

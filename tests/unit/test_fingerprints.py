@@ -12,7 +12,8 @@ import pytest
 
 import ddm2snn
 from ddm2snn import LIF, RateNetwork, Spikes, SpikingNetwork, Stimulus
-from ddm2snn.frozen import array_fields, content_fingerprint
+from ddm2snn.frozen import array_fields, arrays_of, content_fingerprint
+from ddm2snn.storage import settings_of
 
 
 def nudged(array):
@@ -32,7 +33,7 @@ def test_each_array_of_a_rate_network_counts(rate_of, field):
 
 @pytest.mark.parametrize("field", array_fields(SpikingNetwork))
 def test_each_array_of_a_spiking_network_counts(spiking_of, field):
-    network = spiking_of()
+    network = spiking_of(diffusion_decoders=np.ones((2, 2, 20)), diffusion_filter_s=0.01)
     changed = dataclasses.replace(network, **{field: nudged(getattr(network, field))})
     assert changed.fingerprint != network.fingerprint
 
@@ -53,9 +54,20 @@ def test_each_setting_of_a_spiking_network_counts(spiking_of, field, value):
     assert spiking_of(**{field: value}).fingerprint != spiking_of().fingerprint
 
 
+def test_the_filter_of_a_decoded_factor_counts(spiking_of):
+    made = [spiking_of(diffusion_decoders=np.ones((2, 2, 20)), diffusion_filter_s=tau) for tau in (0.01, 0.02)]
+    assert made[0].fingerprint != made[1].fingerprint
+
+
+def test_what_a_constant_diffusion_leaves_out_does_not_count(spiking_of):
+    # fingerprints from before there was any diffusion that depends on the state stay what they were
+    assert not {"diffusion_decoders", "diffusion_filter_s"} & {*settings_of(spiking_of()), *arrays_of(spiking_of())}
+
+
 def test_these_are_all_the_fields_there_are(spiking_of):
     # a new field must be added to one of the lists above
     settings = {"neuron", "time_unit_s", "dt_s", "spike_timing", "backend", "rate_fingerprint", "provenance"}
+    settings |= {"diffusion_filter_s"}
     assert {f.name for f in dataclasses.fields(SpikingNetwork)} == settings | set(array_fields(SpikingNetwork))
     assert {f.name for f in dataclasses.fields(RateNetwork)} == {"activation", "provenance"} | set(
         array_fields(RateNetwork)
