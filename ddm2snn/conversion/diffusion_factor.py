@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.conversion.calibration import _BLOCK_BYTES, _EVERY, _WARM_UP, Calibrated, NormalEquations, _pool
-from ddm2snn.conversion.decoders import Clockwork, Static, rates_along_flow
+from ddm2snn.conversion.decoders import rates_along_flow
 from ddm2snn.conversion.noise_budget import (
     diffusion_by_state,
     drift_errors,
@@ -24,6 +25,7 @@ from ddm2snn.conversion.trajectories import Trajectories
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+    from ddm2snn.conversion.decoders import Clockwork, Static
     from ddm2snn.conversion.population import Encoding
     from ddm2snn.network import RateNetwork
     from ddm2snn.neuron import NeuronModel
@@ -117,10 +119,10 @@ def calibrate_factor(
             state = z[part].reshape(-1, rate.rank)
             equations.add(regressors[part].reshape(-1, columns + 1), aim.columns(state))
     errors = {ridge: float(judged.error(kept.solve(ridge))[:entries].sum()) for ridge in _RIDGES}
-    ridge = min(errors, key=lambda r: errors[r])
-    weights, found = _corrected(aim, drive, (kept + judged).solve(ridge), states, rng)
-    power = float((kept + judged).square[:entries].sum()) / (kept + judged).samples
+    ridge = min(errors, key=errors.__getitem__)
+    power = max(float(judged.square[:entries].sum()) / judged.samples, np.finfo(float).tiny)
     curve = {f"{r:g}": float(np.sqrt(e / power)) for r, e in errors.items()}
+    weights, found = _corrected(aim, drive, (kept + judged).solve(ridge), states, rng)
     return drive.factor(weights, rate.rank, {"ridge": ridge, "held_out_error": curve, **found})
 
 
@@ -194,15 +196,10 @@ class _Population:
         kicked: float = 0.0,
     ) -> Iterator[tuple[Float[np.ndarray, "trial sample column"], Float[np.ndarray, "trial sample rank"]]]:
         """Blocks of filtered spikes, a constant behind them, and the states at which they are the factor's."""
-        clock, paths = (
-            self.clockwork,
-            Trajectories(
-                rate, self.clockwork, states[rng.integers(len(states), size=trajectories)], _EVERY, rng, kicked
-            ),
-        )
-        voltage = rng.random((trajectories, len(self.pool)))
-        short = Clockwork(self.filter_s, clock.dt_s, clock.timing)
-        drive = Drive(self.encoding, self.neuron, short, voltage, self.pool)
+        start = states[rng.integers(len(states), size=trajectories)]
+        paths = Trajectories(rate, self.clockwork, start, _EVERY, rng, kicked)
+        short = dataclasses.replace(self.clockwork, time_unit_s=self.filter_s)
+        drive = Drive(self.encoding, self.neuron, short, rng.random((trajectories, len(self.pool))), self.pool)
         drive.advance(paths.advance(max(1, round(_WARM_UP / paths.every)))[0], paths.stride)
         total, done = max(1, round(duration / paths.every)), 0
         most = max(1, _BLOCK_BYTES // (8 * trajectories * max(drive.columns, paths.stride * rate.rank)))

@@ -141,7 +141,8 @@ def plan(
         The trained network.
     noise
         Largest spike noise over the target's diffusion, in the worst direction; above 0.25 less than three
-        quarters of the noise would be left to inject. None for no bound.
+        quarters of the noise would be left to inject. None for no bound. Where the diffusion depends on the state, its
+        mean along trajectories counts.
     drift_error
         Largest bias of the drift relative to the drift, worst latent; None for no bound.
     neurons_per_unit, time_unit_s

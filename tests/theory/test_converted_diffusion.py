@@ -111,17 +111,17 @@ def drift_error(rate: RateNetwork, network: SpikingNetwork, trials: int = 32, du
     step = network.dt_s / network.time_unit_s
     run = ddm2snn.simulate(network, backend="reference", duration=duration, trials=trials, seed=5, every=step)
     z, decay, stride = to_internal(rate, run.samples), np.exp(-step), round(0.1 / step)
-    wanted = lfilter([1 - decay], [1, -decay], rate.internal_readout((z[:, 1:] + z[:, :-1]) / 2), axis=1)
+    readout = rate.internal_readout((z[:, 1:] + z[:, :-1]) / 2)
+    wanted = np.asarray(lfilter([1 - decay], [1, -decay], readout, axis=1))
     clock = Clockwork(network.time_unit_s, network.dt_s, network.spike_timing)
     encoding = Encoding(network.encoders, network.bias, network.unit)
     voltage = np.random.default_rng(5).random((trials, network.neurons))
     drive = Drive(encoding, network.neuron, clock, voltage, np.arange(network.neurons))
     decoded = drive.advance(z[:, :-1], stride) @ network.decoders.T
-    wanted, z = (
-        values[:, first::stride][:, : decoded.shape[1]] for values, first in ((wanted, stride - 1), (z, stride))
-    )
+    wanted, z = wanted[:, stride - 1 :: stride], z[:, stride::stride]
+    count = decoded.shape[1]
     late = slice(100, None)  # ten time units, for the filters to forget their start
-    return diffusion_of(rate, (decoded - wanted)[:, late], z[:, late], stride * step)[1]
+    return diffusion_of(rate, (decoded - wanted[:, :count])[:, late], z[:, :count][:, late], stride * step)[1]
 
 
 @pytest.mark.slow

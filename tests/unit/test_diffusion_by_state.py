@@ -17,6 +17,7 @@ from ddm2snn.conversion.structure import Bounded
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.noise_share import NoiseShare
 from ddm2snn.network import to_internal
+from ddm2snn.storage import load_as
 
 QUICK = {"population": Population(8, tuned=False), "time_unit_s": 0.2, "seed": 3}
 
@@ -58,7 +59,7 @@ def test_the_filter_is_short_beside_the_time_unit(conversion):
 
 def test_it_runs_and_comes_back_from_its_file(conversion, tmp_path):
     conversion.network.save(tmp_path / "snn.safetensors")
-    loaded = ddm2snn.load(tmp_path / "snn.safetensors")
+    loaded = load_as(tmp_path / "snn.safetensors", ddm2snn.SpikingNetwork)
     assert loaded.fingerprint == conversion.network.fingerprint
     runs = [
         ddm2snn.simulate(n, duration=1.0, trials=2, seed=1, backend="reference") for n in (conversion.network, loaded)
@@ -90,6 +91,13 @@ def test_decoders_that_cannot_carry_it_refuse_in_words(rate, refuses, decoders):
     name = type(decoders).__name__
     with refuses(InputError, "diffusion depends on the state", name, "Convert with Calibrated or Static decoders"):
         ddm2snn.convert(rate, decoders=decoders)
+
+
+def test_neurons_that_share_decoders_share_those_of_the_factor(rate):
+    shared = Calibrated(duration=800.0, most_decoders=30)
+    made = ddm2snn.convert(rate, decoders=shared, backend="reference", **QUICK)
+    assert np.unique(np.asarray(made.network.diffusion_decoders).reshape(4, -1), axis=1).shape[1] <= 30
+    assert made.diagnostics["diffusion"]["tensor_error"] < 0.1
 
 
 def test_restructure_refuses_in_words(rate, conversion, refuses):
