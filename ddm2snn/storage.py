@@ -90,11 +90,12 @@ def require_file(path: Path | str) -> Path:
 
 def settings_of(instance: DataclassInstance) -> dict[str, Any]:
     """Fields of a dataclass that are no arrays, as JSON values; those left out, whose default is None, are missing."""
-    arrays = array_fields(type(instance))
+    fields, arrays = dataclasses.fields(instance), array_fields(type(instance))
+    left_out = {field.name for field in fields if field.default is None and getattr(instance, field.name) is None}
     settings = {}
-    for field in dataclasses.fields(instance):
-        value = getattr(instance, field.name)
-        if field.name not in arrays and not (value is None and field.default is None):
+    for field in fields:
+        if field.name not in arrays and field.name not in left_out:
+            value = getattr(instance, field.name)
             if type(value) in NEURON_MODELS.values():
                 value = {"model": value.name, **dataclasses.asdict(value)}
             settings[field.name] = dict(value) if isinstance(value, Mapping) else value
