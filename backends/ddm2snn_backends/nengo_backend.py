@@ -237,7 +237,8 @@ def _connect_factor(plan: Schedule, source: nengo.Node) -> nengo.Node | None:
     factor = plan.factor
     if factor is None:
         return None
-    width, size, rank = source.size_in, factor.start.size, plan.network.rank
+    size, rank = factor.start.size, plan.network.rank
+    width = plan.trials * rank
     scale = plan.noise_scale / (1.0 - plan.decay)
 
     def noise(t: float, given: Float[np.ndarray, " value"]) -> np.ndarray:
