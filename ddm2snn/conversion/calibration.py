@@ -69,8 +69,8 @@ class Calibrated:
                 check_positive("Calibrated", **{name: getattr(self, name)})
         for name in ("trajectories", "most_decoders"):
             object.__setattr__(self, name, as_count(f"Calibrated.{name}", getattr(self, name)))
-        if isinstance(self.rounds, bool) or self.rounds != 0:
-            object.__setattr__(self, "rounds", as_count("Calibrated.rounds", self.rounds))
+        if isinstance(self.rounds, bool) or not isinstance(self.rounds, int) or self.rounds < 0:
+            raise InputError(f"Calibrated.rounds must be 0 or a whole number above zero, got {self.rounds!r}.")
         if not 0 <= self.kicked <= 1:
             raise InputError(f"Calibrated.kicked must be a share between 0 and 1, got {self.kicked}.")
         if self.trajectories < 4:

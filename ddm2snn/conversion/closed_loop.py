@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 
 from ddm2snn.conversion.decoders import regression_target
@@ -91,17 +94,32 @@ class ClosedLoop:
         target = np.empty((len(self._z), samples, self._rate.rank))
         states = np.empty_like(target)
         ages = self._decay ** np.arange(self.stride - 1, -1, -1)
-        for sample in range(samples):
-            path = np.empty((len(self._z), self.stride, self._rate.rank))
-            for step in range(self.stride):
-                path[:, step] = self._z
-                spikes = self._drive.advance(self._z[:, None], 1)[:, 0]
-                noise = self._rng.standard_normal(self._z.shape) @ self._noise.T
-                self._eta = self._decay * self._eta + noise
-                self._z = spikes @ self._decoders.T + self._eta
-            wanted = regression_target(self._rate, path, self._clockwork)
-            self._target = self._decay**self.stride * self._target + (1.0 - self._decay) * np.einsum(
-                "n,tnr->tr", ages, wanted
-            )
-            filtered[:, sample], target[:, sample], states[:, sample] = spikes, self._target, self._z
+        with _one_thread():
+            for sample in range(samples):
+                path, filtered[:, sample] = self._interval()
+                wanted = np.einsum("n,tnr->tr", ages, regression_target(self._rate, path, self._clockwork))
+                self._target = self._decay**self.stride * self._target + (1.0 - self._decay) * wanted
+                target[:, sample], states[:, sample] = self._target, self._z
         return filtered, target, states
+
+    def _interval(self) -> tuple[Float[np.ndarray, "trial step rank"], Float[np.ndarray, "trial column"]]:
+        """Run for one sampling interval: states at the start of each step, filtered spikes at the end."""
+        path, spikes = np.empty((len(self._z), self.stride, self._rate.rank)), np.empty(0)
+        for step in range(self.stride):
+            path[:, step] = self._z
+            spikes = self._drive.advance(self._z[:, None], 1)[:, 0]
+            noise = self._rng.standard_normal(self._z.shape) @ self._noise.T
+            self._eta = self._decay * self._eta + noise
+            self._z = spikes @ self._decoders.T + self._eta
+        return path, spikes
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compiled loops on one thread: to wait for others at each step costs up to 60 times the step, on a busy machine."""
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(threads)
