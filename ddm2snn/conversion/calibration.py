@@ -266,9 +266,7 @@ def visited(
 
     start = states[rng.integers(len(states), size=trials)]
     voltage = rng.random((trials, len(pool)))
-    loop = ClosedLoop(
-        rate, encoding, neuron, clockwork, decoders, pool, injected_factor, start, voltage, _EVERY, rng
-    )
+    loop = ClosedLoop(rate, encoding, neuron, clockwork, decoders, pool, injected_factor, start, voltage, _EVERY, rng)
     yield from _in_blocks(loop.advance, loop.every, duration, 8 * trials * decoders.shape[1])
 
 

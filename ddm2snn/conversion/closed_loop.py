@@ -116,7 +116,7 @@ class ClosedLoop:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compiled loops on one thread: to wait for others at each step costs up to 60 times the step, on a busy machine."""
+    """Compiled loops on one thread: on a busy machine waiting for others took up to 60 times as long as a step."""
     threads = numba.get_num_threads()
     numba.set_num_threads(1)
     try:

@@ -133,13 +133,13 @@ def _solve_in_parts(
 
     :math:`D = y^\top (A A^\top + \lambda)^{-1} A` with :math:`A A^\top` the sum over the parts.
     """
-    from scipy.linalg import cho_factor, cho_solve
-    from scipy.linalg.blas import dsyrk
+    from scipy.linalg import cho_factor, cho_solve, get_blas_funcs
 
     samples, highest = len(target), 1e-12
     gram = np.zeros((samples, samples), order="F")
+    (add_square,) = get_blas_funcs(("syrk",), (gram,))
     for _, rates_hz in curves():
-        gram = dsyrk(1.0, rates_hz.T, beta=1.0, c=gram, trans=1, lower=1, overwrite_c=1)  # in place
+        gram = add_square(1.0, rates_hz.T, beta=1.0, c=gram, trans=1, lower=1, overwrite_c=1)  # in place
         highest = max(highest, float(rates_hz.max()))
     gram[np.diag_indices(samples)] += samples * (ridge * highest) ** 2
     weights = cho_solve(cho_factor(gram, lower=True, overwrite_a=True), target)

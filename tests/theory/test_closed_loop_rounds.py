@@ -47,7 +47,12 @@ def test_the_loop_is_that_of_the_reference(make_spiking, loop_of, model, timing)
     trials, seed = 3, 4
     start = network.initial_latent[:trials]
     run = ReferenceBackend(timing).run(
-        network, duration=2.0, trials=trials, seed=seed, initial_latent=start, record=ddm2snn.backend.Record(every=EVERY)
+        network,
+        duration=2.0,
+        trials=trials,
+        seed=seed,
+        initial_latent=start,
+        record=ddm2snn.backend.Record(every=EVERY),
     )
     voltage = stream(seed, "run", "voltage").random((trials, network.neurons))
     filtered, _, states = loop_of(network, voltage, to_internal(network, start), np.zeros((2, 2))).advance(19)
