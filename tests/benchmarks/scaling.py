@@ -17,7 +17,8 @@ What theory says, with N neurons, rates r and T seconds per time unit, decoders 
 
 - Spike noise of independent Poisson neurons is a diffusion of sum D^2 r / T: slopes -1 in N and -1 in T. Regular firing
   with independent phases (`ddm2snn.conversion.prediction.predict`, our derivation) leaves sum D^2 (2 p + nu l) / (12 l
-  T^2): -1 in N, -2 in T. Spikes that correct each other would reach -2 in N (Boerlin, Machens, Deneve, PLoS Comput.
+  T^2): -1 in N, -2 in T at given decoders; those found at a longer T are larger, for a smaller ridge, so that -2 is a
+  limit. Spikes that correct each other would reach -2 in N (Boerlin, Machens, Deneve, PLoS Comput.
   Biol. 2013); decoders alone do not make them.
 - Bias: the mean square of what random curves leave falls as N^-2, so its root has slope -1 (Eliasmith, Anderson,
   Neural Engineering, 2003). In T nothing of it changes, but less ripple allows a smaller ridge, and what remains of
@@ -62,7 +63,7 @@ TRIALS, DURATION = 64, 25.0  # rate time units for each trial, as in the noise b
 NAMES = ("bias", "noise", "predicted bias", "predicted noise")
 THEORY = {
     "neurons": {"bias": "-1", "noise": "-1"},
-    "time": {"bias": "-2 to 0", "noise": "-2 (Poisson: -1)"},
+    "time": {"bias": "-2 to 0", "noise": "-2 at given decoders (Poisson: -1)"},
 }
 _CHILD = """
 import json, resource, sys, time
