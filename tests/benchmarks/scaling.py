@@ -212,7 +212,8 @@ def draw(found: dict[str, tuple[tuple[float, ...], dict[str, Errors]]], file: Pa
         for index, (label, errors) in enumerate(sweeps.items()):
             for name, values in errors.curves().items():
                 axis = axes[int(name.endswith("noise")), column]
-                mean = np.maximum(values.mean(axis=0), np.nan) ** (0.5 if name.endswith("bias") else 1.0)
+                mean = values.mean(axis=0)
+                mean = np.where(mean > 0, mean, np.nan) ** (0.5 if name.endswith("bias") else 1.0)
                 line = {"linestyle": "--", "alpha": 0.6} if "predicted" in name else {"marker": MARKERS[index]}
                 axis.loglog(sizes, mean, color=COLOURS[1 + index], label=None if "predicted" in name else label, **line)
         for row, name in enumerate(("bias over drift", "spike noise over target")):
