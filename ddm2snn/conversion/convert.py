@@ -13,7 +13,7 @@ from ddm2snn.backend import Backend, Progress, Record, find_backend, no_progress
 from ddm2snn.conversion.audit import audit, singular_values
 from ddm2snn.conversion.calibration import Calibrated, calibrate
 from ddm2snn.conversion.decoded import Decoded, curve_error, noise_found, with_constant
-from ddm2snn.conversion.decoders import Clockwork, Static, rates_along_flow, regression_target, solve_static
+from ddm2snn.conversion.decoders import Clockwork, Static, decode_static, rates_along_flow, regression_target
 from ddm2snn.conversion.diffusion_factor import calibrate_factor, spikes_by_state, static_factor
 from ddm2snn.conversion.direct import Direct, decode_direct, direct_encoding, direct_population
 from ddm2snn.conversion.kept import Kept, decode_kept, tune_units
@@ -166,10 +166,17 @@ def _check_kinds(rate: object, population: object, decoders: object) -> None:
             wanted = " or ".join(kind.__name__ for kind in kinds)
             raise InputError(f"convert needs a {wanted} as {name}, got a {type(given).__name__}.")
     check_convertible(rate)
-    if isinstance(decoders, Kept | Direct) and isinstance(rate, RateNetwork) and rate.diffusion_readout is not None:
+    if not isinstance(rate, RateNetwork) or rate.diffusion_readout is None:
+        return
+    if isinstance(decoders, Kept | Direct):
         raise InputError(
             f"This rate network's diffusion depends on the state, which {type(decoders).__name__} decoders cannot "
             "carry: they decode the activations as they were trained. Convert with Calibrated or Static decoders."
+        )
+    if isinstance(decoders, Calibrated) and decoders.rounds:
+        raise InputError(
+            f"This rate network's diffusion depends on the state, which closed-loop rounds do not inject; rounds is "
+            f"{decoders.rounds}. Convert with Calibrated(rounds=0)."
         )
 
 
@@ -197,12 +204,9 @@ def _decode(
     if isinstance(decoders, Direct):
         return decode_direct(rate, clockwork, cloud, stream(seed, "conversion", "direct"))
     if isinstance(decoders, Static):
-        lag = decoders.compensate_lag
-        rates_hz = rates_along_flow(rate, encoding, neuron, z, clockwork, compensate_lag=lag)
-        solved = solve_static(rates_hz, regression_target(rate, z, clockwork), decoders.ridge)
-        rates_hz = rates_along_flow(rate, encoding, neuron, cloud, clockwork, compensate_lag=lag)
+        solved, decoded = decode_static(rate, encoding, neuron, clockwork, decoders, z, cloud)
         velocity = rate.internal_readout(cloud) - cloud
-        error = curve_error(rates_hz @ solved.T, regression_target(rate, cloud, clockwork), velocity)
+        error = curve_error(decoded, regression_target(rate, cloud, clockwork), velocity)
         found = {"drift_error": error}
         if rate.diffusion_readout is None:
             return Decoded(solved, rate.diffusion_factor, found)
@@ -212,11 +216,14 @@ def _decode(
     rng = stream(seed, "conversion", "calibration")
     population_of = (encoding, neuron, clockwork)
     # in the closed loop neurons also hear the noise of their own spikes: a first, shorter round tells how loud it is
-    pilot = dataclasses.replace(decoders, duration=max(500.0, decoders.duration_for(len(encoding.bias)) / 8))
+    length = max(500.0, decoders.duration_for(len(encoding.bias)) / 8)
+    pilot = dataclasses.replace(decoders, duration=length, rounds=0)
     first = calibrate(rate, *population_of, cloud, pilot, rng, lambda share: progress(0.2 * share))
     heard = measure_budget(rate, *population_of, first.decoders, cloud, rng, duration=10.0)
     noisy = louder(rate, heard)
-    found = calibrate(noisy, *population_of, cloud, decoders, rng, lambda share: progress(0.2 + 0.7 * share))
+    found = calibrate(
+        noisy, *population_of, cloud, decoders, rng, lambda share: progress(0.2 + 0.7 * share), heard.injected_factor
+    )
     budget = measure_budget(rate, *population_of, found.decoders, cloud, rng)
     diagnostics = {
         "drift_error": budget.drift_bias.tolist(),
@@ -307,12 +314,15 @@ def _activity(
     clockwork: Clockwork,
 ) -> dict[str, Any]:
     """Rates of the neurons on the stationary cloud."""
-    rates_hz = rates_along_flow(rate, encoding, network.neuron, z, clockwork, compensate_lag=False)
+    mean_hz, highest_hz = np.empty(network.neurons), np.empty(network.neurons)
+    for part, some in encoding.parts(len(z)):
+        rates_hz = rates_along_flow(rate, some, network.neuron, z, clockwork, compensate_lag=False)
+        mean_hz[part], highest_hz[part] = rates_hz.mean(axis=0), rates_hz.max(axis=0)
     return {
-        "mean_rate_hz": float(rates_hz.mean()),
-        "highest_rate_hz": float(rates_hz.max()),
-        "silent_share": float((rates_hz.max(axis=0) == 0).mean()),
-        "spikes_per_time_unit": float(rates_hz.sum(axis=1).mean() * network.time_unit_s),
+        "mean_rate_hz": float(mean_hz.mean()),
+        "highest_rate_hz": float(highest_hz.max()),
+        "silent_share": float((highest_hz == 0).mean()),
+        "spikes_per_time_unit": float(mean_hz.sum() * network.time_unit_s),
     }
 
 

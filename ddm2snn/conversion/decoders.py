@@ -10,6 +10,8 @@ import numpy as np
 from ddm2snn.frozen import check_positive
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from jaxtyping import Float
 
     from ddm2snn.conversion.population import Encoding
@@ -90,6 +92,61 @@ def rates_along_flow(
         lead_s = np.clip(neuron.lead_s(current), 0.0, neuron.longest_lead_s)
         current = current + lead_s * (speed_per_s @ encoding.encoders.T)
     return neuron.rate_hz(current, timing=clockwork.timing, dt_s=clockwork.dt_s)
+
+
+def decode_static(
+    rate: RateNetwork,
+    encoding: Encoding,
+    neuron: NeuronModel,
+    clockwork: Clockwork,
+    settings: Static,
+    z: Float[np.ndarray, "sample rank"],
+    judged: Float[np.ndarray, "sample rank"],
+) -> tuple[Float[np.ndarray, "rank neuron"], Float[np.ndarray, "sample rank"]]:
+    """Decoders solved for at the states `z`, and what they decode at the states `judged`.
+
+    Memory is that of the curves where there are no more neurons than samples, and otherwise that of a matrix
+    (sample, sample) and of the curves of some of the neurons.
+    """
+
+    def curves(states: Float[np.ndarray, "sample rank"]) -> Iterator[tuple[slice, Float[np.ndarray, "sample part"]]]:
+        lag = settings.compensate_lag
+        for part, some in encoding.parts(len(states)):
+            yield part, rates_along_flow(rate, some, neuron, states, clockwork, compensate_lag=lag)
+
+    target, neurons = regression_target(rate, z, clockwork), len(encoding.bias)
+    if neurons <= len(z):
+        rates_hz = np.concatenate([part for _, part in curves(z)], axis=1)
+        decoders = solve_static(rates_hz, target, settings.ridge)
+    else:
+        decoders = _solve_in_parts(lambda: curves(z), target, neurons, settings.ridge)
+    return decoders, sum((rates_hz @ decoders[:, part].T for part, rates_hz in curves(judged)), np.zeros_like(judged))
+
+
+def _solve_in_parts(
+    curves: Callable[[], Iterable[tuple[slice, Float[np.ndarray, "sample part"]]]],
+    target: Float[np.ndarray, "sample rank"],
+    neurons: int,
+    ridge: float,
+) -> Float[np.ndarray, "rank neuron"]:
+    r"""What `solve_static` finds, from curves of some neurons at a time.
+
+    :math:`D = y^\top (A A^\top + \lambda)^{-1} A` with :math:`A A^\top` the sum over the parts.
+    """
+    from scipy.linalg import cho_factor, cho_solve, get_blas_funcs
+
+    samples, highest = len(target), 1e-12
+    gram = np.zeros((samples, samples), order="F")
+    (add_square,) = get_blas_funcs(("syrk",), (gram,))
+    for _, rates_hz in curves():
+        gram = add_square(1.0, rates_hz.T, beta=1.0, c=gram, trans=1, lower=1, overwrite_c=1)  # in place
+        highest = max(highest, float(rates_hz.max()))
+    gram[np.diag_indices(samples)] += samples * (ridge * highest) ** 2
+    weights = cho_solve(cho_factor(gram, lower=True, overwrite_a=True), target)
+    decoders = np.empty((target.shape[1], neurons))
+    for part, rates_hz in curves():
+        decoders[:, part] = weights.T @ rates_hz
+    return decoders
 
 
 def solve_static(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ddm2snn.network import RateNetwork
 
+_PART_BYTES = 2**23  # curves are some three times as fast where their temporaries stay in the cache
 _MARGIN = 0.1  # share of the input's range kept between a threshold and the input of the largest rate
 
 
@@ -99,6 +101,13 @@ class Encoding:
     def currents(self, z: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "sample neuron"]:
         """Input currents E z + beta at internal latents."""
         return z @ self.encoders.T + self.bias
+
+    def parts(self, samples: int) -> Iterator[tuple[slice, Encoding]]:
+        """Consecutive neurons, each part so few that one number for each neuron and sample takes 8 MiB at most."""
+        most = max(1, _PART_BYTES // (8 * samples))
+        for first in range(0, len(self.bias), most):
+            part = slice(first, first + most)
+            yield part, Encoding(self.encoders[part], self.bias[part], self.unit[part])
 
 
 def encode(

@@ -103,3 +103,8 @@ def test_neurons_that_share_decoders_share_those_of_the_factor(rate):
 def test_restructure_refuses_in_words(rate, conversion, refuses):
     with refuses(InputError, "diffusion depends on the state", "Restructure networks of constant diffusion"):
         ddm2snn.restructure(rate, conversion.network, Bounded(2.0))
+
+
+def test_closed_loop_rounds_are_refused_in_words(rate):
+    with pytest.raises(InputError, match="closed-loop rounds do not inject; rounds is 2"):
+        ddm2snn.convert(rate, decoders=Calibrated(rounds=2), backend="reference", **QUICK)

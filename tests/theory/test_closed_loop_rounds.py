@@ -1,0 +1,122 @@
+"""Closed-loop rounds of calibration: the loop is the backend's, its target is what the path itself asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from ddm2snn_backends.reference_backend import ReferenceBackend
+
+import ddm2snn
+from ddm2snn import Calibrated, InputError
+from ddm2snn.conversion.calibration import calibrate
+from ddm2snn.conversion.closed_loop import ClosedLoop
+from ddm2snn.conversion.decoders import Clockwork, regression_target
+from ddm2snn.conversion.population import Encoding, Population, encode
+from ddm2snn.conversion.trajectories import Trajectories
+from ddm2snn.network import to_internal
+from ddm2snn.neuron import NEURON_MODELS
+from ddm2snn.randomness import stream
+
+CLOCK = Clockwork(0.2, 1e-3, "grid")
+EVERY = 0.1
+STRIDE = 20  # steps of 1 ms in 0.1 time units of 200 ms
+
+
+@pytest.fixture
+def loop_of(rate_network):
+    """Builder of loops of a network's neurons and decoders, on as many trials as there are voltages."""
+
+    def build(network, voltage, states, factor, rate=rate_network):
+        encoding = Encoding(network.encoders, network.bias, network.unit)
+        clockwork = Clockwork(network.time_unit_s, network.dt_s, network.spike_timing)
+        own = np.arange(network.neurons)
+        return ClosedLoop(
+            rate, encoding, network.neuron, clockwork, network.decoders, own, factor, states, voltage, EVERY,
+            np.random.default_rng(7),
+        )  # fmt: skip
+
+    return build
+
+
+@pytest.mark.parametrize("model", NEURON_MODELS.values())
+@pytest.mark.parametrize("timing", ["grid", "interpolated"])
+def test_the_loop_is_that_of_the_reference(make_spiking, loop_of, model, timing):
+    network = dataclasses.replace(make_spiking(neurons=40), neuron=model(), spike_timing=timing, time_unit_s=0.2)
+    trials, seed = 3, 4
+    start = network.initial_latent[:trials]
+    run = ReferenceBackend(timing).run(
+        network,
+        duration=2.0,
+        trials=trials,
+        seed=seed,
+        initial_latent=start,
+        record=ddm2snn.backend.Record(every=EVERY),
+    )
+    voltage = stream(seed, "run", "voltage").random((trials, network.neurons))
+    filtered, _, states = loop_of(network, voltage, to_internal(network, start), np.zeros((2, 2))).advance(19)
+    expected = to_internal(network, run.samples)[:, 1:]
+    assert filtered.max() > 20.0, "neurons must fire for this to mean anything"
+    assert np.abs(states - expected).max() < 1e-9 * np.abs(expected).max()
+
+
+def test_the_target_follows_the_path_that_the_spikes_take(rate_network, make_spiking, loop_of):
+    # a loop that is sampled at each step shows its whole path, along which the target can be filtered by hand
+    network = dataclasses.replace(make_spiking(neurons=40), time_unit_s=0.2)
+    start = to_internal(rate_network, rate_network.initial_latent[:5])
+    voltage = np.random.default_rng(1).random((5, 40))
+    factor = 0.3 * np.eye(2)
+    whole = loop_of(network, voltage, start, factor)
+    whole.stride = 1
+    _, _, states = whole.advance(2 * STRIDE)
+    path = np.concatenate([start[:, None], states], axis=1)
+    decay, expected = np.exp(-1 / 200), np.zeros_like(start)
+    for step in range(2 * STRIDE):
+        expected = decay * expected + (1.0 - decay) * regression_target(rate_network, path[:, step], CLOCK)
+    _, target, reached = loop_of(network, voltage, start, factor).advance(2)
+    assert np.array_equal(reached[:, -1], path[:, -1]), "the same noise gives the same path"
+    assert np.abs(target[:, -1] - expected).max() < 1e-12 * np.abs(expected).max()
+
+
+def test_on_a_path_of_the_rate_network_it_is_the_target_of_trajectories(rate_network):
+    # without noise the filtered y is z less the decaying start, whichever way it is found
+    states = to_internal(rate_network, rate_network.initial_latent[:20])
+    quiet = dataclasses.replace(rate_network, diffusion_factor=np.zeros((2, 2)))
+    paths = Trajectories(quiet, CLOCK, states, EVERY, np.random.default_rng(0))
+    path, target, _ = paths.advance(40)
+    decay = np.exp(-1 / 200)
+
+    def missed(wanted):
+        # Trajectories starts from a filter that holds the whole state
+        filtered = states
+        for step in range(path.shape[1]):
+            filtered = decay * filtered + (1.0 - decay) * wanted(path[:, step])
+        return np.abs(filtered - target[:, -1]).max() / np.abs(target).max()
+
+    heun = (paths._fine / 200) ** 2  # the drift's own step in time units, squared
+    assert missed(lambda z: regression_target(rate_network, z, CLOCK)) < heun
+    assert missed(rate_network.internal_readout) > heun, "half a step of lag must show"
+
+
+def test_a_round_adds_samples_and_none_changes_nothing(rate_network):
+    cloud = to_internal(rate_network, rate_network.initial_latent)
+    encoding = encode(rate_network, Population(1), cloud, np.random.default_rng(0))
+
+    def found(**settings):
+        clockwork = Clockwork(0.1, 1e-3, "grid")
+        return calibrate(
+            rate_network, encoding, Population().neuron, clockwork, cloud, Calibrated(duration=200.0, **settings),
+            np.random.default_rng(3),
+        )  # fmt: skip
+
+    none, one = found(rounds=0), found(rounds=1)
+    assert np.array_equal(none.decoders, found().decoders)
+    assert one.samples == pytest.approx(2 * none.samples, rel=0.1)
+    assert not np.allclose(one.decoders, none.decoders, rtol=1e-3)
+
+
+@pytest.mark.parametrize("bad", [-1, 1.5, True, "2"])
+def test_rounds_are_a_whole_number(bad):
+    with pytest.raises(InputError, match=r"Calibrated\.rounds must be 0 or a whole number above zero, got"):
+        Calibrated(rounds=bad)
