@@ -219,7 +219,7 @@ def _decode(
     length = max(500.0, decoders.duration_for(len(encoding.bias)) / 8)
     pilot = dataclasses.replace(decoders, duration=length, rounds=0)
     first = calibrate(rate, *population_of, cloud, pilot, rng, lambda share: progress(0.2 * share))
-    heard = measure_budget(rate, *population_of, first.decoders, cloud, rng, duration=10.0)
+    heard = measure_budget(rate, *population_of, first.decoders, cloud, rng, duration=8.0)
     noisy = louder(rate, heard)
     found = calibrate(
         noisy, *population_of, cloud, decoders, rng, lambda share: progress(0.2 + 0.7 * share), heard.injected_factor

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ddm2snn.neuron import NeuronModel
 
 WINDOW = 0.5  # rate time units: long beside intervals between spikes, short beside the motion of the latents
-_TRAJECTORIES, _DURATION = 64, 25.0
+_TRAJECTORIES, _DURATION = 64, 20.0
 _FEATURES = 64
 _TENSOR_RIDGE = 1e-3  # products of single windows scatter by more than their mean: few features have to do
 _LEAST = 0.75  # share of the target's diffusion that is injected in any case
