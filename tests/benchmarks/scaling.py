@@ -66,8 +66,17 @@ THEORY = {
     "time": {"bias": "-2 to 0", "noise": "-2 at given decoders (Poisson: -1)"},
 }
 _CHILD = """
-import json, resource, sys, time
+import json, pathlib, resource, sys, time
 import ddm2snn
+
+def peak_gib():
+    # on Linux the resource usage starts from the memory of the process that started this one
+    status = pathlib.Path("/proc/self/status")
+    if status.exists():
+        lines = status.read_text().splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30
+
 file, neurons_per_unit, decoders, time_unit_s = sys.argv[1:]
 rate, settings = ddm2snn.load(file), json.loads(decoders)
 start = time.perf_counter()
@@ -78,7 +87,7 @@ made = ddm2snn.convert(
 print(json.dumps({
     "neurons": made.network.neurons, "seconds": time.perf_counter() - start,
     "drift_error": made.diagnostics["drift_error"],
-    "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**(30 if sys.platform == "darwin" else 20),
+    "gib": peak_gib(),
 }))
 """
 
