@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ddm2snn.neuron import NeuronModel
 
 _RIDGES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
-_EVERY = 0.1  # rate time units between samples: the filter's memory is one
+EVERY = 0.1  # rate time units between samples: the filter's memory is one
 _WARM_UP = 10.0  # rate time units until filtered spikes have forgotten the start
 _BLOCK_BYTES = 2**27
 Progress = Callable[[float], None]
@@ -168,7 +168,7 @@ def calibrate(
     the synaptic time constant. Memory is that of one Gram matrix for training and one for held-out samples.
     In closed-loop rounds noise with the factor `injected_factor` is injected, by default that of `rate`.
     """
-    pool, columns = _pool(encoding, settings.most_decoders, neuron.threshold_current)
+    pool, columns = pooled(encoding, settings.most_decoders, neuron.threshold_current)
     per_trajectory = settings.duration_for(len(pool)) / settings.trajectories
     blocks = driven(
         rate, encoding, neuron, clockwork, states, pool, settings.trajectories, per_trajectory, rng, settings.kicked
@@ -238,14 +238,14 @@ def driven(
     from ddm2snn.conversion.open_loop import Drive
 
     start = states[rng.integers(len(states), size=trajectories)]
-    paths = Trajectories(rate, clockwork, start, _EVERY, rng, kicked)
+    paths = Trajectories(rate, clockwork, start, EVERY, rng, kicked)
     drive = Drive(encoding, neuron, clockwork, rng.random((trajectories, len(pool))), pool)
 
     def advance(samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         path, target, reached = paths.advance(samples)
         return drive.advance(path, paths.stride), target, reached
 
-    yield from _in_blocks(
+    yield from in_blocks(
         advance, paths.every, duration, 8 * trajectories * max(drive.columns, paths.stride * rate.rank)
     )
 
@@ -268,13 +268,13 @@ def visited(
 
     start = states[rng.integers(len(states), size=trials)]
     voltage = rng.random((trials, len(pool)))
-    loop = ClosedLoop(rate, encoding, neuron, clockwork, decoders, pool, injected_factor, start, voltage, _EVERY, rng)
-    yield from _in_blocks(loop.advance, loop.every, duration, 8 * trials * decoders.shape[1])
+    loop = ClosedLoop(rate, encoding, neuron, clockwork, decoders, pool, injected_factor, start, voltage, EVERY, rng)
+    yield from in_blocks(loop.advance, loop.every, duration, 8 * trials * decoders.shape[1])
 
 
-def _in_blocks(
-    advance: Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]], every: float, duration: float, bytes_each: int
-) -> Iterator[tuple[float, np.ndarray, np.ndarray, np.ndarray]]:
+def in_blocks(
+    advance: Callable[[int], tuple[np.ndarray, ...]], every: float, duration: float, bytes_each: int
+) -> Iterator[tuple[Any, ...]]:
     """Advance by as many samples as fit a block, leave a warm-up out, and yield the finished share with the rest."""
     warm_up, total = (max(1, round(time / every)) for time in (_WARM_UP, duration))
     done, most = -warm_up, max(1, _BLOCK_BYTES // bytes_each)
@@ -286,7 +286,7 @@ def _in_blocks(
             yield done / total, *block
 
 
-def _pool(encoding: Encoding, most: int, threshold_current: float = 1.0) -> tuple[Int[np.ndarray, " neuron"], int]:
+def pooled(encoding: Encoding, most: int, threshold_current: float = 1.0) -> tuple[Int[np.ndarray, " neuron"], int]:
     """Column of each neuron: its own, or one shared with neighbours of its unit, polarity and threshold."""
     neurons = len(encoding.bias)
     if neurons <= most:

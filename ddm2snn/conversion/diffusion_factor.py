@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.conversion.calibration import _BLOCK_BYTES, _EVERY, _WARM_UP, Calibrated, NormalEquations, _pool
+from ddm2snn.conversion.calibration import EVERY, Calibrated, NormalEquations, in_blocks, pooled
 from ddm2snn.conversion.decoders import rates_along_flow
 from ddm2snn.conversion.noise_budget import (
     diffusion_by_state,
@@ -110,7 +110,7 @@ def calibrate_factor(
         Tensor that the spikes bring along.
     """
     aim = _Aim(rate, spikes)
-    pool, columns = _pool(encoding, settings.most_decoders, neuron.threshold_current)
+    pool, columns = pooled(encoding, settings.most_decoders, neuron.threshold_current)
     duration = settings.duration_for(len(pool)) / settings.trajectories
     held_out, entries = settings.trajectories // 4, rate.rank**2
     width = entries + smooth_features(rate, states[:1]).shape[1]
@@ -199,18 +199,18 @@ class _Population:
     ) -> Iterator[tuple[Float[np.ndarray, "trial sample column"], Float[np.ndarray, "trial sample rank"]]]:
         """Blocks of filtered spikes, a constant behind them, and the states at which they are the factor's."""
         start = states[rng.integers(len(states), size=trajectories)]
-        paths = Trajectories(rate, self.clockwork, start, _EVERY, rng, kicked)
+        paths = Trajectories(rate, self.clockwork, start, EVERY, rng, kicked)
         short = dataclasses.replace(self.clockwork, time_unit_s=self.filter_s)
         drive = Drive(self.encoding, self.neuron, short, rng.random((trajectories, len(self.pool))), self.pool)
-        drive.advance(paths.advance(max(1, round(_WARM_UP / paths.every)))[0], paths.stride)
-        total, done = max(1, round(duration / paths.every)), 0
-        most = max(1, _BLOCK_BYTES // (8 * trajectories * max(drive.columns, paths.stride * rate.rank)))
-        while done < total:
-            count = min(most, total - done)
-            path, _, reached = paths.advance(count)
+
+        def advance(samples: int) -> tuple[np.ndarray, np.ndarray]:
+            path, _, reached = paths.advance(samples)
             filtered = drive.advance(path, paths.stride)
-            done += count
-            yield np.concatenate([filtered, np.full((*filtered.shape[:2], 1), _ONE_HZ)], axis=-1), reached
+            return np.concatenate([filtered, np.full((*filtered.shape[:2], 1), _ONE_HZ)], axis=-1), reached
+
+        bytes_each = 8 * trajectories * max(drive.columns, paths.stride * rate.rank)
+        for _, filtered, reached in in_blocks(advance, paths.every, duration, bytes_each):
+            yield filtered, reached
 
     def factor(
         self, weights: Float[np.ndarray, "column entry"], rank: int, found: Mapping[str, Any]

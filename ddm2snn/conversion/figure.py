@@ -39,7 +39,7 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     - Decoding error :math:`D F - y` on the rate network's stationary states, from the neurons' curves along the flow,
       relative to the drift, over the first two latents (against itself for a single one).
     - Noise budget: diffusion of spikes and injected noise over the target's, in the directions in which the spikes'
-      is largest and smallest beside it.
+      is largest and smallest beside it; means over the states where they depend on them.
     - Held-out error of calibrated decoders against the ridge; left out where no ridge was chosen.
     - Singular values of E D and of the rate network's W, each relative to its largest.
     - Residual lag of the decoded spikes, with twice its standard error and half a time step.
@@ -145,7 +145,8 @@ def _noise_budget(
     axis: Axes, network: SpikingNetwork, found: Mapping[str, Any], target: Float[np.ndarray, "rank rank"]
 ) -> None:
     spikes = np.array(found["noise"]["spikes"]) if "noise" in found else None
-    share, added = _shares(target, spikes, network.diffusion_factor @ network.diffusion_factor.T)
+    factor = network.internal_factor(to_internal(network, network.initial_latent))
+    share, added = _shares(target, spikes, (factor @ np.swapaxes(factor, -1, -2)).mean(axis=0))
     axis.set_title("Noise budget")
     if not len(share):
         axis.text(0.5, 0.5, "the target has no noise", ha="center", va="center", transform=axis.transAxes, size=9)

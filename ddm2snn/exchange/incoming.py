@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,7 +16,7 @@ from ddm2snn.exchange.factors import TOLERANCE, factored
 from ddm2snn.network import RateNetwork
 from ddm2snn.randomness import check_seed, stream
 from ddm2snn.settings import Settings
-from ddm2snn.systems.integration import heun_step
+from ddm2snn.systems.integration import integrate
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -148,11 +149,7 @@ def import_network(path: Path | str, mapping: Mapping | None = None, *, seed: in
         found["step_error"] = _step_error(path, network, given.step)
     found |= {"rests_without_input": rests, "step": given.step, "arrays": sorted(arrays)}
     provenance = {"imported": {"file": Path(path).name, **found}, "seed": seed}
-    return RateNetwork(**{**_fields(network), "provenance": provenance})
-
-
-def _fields(network: RateNetwork) -> dict[str, Any]:
-    return {name: getattr(network, name) for name in network.__dataclass_fields__}
+    return dataclasses.replace(network, provenance=provenance)
 
 
 def _names(path: Path | str, arrays: Arrays, given: Mapping) -> dict[str, str]:
@@ -310,25 +307,22 @@ def _visited(
     network: RateNetwork, start: Float[np.ndarray, "trial rank"], rng: np.random.Generator
 ) -> Float[np.ndarray, "time trial rank"]:
     """States each half a time unit."""
-    state, states, stride = start, [start], round(0.5 / _STEP)
-    for step in range(1, round(_TIME / _STEP) + 1):
-        increment = np.sqrt(_STEP) * rng.standard_normal(state.shape) @ network.diffusion_factor.T
-        state = heun_step(lambda z: network.internal_readout(z) - z, state, _STEP, increment)
-        if step % stride == 0:
-            states.append(state)
-    found = np.array(states)
-    if not np.isfinite(found).all() or np.abs(found[-1]).max() > 1e6 * (1.0 + np.abs(start).max()):
+    found = integrate(
+        network.drift, network.diffusion_factor, start, dt=_STEP, steps=round(_TIME / _STEP),
+        stride=round(0.5 / _STEP), rng=rng,
+    )  # fmt: skip
+    if np.abs(found[:, -1]).max() > 1e6 * (1.0 + np.abs(start).max()):
         raise InputError("The network's latents grow without bound. Check the factor of m n^T and the activation.")
-    return found
+    return np.swapaxes(found, 0, 1)
 
 
 def _step_error(path: Path | str, network: RateNetwork, step: float) -> float:
     """Largest relative difference, over latents, between a step in discrete time and the flow of the same network."""
-    z = network.initial_latent / network.latent_scale
-    drift = lambda state: network.internal_readout(state) - state  # noqa: E731
-    flow, pieces = z, max(1, round(step / _STEP))
-    for _ in range(pieces):
-        flow = heun_step(drift, flow, step / pieces, np.zeros_like(z))
+    z = network.initial_latent
+    drift, pieces = network.drift, max(1, round(step / _STEP))
+    still = np.zeros((network.rank, network.rank))
+    rng = np.random.default_rng(0)  # of no consequence: there is no noise
+    flow = integrate(drift, still, z, dt=step / pieces, steps=pieces + 1, stride=pieces, rng=rng)[:, -1]
     moved = np.sqrt(((flow - z) ** 2).mean(axis=0))
     miss = np.sqrt(((z + step * drift(z) - flow) ** 2).mean(axis=0))
     error = float((miss / np.where(moved > 0, moved, 1.0)).max())

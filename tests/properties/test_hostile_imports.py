@@ -105,7 +105,6 @@ def test_pickles_are_not_executed(tmp_path: Path, suffix: str) -> None:
         path.write_bytes(pickle.dumps({"m": Dropper(trap)}))
     else:
         np.savez(path, m=np.array([Dropper(trap)], dtype=object))
-        trap.rmdir() if trap.exists() else None
     with pytest.raises(FileRefusedError):
         read_arrays(path)
     assert not trap.exists()

@@ -10,7 +10,7 @@ from ddm2snn_backends.reference_backend import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import Calibrated, InputError, Population
-from ddm2snn.conversion.calibration import NormalEquations, _pool
+from ddm2snn.conversion.calibration import NormalEquations, pooled
 from ddm2snn.conversion.decoders import Clockwork
 from ddm2snn.conversion.noise_budget import _rest
 from ddm2snn.conversion.open_loop import Drive
@@ -87,7 +87,7 @@ def test_normal_equations_are_least_squares():
 def test_neighbours_share_decoders_when_there_are_too_many(rate_network):
     z = to_internal(rate_network, rate_network.initial_latent)
     encoding = encode(rate_network, Population(12), z, np.random.default_rng(0))
-    pool, columns = _pool(encoding, 300)
+    pool, columns = pooled(encoding, 300)
     assert columns <= 300
     assert set(pool) == set(range(columns))
     for column in range(columns):
@@ -95,7 +95,7 @@ def test_neighbours_share_decoders_when_there_are_too_many(rate_network):
         assert len(set(encoding.unit[members])) == 1, "a decoder is shared within a unit only"
         directions = encoding.encoders[members] @ encoding.encoders[members][0]
         assert (directions > 0).all(), "and within a polarity only"
-    assert np.array_equal(_pool(encoding, 768)[0], np.arange(768))
+    assert np.array_equal(pooled(encoding, 768)[0], np.arange(768))
 
 
 @pytest.mark.parametrize("backend", ["brian2", "nengo"])

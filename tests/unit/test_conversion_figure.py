@@ -102,6 +102,24 @@ def test_a_target_without_noise_has_no_budget(make_rate):
     assert [text.get_text() for text in axis.texts] == ["the target has no noise"]
 
 
+def test_noise_by_state_counts_with_its_mean(make_rate):
+    readout = np.zeros((6, 2, 2))
+    readout[1, 0, 0] = readout[3, 1, 1] = 0.4
+    rate = make_rate(diffusion_factor=np.array([[0.8, 0.0], [0.3, 0.7]]), diffusion_readout=readout)
+    made = ddm2snn.convert(rate, decoders=Static(), **SETTINGS)
+    network = made.network
+    (injected,) = ([bar.get_height() for bar in bars] for bars in draw(made, rate).axes[2].containers)
+    z = to_internal(rate, rate.initial_latent)
+    rates_hz = network.neuron.rate_hz(z @ network.encoders.T + network.bias, timing=network.spike_timing, dt_s=1e-3)
+    assert network.diffusion_decoders is not None
+    ours = network.diffusion_factor + np.einsum("rcj,sj->src", network.diffusion_decoders, rates_hz)
+    asked, given = ((f @ np.swapaxes(f, 1, 2)).mean(axis=0) for f in (rate.internal_factor(z), ours))
+    # bars of whitened directions: their mean is that of the trace
+    assert np.mean(injected) == pytest.approx(50 * np.trace(np.linalg.solve(asked, given)), rel=1e-6)
+    constant = network.diffusion_factor @ network.diffusion_factor.T
+    assert np.mean(injected) != pytest.approx(50 * np.trace(np.linalg.solve(asked, constant)), rel=0.1)
+
+
 def test_shares_are_those_of_free_directions():
     turn = np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]]) * np.array([[1.0], [3.0]])
     target, spikes, injected = (turn @ np.diag(d) @ turn.T for d in ([1.0, 1.0], [0.1, 0.6], [0.9, 0.4]))
