@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import os
 import shutil
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from ddm2snn.backend import (
     Consume,
     Network,
+    OpenLoop,
     Progress,
     Record,
     Schedule,
@@ -27,50 +28,101 @@ from ddm2snn.backend import (
     open_loop,
     schedule,
 )
-from ddm2snn.errors import InputError
+from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
 from ddm2snn.randomness import child_seed, global_generator_kept
 from ddm2snn.recording import Recording, Spikes
 from ddm2snn.stimulus import Stimulus
-from ddm2snn_backends.brian2_membranes import membrane_of
+from ddm2snn_backends import brian2_processes as processes
+from ddm2snn_backends.brian2_model import (
+    Precision,
+    Shape,
+    Values,
+    brian2,
+    latent_values,
+    latents_group,
+    neuron_values,
+    neurons_group,
+    sums_of,
+    weight_values,
+)
+from ddm2snn_backends.brian2_program import compiler, dense_synapses, program_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 Mode = Literal["auto", "numpy", "cython", "cpp_standalone"]
-_BLOCK = 512
+_BLOCK = 512  # rows of a block of filtered spikes
+_PARTS = 100  # reports of progress in a run
 _REPORT_S = 0.5
 
-# Measured on two cores with Brian2 2.9: what decides between starting a compiler and not.
+# Measured on two cores with Brian2 2.9: what decides between NumPy and a compiled program. Whether the program is
+# there already does not count: the same call gives the same numbers, and the two draw different noise.
 _NUMPY_S_PER_STEP, _NUMPY_S_PER_NEURON_STEP = 250e-6, 40e-9
-_STANDALONE_S, _STANDALONE_S_PER_NEURON_STEP = 10.0, 6e-9
+_STANDALONE_S, _STANDALONE_S_PER_NEURON_STEP = 10.0, 1.5e-9
+
+_BYTES_PER_SYNAPSE = 40  # of dense weights: weight, both ends and the lists of who reaches whom
 
 
 class Brian2Backend:
-    """Runs the factors in Brian2: neurons send D to k latents per trial, which are linked back through E.
+    """Runs the factors in Brian2: spikes add D to k latents, which neurons see through E.
 
     Parameters
     ----------
     mode
-        "numpy" and "cython" run in this process; "cpp_standalone" compiles a program in a folder of its
-        own and removes it afterwards; "auto" takes whichever of "numpy" and "cpp_standalone" should
-        finish first, compilation included. Without a compiler "cython" falls back to "numpy" with a warning.
+        "numpy" and "cython" run in this process; "cpp_standalone" runs a compiled program, one process for each
+        trial, on all cores. A program serves all networks of one shape (neurons, rank, neuron model, noise) and is
+        kept (`ddm2snn cache`). "auto" takes whichever of "numpy" and "cpp_standalone" should finish first,
+        compilation included. Without a compiler "cython" falls back to "numpy" with a warning.
+    precision
+        "double", or "single" for the neurons (latents stay in double): half the memory, and more than half the time.
+    dense
+        Weights as single synapses, N^2 of them, instead of factors: "factors" makes them from E and D; an array of
+        shape (neuron, neuron), row by row those onto one neuron, takes their place, so that weights can be lesioned.
+        Recorded latents are decoded from the spikes as before.
     """
 
     name = "brian2"
     spike_timing: SpikeTiming = "grid"
 
-    def __init__(self, mode: Mode = "auto") -> None:
-        if mode not in get_args(Mode):
-            raise InputError(f"Brian2 has no mode {mode!r}; choose one of {', '.join(get_args(Mode))}.")
+    def __init__(
+        self,
+        mode: Mode = "auto",
+        precision: Precision = "double",
+        dense: Literal["factors"] | Float[np.ndarray, "neuron neuron"] | None = None,
+    ) -> None:
+        for what, given, known in (("mode", mode, Mode), ("precision", precision, Precision)):
+            if given not in get_args(known):
+                raise InputError(f"Brian2 has no {what} {given!r}; choose one of {', '.join(get_args(known))}.")
+        if isinstance(dense, str) and dense != "factors":
+            raise InputError(f"dense must be 'factors', an array of weights or None, got {dense!r}.")
         self.mode: Mode = mode
+        self.precision: Precision = precision
+        self.dense = dense
 
     def unsupported(
         self, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None
     ) -> list[Unsupported]:
-        """Nothing beyond the common limits."""
-        return common_gaps(network, SpikingNetwork, dt_s, self.spike_timing)
+        """Nothing beyond the common limits, but for dense weights that do not fit the network or the memory."""
+        gaps = common_gaps(network, SpikingNetwork, dt_s, self.spike_timing)
+        if self.dense is None or not isinstance(network, SpikingNetwork):
+            return gaps
+        count = network.neurons
+        needed, free = _BYTES_PER_SYNAPSE * count**2, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        if needed > free:
+            gaps.append(
+                Unsupported(
+                    "dense",
+                    f"{count} x {count} synapses take {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free",
+                    "Run the factors, which take the place of all of them",
+                )
+            )
+        if not isinstance(self.dense, str) and np.shape(self.dense) != (count, count):
+            gaps.append(
+                Unsupported("dense", f"weights have shape {np.shape(self.dense)}", f"Give shape ({count}, {count})")
+            )
+        return gaps
 
     def run(
         self,
@@ -86,24 +138,19 @@ class Brian2Backend:
         progress: Progress = no_progress,
     ) -> Recording:
         """Simulate; see `ddm2snn.backend.Backend.run`."""
-        b2 = _brian2()
-
         plan = schedule(
             self, network, duration=duration, trials=trials, seed=seed, dt_s=dt_s, stimulus=stimulus,
             initial_latent=initial_latent, record=record,
         )  # fmt: skip
-        mode = self._choose(plan.steps, plan.trials * plan.network.neurons)
-        with _isolated(mode, child_seed(seed, "brian2", "noise")) as folder:
-            model = _closed_loop(plan)
-            report = {"report": lambda elapsed, share, *_: progress(share), "report_period": _REPORT_S * b2.second}
-            span = plan.steps * plan.dt_s * b2.second
-            model.network.run(span, namespace={}, **(report if folder is None else {}))
-            if folder is not None:
-                b2.get_device().build(directory=folder, compile=True, run=True, with_output=False)
-            progress(1.0)
-            latent, spikes = model.read(plan)
+        mode = self._choose(plan.steps, plan.trials, plan.network.neurons)
+        shape = Shape.of_run(plan, self.precision, dense=self.dense is not None)
+        run = _run_program if mode == "cpp_standalone" else _run_here
+        latent, spikes = run(plan, shape, mode, self._weights(plan.network), progress)
+        progress(1.0)
+        options = {"mode": mode} | ({} if self.precision == "double" else {"precision": self.precision})
+        options |= {} if self.dense is None else {"dense": True}
         versions = {"brian2": version("brian2"), "numpy": np.__version__}
-        return plan.recording(latent, spikes, backend=self.name, versions=versions, options={"mode": mode})
+        return plan.recording(latent, spikes, backend=self.name, versions=versions, options=options)
 
     def drive(
         self,
@@ -114,56 +161,31 @@ class Brian2Backend:
         dt_s: float | None = None,
         consume: Consume,
     ) -> None:
-        """Open loop; see `ddm2snn.backend.Backend.drive`. Streams, so it always runs in runtime mode."""
-        b2 = _brian2()
-
+        """Open loop; see `ddm2snn.backend.Backend.drive`. A compiled program streams through a pipe."""
+        if self.dense is not None:
+            raise UnsupportedError("Backend brian2 has no open loop of dense weights. Leave dense out.")
         plan = open_loop(self, network, latent_path, seed=seed, dt_s=dt_s)
-        mode = _with_compiler(self.mode) if self.mode == "cython" else "numpy"
-        with _isolated(mode, child_seed(seed, "brian2", "noise")):
-            clock = b2.Clock(plan.dt_s * b2.second)
-            path = {
-                f"path{c}": b2.TimedArray(plan.path[:, c].copy(), dt=plan.dt_s * b2.second)
-                for c in range(plan.network.rank)
-            }
-            group = _neurons(plan.network, plan.dt_s, plan.initial_voltage[None], clock, path, filtered=True)
-            kept: list[np.ndarray] = []
+        mode = self._choose(len(plan.path), 1, plan.network.neurons)
+        shape = Shape.of_drive(plan, self.precision)
+        (_drive_program if mode == "cpp_standalone" else _drive_here)(plan, shape, mode, consume)
 
-            def keep() -> None:
-                kept.append(group.filtered_[:].copy())
-                if len(kept) == _BLOCK:
-                    consume(np.array(kept))
-                    kept.clear()
-
-            loop = b2.Network(group, b2.NetworkOperation(keep, clock=clock, when="end"))
-            loop.run(len(plan.path) * plan.dt_s * b2.second, namespace={})
-            if kept:
-                consume(np.array(kept))
-
-    def _choose(self, steps: int, cells: int) -> Mode:
+    def _choose(self, steps: int, trials: int, neurons: int) -> Mode:
         if self.mode != "auto":
             return _with_compiler(self.mode)
-        in_numpy_s = steps * (_NUMPY_S_PER_STEP + cells * _NUMPY_S_PER_NEURON_STEP)
-        standalone_s = _STANDALONE_S + steps * cells * _STANDALONE_S_PER_NEURON_STEP
-        return "cpp_standalone" if standalone_s < in_numpy_s and _compiler() else "numpy"
+        cells = neurons * (neurons if self.dense is not None else 1)
+        in_numpy_s = steps * (_NUMPY_S_PER_STEP + trials * cells * _NUMPY_S_PER_NEURON_STEP)
+        standalone_s = _STANDALONE_S + steps * trials * cells * _STANDALONE_S_PER_NEURON_STEP
+        return "cpp_standalone" if standalone_s < in_numpy_s and compiler() else "numpy"
 
-
-def _brian2() -> Any:  # noqa: ANN401 - brian2 is untyped
-    """Import Brian2, and undo what its import does to this process: exception hook and redirected warnings."""
-    hook, show = sys.excepthook, warnings.showwarning
-    import brian2.only
-
-    sys.excepthook = hook
-    if warnings.showwarning is not show:
-        logging.captureWarnings(capture=False)
-    return brian2.only
-
-
-def _compiler() -> str | None:
-    return shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    def _weights(self, network: SpikingNetwork) -> Float[np.ndarray, "neuron neuron"] | None:
+        """Dense weights: rows are the neurons that they reach."""
+        if self.dense is None:
+            return None
+        return network.encoders @ network.decoders if isinstance(self.dense, str) else np.asarray(self.dense, float)
 
 
 def _with_compiler(mode: Mode) -> Mode:
-    if mode in ("numpy", "auto") or _compiler():
+    if mode in ("numpy", "auto") or compiler():
         return mode
     if mode == "cpp_standalone":
         raise InputError("Brian2's C++ standalone mode needs a C++ compiler; none was found. Use mode=numpy.")
@@ -171,34 +193,43 @@ def _with_compiler(mode: Mode) -> Mode:
     return "numpy"
 
 
+_Results = tuple["Float[np.ndarray, 'trial time rank']", "Spikes | None"]
+_Weights = "Float[np.ndarray, 'neuron neuron'] | None"
+
+
 @contextlib.contextmanager
-def _isolated(mode: Mode, seed: int) -> Iterator[str | None]:
-    """Seed and configure Brian2 for one run and leave device, preferences and NumPy's generator as found.
+def _isolated(mode: Mode, precision: Precision, seed: int) -> Iterator[None]:
+    """Seed and configure Brian2 for one run and leave device, preferences and NumPy's generator as found."""
+    b2 = brian2()
+    from brian2.devices import reset_device
 
-    Yields the build folder in standalone mode, else None.
-    """
-    b2 = _brian2()
-
-    target = b2.prefs.codegen.target
+    ours = {"codegen.target": mode, "core.default_float_dtype": np.float32 if precision == "single" else np.float64}
     with contextlib.ExitStack() as stack:
         stack.enter_context(global_generator_kept())
-        folder = None
-        if mode == "cpp_standalone":
-            from brian2.devices import reset_device
-
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ddm2snn-brian2-"))
-            b2.set_device("cpp_standalone", build_on_run=False, directory=folder)
-            stack.callback(reset_device)
-            stack.callback(lambda: b2.get_device().reinit())
-        else:
-            from brian2.devices import reset_device
-
-            b2.set_device("runtime")
-            stack.callback(reset_device)
-            b2.prefs.codegen.target = mode
-            stack.callback(setattr, b2.prefs.codegen, "target", target)
+        b2.set_device("runtime")
+        stack.callback(reset_device)
+        for name, value in ours.items():
+            stack.callback(b2.prefs.__setitem__, name, b2.prefs[name])
+            b2.prefs[name] = value
         b2.seed(seed)
-        yield folder
+        yield
+
+
+def _assign(group: Any, values: Values, copies: int) -> None:  # noqa: ANN401 - Brian2 objects are untyped
+    """Set a group's variables; an array of one trial serves all."""
+    for name, value in values.items():
+        size = len(group) if np.ndim(value) else 1
+        setattr(group, name, np.tile(value, copies) if np.size(value) * copies == size != 1 else value)
+
+
+def _run_here(plan: Schedule, shape: Shape, mode: Mode, weights: Any, progress: Progress) -> _Results:  # noqa: ANN401
+    """All trials together, in this process."""
+    b2 = brian2()
+    with _isolated(mode, shape.precision, child_seed(plan.seed, "brian2", "noise")):
+        model = _model(plan, shape, weights)
+        report = {"report": lambda elapsed, share, *_: progress(share), "report_period": _REPORT_S * b2.second}
+        model.network.run(plan.steps * b2.second, namespace={}, **report)
+        return model.read(plan)
 
 
 @dataclass
@@ -207,118 +238,134 @@ class _Model:
     latents: Any
     spikes: Any
 
-    def read(self, plan: Schedule) -> tuple[Float[np.ndarray, "trial time rank"], Spikes | None]:
+    def read(self, plan: Schedule) -> _Results:
         columns = [np.asarray(getattr(self.latents, f"z{c}")) for c in range(plan.network.rank)]
         latent = np.stack(columns, axis=-1)
         if self.spikes is None:
             return latent, None
         trial, neuron = np.divmod(np.asarray(self.spikes.i), plan.network.neurons)
         # Brian2 reports the start of the step at whose end the threshold is crossed
-        step = np.rint(np.asarray(self.spikes.t_) / plan.dt_s) + 1
+        step = np.rint(np.asarray(self.spikes.t_)) + 1
         return latent, Spikes.sorted(step * plan.dt_s, neuron, trial)
 
 
-def _neurons(
-    network: SpikingNetwork,
-    dt_s: float,
-    voltage: Float[np.ndarray, "trial neuron"],
-    clock: Any,  # noqa: ANN401
-    path: dict[str, Any] | None = None,
-    *,
-    filtered: bool = False,
-) -> Any:  # noqa: ANN401
-    """NeuronGroup of all trials; currents come from linked latents z0.. or from timed arrays path0(t).."""
-    b2 = _brian2()
-
-    trials, rank = voltage.shape[0], network.rank
-    sources = [f"path{c}(t)" if path else f"z{c}" for c in range(rank)]
-    membrane = membrane_of(network.neuron, dt_s)
-    declared = [*membrane.declared, "bias : 1 (constant)", *(f"e{c} : 1 (constant)" for c in range(rank))]
-    declared += [] if path else [f"z{c} : 1 (linked)" for c in range(rank)]
-    declared += ["filtered : 1"] if filtered else []
-    decay = float(np.exp(-dt_s / network.time_unit_s))
-    group = b2.NeuronGroup(
-        trials * network.neurons,
-        "\n".join(declared),
-        name="neurons",  # fixed names, here and below: generated code is found again in Cython's cache
-        threshold=membrane.threshold,
-        reset="\n".join([*membrane.reset, *(["filtered += jump"] if filtered else [])]),
-        clock=clock,
-        namespace={
-            **membrane.namespace,
-            "decay": decay,
-            "jump": (1.0 - decay) / dt_s,
-            **(path or {}),
-        },
-    )
-    current = " + ".join(["bias", *(f"e{c} * {source}" for c, source in enumerate(sources))])
-    update = [f"current = {current}", *membrane.update, *(["filtered = filtered * decay"] if filtered else [])]
-    group.run_regularly("\n".join(update), when="groups")
-    group.v = voltage.ravel()
-    group.bias = np.tile(network.bias, trials)
-    for c in range(rank):
-        setattr(group, f"e{c}", np.tile(network.encoders[:, c], trials))
-    return group
-
-
-def _latents(plan: Schedule, clock: Any) -> Any:  # noqa: ANN401
-    """NeuronGroup of one latent vector per trial, updated at the end of each step."""
-    b2 = _brian2()
-
-    rank, factor = plan.network.rank, plan.factor
-    noisy = plan.noise_factor.any() or factor is not None
-    lines = [f"xi{c} = randn()" for c in range(rank)] if noisy else []
-    namespace: dict[str, Any] = {"decay": plan.decay, "gain": 1.0 - plan.decay, "per_dt": 1.0 / plan.dt_s}
-    inputs = None if plan.stimulus.empty else plan.inputs()
-    for c in range(rank):
-        terms = [f"decay * z{c}", f"gain * per_dt * sum{c}"]
-        if inputs is not None:
-            namespace[f"input{c}"] = b2.TimedArray(inputs[:, c].copy(), dt=plan.dt_s * b2.second)
-            terms.append(f"gain * input{c}(t)")
-        for other in np.flatnonzero(plan.noise_factor[c]):
-            namespace[f"noise{c}_{other}"] = float(plan.noise_factor[c, other])
-            terms.append(f"noise{c}_{other} * xi{other}")
-        if factor is not None:
-            terms += [f"noise_scale * entry{c * rank + other} * xi{other}" for other in range(rank)]
-        lines += [f"z{c} = {' + '.join(terms)}", f"sum{c} = 0"]
-    declared = "\n".join(f"z{c} : 1\nsum{c} : 1" for c in range(rank))
-    if factor is not None:
-        namespace |= {"noise_scale": plan.noise_scale, "kept": factor.decay, "taken": (1 - factor.decay) / plan.dt_s}
-        for entry in range(rank**2):
-            lines += [f"entry{entry} = kept * entry{entry} + taken * part{entry}", f"part{entry} = 0"]
-            declared += f"\nentry{entry} : 1\npart{entry} : 1"
-    group = b2.NeuronGroup(plan.trials, declared, name="latents", clock=clock, namespace=namespace)
-    group.run_regularly("\n".join(lines), when="end")
-    for c in range(rank):
-        setattr(group, f"z{c}", plan.initial_latent[:, c])
-    if factor is not None:
-        for entry in range(rank**2):
-            setattr(group, f"entry{entry}", factor.start[:, entry])
-    return group
-
-
-def _closed_loop(plan: Schedule) -> _Model:
-    b2 = _brian2()
-
-    network, cells = plan.network, plan.trials * plan.network.neurons
-    clock = b2.Clock(plan.dt_s * b2.second)
-    latents = _latents(plan, clock)
-    neurons = _neurons(network, plan.dt_s, plan.initial_voltage, clock)
-    trial = np.repeat(np.arange(plan.trials), network.neurons)
-    for c in range(network.rank):
-        setattr(neurons, f"z{c}", b2.linked_var(latents, f"z{c}", index=trial))
-    weights = {f"d{c}": (f"sum{c}", row) for c, row in enumerate(network.decoders)}
-    if plan.factor is not None:
-        weights |= {f"h{entry}": (f"part{entry}", row) for entry, row in enumerate(plan.factor.decoders)}
-    declared = "\n".join(f"{name} : 1 (constant)" for name in weights)
-    send = "\n".join(f"{total}_post += {name}" for name, (total, _) in weights.items())
+def _model(plan: Schedule, shape: Shape, weights: Any) -> _Model:  # noqa: ANN401
+    b2, trials = brian2(), plan.trials
+    clock = b2.Clock(b2.second)
+    latents = latents_group(shape, trials, clock, None if plan.stimulus.empty else plan.inputs())
+    neurons = neurons_group(shape, latents, trials, clock, sends=False)
+    trial = np.repeat(np.arange(trials), shape.neurons)
+    neurons.trial = trial
+    _assign(latents, latent_values(shape, plan), 1)
+    _assign(neurons, neuron_values(shape, plan), trials)
+    neurons.v = plan.initial_voltage.ravel()
+    parts = [latents, neurons]
+    if weights is not None:
+        neurons.recurrent = _recurrent(plan).ravel()
+        parts.append(dense_synapses(neurons, clock, shape, trials))
+        parts[-1].w = np.tile(weights.T.ravel(), trials)
+    values, sums = weight_values(shape, plan), sums_of(shape)
+    send = "\n".join(f"{total}_post += {name}" for name, total in sums.items())
+    declared = "\n".join(f"{name} : 1 (constant)" for name in sums)
     synapses = b2.Synapses(neurons, latents, declared, on_pre=send, clock=clock, name="decoders", namespace={})
-    synapses.connect(i=np.arange(cells), j=trial)
-    for name, (_, row) in weights.items():
-        setattr(synapses, name, np.tile(row, plan.trials))
-    names = [f"z{c}" for c in range(network.rank)]
-    interval = plan.stride * plan.dt_s * b2.second
-    monitor = b2.StateMonitor(latents, names, record=True, dt=interval, when="start", name="samples")
+    synapses.connect(i=np.arange(len(trial)), j=trial)
+    _assign(synapses, values, trials)
+    names = [f"z{c}" for c in range(shape.rank)]
+    samples = b2.StateMonitor(latents, names, record=True, dt=plan.stride * b2.second, when="start", name="samples")
     spikes = b2.SpikeMonitor(neurons, name="spikes") if plan.record.spikes else None
-    parts = [latents, neurons, synapses, monitor, *([spikes] if spikes is not None else [])]
-    return _Model(b2.Network(*parts), monitor, spikes)
+    parts += [synapses, samples, *([spikes] if spikes is not None else [])]
+    return _Model(b2.Network(*parts), samples, spikes)
+
+
+def _recurrent(plan: Schedule) -> Float[np.ndarray, "trial neuron"]:
+    """Current at the start of what dense weights have brought: E z, before it decays in the first step."""
+    return plan.initial_latent @ plan.network.encoders.T / plan.decay
+
+
+def _drive_here(plan: OpenLoop, shape: Shape, mode: Mode, consume: Consume) -> None:
+    b2 = brian2()
+    with _isolated(mode, shape.precision, child_seed(plan.seed, "brian2", "noise")):
+        clock = b2.Clock(b2.second)
+        latents = latents_group(shape, 1, clock, plan.path)
+        neurons = neurons_group(shape, latents, 1, clock, sends=False)
+        _assign(neurons, neuron_values(shape, plan), 1)
+        neurons.v = plan.initial_voltage
+        kept: list[np.ndarray] = []
+
+        def keep() -> None:
+            kept.append(np.array(neurons.filtered_[:], dtype=float))
+            if len(kept) == _BLOCK:
+                consume(np.array(kept))
+                kept.clear()
+
+        loop = b2.Network(latents, neurons, b2.NetworkOperation(keep, clock=clock, when="end"))
+        loop.run(len(plan.path) * b2.second, namespace={})
+        if kept:
+            consume(np.array(kept))
+
+
+def _run_program(plan: Schedule, shape: Shape, mode: Mode, weights: Any, progress: Progress) -> _Results:  # noqa: ANN401
+    """One process of the compiled program for each trial."""
+    program = program_of(shape)
+    report = max(1, plan.steps // _PARTS)
+    shared = weight_values(shape, plan) | neuron_values(shape, plan)
+    with _work_folder() as work:
+        given = processes.arguments("neurons", shared, shape.dtype, work)
+        if weights is not None:
+            given += processes.arguments("dense", {"w": weights.T.ravel()}, shape.dtype, work)
+        if shape.stimulus:
+            plan.inputs().tofile(work / "inputs")
+        latents = latent_values(shape, plan)
+        settings: Values = {"steps": plan.steps, "stride": plan.stride, "report": report, "first": 0}
+        settings["last"] = plan.steps if plan.record.spikes else 0
+        folders, commands = [work / f"trial-{trial}" for trial in range(plan.trials)], []
+        for trial, folder in enumerate(folders):
+            folder.mkdir()
+            if shape.stimulus:
+                (folder / "inputs").symlink_to(work / "inputs")
+            own = {name: value if np.ndim(value) == 0 else value[trial] for name, value in latents.items()}  # pyright: ignore[reportIndexIssue]
+            own |= settings | {"seed": child_seed(plan.seed, "brian2", "noise", str(trial))}
+            start: Values = {"v": plan.initial_voltage[trial]}
+            start |= {"recurrent": _recurrent(plan)[trial]} if weights is not None else {}
+            arguments = given + processes.arguments("latents", own, np.float64, folder)
+            arguments += processes.arguments("neurons", start, shape.dtype, folder)
+            commands.append(processes.command(program, folder, arguments))
+        processes.run_all(
+            commands, folders, lambda trial: None, lambda steps: progress(steps / (plan.steps * plan.trials))
+        )
+        return _results(plan, folders)
+
+
+def _results(plan: Schedule, folders: list[Path]) -> _Results:
+    latent = np.stack([np.fromfile(folder / "samples").reshape(-1, plan.network.rank) for folder in folders])
+    if not plan.record.spikes:
+        return latent, None
+    rows = [np.fromfile(folder / "spikes", dtype=np.int64).reshape(-1, 2) for folder in folders]
+    trial = np.repeat(np.arange(plan.trials), [len(found) for found in rows])
+    step, neuron = np.concatenate(rows).T
+    return latent, Spikes.sorted((step + 1) * plan.dt_s, neuron, trial)  # at the end of the step, as above
+
+
+def _drive_program(plan: OpenLoop, shape: Shape, mode: Mode, consume: Consume) -> None:
+    program = program_of(shape)
+    with _work_folder() as work:
+        np.ascontiguousarray(plan.path).tofile(work / "inputs")
+        values = neuron_values(shape, plan) | {"v": plan.initial_voltage}
+        command = processes.command(program, work, processes.arguments("neurons", values, shape.dtype, work))
+        for block in processes.read_blocks(command, work, shape.neurons, shape.dtype, _BLOCK):
+            consume(block)
+
+
+@contextlib.contextmanager
+def _work_folder() -> Iterator[Path]:
+    try:
+        with tempfile.TemporaryDirectory(prefix="ddm2snn-brian2-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        if error.errno != 28:  # ENOSPC
+            raise
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+        raise InputError(
+            f"There is no room left in {tempfile.gettempdir()} for a simulation ({free / 2**20:.0f} MiB free). "
+            "Make some, or set TMPDIR to another folder."
+        ) from error

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from ddm2snn.neuron import AdaptiveLIF, NeuronModel, RectifiedLinear
+
+Kind = Literal["rectified", "leaky", "adaptive"]
 
 
 @dataclass(frozen=True)
@@ -17,42 +20,57 @@ class Membrane:
     update: tuple[str, ...]
     threshold: str
     reset: tuple[str, ...]
-    namespace: dict[str, float]
+    constants: tuple[str, ...]
 
 
-def membrane_of(neuron: NeuronModel, dt_s: float) -> Membrane:
-    """Code of a neuron model in steps of `dt_s`."""
-    if isinstance(neuron, RectifiedLinear):
-        return Membrane(
-            declared=("v : 1",),
-            update=("v = v + clip(current, 0, inf) * per_step",),
-            threshold="v > 1",
-            reset=("v = clip(v - 1, 0, 1)",),
-            namespace={"per_step": dt_s / neuron.tau_membrane_s},
-        )
-    leaky = Membrane(
-        declared=("v : 1", "wait : 1"),
-        update=(
-            "v = clip(current + (v - current) * membrane_decay, 0, inf) * int(wait < 0.5)",
-            "wait = clip(wait - 1, 0, inf)",
-        ),
+# A neuron waits at negative voltages, which count its refractory steps down: one array for both, so one pass of
+# memory. Comparisons with whole numbers, and no `clip`: floating-point literals would turn single precision to double.
+_LEAKY = Membrane(
+    declared=("v : 1",),
+    update=(
+        "moved = current + (v - current) * voltage_kept",
+        "v = int(v < 0) * (v + int(v < 0)) + int(v >= 0) * int(moved > 0) * moved",
+    ),
+    threshold="v > 1",
+    reset=("v = -refractory_steps",),
+    constants=("voltage_kept", "refractory_steps"),
+)
+
+MEMBRANES: dict[Kind, Membrane] = {
+    "rectified": Membrane(
+        declared=("v : 1",),
+        update=("v = v + int(current > 0) * current * per_step",),
         threshold="v > 1",
-        reset=("v = 0", "wait = refractory_steps"),
-        namespace={
-            "membrane_decay": neuron.voltage_kept(dt_s),
-            "refractory_steps": float(neuron.refractory_steps(dt_s)),
-        },
-    )
-    if not isinstance(neuron, AdaptiveLIF):
-        return leaky
-    return Membrane(
-        declared=(*leaky.declared, "raised : 1"),
-        update=(*leaky.update, "raised = raised * threshold_decay"),
+        reset=("v = clip(v - 1, 0, 1)",),
+        constants=("per_step",),
+    ),
+    "leaky": _LEAKY,
+    "adaptive": Membrane(
+        declared=(*_LEAKY.declared, "raised : 1"),
+        update=(*_LEAKY.update, "raised = raised * threshold_kept"),
         threshold="v > 1 + raised",
-        reset=(*leaky.reset, "raised += threshold_jump"),
-        namespace={
-            **leaky.namespace,
-            "threshold_decay": float(np.exp(-dt_s / neuron.tau_threshold_s)),
-            "threshold_jump": neuron.threshold_jump,
-        },
-    )
+        reset=(*_LEAKY.reset, "raised += threshold_jump"),
+        constants=(*_LEAKY.constants, "threshold_kept", "threshold_jump"),
+    ),
+}
+
+
+def kind_of(neuron: NeuronModel) -> Kind:
+    """Which of the membranes a neuron model has."""
+    if isinstance(neuron, RectifiedLinear):
+        return "rectified"
+    return "adaptive" if isinstance(neuron, AdaptiveLIF) else "leaky"
+
+
+def constants_of(neuron: NeuronModel, dt_s: float) -> dict[str, float]:
+    """Values of the membrane's constants in steps of `dt_s`."""
+    if isinstance(neuron, RectifiedLinear):
+        return {"per_step": dt_s / neuron.tau_membrane_s}
+    found = {
+        "voltage_kept": neuron.voltage_kept(dt_s),
+        "refractory_steps": float(neuron.refractory_steps(dt_s)),
+    }
+    if isinstance(neuron, AdaptiveLIF):
+        found["threshold_kept"] = float(np.exp(-dt_s / neuron.tau_threshold_s))
+        found["threshold_jump"] = neuron.threshold_jump
+    return found

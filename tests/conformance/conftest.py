@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from ddm2snn_backends.brian2_backend import Brian2Backend, _brian2
+from ddm2snn_backends.brian2_backend import Brian2Backend
+from ddm2snn_backends.brian2_model import brian2 as _brian2
 from ddm2snn_backends.reference_backend import ReferenceBackend
 
 from ddm2snn.backend import Backend, backend_names, find_backend

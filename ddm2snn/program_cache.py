@@ -1,0 +1,189 @@
+"""Compiled programs on disk, one folder for each shape of a problem: found again, checked, bounded, cleared."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ddm2snn.errors import InputError
+
+_VARIABLE, _LIMIT = "DDM2SNN_CACHE", "DDM2SNN_CACHE_MIB"
+_MANIFEST = "manifest.json"
+_DEFAULT_MIB = 256.0
+_ABANDONED_S = 3600.0  # a build that has not ended by then was killed
+
+
+def cache_folder() -> Path:
+    """Folder of compiled programs: $DDM2SNN_CACHE, or ddm2snn/programs in the user's cache folder."""
+    given = os.environ.get(_VARIABLE)
+    if given:
+        return Path(given).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ddm2snn" / "programs"
+
+
+def limit_bytes() -> int:
+    """Size above which the programs that were used longest ago are removed: $DDM2SNN_CACHE_MIB, or 256 MiB."""
+    given = os.environ.get(_LIMIT)
+    try:
+        mib = _DEFAULT_MIB if given is None else float(given)
+    except ValueError:
+        mib = -1.0
+    if not mib >= 0:
+        raise InputError(f"{_LIMIT} must be a size in MiB, got {given!r}. Set a number such as 256.")
+    return int(mib * 2**20)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One compiled program.
+
+    Parameters
+    ----------
+    key
+        Hash of everything that the program depends on.
+    folder
+        Where it lies, with its manifest.
+    about
+        What it depends on.
+    bytes, used
+        Size on disk, and time of last use in seconds since the epoch.
+    """
+
+    key: str
+    folder: Path
+    about: dict[str, Any]
+    bytes: int
+    used: float
+
+
+def key_of(about: dict[str, Any]) -> str:
+    """Hash of what a program depends on (JSON values)."""
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def fetch(about: dict[str, Any], build: Callable[[Path], Path]) -> Path:
+    """Program for `about`, built where it is missing or damaged.
+
+    `build` is given an empty folder and returns the program in it, which alone is kept. Processes that want the same
+    program wait for one of them; a build that is killed leaves nothing that could be mistaken for a program.
+    """
+    root, key = cache_folder(), key_of(about)
+    folder = root / key
+    found = _intact(folder)
+    if found is not None:
+        return found
+    with _writable(root), _locked(root / f"{key}.lock"):
+        found = _intact(folder)  # by another process, in the meantime
+        if found is not None:
+            return found
+        shutil.rmtree(folder, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix="build-", dir=root) as work:
+            program = build(Path(work))
+            whole = Path(tempfile.mkdtemp(prefix="build-", dir=root))
+            try:
+                shutil.copy2(program, whole / program.name)
+                manifest = {"about": about, "program": program.name, "sha256": _digest(program)}
+                (whole / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+                whole.rename(folder)
+            except BaseException:
+                shutil.rmtree(whole, ignore_errors=True)
+                raise
+    _bound(root, keep=key)
+    return folder / program.name
+
+
+@contextlib.contextmanager
+def _writable(root: Path) -> Iterator[None]:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        yield
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise InputError(
+            f"Compiled programs cannot be kept in {root}: {error.strerror}. Set {_VARIABLE} to a folder of yours."
+        ) from error
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and {"about", "program", "sha256"} <= found.keys() else None
+
+
+def _intact(folder: Path) -> Path | None:
+    """The program, marked as used now, where its content is what was built."""
+    manifest = _manifest(folder)
+    if manifest is None:
+        return None
+    program = folder / Path(str(manifest["program"])).name
+    try:
+        if _digest(program) != manifest["sha256"] or not os.access(program, os.X_OK):
+            return None
+        os.utime(folder)
+    except OSError:
+        return None
+    return program
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # released by the system if this process dies
+        yield
+
+
+def entries() -> list[Entry]:
+    """Programs there are, the latest used first."""
+    root = cache_folder()
+    found = []
+    for folder in root.iterdir() if root.is_dir() else ():
+        manifest = _manifest(folder) if folder.is_dir() else None
+        if manifest is not None:
+            with contextlib.suppress(FileNotFoundError):  # removed by another process just now
+                size = sum(file.stat().st_size for file in folder.iterdir())
+                found.append(Entry(folder.name, folder, manifest["about"], size, folder.stat().st_mtime))
+    return sorted(found, key=lambda entry: entry.used, reverse=True)
+
+
+def clear() -> list[Entry]:
+    """Remove every program, and return what there was."""
+    removed = entries()
+    for entry in removed:
+        shutil.rmtree(entry.folder, ignore_errors=True)
+    _tidy(cache_folder(), older_than_s=0.0)
+    return removed
+
+
+def _bound(root: Path, keep: str) -> None:
+    """Remove what was used longest ago until the rest fits, but for the program just built."""
+    total, limit = 0, limit_bytes()
+    for entry in entries():
+        total += entry.bytes
+        if total > limit and entry.key != keep:
+            shutil.rmtree(entry.folder, ignore_errors=True)
+    _tidy(root, older_than_s=_ABANDONED_S)
+
+
+def _tidy(root: Path, older_than_s: float) -> None:
+    """Remove what killed builds left."""
+    for path in root.glob("build-*") if root.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime >= older_than_s:
+                shutil.rmtree(path, ignore_errors=True)
+    for path in root.glob("*.lock") if root.is_dir() and older_than_s == 0.0 else ():
+        path.unlink(missing_ok=True)
