@@ -55,13 +55,46 @@ class Record:
         Sampling interval of the latents in rate time units.
     spikes
         Whether to keep the spikes as well.
+    spike_window
+        First and last moment of the spikes that are kept, in rate time units; all by default.
+    spike_neurons
+        Neurons whose spikes are kept; all by default.
     """
 
     every: float = 0.02
     spikes: bool = False
+    spike_window: tuple[float, float] | None = None
+    spike_neurons: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         check_positive("Record", every=self.every)
+        window = self.spike_window
+        if window is not None and not (len(window) == 2 and 0 <= window[0] < window[1]):
+            raise InputError(f"Record.spike_window must be (first, last) with 0 <= first < last, got {window}.")
+        if not self.spikes and (window is not None or self.spike_neurons is not None):
+            raise InputError("Record says which spikes to keep, but not to keep spikes. Set spikes=True.")
+
+    def check_neurons(self, neurons: int) -> None:
+        """Refuse neurons that a network of so many has not."""
+        asked = np.asarray(() if self.spike_neurons is None else self.spike_neurons)
+        if self.spike_neurons is not None and (asked.ndim != 1 or not asked.size or asked.dtype.kind not in "iu"):
+            raise InputError(f"Record.spike_neurons must be a list of neurons, got {self.spike_neurons!r}.")
+        if asked.size and not (asked.min() >= 0 and asked.max() < neurons):
+            raise InputError(
+                f"Record.spike_neurons asks for neurons {asked.min()} to {asked.max()}; the network has 0 to "
+                f"{neurons - 1}."
+            )
+
+    def kept(self, spikes: Spikes, time_unit_s: float) -> Spikes:
+        """The spikes that are asked for, both ends of the window included."""
+        keep = np.ones(len(spikes.time_s), dtype=bool)
+        if self.spike_window is not None:
+            first, last = self.spike_window
+            slack = 1e-9 * last  # times are sums of steps
+            keep &= (spikes.time_s >= (first - slack) * time_unit_s) & (spikes.time_s <= (last + slack) * time_unit_s)
+        if self.spike_neurons is not None:
+            keep &= np.isin(spikes.neuron, np.asarray(self.spike_neurons))
+        return spikes if keep.all() else Spikes(spikes.time_s[keep], spikes.neuron[keep], spikes.trial[keep])
 
 
 class Backend(Protocol):
@@ -270,7 +303,7 @@ class Schedule:
             to_system(self.network, latent),
             every=self.record.every,
             time_unit_s=self.network.time_unit_s,
-            spikes=spikes,
+            spikes=None if spikes is None else self.record.kept(spikes, self.network.time_unit_s),
             provenance=run_provenance(
                 self.network,
                 backend,
@@ -361,6 +394,7 @@ def schedule(
     """
     network = refuse_unless_spiking(backend, network, dt_s=dt_s, stimulus=stimulus)
     record = record or Record()
+    record.check_neurons(network.neurons)
     step_s = network.dt_s if dt_s is None else dt_s
     check_positive("run", dt_s=step_s)
     initial = check_run(network, duration=duration, trials=trials, seed=seed, initial_latent=initial_latent)

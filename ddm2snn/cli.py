@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import shlex
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ddm2snn import __version__
+from ddm2snn.cache_commands import cache as cache_commands
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ app = typer.Typer(
 )
 hardware = typer.Typer(help="Target devices.", invoke_without_command=True)
 app.add_typer(hardware, name="hardware")
+app.add_typer(cache_commands, name="cache")
 
 _SYSTEM = "Built-in name or path/to/file.py:attribute (which executes the file)."
 _WELLS = "Centres of wells: JSON such as '[[-1, 0], [1, 0]]', a file of it or CSV, or a system with memories."
@@ -59,6 +62,10 @@ def _status(arguments: list[str] | None) -> int:
         return _refuse(error.format_message())
     except (PermissionError, IsADirectoryError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
         return _refuse(f"{error.filename}: {error.strerror}. Check the path and its permissions.")
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return _refuse(f"{error.filename or 'A file'}: there is no room left on the disk. Make some.")
     except (KeyboardInterrupt, typer.Abort):
         print("Interrupted.", file=sys.stderr)
         return 130
@@ -455,6 +462,10 @@ def simulate(
     seed: _Seed = 0,
     stimulus: Annotated[Path | None, typer.Option(help="Input: CSV (time, inputs ...) or .safetensors.")] = None,
     spikes: Annotated[bool, typer.Option("--spikes", help="Record spikes as well.")] = False,
+    spike_window: Annotated[
+        tuple[float, float] | None, typer.Option(help="Spikes between two moments only, in rate time units.")
+    ] = None,
+    spike_neurons: Annotated[str | None, typer.Option(help="Spikes of some neurons only, such as 0-99,512.")] = None,
     backend_option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE for the backend, e.g. mode=cpp_standalone.")
     ] = None,
@@ -477,7 +488,9 @@ def simulate(
     with shown(f"simulate on {name}") as progress:
         recording = verbs.simulate(
             loaded, backend=chosen, duration=duration, trials=trials, seed=seed, every=every, dt_s=dt_s,
-            stimulus=Stimulus.load(stimulus) if stimulus else None, spikes=spikes, progress=progress,
+            stimulus=Stimulus.load(stimulus) if stimulus else None,
+            spikes=spikes or spike_window is not None or spike_neurons is not None, spike_window=spike_window,
+            spike_neurons=None if spike_neurons is None else _neurons(spike_neurons), progress=progress,
         )  # fmt: skip
         recording.save(output)
     shape = dict(recording.latent.sizes)
@@ -486,6 +499,17 @@ def simulate(
     if recording.spikes is not None:
         content["spikes"] = len(recording.spikes.time_s)
     _show(content, [f"{output}: {', '.join(f'{v} {k}' for k, v in shape.items())}"], as_json=as_json)
+
+
+def _neurons(ranges: str) -> list[int]:
+    """Whole numbers of '0-99,512'."""
+    found: list[int] = []
+    for part in ranges.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not (last.isdecimal() and int(first) <= int(last) < 2**31)):
+            raise InputError(f"--spike-neurons {ranges!r} must be numbers and ranges, such as 0-99,512.")
+        found += range(int(first), int(last if dash else first) + 1)
+    return found
 
 
 def _options(given: list[str]) -> dict[str, str]:

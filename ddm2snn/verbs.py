@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ddm2snn.backend import Backend, Network, Progress, Record, find_backend, no_progress, refuse
@@ -81,6 +82,8 @@ def simulate(
     stimulus: Stimulus | None = None,
     initial_latent: Float[np.ndarray, "trial rank"] | None = None,
     spikes: bool = False,
+    spike_window: tuple[float, float] | None = None,
+    spike_neurons: Sequence[int] | None = None,
     progress: Progress = no_progress,
 ) -> Recording:
     """Simulate independent trials of a network.
@@ -107,6 +110,8 @@ def simulate(
         that the network carries.
     spikes
         Whether to keep the spikes.
+    spike_window, spike_neurons
+        Which spikes to keep: first and last moment in rate time units, and neurons; all by default.
     progress
         Called with the finished share.
 
@@ -138,7 +143,7 @@ def simulate(
         dt_s=dt_s,
         stimulus=stimulus,
         initial_latent=initial_latent,
-        record=Record(every=every, spikes=spikes),
+        record=Record(every, spikes, spike_window, spike_neurons),
         progress=progress,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -24,6 +24,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", r"ignore:'\w+' (argument is )?deprecated(,| -) use '\w+':DeprecationWarning"
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _program_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Programs compiled by a session are its own, and those of its processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DDM2SNN_CACHE", str(tmp_path_factory.mktemp("programs")))
+        yield
 
 
 @pytest.fixture(scope="session")

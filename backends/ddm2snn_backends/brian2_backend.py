@@ -316,8 +316,8 @@ def _run_program(plan: Schedule, shape: Shape, mode: Mode, weights: Any, progres
         if shape.stimulus:
             plan.inputs().tofile(work / "inputs")
         latents = latent_values(shape, plan)
-        settings: Values = {"steps": plan.steps, "stride": plan.stride, "report": report, "first": 0}
-        settings["last"] = plan.steps if plan.record.spikes else 0
+        settings: Values = {"steps": plan.steps, "stride": plan.stride, "report": report}
+        settings |= dict(zip(("first", "last"), _spike_steps(plan), strict=True))
         folders, commands = [work / f"trial-{trial}" for trial in range(plan.trials)], []
         for trial, folder in enumerate(folders):
             folder.mkdir()
@@ -334,6 +334,15 @@ def _run_program(plan: Schedule, shape: Shape, mode: Mode, weights: Any, progres
             commands, folders, lambda trial: None, lambda steps: progress(steps / (plan.steps * plan.trials))
         )
         return _results(plan, folders)
+
+
+def _spike_steps(plan: Schedule) -> tuple[int, int]:
+    """Steps between which the program writes spikes: those of the window, and one at each end for rounding."""
+    if not plan.record.spikes:
+        return 0, 0
+    first, last = plan.record.spike_window or (0.0, np.inf)
+    unit = plan.network.time_unit_s / plan.dt_s
+    return max(0, int(first * unit) - 2), int(min(plan.steps, last * unit + 1))
 
 
 def _results(plan: Schedule, folders: list[Path]) -> _Results:

@@ -8,6 +8,7 @@ import hashlib
 import os
 import platform
 import shutil
+import subprocess
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,9 @@ from ddm2snn_backends.brian2_model import Shape, brian2, latents_group, neurons_
 # Brian2's own, and unrolling, which takes a third off the search for spikes; never those of the user's preferences,
 # so that a program is a function of its shape
 _FLAGS = ("-w", "-O3", "-ffast-math", "-fno-finite-math-only", "-march=native", "-std=c++11", "-funroll-loops")
+# GCC alone: latents are read through pointers that could alias the voltages, and above some ten of them it gives up
+# on vector instructions instead of checking
+_GCC_FLAGS = ("--param=vect-max-version-for-alias-checks=1000",)
 
 # The network's own run() asks for processor time and sorts clocks in every step, which takes 0.7 us: as long as a
 # thousand neurons. There is one clock here, so that the steps can be taken one after the other.
@@ -125,6 +129,12 @@ def _processor() -> str:
     return f"{platform.machine()} {platform.processor()}"
 
 
+def _is_gcc() -> bool:
+    """Whether g++, which Brian2's makefile calls, is GCC: on macOS it is Clang under another name."""
+    said = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=False)
+    return said.returncode == 0 and "clang" not in said.stdout.lower()
+
+
 @contextlib.contextmanager
 def _device(shape: Shape, folder: Path) -> Iterator[Any]:
     """Brian2's standalone device with our flags; device and preferences are as before afterwards."""
@@ -133,7 +143,7 @@ def _device(shape: Shape, folder: Path) -> Iterator[Any]:
 
     ours = {
         "core.default_float_dtype": shape.dtype,
-        "codegen.cpp.extra_compile_args_gcc": list(_FLAGS),
+        "codegen.cpp.extra_compile_args_gcc": [*_FLAGS, *(_GCC_FLAGS if _is_gcc() else ())],
         "devices.cpp_standalone.openmp_threads": 0,
         "devices.cpp_standalone.extra_make_args_unix": ["-j", str(len(os.sched_getaffinity(0)))],
     }
