@@ -77,11 +77,12 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "LIF", "AdaptiveLIF", "Backend", "Bounded", "Calibrated", "Conversion", "Direct", "FidelityReport", "HardwareConfig",
-    "InputError", "Kept", "LoihiLIF", "Mapping", "NeuronModel", "Nir", "OneSign", "Plan", "Population",
-    "RateNetwork", "Recipe", "Record", "Recording", "RectifiedLinear", "Sparse", "Spikes", "SpikingNetwork", "Static",
-    "Stimulus", "System", "Training", "Unsupported", "compare", "convert", "export", "find_backend", "find_hardware",
-    "find_system", "import_network", "load", "plan", "restructure", "run", "simulate", "train",
+    "LIF", "AdaptiveLIF", "Backend", "Bounded", "Calibrated", "Conversion", "Direct", "FidelityReport",
+    "HardwareConfig", "InputError", "Kept", "LoihiLIF", "Mapping", "NeuronModel", "Nir", "OneSign", "Plan",
+    "Population", "RateNetwork", "Recipe", "Record", "Recording", "RectifiedLinear", "Sparse", "Spikes",
+    "SpikingNetwork", "Static", "Stimulus", "System", "Training", "Unsupported", "compare", "convert", "export",
+    "find_backend", "find_hardware", "find_system", "import_network", "load", "plan", "restructure", "run",
+    "simulate", "train",
 ]  # fmt: skip
 
 

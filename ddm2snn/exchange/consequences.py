@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.errors import InputError
 from ddm2snn.network import to_internal
 from ddm2snn.neuron import LIF
 
@@ -33,6 +34,7 @@ class RefractoryLoss:
     readout_error: float
 
 
+@np.errstate(all="ignore")  # numbers for a sentence, of networks that may hold anything finite
 def refractory_loss(network: SpikingNetwork) -> RefractoryLoss | None:
     """Numbers of the loss; None where the network has no refractory period to lose."""
     neuron = network.neuron
@@ -41,8 +43,13 @@ def refractory_loss(network: SpikingNetwork) -> RefractoryLoss | None:
     z = to_internal(network, network.initial_latent)
     current = z @ network.encoders.T + network.bias
     free = dataclasses.replace(neuron, refractory_s=0.0)
-    with_hz = neuron.rate_hz(current, timing=network.spike_timing, dt_s=network.dt_s)
-    without_hz = free.rate_hz(current, timing="grid", dt_s=network.dt_s)
+    try:
+        neuron.check_step(network.dt_s, network.spike_timing)
+        timing, of_free = network.spike_timing, "grid"
+    except InputError:  # a step that no simulator takes: curves in continuous time
+        timing, of_free = "interpolated", "interpolated"
+    with_hz = neuron.rate_hz(current, timing=timing, dt_s=network.dt_s)
+    without_hz = free.rate_hz(current, timing=of_free, dt_s=network.dt_s)
     drift = with_hz @ network.decoders.T - z
     moved = (without_hz - with_hz) @ network.decoders.T
     size = float(np.sqrt((drift**2).mean()))
@@ -53,6 +60,7 @@ def refractory_loss(network: SpikingNetwork) -> RefractoryLoss | None:
     )
 
 
+@np.errstate(all="ignore")
 def losses(network: SpikingNetwork) -> list[str]:
     """Sentences on what NIR leaves out of a network, each with its numbers; none where it leaves out nothing."""
     said = []

@@ -54,12 +54,15 @@ class NirExecutor:
         self.dt_s, self.trials = float(step_s), trials
         self._order, self._output = _order(self.graph)
         self._feeding = {name: [s for s, target in self.graph.edges if target == name] for name in self.graph.nodes}
+        try:
+            self._steps = {name: self._step_of(node) for name, node in self.graph.nodes.items()}
+        except KeyError as error:
+            raise InputError(f"A node of this NIR graph lacks its parameter {error}.") from error
         self._fired = {
             name: np.zeros((trials, *node.arrays["v_threshold"].shape))
             for name, node in self.graph.nodes.items()
             if node.kind in _SPIKING
         }
-        self._steps = {name: self._step_of(node) for name, node in self.graph.nodes.items()}
 
     def step(self, given: Float[np.ndarray, "trial input"]) -> Float[np.ndarray, "trial output"]:
         """Go on by one step with what the input node gives during it, and return what the output node gets."""
@@ -68,7 +71,12 @@ class NirExecutor:
             kind, sources = self.graph.nodes[name].kind, self._feeding[name]
             seen = {**values, **fired} if kind == "Output" else values
             total = given if kind == "Input" else sum((seen[source] for source in sources), np.zeros((self.trials, 1)))
-            (fired if kind in _SPIKING else values)[name] = self._steps[name](total)
+            try:
+                (fired if kind in _SPIKING else values)[name] = self._steps[name](total)
+            except ValueError as error:  # NumPy's, of shapes that do not go together
+                raise InputError(
+                    f"The node {name!r} of this NIR graph cannot take what it is fed with: {error}."
+                ) from error
         self._fired = fired
         return values[self._output]
 

@@ -46,6 +46,7 @@ class Graph:
     metadata: Mapping[str, str | float] = field(default_factory=dict)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # checked at the end
 def graph_of(network: SpikingNetwork, form: Form) -> Graph:
     r"""Write a network as a NIR graph.
 
