@@ -50,10 +50,12 @@ def reference_counts(network: SpikingNetwork, path: np.ndarray) -> np.ndarray:
     return counts
 
 
-def reader_counts(network: SpikingNetwork, path: np.ndarray, reader: str, folder: Path) -> np.ndarray:
+def reader_counts(
+    network: SpikingNetwork, path: np.ndarray, reader: str, folder: Path, dialect: Dialect = "factored"
+) -> np.ndarray:
     """Spikes of each neuron along latent paths on a reader, after settling: decoders cut, latents fed as inputs."""
     cut = dataclasses.replace(network, decoders=np.zeros_like(network.decoders))
-    step = read(cut, reader, folder, len(path))
+    step = read(cut, reader, folder, len(path), dialect)
     z, decay = to_internal(network, path), kept(network)
     before = np.concatenate([np.zeros_like(z[:, :1]), z[:, :-1]], axis=1)
     given = (z - decay * before) / (1.0 - decay) @ np.linalg.inv(network.input_map).T
