@@ -14,6 +14,7 @@ from ddm2snn.errors import InputError
 from ddm2snn.exchange.arrays import Arrays, read_arrays
 from ddm2snn.exchange.factors import TOLERANCE, factored
 from ddm2snn.exchange.nir_incoming import import_nir
+from ddm2snn.exchange.plain_hdf5 import is_plain, read_hdf5
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.randomness import check_seed, stream
 from ddm2snn.settings import Settings
@@ -113,8 +114,9 @@ class _Parts:
 def import_network(path: Path | str, mapping: Mapping | None = None, *, seed: int = 0) -> RateNetwork | SpikingNetwork:
     """Read a network that was made elsewhere.
 
-    A NIR file (.nir) is a spiking network, read by `ddm2snn.exchange.nir_incoming.import_nir`; any other file is a rate
-    network, read by `import_rate_network`.
+    A NIR file (.nir) is a spiking network, read by `ddm2snn.exchange.nir_incoming.import_nir`, and so is an HDF5 file
+    that says it has the schema of `ddm2snn.exchange.plain_hdf5`; any other file is a rate network, read by
+    `import_rate_network`.
 
     Parameters
     ----------
@@ -138,6 +140,8 @@ def import_network(path: Path | str, mapping: Mapping | None = None, *, seed: in
         raise InputError(f"{path}: {', '.join(sorted(foreign))} {kind}. Leave out what does not apply.")
     if _is_nir(path):
         return import_nir(path, spikes=given.spikes, dt_s=given.dt_s)
+    if Path(path).suffix.lower() in (".h5", ".hdf5") and is_plain(path):
+        return read_hdf5(path)
     return import_rate_network(path, given, seed=seed)
 
 

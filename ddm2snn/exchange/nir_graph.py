@@ -55,7 +55,8 @@ def graph_of(network: SpikingNetwork, form: Form) -> Graph:
     latents: spikes, Affine (rank, neuron), Affine (neuron, rank) with :math:`\beta`, CubaLIF with
     :math:`\tau_{syn} = T`. "latent" has a leaky integrator in between, which NIR's definition allows and most readers
     misread; "dense" multiplies the factors out. :math:`\beta` passes through the filter in all but "latent", so that
-    neurons are silent for the first part of T.
+    neurons are silent for the first part of T. Nothing keeps voltages from falling below reset, which matters where
+    latents move within a few membrane time constants; see `ddm2snn.exchange.consequences.floor_loss`.
     """
     _check(network)
     neuron, n = network.neuron, network.neurons

@@ -13,6 +13,7 @@ from ddm2snn.exchange.consequences import losses
 from ddm2snn.exchange.nir_files import write_graph
 from ddm2snn.exchange.nir_form import READERS, Dialect, Form
 from ddm2snn.exchange.nir_graph import graph_of
+from ddm2snn.exchange.plain_hdf5 import write_hdf5
 from ddm2snn.exchange.sidecar import write_sidecar
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.storage import check_writable
@@ -79,8 +80,10 @@ def export(
     without_refractory
         The rate network that `network` was converted from, where decoders are to be solved again for neurons without
         a refractory period; see `ddm2snn.exchange.without_refractory.without_refractory`.
-    seed, progress
-        Of that: its seed, and what is called with the finished share.
+    seed
+        Seed of that, and of the run that a script makes unless told.
+    progress
+        Called with the finished share of solving.
 
     Raises
     ------
@@ -122,10 +125,10 @@ def exported(
         from ddm2snn.exchange.without_refractory import without_refractory as solved_again
 
         network = solved_again(network, without_refractory, seed=seed, progress=progress)
-    return FORMATS[format](network, Path(path), nir or Nir())
+    return FORMATS[format](network, Path(path), nir or Nir(), seed)
 
 
-def _nir(network: SpikingNetwork, path: Path, options: Nir) -> Exported:
+def _nir(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
     form = Form(options.dialect, options.reader, network.dt_s)
     graph, lost = graph_of(network, form), losses(network)
     held = set()
@@ -139,6 +142,17 @@ def _nir(network: SpikingNetwork, path: Path, options: Nir) -> Exported:
     return Exported((path, sidecar), tuple(lost), note)
 
 
-Writer = Callable[[SpikingNetwork, Path, Nir], Exported]
-FORMATS: Mapping[str, Writer] = {"nir": _nir}
+def _hdf5(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
+    write_hdf5(network, path)
+    return Exported((path,))
+
+
+def _brian2(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
+    from ddm2snn.exchange.brian2_script import write_brian2_script
+
+    return Exported(write_brian2_script(network, path, seed=seed))
+
+
+Writer = Callable[[SpikingNetwork, Path, Nir, int], Exported]
+FORMATS: Mapping[str, Writer] = {"nir": _nir, "hdf5": _hdf5, "brian2": _brian2}
 """Writers by the name of their format."""

@@ -10,7 +10,9 @@ For each dialect of NIR and each installed reader (extra `readers`), with nothin
   what two further runs of the reference give (for sd the largest of both).
 
 A dialect that a reader cannot run is listed with its words. A network should have neurons without a refractory period
-(`Population(neuron=LIF(refractory_s=0.0))`), since that of others is lost. Exits 1 where a reader misses 1 % of the
+(`Population(neuron=LIF(refractory_s=0.0))`), since that of others is lost, and the time unit that
+`convert` finds: on a shorter one (Lorenz at 0.5 s) voltages, which have no floor in NIR, come back late from
+inhibition, a few neurons differ by 25 % and the latents with them. Exits 1 where a reader misses 1 % of the
 rates in the dialect "factored".
 """
 

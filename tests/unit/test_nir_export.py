@@ -13,7 +13,7 @@ import pytest
 
 import ddm2snn
 from ddm2snn import LIF, InputError, Mapping, Nir, Population, RectifiedLinear, SpikingNetwork, Static, export
-from ddm2snn.exchange.consequences import refractory_loss
+from ddm2snn.exchange.consequences import floor_loss, refractory_loss
 from ddm2snn.exchange.nir_executor import NirExecutor
 from ddm2snn.exchange.nir_form import READERS
 from ddm2snn.exchange.nir_graph import Graph, Node
@@ -107,6 +107,23 @@ def test_what_is_lost_is_said_in_numbers(make_spiking, tmp_path: Path) -> None:
     assert said == list(done.lost) == json.loads(sidecar_of(tmp_path / "net.nir").read_text())["lost"]
     assert "without its 2 ms the mean rate goes from 62.5 to 71.4 Hz (+14%)" in said[0]
     assert "NIR has no noise: 0.25 per latent" in said[1]
+
+
+def test_late_answers_after_inhibition_are_counted(make_spiking) -> None:
+    """An oscillation of 60 ms and 0.25 s drives one neuron between -19 and 21 with a membrane of 20 ms."""
+
+    def lost(time_unit_s: float) -> float:
+        # z turns by decoders of two tonic neurons, on a slow or a fast time unit; the last neuron listens
+        network = make_spiking(
+            rank=1, neurons=2, encoders=np.array([[-20.0], [20.0]]), bias=np.array([11.0, 1.0]), unit=np.zeros(2),
+            rate_left_vectors=np.ones((1, 1)), decoders=np.array([[0.004, 0.0]]), neuron=LIF(refractory_s=0.0),
+            diffusion_factor=np.array([[1.0]]), time_unit_s=time_unit_s,
+        )  # fmt: skip
+        found = floor_loss(network)
+        return 0.0 if found is None else found.worst
+
+    assert lost(0.1) > 0.02
+    assert lost(2.0) < lost(0.1) / 2
 
 
 def test_of_a_network_that_loses_nothing_nothing_is_said(make_spiking, tmp_path: Path) -> None:
@@ -245,3 +262,25 @@ def test_every_array_of_a_network_is_in_the_file_or_beside_it(make_spiking, tmp_
     written(network, tmp_path / "net.nir")
     beside = set(json.loads(sidecar_of(tmp_path / "net.nir").read_text())["arrays"])
     assert beside | {"encoders", "bias", "decoders", "input_map"} == set(arrays_of(network))
+
+
+def test_the_commands_export_and_import(make_spiking, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from ddm2snn.cli import main
+
+    network, folder = make_spiking(), str(tmp_path)
+    network.save(tmp_path / "snn.safetensors")
+    for given, status in (
+        (["export", f"{folder}/snn.safetensors", "-o", f"{folder}/net.nir", "--for", "norse", "--json"], 0),
+        (["import", f"{folder}/net.nir", "-o", f"{folder}/back.safetensors"], 0),
+        (["export", f"{folder}/snn.safetensors", "-o", f"{folder}/net.nir", "--for", "lava"], 2),
+        (["export", f"{folder}/snn.safetensors", "-o", f"{folder}/net.nir", "--format", "onnx"], 2),
+    ):
+        with pytest.raises(SystemExit) as left:
+            main(given)
+        assert left.value.code == status
+        if "--json" in given:
+            said = json.loads(capsys.readouterr().out)
+            assert said["files"] == [f"{folder}/net.nir", f"{folder}/net.nir.json"]
+            assert "from_nir" in said["notes"][0]
+            assert "refractory period" in said["lost"][0]
+    assert (tmp_path / "back.safetensors").read_bytes() == (tmp_path / "snn.safetensors").read_bytes()
