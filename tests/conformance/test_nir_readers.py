@@ -77,7 +77,7 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 
 # of 4 moments with 30 degrees of freedom one exceeds 4.5 standard errors in 4e-4 of the cases
 MOST_ERRORS = 4.5
-LOOP_TRIALS, LOOP = 16, 12.0
+LOOP_TRIALS, LOOP = 16, 20.0
 
 
 @pytest.fixture(scope="module")
