@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         restructure,
     )
     from ddm2snn.errors import InputError
-    from ddm2snn.exchange import Mapping, import_network
+    from ddm2snn.exchange import Mapping, Nir, export, import_network
     from ddm2snn.fidelity import FidelityReport, compare
     from ddm2snn.hardware import HardwareConfig, find_hardware
     from ddm2snn.network import RateNetwork, SpikingNetwork
@@ -60,7 +60,7 @@ _HOMES = {
         "restructure",
     ),
     "errors": ("InputError",),
-    "exchange": ("Mapping", "import_network"),
+    "exchange": ("Mapping", "Nir", "export", "import_network"),
     "fidelity": ("FidelityReport", "compare"),
     "hardware": ("HardwareConfig", "find_hardware"),
     "network": ("RateNetwork", "SpikingNetwork"),
@@ -78,10 +78,11 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "LIF", "AdaptiveLIF", "Backend", "Bounded", "Calibrated", "Conversion", "Direct", "FidelityReport",
-    "HardwareConfig", "InputError", "Kept", "LoihiLIF", "Mapping", "NeuronModel", "OneSign", "Plan", "Population",
-    "RateNetwork", "Recipe", "Record", "Recording", "RectifiedLinear", "Sparse", "Spikes", "SpikingNetwork", "Static",
-    "Stimulus", "System", "Training", "Unsupported", "compare", "convert", "find_backend", "find_hardware",
-    "find_system", "import_network", "load", "plan", "restructure", "run", "simulate", "train",
+    "HardwareConfig", "InputError", "Kept", "LoihiLIF", "Mapping", "NeuronModel", "Nir", "OneSign", "Plan",
+    "Population", "RateNetwork", "Recipe", "Record", "Recording", "RectifiedLinear", "Sparse", "Spikes",
+    "SpikingNetwork", "Static", "Stimulus", "System", "Training", "Unsupported", "compare", "convert", "export",
+    "find_backend", "find_hardware", "find_system", "import_network", "load", "plan", "restructure", "run",
+    "simulate", "train",
 ]  # fmt: skip
 
 

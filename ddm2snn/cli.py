@@ -18,6 +18,7 @@ import typer
 from ddm2snn import __version__
 from ddm2snn.cache_commands import cache as cache_commands
 from ddm2snn.errors import InputError
+from ddm2snn.exchange.commands import export as export_command
 
 if TYPE_CHECKING:
     from ddm2snn.neuron import NeuronModel
@@ -206,7 +207,7 @@ def _return_lines(found: Mapping[str, Any]) -> list[str]:
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="Weights: .npz, .safetensors, .mat, .h5, .pt or .pth.")],
+    file: Annotated[Path, typer.Argument(help="Weights: .npz, .safetensors, .mat, .h5, .pt or .pth; or a .nir graph.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.safetensors).")],
     mapping: Annotated[Path | None, typer.Option(help="TOML file of names and meanings; see README.")] = None,
     activation: Annotated[str | None, typer.Option(help="Response of the units: tanh, relu or logistic.")] = None,
@@ -218,21 +219,24 @@ def import_(
     tolerance: Annotated[float | None, typer.Option(help="Relative error of the factors of a dense W.")] = None,
     step: Annotated[float | None, typer.Option(help="a of a network in discrete time, x' = (1 - a) x + a ...")] = None,
     noise: Annotated[float | None, typer.Option(help="Latent noise, per square root of the time unit.")] = None,
+    spikes: Annotated[str | None, typer.Option(help="Of NIR: what a spike counts, 'per second' or 'per step'.")] = None,
+    dt_s: Annotated[float | None, typer.Option(help="Of NIR: time step in seconds, where the file has none.")] = None,
     seed: _Seed = 0,
     as_json: _Json = False,
 ) -> None:
-    """Read a low-rank rate network that was trained elsewhere."""
+    """Read a low-rank rate network that was trained elsewhere, or the spiking network of a NIR graph."""
     from pydantic import ValidationError
 
     from ddm2snn.exchange import Mapping as Meaning
     from ddm2snn.exchange import import_network
+    from ddm2snn.network import SpikingNetwork
     from ddm2snn.settings import explain, read_settings
     from ddm2snn.storage import check_writable
 
     check_writable(output)
     said = {
         "activation": activation, "filtered": filtered, "factor": factor, "rank": rank, "tolerance": tolerance,
-        "step": step, "noise": noise,
+        "step": step, "noise": noise, "spikes": spikes, "dt_s": dt_s,
     }  # fmt: skip
     written = read_settings(mapping, Meaning).model_dump(exclude_unset=True) if mapping else {}
     try:
@@ -241,6 +245,10 @@ def import_(
         raise InputError(explain(error, Meaning)) from error
     network = import_network(file, meaning, seed=seed)
     network.save(output)
+    if isinstance(network, SpikingNetwork):
+        content = {"file": str(output), "fingerprint": network.fingerprint, "neurons": network.neurons}
+        _show(content, [f"{output}: {network.neurons} spiking neurons, rank {network.rank}"], as_json=as_json)
+        return
     found = network.provenance["imported"]
     content = {"file": str(output), "fingerprint": network.fingerprint, **found}
     lines = [
@@ -589,6 +597,9 @@ def run(
     lines += [line for report in summary["reports"].values() for line in as_lines({**report, "verdict": ""})]
     lines.append(str(output / "report.html"))
     _show(summary, lines, as_json=as_json)
+
+
+app.command("export")(export_command)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def load(path: Path | str) -> RateNetwork | SpikingNetwork | Stimulus | Recordin
     kind = header["type"]
     if kind not in types:
         raise FileRefusedError(f"{found} holds a {kind!r}; this reader knows {', '.join(sorted(types))}.")
-    return _rebuild(types[kind], header, arrays, found)  # pyright: ignore[reportReturnType]
+    return rebuild(types[kind], header, arrays, found)  # pyright: ignore[reportReturnType]
 
 
 def load_as(path: Path | str, cls: type[T]) -> T:
@@ -218,7 +218,8 @@ def _neuron(settings: object) -> NeuronModel:
     return NEURON_MODELS[name](**given)
 
 
-def _rebuild(cls: type[T], header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: Path) -> T:
+def rebuild(cls: type[T], header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: Path) -> T:
+    """Object of a header and its arrays, refused by the name of its file where the two do not make one."""
     settings = header.get("settings")
     names = {field.name for field in dataclasses.fields(cls)}
     if isinstance(settings, dict):

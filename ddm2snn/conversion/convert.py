@@ -106,8 +106,8 @@ def convert(
     z = _around(cloud, seed)
     encoding, tuning = place(rate, population, decoders, cloud, seed)
     clockwork = Clockwork(time_unit_s, dt_s, timing)
-    decoded = _decode(rate, encoding, population, clockwork, decoders, z, cloud, seed, progress)
-    network = _assemble(rate, encoding, decoded, population, clockwork, target.name)
+    decoded = decode(rate, encoding, population, clockwork, decoders, z, cloud, seed, progress)
+    network = assemble(rate, encoding, decoded, population, clockwork, target.name)
     rng = stream(seed, "conversion", "lag")
     lag = measure_lag(rate, encoding, population.neuron, clockwork, decoded.decoders, cloud, rng)
     diagnostics = {
@@ -186,7 +186,7 @@ def check_convertible(rate: object) -> None:
         raise InputError(f"Conversion needs a RateNetwork, got a {type(rate).__name__}.")
 
 
-def _decode(
+def decode(
     rate: RateNetwork,
     encoding: Encoding,
     population: Population,
@@ -239,7 +239,7 @@ def _decode(
     return Decoded(found.decoders, factor.constant, {**diagnostics, "diffusion": factor.found}, factor=factor)
 
 
-def _assemble(
+def assemble(
     rate: RateNetwork,
     encoding: Encoding,
     decoded: Decoded,

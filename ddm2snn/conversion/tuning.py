@@ -40,15 +40,16 @@ class _Problem:
     target: Float[np.ndarray, "sample rank"]
 
     def rates(self, current: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
-        """Rates with a smoothed threshold as shares of the highest possible, and their slopes."""
-        ratio = self.neuron.tau_membrane_s / self.neuron.refractory_s
+        """Rates with a smoothed threshold, and their slopes: as shares of the highest possible, where there is one."""
+        unit_s = self.neuron.refractory_s or self.neuron.tau_membrane_s
+        dead, ratio = self.neuron.refractory_s / unit_s, self.neuron.tau_membrane_s / unit_s
         rate, slope = np.empty_like(current), np.empty_like(current)
         for start in range(0, len(current), _ROWS):
             rows = slice(start, start + _ROWS)
             x = (current[rows] - 1.0) / width
             small = np.exp(-np.abs(x))
             above = np.maximum(width * (np.maximum(x, 0.0) + np.log1p(small)), 1e-300)
-            rate[rows] = 1.0 / (1.0 + ratio * np.log1p(1.0 / above))
+            rate[rows] = 1.0 / (dead + ratio * np.log1p(1.0 / above))
             logistic = np.where(x > 0, 1.0, small) / (1.0 + small)
             slope[rows] = rate[rows] ** 2 * ratio / (above * (1.0 + above)) * logistic
         return rate, slope

@@ -13,7 +13,9 @@ from pydantic import BeforeValidator, Field
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.arrays import Arrays, read_arrays
 from ddm2snn.exchange.factors import TOLERANCE, factored
-from ddm2snn.network import RateNetwork
+from ddm2snn.exchange.nir_incoming import import_nir
+from ddm2snn.exchange.plain_hdf5 import is_plain, read_hdf5
+from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.randomness import check_seed, stream
 from ddm2snn.settings import Settings
 from ddm2snn.systems.integration import integrate
@@ -75,6 +77,8 @@ class Mapping(Settings):
         a of a network in discrete time, ``x' = (1 - a) x + a (...)``: its time step in units of tau.
     noise
         Latent noise: a number that stands for itself times the identity, where the file has no `diffusion`.
+    spikes, dt_s
+        Of a NIR file alone: what a spike counts, and the time step; see `ddm2snn.exchange.nir_incoming.import_nir`.
     """
 
     left: str | None = None
@@ -93,6 +97,8 @@ class Mapping(Settings):
     filtered: Literal["currents", "rates"] | None = None
     step: float | None = Field(default=None, gt=0, le=1)
     noise: float = Field(default=0.0, ge=0)
+    spikes: Literal["per second", "per step"] | None = None
+    dt_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +111,45 @@ class _Parts:
     input_map: Float[np.ndarray, "rank input"]
 
 
-def import_network(path: Path | str, mapping: Mapping | None = None, *, seed: int = 0) -> RateNetwork:
+def import_network(path: Path | str, mapping: Mapping | None = None, *, seed: int = 0) -> RateNetwork | SpikingNetwork:
+    """Read a network that was made elsewhere.
+
+    A NIR file (.nir) is a spiking network, read by `ddm2snn.exchange.nir_incoming.import_nir`, and so is an HDF5 file
+    that says it has the schema of `ddm2snn.exchange.plain_hdf5`; any other file is a rate network, read by
+    `import_rate_network`.
+
+    Parameters
+    ----------
+    path
+        A .nir, .npz, .safetensors, .mat, .h5, .pt or .pth file.
+    mapping
+        What the file does not say.
+    seed
+        Seed of the states that a rate network is left at, from which its runs start.
+
+    Raises
+    ------
+    InputError
+        Where the file is refused, does not say something that is not given, or its network has no such form.
+    """
+    given = mapping or Mapping()
+    of_nir = {"spikes", "dt_s"}
+    foreign = given.model_fields_set - of_nir if _is_nir(path) else given.model_fields_set & of_nir
+    if foreign:
+        kind = "a NIR file says itself" if _is_nir(path) else "belong to NIR files"
+        raise InputError(f"{path}: {', '.join(sorted(foreign))} {kind}. Leave out what does not apply.")
+    if _is_nir(path):
+        return import_nir(path, spikes=given.spikes, dt_s=given.dt_s)
+    if Path(path).suffix.lower() in (".h5", ".hdf5") and is_plain(path):
+        return read_hdf5(path)
+    return import_rate_network(path, given, seed=seed)
+
+
+def _is_nir(path: Path | str) -> bool:
+    return Path(path).suffix.lower() == ".nir"
+
+
+def import_rate_network(path: Path | str, given: Mapping, *, seed: int = 0) -> RateNetwork:
     r"""Read a low-rank rate network that was trained elsewhere.
 
     Forms, by the names of the arrays: factors ``W = Gamma W_s``; ``W = m n^T / N`` of the low-rank literature
@@ -122,7 +166,7 @@ def import_network(path: Path | str, mapping: Mapping | None = None, *, seed: in
     ----------
     path
         A .npz, .safetensors, .mat, .h5, .pt or .pth file.
-    mapping
+    given
         What the file does not say.
     seed
         Seed of the states that the network is left at, from which its runs start.
@@ -133,7 +177,6 @@ def import_network(path: Path | str, mapping: Mapping | None = None, *, seed: in
         Where something that the file does not say is missing, or the network cannot be brought to the form; the
         message says which.
     """
-    given = mapping or Mapping()
     arrays = read_arrays(path)
     names = _names(path, arrays, given)
     known_module = set(arrays) >= _LOW_RANK_MODULE

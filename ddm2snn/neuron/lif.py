@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive
 from ddm2snn.neuron.timing import Refractory, SpikeTiming, check_reachable, step_of_grid
 
@@ -29,7 +30,7 @@ class LIF(Refractory):
     tau_membrane_s
         Membrane time constant in seconds.
     refractory_s
-        Absolute refractory period in seconds.
+        Absolute refractory period in seconds; 0 for none, as in NIR and the simulators that read it.
     """
 
     longest_lead_s: ClassVar[float] = 0.004
@@ -39,7 +40,10 @@ class LIF(Refractory):
     refractory_s: float = 0.002
 
     def __post_init__(self) -> None:
-        check_positive("LIF", tau_membrane_s=self.tau_membrane_s, refractory_s=self.refractory_s)
+        check_positive("LIF", tau_membrane_s=self.tau_membrane_s)
+        known = isinstance(self.refractory_s, int | float | np.number) and not isinstance(self.refractory_s, bool)
+        if not (known and np.isfinite(self.refractory_s) and self.refractory_s >= 0):
+            raise InputError(f"LIF.refractory_s must be a finite number, zero or above, got {self.refractory_s!r}.")
 
     @property
     def name(self) -> str:

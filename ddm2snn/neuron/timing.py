@@ -34,6 +34,8 @@ def step_of_grid(owner: str, timing: SpikeTiming, dt_s: float | None) -> float |
 def check_refractory(owner: str, refractory_s: float, dt_s: float, timing: SpikeTiming) -> None:
     """Refuse a time step that is longer than the refractory period or, on a grid, no divisor of it."""
     check_positive(owner, dt_s=dt_s)
+    if refractory_s == 0:
+        return
     if dt_s > refractory_s * (1 + 1e-9):
         raise InputError(
             f"dt_s = {dt_s:g} is longer than the refractory period of {refractory_s:g} s. Use dt_s <= {refractory_s:g}."
@@ -49,10 +51,8 @@ def check_refractory(owner: str, refractory_s: float, dt_s: float, timing: Spike
 def check_reachable(owner: str, rate_hz: Float[np.ndarray, ...], refractory_s: float) -> None:
     """Refuse rates that no current gives: zero, below, or as high as the refractory period forbids."""
     if not ((rate_hz > 0) & (rate_hz * refractory_s < 1)).all():
-        raise InputError(
-            f"{owner} can fire at rates above 0 and below {1 / refractory_s:g} Hz (1 / refractory_s), "
-            f"asked for {rate_hz.min():g} to {rate_hz.max():g} Hz."
-        )
+        limit = f"above 0 and below {1 / refractory_s:g} Hz (1 / refractory_s)" if refractory_s else "above 0"
+        raise InputError(f"{owner} can fire at rates {limit}, asked for {rate_hz.min():g} to {rate_hz.max():g} Hz.")
 
 
 class Refractory:
@@ -66,12 +66,15 @@ class Refractory:
 
     @property
     def longest_step_s(self) -> float:
-        """Longest time step that a simulator may take."""
-        return self.refractory_s
+        """Longest time step that a simulator may take; any where there is no refractory period."""
+        return self.refractory_s or float("inf")
 
     def timing_on(self, simulator: SpikeTiming) -> SpikeTiming:
-        """How spikes are timed on a simulator of a given timing: as it times them."""
-        return simulator
+        """How spikes are timed on a simulator of a given timing: as it times them.
+
+        Without a refractory period on the grid of every simulator: what of a step lies behind a spike is lost.
+        """
+        return simulator if self.refractory_s else "grid"
 
     def check_step(self, dt_s: float, timing: SpikeTiming) -> None:
         """Refuse a time step that is longer than the refractory period or, on a grid, no divisor of it."""

@@ -12,8 +12,14 @@ DT_S, WINDOW_S, SETTLING_S = 1e-3, 1.0, 0.5
 # Periodic spikes whose first falls within one interval of the window's start; a threshold that relaxes with 40 ms is
 # settled within 4e-6 when the window begins
 COUNT_TOLERANCE = 1.0
-MODELS = [RectifiedLinear(), AdaptiveLIF(threshold_jump=0.2, tau_threshold_s=0.04), LoihiLIF(decay_bits=8)]
+MODELS = [
+    LIF(refractory_s=0.0),
+    RectifiedLinear(),
+    AdaptiveLIF(threshold_jump=0.2, tau_threshold_s=0.04),
+    LoihiLIF(decay_bits=8),
+]
 WRONG = {
+    LIF: LIF(tau_membrane_s=0.021, refractory_s=0.0),
     RectifiedLinear: RectifiedLinear(tau_membrane_s=0.0203),
     AdaptiveLIF: AdaptiveLIF(threshold_jump=0.22, tau_threshold_s=0.04),
     LoihiLIF: LoihiLIF(decay_bits=4),

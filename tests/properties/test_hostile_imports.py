@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 from scipy.io import savemat
 
-from ddm2snn import InputError, Mapping, import_network
+from ddm2snn import InputError, Mapping, RateNetwork, import_network
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.exchange.arrays import read_arrays
 
@@ -54,7 +54,9 @@ SOUND = {suffix: contents(suffix) for suffix in (".npz", ".safetensors", ".mat",
 @pytest.mark.parametrize("suffix", SOUND)
 def test_sound_files_are_read(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"net{suffix}").write_bytes(SOUND[suffix])
-    assert import_network(tmp_path / f"net{suffix}", MEANING).units == 6
+    network = import_network(tmp_path / f"net{suffix}", MEANING)
+    assert isinstance(network, RateNetwork)
+    assert network.units == 6
 
 
 def refusal(path: Path) -> str:

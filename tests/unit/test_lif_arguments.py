@@ -16,11 +16,28 @@ from ddm2snn import LIF, InputError
 NEURON = LIF(tau_membrane_s=0.02, refractory_s=0.002)
 
 
-@pytest.mark.parametrize("name", ["tau_membrane_s", "refractory_s"])
 @pytest.mark.parametrize("bad", [0.0, -0.02, np.nan, np.inf, "0.02", None])
-def test_time_constants_must_be_positive(refuses, name, bad):
-    with refuses(InputError, f"LIF.{name} must be a finite number above zero, got {bad!r}"):
-        LIF(**{name: bad})
+def test_the_membrane_time_constant_must_be_positive(refuses, bad):
+    with refuses(InputError, f"LIF.tau_membrane_s must be a finite number above zero, got {bad!r}"):
+        LIF(tau_membrane_s=bad)
+
+
+@pytest.mark.parametrize("bad", [-0.02, np.nan, np.inf, "0.02", None, True])
+def test_the_refractory_period_must_not_be_negative(refuses, bad):
+    with refuses(InputError, f"LIF.refractory_s must be a finite number, zero or above, got {bad!r}"):
+        LIF(refractory_s=bad)
+
+
+def test_without_a_refractory_period_any_step_is_taken_and_spikes_fall_on_the_grid():
+    free = LIF(tau_membrane_s=0.02, refractory_s=0.0)
+    assert free.refractory_steps(0.003) == 0
+    assert free.longest_step_s == np.inf
+    assert free.timing_on("interpolated") == "grid"
+    assert NEURON.timing_on("interpolated") == "interpolated"
+    # 20 ms * ln 2 = 13.863 ms of climb alone, and 14 steps of 1 ms on the grid
+    assert float(free.rate_hz(2.0)) == pytest.approx(1.0 / (0.02 * math.log(2.0)), rel=1e-14)
+    assert float(free.rate_hz(2.0, timing="grid", dt_s=0.001)) == pytest.approx(1.0 / 0.014, rel=1e-14)
+    assert float(free.rate_hz(free.current_at_rate(np.array(400.0)))) == pytest.approx(400.0, rel=1e-12)
 
 
 def test_a_neuron_is_frozen():

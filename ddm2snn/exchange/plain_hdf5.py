@@ -1,0 +1,112 @@
+"""Plain HDF5 for every other tool: all numbers of a spiking network in a file that describes itself.
+
+Schema, version 1. The file has the attributes ``format`` ("ddm2snn spiking network"), ``version`` (1) and ``equations``
+(the equations as text), and the dataset ``header``: JSON text with ``type``, ``format_version``, ``fingerprint`` and
+``settings``. Of these ``settings`` has ``neuron`` (``model`` and its parameters in seconds), ``time_unit_s`` (T),
+``dt_s``, ``spike_timing`` ("grid" or "interpolated"), ``backend``, ``rate_fingerprint``, ``provenance`` and, where the
+noise depends on the state, ``diffusion_filter_s``.
+
+All other datasets are float64 (``unit``: int64), each with the attributes ``axes`` (names, comma separated) and
+``meaning``: ``encoders`` (neuron, rank), ``bias`` (neuron), ``decoders`` (rank, neuron), ``unit`` (neuron),
+``rate_left_vectors`` (unit, rank), ``diffusion_factor`` (rank, rank), ``input_map`` (rank, input), ``latent_offset``
+and ``latent_scale`` (rank), ``initial_latent`` (sample, rank), and where the noise depends on the state
+``diffusion_decoders`` (rank, rank, neuron).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ddm2snn.errors import FileRefusedError
+from ddm2snn.exchange.arrays import read_arrays
+from ddm2snn.frozen import array_fields, arrays_of, canonical_json
+from ddm2snn.network import SpikingNetwork
+from ddm2snn.storage import check_header, make_header, rebuild, require_file, settings_of, whole_file
+
+FORMAT, VERSION = "ddm2snn spiking network", 1
+_LONGEST_HEADER = 2**26
+_EQUATIONS = """Input current of neuron j: J_j = sum_c encoders[j, c] z_c + bias[j], threshold 1, reset 0.
+Latents: T dz/dt = -z + sum_j decoders[:, j] s_j(t) + input_map u + sqrt(T) G xi(t), s_j the spike train in Hz,
+T = time_unit_s, xi white noise, G = diffusion_factor (and, where there are diffusion_decoders H, + sum_j H[:, :, j] r_j
+with r_j the spike train behind a low-pass of time constant diffusion_filter_s).
+System units: latent_offset + latent_scale * z; initial_latent is in these.
+Neurons: tau_m dv/dt = -v + J, spike at v > 1, v held at 0 for refractory_s, and never below 0 (model lif)."""
+_MEANINGS = {
+    "encoders": "input current per latent, threshold 1",
+    "bias": "input current without latents",
+    "decoders": "latent per Hz",
+    "unit": "rate unit of each neuron",
+    "rate_left_vectors": "Gamma of the rate network",
+    "diffusion_factor": "G, per square root of the time unit",
+    "input_map": "latent per input",
+    "latent_offset": "system units at the origin of the latents",
+    "latent_scale": "system units per latent unit",
+    "initial_latent": "states to start from, in system units",
+    "diffusion_decoders": "G per Hz",
+}
+
+
+def write_hdf5(network: SpikingNetwork, path: Path | str) -> None:
+    """Write a network whole or not at all; the schema is this module's."""
+    import h5py
+
+    header = make_header("SpikingNetwork", network.fingerprint, settings=settings_of(network))
+    axes = {name: names for name, (_, names) in array_fields(SpikingNetwork).items()}
+    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["format"], file.attrs["version"], file.attrs["equations"] = FORMAT, VERSION, _EQUATIONS
+        file.create_dataset("header", data=canonical_json(header), dtype=h5py.string_dtype())
+        for name, array in arrays_of(network).items():
+            item = file.create_dataset(name, data=array)
+            item.attrs["axes"], item.attrs["meaning"] = ", ".join(axes[name]), _MEANINGS[name]
+
+
+def is_plain(path: Path | str) -> bool:
+    """Whether a file says that it has this module's schema."""
+    import h5py
+
+    try:
+        with h5py.File(require_file(path), "r") as file:
+            return bool(file.attrs.get("format") == FORMAT)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, UnicodeDecodeError):
+        return False  # whoever reads it next says why
+
+
+def read_hdf5(path: Path | str) -> SpikingNetwork:
+    """Read what `write_hdf5` wrote.
+
+    Raises
+    ------
+    FileRefusedError
+        Where the file is damaged, of a newer schema, or not of this one.
+    """
+    found = require_file(path)
+    header, version = _header(found)
+    if version != VERSION:
+        raise FileRefusedError(
+            f"{found} has version {version} of the schema; this ddm2snn reads {VERSION}. Install a newer ddm2snn."
+        )
+    arrays = read_arrays(found)
+    checked = check_header(header, found)
+    if checked["type"] != "SpikingNetwork":
+        raise FileRefusedError(f"{found} holds a {checked['type']!r}; a SpikingNetwork is needed.")
+    return rebuild(SpikingNetwork, checked, arrays, found)
+
+
+def _header(path: Path) -> tuple[Any, Any]:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            item = file["header"]
+            if not isinstance(item, h5py.Dataset) or item.shape != () or h5py.check_string_dtype(item.dtype) is None:
+                raise FileRefusedError(f"{path} has no header of this schema.")
+            if item.dtype.itemsize > _LONGEST_HEADER:
+                raise FileRefusedError(f"{path} announces a header of {item.dtype.itemsize} bytes. Write it anew.")
+            return json.loads(str(item.asstr()[()])), file.attrs.get("version")
+    except FileRefusedError:
+        raise
+    except Exception as error:  # whatever HDF5 raises on a damaged file
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise FileRefusedError(f"{path} cannot be read as HDF5: {reason}.") from error
