@@ -48,7 +48,8 @@ class LoihiBackend:
     Parameters
     ----------
     hardware
-        Name of a hardware configuration, the path of one, or the configuration.
+        Name of a hardware configuration, the path of one, or the configuration; by default the one that the network
+        was converted for, or loihi1-emulator.
     target
         "sim" emulates Loihi's arithmetic, "simreal" leaves out rounding and bits, "loihi" is the board.
     """
@@ -56,11 +57,11 @@ class LoihiBackend:
     name = "nengo-loihi"
     spike_timing: SpikeTiming = "grid"
 
-    def __init__(self, hardware: str | HardwareConfig = "loihi1-emulator", target: Target = "sim") -> None:
+    def __init__(self, hardware: str | HardwareConfig | None = None, target: Target = "sim") -> None:
         if target not in get_args(Target):
             raise InputError(f"There is no target {target!r}; known are {', '.join(get_args(Target))}.")
-        self.hardware = hardware if isinstance(hardware, HardwareConfig) else find_hardware(hardware)
-        if self.hardware.target != "nengo-loihi":
+        self.hardware = find_hardware(hardware) if isinstance(hardware, str) else hardware
+        if self.hardware is not None and self.hardware.target != "nengo-loihi":
             raise InputError(
                 f"nengo-loihi does not target {self.hardware.name}. Run it with --backend quantised, or choose one of "
                 "loihi1-emulator, loihi1-kapoho-bay and loihi1-nahuku32."
@@ -72,10 +73,12 @@ class LoihiBackend:
     ) -> list[Unsupported]:
         """Neuron models and diffusions that the chip lacks, limits of cores, and a missing package."""
         from ddm2snn.hardware.gaps import device_gaps
+        from ddm2snn.hardware.run import hardware_of
 
         gaps = common_gaps(network, SpikingNetwork, dt_s, self.spike_timing)
         if not gaps and isinstance(network, SpikingNetwork):
-            gaps = device_gaps(network, self.hardware, network.dt_s if dt_s is None else dt_s, (LIF, LoihiLIF))
+            config = hardware_of(self.hardware, network)
+            gaps = device_gaps(network, config, network.dt_s if dt_s is None else dt_s, (LIF, LoihiLIF))
         if not gaps and importlib.util.find_spec("nengo_loihi") is None:
             gaps = [Unsupported("nengo-loihi", "it is not installed", "Install ddm2snn[loihi]")]
         return gaps
@@ -94,19 +97,19 @@ class LoihiBackend:
         progress: Progress = no_progress,
     ) -> Recording:
         """Simulate; see `ddm2snn.backend.Backend.run`."""
-        from ddm2snn.hardware.run import prepare
+        from ddm2snn.hardware.run import hardware_of, prepare
 
         plan = schedule(
             self, network, duration=duration, trials=trials, seed=seed, dt_s=dt_s, stimulus=stimulus,
             initial_latent=initial_latent, record=record,
         )  # fmt: skip
-        config = self.hardware
+        config = used = hardware_of(self.hardware, network)
         if self.target == "simreal":
-            config = config.model_copy(update={"precision": type(config.precision)()})
-        samples, spikes, versions = self._simulate(plan, prepare(plan, config), progress)
+            used = config.model_copy(update={"precision": type(config.precision)()})
+        samples, spikes, versions = self._simulate(plan, prepare(plan, used), progress)
         return plan.recording(
             samples, spikes, backend=self.name, versions=versions,
-            options={"target": self.target, "hardware": self.hardware.as_json()},
+            options={"target": self.target, "hardware": config.as_json()},
         )  # fmt: skip
 
     def drive(
@@ -122,9 +125,10 @@ class LoihiBackend:
 
         nengo-loihi has no way to hold decode neurons at given latents.
         """
-        from ddm2snn.hardware.run import drive_device
+        from ddm2snn.hardware.run import drive_device, hardware_of
 
-        drive_device(self, network, latent_path, self.hardware, seed=seed, dt_s=dt_s, consume=consume)
+        config = hardware_of(self.hardware, network)
+        drive_device(self, network, latent_path, config, seed=seed, dt_s=dt_s, consume=consume)
 
     def _simulate(
         self, plan: Schedule, ready: Prepared, progress: Progress
@@ -146,7 +150,7 @@ class LoihiBackend:
             store.decode_tau = plan.network.time_unit_s
             with nengo_loihi.Simulator(
                 model, dt=plan.dt_s, model=store, target=self.target, progress_bar=False,
-                hardware_options=self._hardware_options(nengo_loihi) if self.target == "loihi" else None,
+                hardware_options=_board_options(nengo_loihi, machine.device.config) if self.target == "loihi" else None,
             ) as simulator:  # fmt: skip
                 if self.target != "loihi":
                     load_registers(simulator, made, ready.start)
@@ -154,14 +158,15 @@ class LoihiBackend:
         versions = {"nengo": nengo.__version__, "nengo_loihi": nengo_loihi.__version__, "numpy": np.__version__}
         return samples, spikes, versions
 
-    def _hardware_options(self, nengo_loihi: ModuleType) -> dict[str, Any]:
-        """Chips and allocator of the board."""
-        allocators = nengo_loihi.hardware.allocators
-        greedy = self.hardware.placement.allocator == "greedy"
-        return {
-            "n_chips": self.hardware.capacity.chips or 1,
-            "allocator": allocators.Greedy() if greedy else allocators.RoundRobin(),
-        }
+
+def _board_options(nengo_loihi: ModuleType, config: HardwareConfig) -> dict[str, Any]:
+    """Chips and allocator of the board."""
+    allocators = nengo_loihi.hardware.allocators
+    greedy = config.placement.allocator == "greedy"
+    return {
+        "n_chips": config.capacity.chips or 1,
+        "allocator": allocators.Greedy() if greedy else allocators.RoundRobin(),
+    }
 
 
 def load_registers(simulator: Any, made: list[Trial], start: Start) -> None:  # noqa: ANN401 - nengo-loihi is untyped

@@ -83,7 +83,7 @@ def _relay(device: Device) -> nengo.Ensemble:
     at_rest = {"voltage": nengo.dists.Choice([0])}
     return nengo.Ensemble(
         relay.neurons, 1, neuron_type=nengo.SpikingRectifiedLinear(initial_state=at_rest),
-        gain=np.full(relay.neurons, relay.swing_hz), bias=relay.mean_hz, encoders=np.ones((relay.neurons, 1)),
+        gain=np.full(relay.neurons, relay.swing_hz), bias=relay.bias_hz, encoders=np.ones((relay.neurons, 1)),
         eval_points=np.zeros((1, 1)),
     )  # fmt: skip
 

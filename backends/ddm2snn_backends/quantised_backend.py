@@ -23,24 +23,27 @@ class QuantisedBackend:
     Parameters
     ----------
     hardware
-        Name of a hardware configuration, the path of one, or the configuration.
+        Name of a hardware configuration, the path of one, or the configuration; by default the one that the network
+        was converted for, or loihi1-emulator.
     """
 
     name = "quantised"
     spike_timing: SpikeTiming = "grid"
 
-    def __init__(self, hardware: str | HardwareConfig = "loihi1-emulator") -> None:
-        self.hardware = hardware if isinstance(hardware, HardwareConfig) else find_hardware(hardware)
+    def __init__(self, hardware: str | HardwareConfig | None = None) -> None:
+        self.hardware = find_hardware(hardware) if isinstance(hardware, str) else hardware
 
     def unsupported(
         self, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None
     ) -> list[Unsupported]:
         """Neuron models and diffusions that the device lacks, and limits of its cores."""
         from ddm2snn.hardware.gaps import device_gaps
+        from ddm2snn.hardware.run import hardware_of
 
         gaps = common_gaps(network, SpikingNetwork, dt_s, self.spike_timing)
         if not gaps and isinstance(network, SpikingNetwork):
-            gaps = device_gaps(network, self.hardware, network.dt_s if dt_s is None else dt_s, (LIF, LoihiLIF))
+            config = hardware_of(self.hardware, network)
+            gaps = device_gaps(network, config, network.dt_s if dt_s is None else dt_s, (LIF, LoihiLIF))
         return gaps
 
     def run(
@@ -57,18 +60,19 @@ class QuantisedBackend:
         progress: Progress = no_progress,
     ) -> Recording:
         """Simulate; see `ddm2snn.backend.Backend.run`."""
-        from ddm2snn.hardware.run import prepare, run_device
+        from ddm2snn.hardware.run import hardware_of, prepare, run_device
 
         plan = schedule(
             self, network, duration=duration, trials=trials, seed=seed, dt_s=dt_s, stimulus=stimulus,
             initial_latent=initial_latent, record=record,
         )  # fmt: skip
-        latent, spikes, counts = run_device(plan, prepare(plan, self.hardware), progress)
+        config = hardware_of(self.hardware, network)
+        latent, spikes, counts = run_device(plan, prepare(plan, config), progress)
         names = ("neurons", "decode_neurons", "inputs")
         return plan.recording(
             latent, spikes, backend=self.name, versions={"numpy": np.__version__},
             options={
-                "hardware": self.hardware.as_json(),
+                "hardware": config.as_json(),
                 "spike_counts": dict(zip(names, counts.sum(axis=0).tolist(), strict=True)),
             },
         )  # fmt: skip
@@ -83,6 +87,7 @@ class QuantisedBackend:
         consume: Consume,
     ) -> None:
         """Open loop, decode neurons and their delay included; see `ddm2snn.backend.Backend.drive`."""
-        from ddm2snn.hardware.run import drive_device
+        from ddm2snn.hardware.run import drive_device, hardware_of
 
-        drive_device(self, network, latent_path, self.hardware, seed=seed, dt_s=dt_s, consume=consume)
+        config = hardware_of(self.hardware, network)
+        drive_device(self, network, latent_path, config, seed=seed, dt_s=dt_s, consume=consume)

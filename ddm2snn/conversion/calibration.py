@@ -235,11 +235,11 @@ def driven(
     Shapes (trial, sample, column), and (trial, sample, rank) twice. `duration` counts rate time units for each
     trajectory, after a warm-up.
     """
-    from ddm2snn.conversion.open_loop import Drive
+    from ddm2snn.conversion.open_loop import drive_of
 
     start = states[rng.integers(len(states), size=trajectories)]
     paths = Trajectories(rate, clockwork, start, EVERY, rng, kicked)
-    drive = Drive(encoding, neuron, clockwork, rng.random((trajectories, len(pool))), pool)
+    drive = drive_of(encoding, neuron, clockwork, rng.random((trajectories, len(pool))), pool)
 
     def advance(samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         path, target, reached = paths.advance(samples)

@@ -106,7 +106,7 @@ def relay_blocks(
         Block(
             name=f"decode neurons {part.start} to {part.stop - 1}",
             synapses=tuple(np.ascontiguousarray(group[:, part], dtype=np.float32) for group in groups),
-            bias=relay.mean_hz[part].astype(np.float32),
+            bias=relay.bias_hz[part].astype(np.float32),
             threshold=float(np.float32(1.0 / dt_s)),
             current_decay=lost_share(network.time_unit_s, dt_s),
             voltage_decay=0.0,

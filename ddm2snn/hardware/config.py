@@ -14,6 +14,7 @@ _Count = Annotated[int, Field(gt=0)]
 _Exponent = Annotated[int, Field(ge=0)]
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Picojoule = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -75,10 +76,11 @@ class DecodeNeurons(Settings):
     ----------
     pairs_per_latent
         Pairs of an on and an off neuron for each latent.
-    rates_hz
-        Lowest and highest rate of a decode neuron at latent zero; the pairs spread over it.
-    swing
-        Change of the rate from latent zero to the radius, relative to the mean of `rates_hz`.
+    bias_hz
+        Lowest and highest current of decode neurons at latent zero, in Hz; the pairs spread over it. Registers of
+        biases are small: large biases leave few bits for decoders.
+    swing_hz
+        Change of the current from latent zero to the radius.
     filter_s
         Time constant of the synapse behind them, NengoLoihi's `decode_tau`; 0 is none.
     radius_quantile, radius_margin
@@ -86,8 +88,8 @@ class DecodeNeurons(Settings):
     """
 
     pairs_per_latent: _Count = 10
-    rates_hz: tuple[_Positive, _Positive] = (50.0, 150.0)
-    swing: Annotated[float, Field(gt=0, le=4)] = 1.0
+    bias_hz: tuple[_Finite, _Finite] = (-50.0, 50.0)
+    swing_hz: _Positive = 300.0
     filter_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.005
     radius_quantile: Annotated[float, Field(gt=0, le=1)] = 0.999
     radius_margin: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.1

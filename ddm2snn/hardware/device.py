@@ -17,10 +17,15 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     from ddm2snn.hardware.config import HardwareConfig
+    from ddm2snn.hardware.registers import Rounding
     from ddm2snn.network import SpikingNetwork
+    from ddm2snn.neuron import NeuronModel
 
 State = tuple[np.ndarray, ...]
 """Current, voltage, refractory steps left, neurons that fired last and their number, each by trial."""
+
+
+_GOLDEN = 0.618034
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,21 @@ class Device:
     def kept(self) -> float:
         """What is left of a latent after one step: exp(-dt/T) as the device rounds it."""
         return latent_kept(self.config.precision, lost_share(self.time_unit_s, self.dt_s))
+
+    def drive(
+        self,
+        encoders: Float[np.ndarray, "neuron rank"],
+        bias: Float[np.ndarray, " neuron"],
+        neuron: NeuronModel,
+        voltage: Float[np.ndarray, "trial neuron"],
+        pool: Int[np.ndarray, " neuron"],
+    ) -> DeviceDrive:
+        """Neurons on this device, to be driven along latents: what decoders in the loop are solved on."""
+        blocks = population_blocks(encoders, bias, neuron, self.relay, self.config, self.dt_s)
+        parts = tuple(registers_of(block, self.config.precision) for block in blocks)
+        count = len(voltage) * self.relay.neurons
+        spread = (np.arange(count) * _GOLDEN % 1.0).reshape(len(voltage), -1)  # out of step from the start
+        return DeviceDrive(parts, self, voltage, spread, pool)
 
     @property
     def radius(self) -> Float[np.ndarray, " rank"]:
@@ -104,17 +124,24 @@ class Machine:
         return (self.device.relay.gain * per_compartment(self.relay, "per_current"))[:rank]
 
 
-def machine_of(network: SpikingNetwork, device: Device, amplitude: Float[np.ndarray, " rank"] | None = None) -> Machine:
-    """Put a network into registers."""
+def machine_of(
+    network: SpikingNetwork,
+    device: Device,
+    amplitude: Float[np.ndarray, " rank"] | None = None,
+    *,
+    rounding: Rounding = "deterministic",
+    rng: np.random.Generator | None = None,
+) -> Machine:
+    """Put a network into registers, with room for input where there is an amplitude of it."""
     config = device.config
     blocks = population_blocks(network.encoders, network.bias, network.neuron, device.relay, config, device.dt_s)
     relay = relay_blocks(network, device.relay, config, device.dt_s, amplitude)
     return Machine(
         device=device,
         blocks=tuple(blocks),
-        population=tuple(registers_of(block, config.precision) for block in blocks),
+        population=tuple(registers_of(block, config.precision, rounding, rng) for block in blocks),
         relay_blocks=tuple(relay),
-        relay=tuple(registers_of(block, config.precision) for block in relay),
+        relay=tuple(registers_of(block, config.precision, rounding, rng) for block in relay),
         amplitude=amplitude,
     )
 
@@ -179,7 +206,7 @@ class DeviceDrive:
         relay, kept = device.relay, device.kept
         threshold = np.full(relay.neurons, 1.0 / device.dt_s)
         constants = (0.0, 1.0, 0.0, np.inf, np.inf, np.inf, False)
-        self._gain, self._relay = (relay.gain, relay.latent), (relay.mean_hz, threshold, constants)
+        self._gain, self._relay = (relay.gain, relay.latent), (relay.bias_hz, threshold, constants)
         start = voltage * self._population[2]
         start = np.floor(start) if machine_parts[0].whole else start
         self._state = state_at(np.zeros_like(voltage), start)

@@ -29,7 +29,7 @@ class Relay:
 
     A voltage is reset to zero, so that at a current that stands still a neuron has the period
     :math:`\lceil 1/(J_r\,dt) \rceil` steps, half a step more than 1/J on average. Pairs therefore differ in their
-    mean rates b, which keeps them out of step, and c is the least-squares read-out of
+    currents b at latent zero, which keeps them out of step, and c is the least-squares read-out of
     :math:`1/(1/J + dt/2)` over latents within the radius.
 
     Parameters
@@ -38,10 +38,10 @@ class Relay:
         d, the latent of each neuron, shape (neuron,).
     side
         s, shape (neuron,): 1 for on, -1 for off neurons.
-    mean_hz
+    bias_hz
         b, shape (neuron,).
     swing_hz
-        g, change of the rate from latent zero to the radius.
+        g, change of the current from latent zero to the radius.
     radius
         R, shape (rank,), internal latent units.
     readout_s
@@ -50,7 +50,7 @@ class Relay:
 
     latent: Int[np.ndarray, " neuron"]
     side: Float[np.ndarray, " neuron"]
-    mean_hz: Float[np.ndarray, " neuron"]
+    bias_hz: Float[np.ndarray, " neuron"]
     radius: Float[np.ndarray, " rank"]
     swing_hz: float
     readout_s: float
@@ -79,14 +79,14 @@ def relay_for(settings: DecodeNeurons, latents: Float[np.ndarray, "sample rank"]
     size = np.quantile(np.abs(latents), settings.radius_quantile, axis=0)
     radius = settings.radius_margin * np.maximum(size, 1e-6)
     rank, pairs = latents.shape[1], settings.pairs_per_latent
-    mean_hz = np.linspace(*settings.rates_hz, pairs) if pairs > 1 else np.array([np.mean(settings.rates_hz)])
-    swing_hz = settings.swing * float(np.mean(settings.rates_hz))
+    bias_hz = np.linspace(*settings.bias_hz, pairs) if pairs > 1 else np.array([np.mean(settings.bias_hz)])
+    swing_hz = settings.swing_hz
     place = np.linspace(-1.0, 1.0, _PLACES)
-    on, off = (_rate_hz(mean_hz[:, None] + sign * swing_hz * place, dt_s).sum(axis=0) for sign in (1.0, -1.0))
+    on, off = (_rate_hz(bias_hz[:, None] + sign * swing_hz * place, dt_s).sum(axis=0) for sign in (1.0, -1.0))
     return Relay(
         latent=np.tile(np.arange(rank), 2 * pairs),
         side=np.tile(np.repeat([1.0, -1.0], rank), pairs),
-        mean_hz=np.repeat(mean_hz, 2 * rank),
+        bias_hz=np.repeat(bias_hz, 2 * rank),
         radius=radius,
         swing_hz=swing_hz,
         readout_s=float(place @ (on - off) / ((on - off) @ (on - off))),

@@ -9,6 +9,7 @@ import numpy as np
 
 from ddm2snn.backend import blocks, open_loop
 from ddm2snn.hardware.chip import Chip, Start, start_of
+from ddm2snn.hardware.config import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import DeviceDrive, device_of, machine_of
 from ddm2snn.hardware.inputs import input_amplitude, input_signs
 from ddm2snn.randomness import stream
@@ -18,10 +19,17 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     from ddm2snn.backend import Backend, Consume, Network, Progress, Schedule
-    from ddm2snn.hardware.config import HardwareConfig
     from ddm2snn.hardware.device import Machine
 
 BLOCK = 512
+
+
+def hardware_of(given: str | HardwareConfig | None, network: Network) -> HardwareConfig:
+    """The device that was given, or that a network was converted for, or Loihi 1 as it is emulated."""
+    if given is None:
+        kept = network.provenance.get("hardware")
+        given = "loihi1-emulator" if kept is None else HardwareConfig.model_validate(kept)
+    return given if isinstance(given, HardwareConfig) else find_hardware(given)
 
 
 @dataclass(frozen=True, eq=False)

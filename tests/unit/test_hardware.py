@@ -44,7 +44,7 @@ def test_a_users_own_file_works_the_same_way(config):
         (REQUIRED + "colour = 'blue'\n", "unknown key colour; known here are name, summary"),
         ('name = "mine"\n', "key summary is missing"),
         (REQUIRED + "[capacity]\nchips = 0\n", "capacity.chips"),
-        (REQUIRED + "[decode_neurons]\ndecode_tau = 0.1\n", "known here are pairs_per_latent, rates_hz"),
+        (REQUIRED + "[decode_neurons]\ndecode_tau = 0.1\n", "known here are pairs_per_latent, bias_hz"),
         (REQUIRED + "[decode_neurons]\nradius_quantile = 1.1\n", "decode_neurons.radius_quantile"),
         (REQUIRED + "[placement]\nnoise = 'chip'\n", "placement.noise"),
         (REQUIRED + "[energy]\nsynaptic_operation_pj = 1.0\n", "energy.active_update_pj is missing"),
