@@ -139,15 +139,18 @@ class Calibration:
         deviations, by ridge.
     samples
         Number of samples.
+    gram
+        Sum over samples of filtered spikes times filtered spikes, shape (column, column).
     """
 
     decoders: Float[np.ndarray, "rank neuron"]
     ridge: float
     samples: int
+    gram: Float[np.ndarray, "column column"]
     curve: dict[str, list[float]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the decoders."""
+        """Everything but the arrays."""
         return {"ridge": self.ridge, "samples": self.samples, "held_out_error": self.curve}
 
 
@@ -215,6 +218,7 @@ def _solve(kept: NormalEquations, judged: NormalEquations, ridge: float | None) 
         ridge=ridge,
         samples=everything.samples,
         curve={f"{r:g}": np.sqrt(e).tolist() for r, e in errors.items()},
+        gram=everything.gram,
     )
 
 

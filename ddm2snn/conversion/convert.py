@@ -23,6 +23,7 @@ from ddm2snn.conversion.population import Encoding, Population, encode
 from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NEURON, tune
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive
+from ddm2snn.hardware.compensate import compensated
 from ddm2snn.hardware.config import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
@@ -253,6 +254,9 @@ def _decode(
     found = calibrate(
         noisy, *population_of, cloud, decoders, rng, lambda share: progress(0.2 + 0.7 * share), heard.injected_factor
     )
+    if clockwork.device is not None and len(found.gram) == len(encoding.bias):
+        rounded = compensated(found.decoders, found.gram, found.ridge, clockwork.device)
+        found = dataclasses.replace(found, decoders=rounded)
     budget = measure_budget(rate, *population_of, found.decoders, cloud, rng)
     diagnostics = {
         "drift_error": budget.drift_bias.tolist(),
