@@ -19,6 +19,7 @@ from ddm2snn import __version__
 from ddm2snn.cache_commands import cache as cache_commands
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.commands import export as export_command
+from ddm2snn.hardware.commands import fit
 
 if TYPE_CHECKING:
     from ddm2snn.neuron import NeuronModel
@@ -39,6 +40,7 @@ _SYSTEM = "Built-in name or path/to/file.py:attribute (which executes the file).
 _WELLS = "Centres of wells: JSON such as '[[-1, 0], [1, 0]]', a file of it or CSV, or a system with memories."
 _DECODERS = "calibrated (on the neurons' own spikes), static, kept (W_s as trained), or direct (one LIF neuron a unit)."
 _BACKEND = "Simulator that decoders are solved for."
+_HARDWARE = "Device to have in the loop of calibrated decoders: a name (`ddm2snn hardware`) or a .toml file."
 _NEURONS = "Neuron model: lif (by default), rectified-linear, adaptive-lif or loihi-lif."
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 _Rate = Annotated[Path, typer.Argument(help="Rate network (.safetensors).")]
@@ -135,6 +137,9 @@ def hardware_show(
 
     content = find_hardware(name).as_json()
     _show(content, list(_lines(content)), as_json=as_json)
+
+
+hardware.command("fit")(fit)
 
 
 def _lines(content: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -347,7 +352,8 @@ def convert(
     dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
     neuron: Annotated[str | None, typer.Option(help=_NEURONS)] = None,
     decoders: Annotated[str, typer.Option(help=_DECODERS)] = "calibrated",
-    backend: Annotated[str, typer.Option(help=_BACKEND)] = "brian2",
+    backend: Annotated[str | None, typer.Option(help=_BACKEND + " Brian2, or what runs --hardware.")] = None,
+    hardware: Annotated[str | None, typer.Option(help=_HARDWARE)] = None,
     seed: _Seed = 0,
     figure: Annotated[
         Path | None, typer.Option(help="Figure of the diagnostics to write as well (.png, .pdf or .svg).")
@@ -375,12 +381,13 @@ def convert(
         count = 4 if neurons_per_unit is None else neurons_per_unit
         population = ddm2snn.Population(count, neuron=model or LIF())
     network = load_as(rate, RateNetwork)
-    with shown(f"convert for {backend}") as progress:
+    with shown(f"convert for {hardware or backend or 'brian2'}") as progress:
         conversion = ddm2snn.convert(
             network,
             population=population,
             decoders=kinds[decoders](),
             backend=backend,
+            hardware=hardware,
             time_unit_s=time_unit_s,
             dt_s=dt_s,
             seed=seed,

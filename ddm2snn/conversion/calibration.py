@@ -139,15 +139,18 @@ class Calibration:
         deviations, by ridge.
     samples
         Number of samples.
+    gram
+        Sum over samples of filtered spikes times filtered spikes, shape (column, column).
     """
 
     decoders: Float[np.ndarray, "rank neuron"]
     ridge: float
     samples: int
+    gram: Float[np.ndarray, "column column"]
     curve: dict[str, list[float]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the decoders."""
+        """Everything but the arrays."""
         return {"ridge": self.ridge, "samples": self.samples, "held_out_error": self.curve}
 
 
@@ -215,6 +218,7 @@ def _solve(kept: NormalEquations, judged: NormalEquations, ridge: float | None) 
         ridge=ridge,
         samples=everything.samples,
         curve={f"{r:g}": np.sqrt(e).tolist() for r, e in errors.items()},
+        gram=everything.gram,
     )
 
 
@@ -235,11 +239,11 @@ def driven(
     Shapes (trial, sample, column), and (trial, sample, rank) twice. `duration` counts rate time units for each
     trajectory, after a warm-up.
     """
-    from ddm2snn.conversion.open_loop import Drive
+    from ddm2snn.conversion.open_loop import drive_of
 
     start = states[rng.integers(len(states), size=trajectories)]
     paths = Trajectories(rate, clockwork, start, EVERY, rng, kicked)
-    drive = Drive(encoding, neuron, clockwork, rng.random((trajectories, len(pool))), pool)
+    drive = drive_of(encoding, neuron, clockwork, rng.random((trajectories, len(pool))), pool)
 
     def advance(samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         path, target, reached = paths.advance(samples)

@@ -23,6 +23,9 @@ from ddm2snn.conversion.population import Encoding, Population, encode
 from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NEURON, tune
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive
+from ddm2snn.hardware.compensate import compensated
+from ddm2snn.hardware.config import HardwareConfig, find_hardware
+from ddm2snn.hardware.device import device_for
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 from ddm2snn.neuron import LIF, LoihiLIF
 from ddm2snn.randomness import check_seed, child_seed, stream
@@ -53,7 +56,8 @@ def convert(
     *,
     population: Population | None = None,
     decoders: Decoders | None = None,
-    backend: str | Backend = "brian2",
+    backend: str | Backend | None = None,
+    hardware: str | HardwareConfig | None = None,
     time_unit_s: float | None = None,
     dt_s: float = 1e-3,
     seed: int = 0,
@@ -72,7 +76,11 @@ def convert(
         the rate network's diffusion is injected; static decoders inject all of it. Where it depends on the state, its
         factor is decoded from the spikes as well, by calibrated and static decoders only.
     backend
-        The simulator, or its name, whose spike timing and time grid the decoders are solved for.
+        The simulator, or its name, whose spike timing and time grid the decoders are solved for; by default
+        "brian2", or what runs `hardware`.
+    hardware
+        A device, the name of one or the path of its configuration, to have in the loop of calibrated decoders: the
+        neurons are driven in its arithmetic, its decode neurons and their delay included.
     time_unit_s
         Seconds per rate time unit, which is the synaptic time constant; by default such that the
         fastest latent changes little within a membrane time constant, and longer where there are few neurons.
@@ -94,7 +102,8 @@ def convert(
     _check_kinds(rate, population, decoders)
     decoders = decoders or Calibrated()
     population = _population(rate, population, decoders)
-    target = find_backend(backend) if isinstance(backend, str) else backend
+    config = find_hardware(hardware) if isinstance(hardware, str) else hardware
+    target = _target(backend, config, decoders)
     if target.name == "rate":
         raise InputError("Backend rate runs rate networks; convert for brian2, nengo or reference.")
     timing = population.neuron.timing_on(target.spike_timing)
@@ -105,20 +114,26 @@ def convert(
     check_positive("convert", time_unit_s=time_unit_s)
     z = _around(cloud, seed)
     encoding, tuning = place(rate, population, decoders, cloud, seed)
-    clockwork = Clockwork(time_unit_s, dt_s, timing)
+    device = None if config is None else device_for(config, to_internal(rate, rate.initial_latent), time_unit_s, dt_s)
+    clockwork = Clockwork(time_unit_s, dt_s, timing, device)
     decoded = decode(rate, encoding, population, clockwork, decoders, z, cloud, seed, progress)
     network = assemble(rate, encoding, decoded, population, clockwork, target.name)
-    rng = stream(seed, "conversion", "lag")
-    lag = measure_lag(rate, encoding, population.neuron, clockwork, decoded.decoders, cloud, rng)
+    lag = {}
+    if device is None:  # rates along the flow know nothing of decode neurons
+        rng = stream(seed, "conversion", "lag")
+        found = measure_lag(rate, encoding, population.neuron, clockwork, decoded.decoders, cloud, rng)
+        lag = {"lag": found.as_json()}
     diagnostics = {
         "rank_audit": dataclasses.asdict(audit(network)),
         "rate_singular_values": singular_values(rate.left_vectors, rate.right_vectors.T).tolist(),
-        "lag": lag.as_json(),
+        **lag,
         **_activity(rate, network, encoding, cloud, clockwork),
         "tuning": tuning,
         **decoded.found,
     }
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
+    if config is not None:
+        provenance["hardware"] = config.as_json()
     return Conversion(dataclasses.replace(network, provenance=provenance), diagnostics)
 
 
@@ -131,6 +146,21 @@ def _population(rate: RateNetwork, population: Population | None, decoders: Deco
             "Leave the population out, or choose other decoders."
         )
     return direct_population(rate)
+
+
+def _target(backend: str | Backend | None, config: HardwareConfig | None, decoders: Decoders) -> Backend:
+    """Simulator to convert for; refused where it does not run the device, or decoders cannot be in its loop."""
+    if config is None:
+        return find_backend(backend or "brian2") if backend is None or isinstance(backend, str) else backend
+    if not isinstance(decoders, Calibrated) or decoders.rounds:
+        raise InputError(
+            f"Only calibrated decoders without rounds are solved in the loop of a device, got {decoders!r}. "
+            "Choose Calibrated(rounds=0), or leave hardware out."
+        )
+    name = config.target if backend is None else backend if isinstance(backend, str) else backend.name
+    if name not in ("nengo-loihi", "quantised"):
+        raise InputError(f"Backend {name} does not run {config.name}. Leave backend out, or choose {config.target}.")
+    return find_backend(name, hardware=config) if backend is None or isinstance(backend, str) else backend
 
 
 def _around(cloud: Float[np.ndarray, "sample rank"], seed: int) -> Float[np.ndarray, "sample rank"]:
@@ -224,6 +254,9 @@ def decode(
     found = calibrate(
         noisy, *population_of, cloud, decoders, rng, lambda share: progress(0.2 + 0.7 * share), heard.injected_factor
     )
+    if clockwork.device is not None and len(found.gram) == len(encoding.bias):
+        rounded = compensated(found.decoders, found.gram, found.ridge, clockwork.device)
+        found = dataclasses.replace(found, decoders=rounded)
     budget = measure_budget(rate, *population_of, found.decoders, cloud, rng)
     diagnostics = {
         "drift_error": budget.drift_bias.tolist(),

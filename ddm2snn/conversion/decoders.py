@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ddm2snn.conversion.population import Encoding
+    from ddm2snn.hardware.device import Device
     from ddm2snn.network import RateNetwork
     from ddm2snn.neuron import NeuronModel, SpikeTiming
 
@@ -42,11 +43,17 @@ class Static:
 
 @dataclass(frozen=True)
 class Clockwork:
-    """The time scales and spike timing that decoders are solved for."""
+    """The time scales and spike timing that decoders are solved for, and the device, if one is in the loop."""
 
     time_unit_s: float
     dt_s: float
     timing: SpikeTiming
+    device: Device | None = None
+
+    @property
+    def decay(self) -> float:
+        """What remains of a latent after one step: exp(-dt/T), or what a device makes of it."""
+        return float(np.exp(-self.dt_s / self.time_unit_s)) if self.device is None else self.device.kept
 
 
 def flow(rate: RateNetwork, z: Float[np.ndarray, "sample rank"], step: float) -> Float[np.ndarray, "sample rank"]:
@@ -71,8 +78,7 @@ def regression_target(
     :math:`y = (\varphi_{dt}(z) - a z) / (1-a)`. In the limit of a short step y is
     :math:`W_s\phi(\Gamma z + b)`; at a finite step this removes the lag of half a step.
     """
-    step = clockwork.dt_s / clockwork.time_unit_s
-    decay = np.exp(-step)
+    step, decay = clockwork.dt_s / clockwork.time_unit_s, clockwork.decay
     return (flow(rate, z, step) - decay * z) / (1.0 - decay)
 
 

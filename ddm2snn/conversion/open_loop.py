@@ -13,7 +13,21 @@ if TYPE_CHECKING:
 
     from ddm2snn.conversion.decoders import Clockwork
     from ddm2snn.conversion.population import Encoding
+    from ddm2snn.hardware.device import DeviceDrive
     from ddm2snn.neuron import NeuronModel
+
+
+def drive_of(
+    encoding: Encoding,
+    neuron: NeuronModel,
+    clockwork: Clockwork,
+    voltage: Float[np.ndarray, "trial neuron"],
+    pool: Int[np.ndarray, " neuron"],
+) -> Drive | DeviceDrive:
+    """Neurons to be driven, on the device where there is one in the loop."""
+    if clockwork.device is None:
+        return Drive(encoding, neuron, clockwork, voltage, pool)
+    return clockwork.device.drive(encoding.encoders, encoding.bias, neuron, voltage, pool)
 
 
 _PART = 4096  # neurons: their state stays in the cache from step to step, which takes a quarter off the time
@@ -52,7 +66,7 @@ class Drive:
             encoders = np.ascontiguousarray(encoding.encoders[some].T)
             filtered = np.zeros_like(state[0])
             self._parts.append((kernel, (encoders, encoding.bias[some], constants), (pool[some], *state, filtered)))
-        decay = float(np.exp(-clockwork.dt_s / clockwork.time_unit_s))
+        decay = clockwork.decay
         self._filter = (decay, (1.0 - decay) / clockwork.dt_s)
 
     def advance(

@@ -68,7 +68,7 @@ class Trajectories:
         self.stride = self._fine * max(1, round(every / (self._fine * self._step)))
         self.every = self.stride * self._step
         self._z, self._eta = states.copy(), np.zeros_like(states)
-        self._decay = float(np.exp(-self._step))
+        self._decay, self._spread = clockwork.decay, float(np.sqrt((1.0 - np.exp(-self._step) ** 2) / 2.0))
 
     def advance(
         self, samples: int
@@ -105,9 +105,7 @@ class Trajectories:
         """One step of the drift, as fine steps."""
         z, rate, fine, decay = self._z, self._rate, self._fine, self._decay
         shape = (fine, *z.shape)
-        xi = (
-            np.sqrt((1.0 - decay**2) / 2.0) * (rate.internal_factor(z) @ self._rng.standard_normal((*shape, 1)))[..., 0]
-        )
+        xi = self._spread * (rate.internal_factor(z) @ self._rng.standard_normal((*shape, 1)))[..., 0]
         span = fine * self._step
         slope = rate.internal_readout(z) - z
         ahead = z + span * slope + xi.sum(axis=0)

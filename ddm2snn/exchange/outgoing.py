@@ -153,6 +153,13 @@ def _brian2(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exp
     return Exported(write_brian2_script(network, path, seed=seed))
 
 
+def _nengo(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
+    from ddm2snn.exchange.nengo_module import write_nengo_module
+
+    note = f"Run with Nengo alone: python {path}; its second network is for nengo-loihi."
+    return Exported(tuple(write_nengo_module(network, path)), (), (note,))
+
+
 Writer = Callable[[SpikingNetwork, Path, Nir, int], Exported]
-FORMATS: Mapping[str, Writer] = {"nir": _nir, "hdf5": _hdf5, "brian2": _brian2}
+FORMATS: Mapping[str, Writer] = {"nir": _nir, "hdf5": _hdf5, "brian2": _brian2, "nengo": _nengo}
 """Writers by the name of their format."""

@@ -36,7 +36,7 @@ def norse(path: Path, dt_s: float, trials: int) -> Step:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Norse 1.1 uses what torch.jit and nirtorch call old
-        import norse.torch
+        import norse.torch  # pyright: ignore[reportMissingImports]
 
         return _torch_steps(norse.torch.from_nir(nir.read(path), dt=dt_s))
 
@@ -50,7 +50,7 @@ def snntorch(path: Path, dt_s: float, trials: int) -> Step:
 
 
 def spikingjelly(path: Path, dt_s: float, trials: int) -> Step:
-    from spikingjelly.activation_based.nir_exchange import import_from_nir
+    from spikingjelly.activation_based.nir_exchange import import_from_nir  # pyright: ignore[reportMissingImports]
 
     return _torch_steps(import_from_nir(str(path), dt=dt_s))
 

@@ -44,6 +44,10 @@ def test_a_users_own_file_works_the_same_way(config):
         (REQUIRED + "colour = 'blue'\n", "unknown key colour; known here are name, summary"),
         ('name = "mine"\n', "key summary is missing"),
         (REQUIRED + "[capacity]\nchips = 0\n", "capacity.chips"),
+        (REQUIRED + "[decode_neurons]\ndecode_tau = 0.1\n", "known here are pairs_per_latent, bias_hz"),
+        (REQUIRED + "[decode_neurons]\nradius_quantile = 1.1\n", "decode_neurons.radius_quantile"),
+        (REQUIRED + "[placement]\nnoise = 'chip'\n", "placement.noise"),
+        (REQUIRED + "[energy]\nsynaptic_operation_pj = 1.0\n", "energy.active_update_pj is missing"),
         (REQUIRED + "step_s = -1.0\n", "step_s"),
         (REQUIRED + "step_s = nan\n", "step_s"),
         ("name = [", "no TOML file"),
@@ -62,6 +66,52 @@ def test_what_does_not_validate_is_refused_in_one_line(config, text, words):
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(InputError, match=r"no hardware configuration 'loihi9'; known are .*ideal"):
         find_hardware("loihi9")
+
+
+LOIHI_1 = [name for name in hardware_names() if name.startswith("loihi1-")]
+
+
+@pytest.mark.parametrize("name", LOIHI_1)
+def test_the_numbers_of_loihi_1_are_those_of_nengo_loihi(name):
+    block = pytest.importorskip("nengo_loihi.block")
+    from nengo_loihi.builder import discretize
+    from nengo_loihi.hardware import allocators, nxsdk_objects
+
+    found = find_hardware(name)
+    limits, bits = found.capacity, found.precision
+    assert limits.compartments_per_core == block.MAX_COMPARTMENTS
+    assert limits.input_axons_per_core == block.MAX_IN_AXONS
+    assert limits.output_axons_per_core == block.MAX_OUT_AXONS
+    assert limits.synapse_bits_per_core == block.MAX_SYNAPSE_BITS
+    assert limits.cores_per_chip == allocators.Greedy().cores_per_chip
+    assert limits.compartment_configs_per_core == nxsdk_objects.MAX_COMPARTMENT_CFGS
+    assert limits.thresholds_per_core == nxsdk_objects.MAX_VTH_CFGS
+    assert bits.longest_refractory_steps == nxsdk_objects.CompartmentConfig.REFRACT_DELAY_MAX
+    assert (bits.input_bits, bits.state_bits) == (discretize.Q_BITS, discretize.U_BITS)
+    largest = {name: 2**value - 1 for name, value in bits.model_dump().items() if value and value > 0}
+    assert largest["bias_bits"] == discretize.BIAS_MAN_MAX
+    assert largest["bias_exponent_bits"] == discretize.BIAS_EXP_MAX
+    assert largest["threshold_bits"] == discretize.VTH_MAN_MAX
+    assert bits.threshold_exponent == discretize.VTH_EXP
+    assert bits.weight_bits == block.SynapseConfig.WEIGHT_BITS_MAP[7]
+
+
+def test_boards_differ_in_their_chips_only():
+    chips = {name: find_hardware(name).capacity.chips for name in LOIHI_1}
+    assert chips == {"loihi1-emulator": 32, "loihi1-kapoho-bay": 2, "loihi1-nahuku32": 32}
+    alike = {"name": "", "summary": "", "capacity": None}
+    others = [find_hardware(name).model_copy(update=alike) for name in LOIHI_1]
+    assert all(other == others[0] for other in others)
+
+
+def test_every_number_has_its_source_in_a_comment():
+    for name in hardware_names():
+        lines = (shipped_folder() / f"{name}.toml").read_text().splitlines()
+        section = ""
+        for line in lines:
+            section = line if line.startswith("[") else section
+            if line[:1].isalpha() and line.partition("=")[2].strip()[0] in "-[0123456789":
+                assert "#" in line or "#" in section, f"{name}: {line}"
 
 
 def test_configurations_are_found_beside_or_inside_the_package():

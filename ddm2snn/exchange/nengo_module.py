@@ -1,0 +1,91 @@
+"""Export to Nengo: a Python module and its weights, which run without ddm2snn, in Nengo or on Loihi."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from ddm2snn.errors import InputError
+from ddm2snn.network import SpikingNetwork, to_internal
+from ddm2snn.neuron import LIF
+from ddm2snn.storage import check_writable, whole_file, write_text
+
+_TEMPLATE = Path(__file__).with_name("templates") / "nengo_module.py.txt"
+
+
+def write_nengo_module(network: SpikingNetwork, path: Path | str) -> list[Path]:
+    """Write a runnable module (.py) and, beside it, its weights (.npz).
+
+    Run in Nengo it gives the spikes of backend "nengo" for the same seed. Its second network is that of backend
+    "nengo-loihi": decode neurons and blocks as the device that the network was converted for has them, or Loihi 1.
+
+    Parameters
+    ----------
+    network
+        A network of LIF neurons with constant diffusion.
+    path
+        Module to write.
+
+    Returns
+    -------
+    list of Path
+        The module and the weights.
+
+    Raises
+    ------
+    InputError
+        Where Nengo has no such neurons or noise, a device cannot hold the network, or the path is no Python module.
+    """
+    module = Path(path)
+    if module.suffix != ".py":
+        raise InputError(f"{module} is no Python module. Use a name that ends in .py.")
+    if not isinstance(network.neuron, LIF) or network.diffusion_decoders is not None:
+        found = network.neuron.name if not isinstance(network.neuron, LIF) else "diffusion_decoders"
+        raise InputError(f"A Nengo module has LIF neurons and constant diffusion, got {found}. Use --backend nengo.")
+    weights = module.with_suffix(".npz")
+    for file in (module, weights):
+        check_writable(file)
+    arrays, settings = _content(network, network.neuron, module, weights)
+    text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(settings)
+    with whole_file(weights) as temporary, temporary.open("wb") as stored:
+        np.savez(stored, **arrays)  # pyright: ignore[reportArgumentType] - the stub takes arrays for options
+    write_text(module, text)
+    return [module, weights]
+
+
+def _content(
+    network: SpikingNetwork, neuron: LIF, module: Path, weights: Path
+) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    """Arrays of the weights, and what the template asks for."""
+    from ddm2snn import __version__
+    from ddm2snn.backend import Record, Schedule
+    from ddm2snn.hardware.device import device_of
+    from ddm2snn.hardware.inputs import input_amplitude
+    from ddm2snn.hardware.layout import layout_of
+    from ddm2snn.hardware.run import hardware_of
+    from ddm2snn.stimulus import Stimulus
+
+    config = hardware_of(None, network)
+    device, layout = device_of(network, config, network.dt_s), layout_of(network.neurons, network.rank, config)
+    silent = np.zeros((1, network.rank))
+    plan = Schedule(network, network.dt_s, 1, 1, 1, 0, Stimulus(), silent, Record())
+    amplitude, relay = input_amplitude(plan, device), device.relay
+    arrays = {
+        "encoders": network.encoders, "bias": network.bias, "decoders": network.decoders,
+        "diffusion_factor": network.diffusion_factor, "latent_scale": network.latent_scale,
+        "latent_offset": network.latent_offset, "initial_latent": to_internal(network, network.initial_latent),
+        "relay_latent": relay.latent, "relay_side": relay.side, "relay_bias_hz": relay.bias_hz,
+        "relay_output": relay.output, "radius": relay.radius,
+        "amplitude": np.zeros(network.rank) if amplitude is None else amplitude,
+    }  # fmt: skip
+    settings = {
+        "version": __version__, "name": module.name, "weights": weights.name, "fingerprint": network.fingerprint,
+        "neurons": network.neurons, "rank": network.rank, "dt_s": network.dt_s, "time_unit_s": network.time_unit_s,
+        "tau_membrane_s": neuron.tau_membrane_s, "refractory_s": neuron.refractory_s,
+        "filter_s": config.decode_neurons.filter_s, "swing_hz": relay.swing_hz,
+        "block_neurons": layout.population[0].stop, "block_decode": layout.relay[0].stop,
+        "chips": config.capacity.chips or 1,
+    }  # fmt: skip
+    return arrays, settings

@@ -1,0 +1,43 @@
+"""Commands of the group `ddm2snn hardware`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def fit(
+    network: Annotated[Path, typer.Argument(help="Spiking network (.safetensors).")],
+    hardware: Annotated[str, typer.Option(help="Name of a shipped configuration, or a .toml file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")] = False,
+) -> None:
+    """Place a network on a device: what each core holds, what rounding does to it, and energy."""
+    from ddm2snn.hardware import find_hardware
+    from ddm2snn.hardware.energy import energy_of_run
+    from ddm2snn.hardware.place import place
+    from ddm2snn.hardware.quantise import quantise
+    from ddm2snn.network import SpikingNetwork
+    from ddm2snn.storage import load_as
+
+    config, found = find_hardware(hardware), load_as(network, SpikingNetwork)
+    placement, rounded = place(found, config), quantise(found, config).diagnostics
+    content = {"placement": placement.as_json(), "quantisation": dict(rounded)}
+    lines = placement.lines()
+    for name in ("encoders", "decoders"):
+        if name in rounded:
+            part = rounded[name]
+            lines.append(
+                f"{name}: {part['bits_left']} bits left, {part['saturated_share']:.2%} clipped, "
+                f"{part['flushed_share']:.2%} rounded to zero, relative error {part['relative_error']:.2g}"
+            )
+    if config.energy is not None:
+        energy = energy_of_run(found, config)
+        content["energy"] = energy
+        lines.append(
+            f"energy (estimate): {energy['nanojoule_per_time_unit']:.4g} nJ per time unit of {found.time_unit_s:g} s, "
+            f"{energy['microwatt']:.4g} uW; {energy['source']}"
+        )
+    print(json.dumps(content, allow_nan=False) if as_json else "\n".join(lines))

@@ -1,0 +1,228 @@
+"""A device: what it makes of neurons that it is given, and the latents' leak in its registers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ddm2snn.errors import InputError
+from ddm2snn.hardware.blocks import Block, check_filter, lost_share, population_blocks, relay_blocks
+from ddm2snn.hardware.registers import Registers, latent_kept, registers_of
+from ddm2snn.hardware.relay import Relay, relay_for
+from ddm2snn.network import to_internal
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+    from ddm2snn.hardware.config import HardwareConfig
+    from ddm2snn.hardware.registers import Rounding
+    from ddm2snn.network import SpikingNetwork
+    from ddm2snn.neuron import NeuronModel
+
+State = tuple[np.ndarray, ...]
+"""Current, voltage, refractory steps left, neurons that fired last and their number, each by trial."""
+
+
+_GOLDEN = 0.618034
+
+
+@dataclass(frozen=True)
+class Device:
+    """A target device at one time step, with the decode neurons that a network needs on it.
+
+    Parameters
+    ----------
+    config
+        Limits and settings.
+    relay
+        Decode neurons.
+    time_unit_s, dt_s
+        Nominal synaptic time constant, and step.
+    """
+
+    config: HardwareConfig
+    relay: Relay
+    time_unit_s: float
+    dt_s: float
+
+    @property
+    def kept(self) -> float:
+        """What is left of a latent after one step: exp(-dt/T) as the device rounds it."""
+        return latent_kept(self.config.precision, lost_share(self.time_unit_s, self.dt_s))
+
+    def drive(
+        self,
+        encoders: Float[np.ndarray, "neuron rank"],
+        bias: Float[np.ndarray, " neuron"],
+        neuron: NeuronModel,
+        voltage: Float[np.ndarray, "trial neuron"],
+        pool: Int[np.ndarray, " neuron"],
+    ) -> DeviceDrive:
+        """Neurons on this device, to be driven along latents: what decoders in the loop are solved on."""
+        blocks = population_blocks(encoders, bias, neuron, self.relay, self.config, self.dt_s)
+        parts = tuple(registers_of(block, self.config.precision) for block in blocks)
+        count = len(voltage) * self.relay.neurons
+        spread = (np.arange(count) * _GOLDEN % 1.0).reshape(len(voltage), -1)  # out of step from the start
+        return DeviceDrive(parts, self, voltage, spread, pool)
+
+    @property
+    def radius(self) -> Float[np.ndarray, " rank"]:
+        """Size of a latent beyond which decode neurons saturate, internal units."""
+        return self.relay.radius
+
+
+def device_for(
+    config: HardwareConfig, latents: Float[np.ndarray, "sample rank"], time_unit_s: float, dt_s: float
+) -> Device:
+    """Device with decode neurons whose radius follows from internal latents.
+
+    Raises
+    ------
+    InputError
+        Where the device has another time step, or its filter is slower than the latents.
+    """
+    if config.step_s is not None and abs(config.step_s - dt_s) > 1e-9 * dt_s:
+        raise InputError(f"{config.name} computes in steps of {config.step_s:g} s, not {dt_s:g}. Use that dt_s.")
+    check_filter(config, time_unit_s)
+    return Device(config, relay_for(config.decode_neurons, latents, dt_s), time_unit_s, dt_s)
+
+
+def device_of(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> Device:
+    """Device for a network, with a radius from the states that it starts from."""
+    return device_for(config, to_internal(network, network.initial_latent), network.time_unit_s, dt_s)
+
+
+@dataclass(frozen=True, eq=False)
+class Machine:
+    """A network in a device's registers.
+
+    Parameters
+    ----------
+    device
+        Where it is.
+    blocks, population
+        The neurons in parts, before and after discretisation.
+    relay_blocks, relay
+        The decode neurons in parts, before and after discretisation.
+    amplitude
+        Input of one spike, internal units, shape (rank,); None where there is no input.
+    """
+
+    device: Device
+    blocks: tuple[Block, ...]
+    population: tuple[Registers, ...]
+    relay_blocks: tuple[Block, ...]
+    relay: tuple[Registers, ...]
+    amplitude: Float[np.ndarray, " rank"] | None
+
+    @property
+    def per_latent(self) -> Float[np.ndarray, " rank"]:
+        """Register units of the first on neuron's current for one internal unit of each latent."""
+        rank = len(self.device.radius)
+        return (self.device.relay.gain * per_compartment(self.relay, "per_current"))[:rank]
+
+
+def machine_of(
+    network: SpikingNetwork,
+    device: Device,
+    amplitude: Float[np.ndarray, " rank"] | None = None,
+    *,
+    rounding: Rounding = "deterministic",
+    rng: np.random.Generator | None = None,
+) -> Machine:
+    """Put a network into registers, with room for input where there is an amplitude of it."""
+    config = device.config
+    blocks = population_blocks(network.encoders, network.bias, network.neuron, device.relay, config, device.dt_s)
+    relay = relay_blocks(network, device.relay, config, device.dt_s, amplitude)
+    return Machine(
+        device=device,
+        blocks=tuple(blocks),
+        population=tuple(registers_of(block, config.precision, rounding, rng) for block in blocks),
+        relay_blocks=tuple(relay),
+        relay=tuple(registers_of(block, config.precision, rounding, rng) for block in relay),
+        amplitude=amplitude,
+    )
+
+
+def per_compartment(parts: tuple[Registers, ...], name: str) -> Float[np.ndarray, " compartment"]:
+    """A number that parts have one of each, for every compartment."""
+    return np.concatenate([np.full(len(part.bias), getattr(part, name)) for part in parts])
+
+
+def arrays_of(parts: tuple[Registers, ...], group: int = 0) -> tuple[Any, ...]:
+    """Parts side by side as the compiled steps take them: weights of a group, biases, thresholds and constants."""
+    weights = np.ascontiguousarray(np.concatenate([part.weights[group] for part in parts], axis=1))
+    bias = np.concatenate([part.bias for part in parts])
+    return weights, bias, per_compartment(parts, "threshold"), constants_of(parts[0])
+
+
+def constants_of(registers: Registers) -> tuple[float, float, float, float, float, float, bool]:
+    """Constants of a compiled step, the same for every compartment of a kind."""
+    return (
+        registers.current_kept, registers.voltage_kept, float(registers.refractory_steps), registers.input_limit,
+        registers.state_limit, registers.voltage_limit, registers.whole,
+    )  # fmt: skip
+
+
+def state_at(current: np.ndarray, voltage: np.ndarray) -> State:
+    """State of compartments that have not fired yet, shapes (trial, compartment)."""
+    trials = len(voltage)
+    fired = np.zeros(voltage.shape, dtype=np.int64)
+    return current.copy(), voltage.copy(), np.zeros_like(voltage), fired, np.zeros(trials, dtype=np.int64)
+
+
+class DeviceDrive:
+    """Neurons of a device driven along given latents, its decode neurons and their delay included, block by block.
+
+    The decode neurons get their currents in floating point: how latents are rounded depends on decoders, which are
+    only found by this.
+
+    Parameters
+    ----------
+    machine_parts
+        The population in registers.
+    device
+        Where they are.
+    voltage
+        Membrane voltages at the start between 0 and 1, shape (trial, neuron).
+    relay_voltage
+        The same of the decode neurons, shape (trial, decode neuron).
+    pool
+        Column of the output to which each neuron's filtered spike train is added.
+    """
+
+    def __init__(
+        self,
+        machine_parts: tuple[Registers, ...],
+        device: Device,
+        voltage: Float[np.ndarray, "trial neuron"],
+        relay_voltage: Float[np.ndarray, "trial neuron"],
+        pool: Int[np.ndarray, " neuron"],
+    ) -> None:
+        self.columns, self._pool = int(pool.max()) + 1, pool
+        self._population = arrays_of(machine_parts)
+        relay, kept = device.relay, device.kept
+        threshold = np.full(relay.neurons, 1.0 / device.dt_s)
+        constants = (0.0, 1.0, 0.0, np.inf, np.inf, np.inf, False)
+        self._gain, self._relay = (relay.gain, relay.latent), (relay.bias_hz, threshold, constants)
+        start = voltage * self._population[2]
+        start = np.floor(start) if machine_parts[0].whole else start
+        self._state = state_at(np.zeros_like(voltage), start)
+        self._relay_state = state_at(np.zeros_like(relay_voltage), relay_voltage * threshold)
+        self._filter = (kept, (1.0 - kept) / device.dt_s)
+        self._filtered = np.zeros_like(voltage)
+
+    def advance(
+        self, path: Float[np.ndarray, "trial step rank"], stride: int
+    ) -> Float[np.ndarray, "trial sample column"]:
+        """Filtered spike trains in Hz, pooled, after every `stride` steps along the internal latents `path`."""
+        from ddm2snn.hardware.arithmetic import open_loop
+
+        out = np.zeros((len(path), path.shape[1] // stride, self.columns))
+        open_loop(
+            path, self._population, *self._gain, self._relay, *self._filter, stride, self._pool, self._state,
+            self._relay_state, self._filtered, out,
+        )  # fmt: skip
+        return out

@@ -1,0 +1,88 @@
+"""Energy of a run on a device, from counts of operations and published energies of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ddm2snn.errors import InputError
+from ddm2snn.hardware.layout import layout_of
+
+if TYPE_CHECKING:
+    from ddm2snn.hardware.config import HardwareConfig
+    from ddm2snn.network import SpikingNetwork
+
+_PJ_PER_NJ = 1e3
+
+
+def estimate_energy(
+    network: SpikingNetwork, config: HardwareConfig, *, rate_hz: float, decode_rate_hz: float, inputs: bool = True
+) -> dict[str, Any]:
+    r"""Nanojoule for each rate time unit, an estimate.
+
+    .. math:: E = e_s\,(r N R + q R N + k R/dt) + e_a (r N + q R) + e_i \big((N + R)/dt - r N - q R\big) + e_p S,
+
+    per second, times the time unit: N neurons of mean rate r, R decode neurons of mean rate q, k latents with an input
+    spike for each step, and S spikes times the cores that they are sent to. Every neuron reaches R decode neurons and
+    every decode neuron N neurons.
+
+    Assumptions: every compartment is updated in every step, one that spikes at the energy of an active update and the
+    others at that of an inactive one; every spike stays within a tile; leakage, the host, and management cores count
+    nothing. Measured numbers of a whole board are larger.
+
+    Parameters
+    ----------
+    network
+        The network.
+    config
+        The device, with published energies.
+    rate_hz, decode_rate_hz
+        Mean rates of neurons and of decode neurons, as the run of backend "quantised" counts them.
+    inputs
+        Whether stimulus or noise comes from the host.
+
+    Raises
+    ------
+    InputError
+        Where no energies of the device are known.
+    """
+    if config.energy is None:
+        raise InputError(f"{config.name} states no energies. Add [energy] to its configuration, with a source.")
+    layout, energy = layout_of(network.neurons, network.rank, config), config.energy
+    unit_s, neurons, relay = network.time_unit_s, network.neurons, layout.relay_neurons
+    steps = unit_s / network.dt_s
+    spikes, decode_spikes = rate_hz * neurons * unit_s, decode_rate_hz * relay * unit_s
+    arriving = network.rank * steps if inputs else 0.0
+    # an input axon reaches the decode neurons of its latent: their weights for other latents are stored, and added
+    operations = spikes * relay + decode_spikes * neurons + arriving * relay
+    updates = (neurons + relay) * steps
+    messages = spikes * len(layout.relay) + decode_spikes * len(layout.population)
+    parts_pj = {
+        "synaptic_operations": operations * energy.synaptic_operation_pj,
+        "active_updates": (spikes + decode_spikes) * energy.active_update_pj,
+        "inactive_updates": (updates - spikes - decode_spikes) * energy.inactive_update_pj,
+        "spikes": messages * energy.spike_within_tile_pj,
+    }
+    return {
+        "hardware": config.name,
+        "source": config.source,
+        "synaptic_operations": operations,
+        "updates": updates,
+        "spikes": spikes + decode_spikes,
+        "nanojoule": {name: value / _PJ_PER_NJ for name, value in parts_pj.items()},
+        "nanojoule_per_time_unit": sum(parts_pj.values()) / _PJ_PER_NJ,
+        "microwatt": sum(parts_pj.values()) * 1e-6 / unit_s,
+    }
+
+
+def energy_of_run(network: SpikingNetwork, config: HardwareConfig, seed: int = 0) -> dict[str, Any]:
+    """Estimate from the rates of a short run: four trials of ten rate time units."""
+    from ddm2snn.backend import find_backend
+
+    trials, duration = 4, 10.0
+    run = find_backend("quantised", hardware=config).run(network, duration=duration, trials=trials, seed=seed)
+    counts, seconds = run.provenance["options"]["spike_counts"], trials * duration * network.time_unit_s
+    relay = layout_of(network.neurons, network.rank, config).relay_neurons
+    return estimate_energy(
+        network, config, rate_hz=counts["neurons"] / seconds / network.neurons,
+        decode_rate_hz=counts["decode_neurons"] / seconds / relay, inputs=counts["inputs"] > 0,
+    )  # fmt: skip

@@ -1,0 +1,42 @@
+"""What a device cannot do for a network, in the words of a backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ddm2snn.backend import Unsupported
+from ddm2snn.errors import InputError
+
+if TYPE_CHECKING:
+    from ddm2snn.hardware.config import HardwareConfig
+    from ddm2snn.network import SpikingNetwork
+    from ddm2snn.neuron import NeuronModel
+
+
+def device_gaps(
+    network: SpikingNetwork, config: HardwareConfig, dt_s: float, models: tuple[type[NeuronModel], ...]
+) -> list[Unsupported]:
+    """Gaps of every device: neuron models, diffusion that depends on the state, registers and limits."""
+    from ddm2snn.hardware.device import device_of, machine_of
+    from ddm2snn.hardware.place import place
+
+    if not isinstance(network.neuron, models):
+        known = " or ".join(model.__name__ for model in models)
+        return [
+            Unsupported(f"{network.neuron.name} neurons", f"{config.name} has {known}", "Convert with --neuron lif")
+        ]
+    if network.diffusion_decoders is not None:
+        reason = "spikes would have to multiply noise, which no synapse does"
+        return [Unsupported("diffusion_decoders", reason, "Use --backend brian2 or nengo")]
+    longest = config.precision.longest_refractory_steps
+    if longest is not None and round(network.neuron.refractory_s / dt_s) + 1 > longest:
+        most = (longest - 1) * dt_s
+        return [Unsupported(
+            "refractory_s", f"its register counts {longest - 1} steps of {dt_s:g} s", f"Use refractory_s <= {most:g}"
+        )]  # fmt: skip
+    try:
+        machine_of(network, device_of(network, config, dt_s))
+        place(network, config)
+    except InputError as error:
+        return [Unsupported("hardware", f"{config.name} cannot hold it", str(error).rstrip("."))]
+    return []

@@ -1,0 +1,259 @@
+"""Blocks in the whole numbers of a device: the arithmetic of nengo-loihi's discretisation, for any number of bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ddm2snn.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.hardware.blocks import Block
+    from ddm2snn.hardware.config import Precision
+
+Rounding = Literal["deterministic", "stochastic"]
+_REAL_EXPONENT = 6  # a weight of exponent 0 counts 2^6: nengo_loihi.block.SynapseConfig.get_real_weight_exp
+_FULL_BITS = 8  # exponents refer to weights of 8 bits, whatever fewer are kept
+_LOWEST_SHIFT = -6  # nengo_loihi.builder.discretize.discretize_synapse
+_LOSS = 0.494  # what rounding down loses in a step: nengo_loihi.builder.discretize.decay_magnitude
+_IMPULSE = 2**21  # size of the impulse whose sum of decays is scaled to one, as there
+
+
+@dataclass(frozen=True, eq=False)
+class Registers:
+    """A block as a device computes with it; whole numbers, or floating point where the device has no bits.
+
+    Parameters
+    ----------
+    weights
+        For each group of synapses, shape (axon, compartment).
+    exponents
+        Exponent of each group, to base 2.
+    bias, threshold
+        Shape (compartment,) and a number.
+    current_kept, voltage_kept
+        What is left after one step.
+    refractory_steps
+        Steps at zero after a spike.
+    per_current, per_voltage
+        Register units for one unit of current and of voltage.
+    per_weight
+        Register units for one unit of weight, for each compartment the same.
+    input_limit, state_limit, voltage_limit
+        Where sums of weights and states wrap around, and where voltages stop; infinite without bits.
+    saturated, flushed
+        Share of weights that were clipped, and of those other than zero that became zero.
+    """
+
+    weights: tuple[Float[np.ndarray, "axon compartment"], ...]
+    exponents: tuple[int, ...]
+    bias: Float[np.ndarray, " compartment"]
+    threshold: float
+    current_kept: float
+    voltage_kept: float
+    refractory_steps: int
+    per_current: float
+    per_voltage: float
+    per_weight: float
+    input_limit: float
+    state_limit: float
+    voltage_limit: float
+    saturated: float = 0.0
+    flushed: float = 0.0
+
+    @property
+    def whole(self) -> bool:
+        """Whether the device rounds."""
+        return np.isfinite(self.state_limit)
+
+
+def check_precision(precision: Precision) -> bool:
+    """Whether a device has bits; refused where it has some, but not all of them."""
+    given = {name: value for name, value in precision.model_dump().items() if value is not None}
+    missing = [name for name in type(precision).model_fields if name not in given]
+    if given and missing:
+        raise InputError(
+            f"A quantised device needs every number of [precision]; {', '.join(missing)} are missing. "
+            "Give them, or none for floating point."
+        )
+    return bool(given)
+
+
+def latent_kept(precision: Precision, lost: float) -> float:
+    """Share of a current that is left after one step, as the device rounds it."""
+    if precision.decay_bits is None:
+        return 1.0 - lost
+    return (2**precision.decay_bits - 1 - _current_decay(lost, precision.decay_bits)) / 2**precision.decay_bits
+
+
+def registers_of(
+    block: Block,
+    precision: Precision,
+    rounding: Rounding = "deterministic",
+    rng: np.random.Generator | None = None,
+) -> Registers:
+    """Put a block into registers; stochastic rounding of weights needs `rng`.
+
+    Raises
+    ------
+    InputError
+        Where bits are missing, or no exponent lets thresholds and biases fit.
+    """
+    if not check_precision(precision):
+        return _in_floating_point(block)
+    bits = _Bits(precision)
+    voltage_decay = int(np.round(np.float32(block.voltage_decay) * np.float32(bits.levels - 1)))
+    current_decay = _current_decay(block.current_decay, bits.decay)
+    per_u = 1.0 / _summed_decay(current_decay, bits.decay, offset=1)
+    per_v = 1.0 / _summed_decay(voltage_decay, bits.decay) if block.leaky else 1.0
+    largest = [np.abs(group).max() if group.size else np.float32(0) for group in block.synapses]
+    w_scale, exponent, v_scale = _scales(block, bits, max(largest, default=np.float32(0)), per_u, per_v)
+    weights, exponents, counts = [], [], np.zeros(3)
+    for group, most in zip(block.synapses, largest, strict=True):
+        apart = int(np.floor(np.log2(max(largest) / most))) if most > 1e-16 else exponent - _LOWEST_SHIFT
+        own = max(exponent - apart, _LOWEST_SHIFT)
+        scaled = group * w_scale * 2**apart
+        whole, clipped = _weights(scaled, own, bits, rounding, rng)
+        counts += (clipped, ((whole == 0) & (group != 0)).sum(), max(group.size, 1))
+        weights.append(whole)
+        exponents.append(own)
+    threshold, bias = _threshold(block, v_scale, bits), _biases(block, v_scale * per_v, bits)
+    return Registers(
+        weights=tuple(weights),
+        exponents=tuple(exponents),
+        bias=bias,
+        threshold=float(threshold),
+        current_kept=(bits.levels - 1 - current_decay) / bits.levels,
+        voltage_kept=(bits.levels - voltage_decay) / bits.levels,
+        refractory_steps=block.refractory_steps,
+        per_current=float(v_scale * per_v),
+        per_voltage=float(v_scale),
+        per_weight=float(w_scale) * 2.0 ** (_REAL_EXPONENT + exponent),
+        input_limit=2.0**bits.input,
+        state_limit=2.0**bits.state,
+        voltage_limit=2.0**bits.state - 1.0,
+        saturated=float(counts[0] / counts[2]),
+        flushed=float(counts[1] / counts[2]),
+    )
+
+
+class _Bits:
+    """The numbers of a precision in which nothing is missing."""
+
+    def __init__(self, precision: Precision) -> None:
+        given = {name: int(value) for name, value in precision.model_dump().items() if value is not None}
+        self.decay, self.input, self.state = given["decay_bits"], given["input_bits"], given["state_bits"]
+        self.levels = 2**self.decay
+        self.lowest_exponent = given["weight_exponent_lowest"]
+        self.largest_weight = 2 ** (given["weight_bits"] - 1) - 1
+        self.weight_shift = _FULL_BITS - given["weight_bits"] + 1  # weights of either sign give up a bit
+        self.threshold_unit = 2 ** given["threshold_exponent"]
+        self.largest_threshold = (2 ** given["threshold_bits"] - 1) * self.threshold_unit
+        self.largest_bias_mantissa = 2 ** given["bias_bits"] - 1
+        self.largest_bias = self.largest_bias_mantissa * 2 ** (2 ** given["bias_exponent_bits"] - 1)
+
+
+def _current_decay(lost: float, bits: int) -> int:
+    """Register of the decay of a current: the chip adds one back."""
+    most = np.float32(2**bits - 1)
+    return int(np.round(np.clip(np.float32(lost) * most - np.float32(1), 0, most)))
+
+
+def _summed_decay(decay: int, bits: int, offset: int = 0) -> float:
+    r"""Sum of :math:`x_{i+1} = \lfloor r x_i \rfloor` over an impulse, relative to it, with the mean loss of a floor.
+
+    .. math:: y_n = r^n x_0 - q \frac{1 - r^n}{1 - r}, \qquad r = 1 - (d + o)/2^b,
+
+    summed until y reaches zero (nengo_loihi.builder.discretize.decay_magnitude).
+    """
+    kept = (2**bits - offset - decay) / 2**bits
+    last = -np.log1p(_IMPULSE * (1 - kept) / _LOSS) / np.log(kept)
+    geometric = (1 - kept ** (last + 1)) / (1 - kept)
+    lost = _LOSS / ((1 - kept) * _IMPULSE) * (last + 1 - geometric)
+    return geometric - lost
+
+
+def _scales(
+    block: Block, bits: _Bits, largest: np.float32, per_u: float, per_v: float
+) -> tuple[np.float32 | float, int, float]:
+    """Scale of weights, shared exponent, and register units of one unit of voltage."""
+
+    def fits(v_scale: float) -> bool:
+        biases = np.abs(np.round(block.bias.astype(np.float64) * (v_scale * per_v)))
+        return bool(np.round(block.threshold * v_scale) <= bits.largest_threshold and biases.max() <= bits.largest_bias)
+
+    if largest > 1e-8:
+        w_scale = np.float32(255.0) / largest
+        for exponent in range(0, bits.lowest_exponent - 1, -1):
+            v_scale = 1.0 / (per_u * per_v) * float(w_scale) * 2.0 ** (_REAL_EXPONENT + exponent)
+            if fits(v_scale):
+                return w_scale, exponent, v_scale
+        raise InputError(
+            f"{block.name}: no exponent of weights lets threshold and biases fit; the largest weight is "
+            f"{largest:g} at a threshold of {block.threshold:g}. Use a shorter time unit or fewer, larger weights."
+        )
+    loudest = float(np.abs(block.bias).max())
+    b_scale = bits.largest_bias / loudest if loudest > 1e-8 else 0.0
+    while b_scale * loudest > 1:
+        v_scale = b_scale / per_v
+        if np.round(block.threshold * v_scale) <= bits.largest_threshold:
+            return b_scale * per_u / 2.0**_REAL_EXPONENT, 0, v_scale
+        b_scale /= 2.0
+    raise InputError(f"{block.name} has neither weights nor biases that a device could hold. Nothing would ever spike.")
+
+
+def _weights(
+    scaled: np.ndarray, exponent: int, bits: _Bits, rounding: Rounding, rng: np.random.Generator | None
+) -> tuple[np.ndarray, int]:
+    """Whole weights times 2^(6 + exponent), and how many were clipped."""
+    most, shift = bits.largest_weight, bits.weight_shift
+    rounded = _round(scaled / np.float32(2.0**shift), rounding, rng)
+    kept = np.clip(rounded, -most, most)
+    beyond = shift + exponent
+    if beyond < 0:  # the chip shifts to the right before it shifts to the left: these bits are lost
+        kept = np.trunc(np.clip(_round(kept * 2.0**beyond, rounding, rng) / 2.0**beyond, -most, most))
+    counted = np.floor(kept * 2.0**beyond) * 2.0**_REAL_EXPONENT
+    return counted.astype(np.float64), int((np.abs(rounded) > most).sum())
+
+
+def _round(values: np.ndarray, rounding: Rounding, rng: np.random.Generator | None) -> np.ndarray:
+    if rounding == "deterministic":
+        return np.round(values)
+    if rng is None:
+        raise InputError("Stochastic rounding draws random numbers, but no rng was given. Give one.")
+    return np.floor(values + rng.random(values.shape, dtype=np.float32))
+
+
+def _threshold(block: Block, v_scale: float, bits: _Bits) -> float:
+    return np.round(np.round(block.threshold * v_scale) / bits.threshold_unit) * bits.threshold_unit
+
+
+def _biases(block: Block, b_scale: float, bits: _Bits) -> Float[np.ndarray, " compartment"]:
+    """Biases as mantissa times a power of two."""
+    whole = np.round(block.bias.astype(np.float64) * b_scale)
+    power = 2.0 ** np.ceil(np.log2(np.maximum(np.abs(whole) / bits.largest_bias_mantissa, 1.0)))
+    return np.round(whole / power) * power
+
+
+def _in_floating_point(block: Block) -> Registers:
+    """The same dynamics without bits; scales of current and voltage go into weights and biases."""
+    per_current = block.voltage_decay if block.leaky else 1.0
+    return Registers(
+        weights=tuple(group.astype(np.float64) * block.current_decay * per_current for group in block.synapses),
+        exponents=(0,) * len(block.synapses),
+        bias=block.bias.astype(np.float64) * per_current,
+        threshold=block.threshold,
+        current_kept=1.0 - block.current_decay,
+        voltage_kept=1.0 - block.voltage_decay,
+        refractory_steps=block.refractory_steps,
+        per_current=per_current,
+        per_voltage=1.0,
+        per_weight=block.current_decay * per_current,
+        input_limit=np.inf,
+        state_limit=np.inf,
+        voltage_limit=np.inf,
+    )

@@ -1,0 +1,121 @@
+"""Registers, spikes and latents of the project's own arithmetic are those of nengo-loihi's emulator, every bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ddm2snn_backends.loihi_backend import LoihiBackend, _quiet
+from ddm2snn_backends.quantised_backend import QuantisedBackend
+
+from ddm2snn.backend import Record
+from ddm2snn.hardware import find_hardware
+from ddm2snn.hardware.device import device_of, machine_of
+from ddm2snn.neuron import LIF, LoihiLIF
+from ddm2snn.stimulus import Stimulus
+
+pytest.importorskip("nengo_loihi")
+CONFIG = find_hardware("loihi1-emulator")
+NETWORKS = {
+    "noisy": {"neurons": 40, "seed": 1, "diffusion_factor": np.array([[0.3, 0.0], [0.1, 0.2]])},
+    "long_time_unit": {"neurons": 30, "seed": 2, "rank": 3, "time_unit_s": 0.5},  # weights lose bits
+    "fine_step": {"neurons": 12, "seed": 3, "dt_s": 5e-4, "neuron": LoihiLIF(), "diffusion_factor": 0.2 * np.eye(2)},
+    "decodes_nothing": {"neurons": 8, "seed": 4, "decoders": np.zeros((2, 8))},
+    "fast_membrane": {"neurons": 8, "seed": 5, "neuron": LIF(5e-3, 4e-3)},
+}
+STIMULUS = Stimulus(times=np.array([0.3, 1.1]), values=np.array([[0.4, -0.5], [0.0, 0.7]]))
+
+
+def discretised(network, device, amplitude):
+    """Blocks of nengo-loihi, population first, after its discretisation."""
+    from ddm2snn_backends.loihi_compat import repaired
+    from ddm2snn_backends.loihi_model import build
+
+    signs = None if amplitude is None else np.ones((1, 3, network.rank), dtype=np.int8)
+    with repaired() as nengo_loihi, _quiet():
+        model, made = build(
+            network, device, nengo_loihi, trials=1, seed=0, amplitude=amplitude, signs=signs, record_spikes=False
+        )
+        store = nengo_loihi.builder.Model(dt=network.dt_s)
+        store.decode_tau = network.time_unit_s
+        with nengo_loihi.Simulator(model, dt=network.dt_s, model=store, target="sim") as simulator:
+            objects = simulator.model.objs
+            return objects[made[0].neurons]["in"], objects[made[0].relay]["in"]
+
+
+def assert_equal_registers(blocks, registers, groups):
+    assert len(blocks) == len(registers)
+    for block, found in zip(blocks, registers, strict=True):
+        state = block.compartment
+        assert np.array_equal(state.bias, found.bias)
+        assert (state.vth == found.threshold).all()
+        assert ((4095 - state.decay_u) / 4096 == found.current_kept).all()  # the chip adds one to this decay
+        assert ((4096 - state.decay_v) / 4096 == found.voltage_kept).all()
+        assert (state.refract_delay == found.refractory_steps + 1).all()  # counts the step of the spike
+        assert state.vmax == found.voltage_limit
+        theirs = {synapse.n_axons: synapse for synapse in block.synapses}
+        for weights, exponent, axons in zip(found.weights, found.exponents, groups, strict=True):
+            rows = [theirs[axons].axon_weights_indices(axon)[0] for axon in range(axons)]  # equal rows are kept once
+            assert np.array_equal(rows, weights)
+            assert theirs[axons].synapse_cfg.weight_exp == exponent
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("with_input", [False, True])
+def test_registers_are_equal_integer_for_integer(name, with_input, make_spiking):
+    network = make_spiking(**NETWORKS[name])
+    amplitude = np.linspace(1.0, 3.0, network.rank) if with_input else None
+    device = device_of(network, CONFIG, network.dt_s)
+    machine = machine_of(network, device, amplitude)
+    population, relay = discretised(network, device, amplitude)
+    assert_equal_registers(population, machine.population, [device.relay.neurons])
+    assert_equal_registers(relay, machine.relay, [network.neurons, 2 * network.rank][: 1 + with_input])
+
+
+def test_parts_on_several_cores_have_registers_of_their_own(make_spiking):
+    network = make_spiking(neurons=50, seed=6)
+    placement = CONFIG.placement.model_copy(update={"block_compartments": 20})
+    config = CONFIG.model_copy(update={"placement": placement})
+    device = device_of(network, config, network.dt_s)
+    machine = machine_of(network, device)
+    assert [len(part.bias) for part in machine.population] == [17, 17, 16]
+    population, relay = discretised(network, device, None)
+    assert_equal_registers(population, machine.population, [device.relay.neurons])
+    assert_equal_registers(relay, machine.relay, [network.neurons])
+
+
+def runs(network, *, seed=3, **changed):
+    """The same run by nengo-loihi and by the own arithmetic."""
+    settings = {"duration": 2.0, "trials": 2, "seed": seed, "record": Record(spikes=True), **changed}
+    return LoihiBackend().run(network, **settings), QuantisedBackend().run(network, **settings)
+
+
+def spikes_of(run):
+    assert run.spikes is not None
+    return np.stack([run.spikes.time_s, run.spikes.neuron, run.spikes.trial])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_spikes_and_latents_are_those_of_the_emulator(name, make_spiking):
+    network = make_spiking(**NETWORKS[name])
+    stimulus = STIMULUS if network.rank == 2 else None
+    theirs, ours = runs(network, stimulus=stimulus)
+    assert spikes_of(theirs).shape[1] > 50
+    assert np.array_equal(spikes_of(theirs), spikes_of(ours))
+    assert np.array_equal(theirs.samples, ours.samples)
+
+
+def test_one_bit_less_gives_other_spikes(make_spiking):
+    network = make_spiking(**NETWORKS["noisy"])
+    settings = {"duration": 2.0, "trials": 2, "seed": 3, "record": Record(spikes=True)}
+    fewer = CONFIG.model_copy(update={"precision": CONFIG.precision.model_copy(update={"weight_bits": 7})})
+    found, expected = (spikes_of(QuantisedBackend(c).run(network, **settings)) for c in (fewer, CONFIG))
+    assert not np.array_equal(found, expected)
+
+
+def test_sampling_grids_that_blocks_do_not_divide(make_spiking):
+    network = make_spiking(neurons=12, seed=7)
+    # 1,030 steps are two blocks of 512 and a rest; every third step is sampled
+    settings = {"duration": 10.3, "trials": 1, "record": Record(every=0.03, spikes=True)}
+    theirs, ours = runs(network, **settings)
+    assert theirs.samples.shape == (1, 344, 2)
+    assert np.array_equal(theirs.samples, ours.samples)

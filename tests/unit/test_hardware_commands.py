@@ -1,0 +1,44 @@
+"""`ddm2snn hardware fit` and `ddm2snn convert --hardware` on the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ddm2snn.cli import main
+from ddm2snn.network import SpikingNetwork
+from ddm2snn.storage import load_as
+
+
+def called(capsys, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(list(arguments))
+    out, err = capsys.readouterr()
+    return caught.value.code, out, err
+
+
+def test_fit_prints_cores_bits_and_energy(tmp_path, capsys, make_spiking):
+    path = str(tmp_path / "net.safetensors")
+    make_spiking(neurons=20).save(path)
+    code, out, _ = called(capsys, "hardware", "fit", path, "--hardware", "loihi1-kapoho-bay")
+    assert code == 0
+    for words in ("decode neurons 0 to 39", "2 cores on 1 chip(s)", "bits left", "energy (estimate)"):
+        assert words in out
+    code, out, _ = called(capsys, "hardware", "fit", path, "--hardware", "loihi2-like", "--json")
+    assert code == 0
+    assert set(json.loads(out)) == {"placement", "quantisation"}  # no energies are known
+    code, _, err = called(capsys, "hardware", "fit", path, "--hardware", "loihi9")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "known are" in err
+
+
+def test_convert_takes_a_device(tmp_path, capsys, make_rate):
+    rate, output = str(tmp_path / "rate.safetensors"), tmp_path / "snn.safetensors"
+    make_rate().save(rate)
+    given = ["convert", rate, "-o", str(output), "--time-unit-s", "0.1", "--hardware", "loihi2-like"]
+    code, _, err = called(capsys, *given)
+    assert code == 0, err
+    network = load_as(output, SpikingNetwork)
+    assert network.backend == "quantised"
+    assert network.provenance["hardware"]["name"] == "loihi2-like"

@@ -1,0 +1,105 @@
+"""Quantising: what a device makes of a network, and what it says about it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ddm2snn.errors import InputError
+from ddm2snn.hardware import find_hardware
+from ddm2snn.hardware.energy import energy_of_run, estimate_energy
+from ddm2snn.hardware.quantise import quantise
+from ddm2snn.neuron import AdaptiveLIF, LoihiLIF
+
+LOIHI = find_hardware("loihi1-emulator")
+
+
+def bits(count):
+    return LOIHI.model_copy(update={"precision": LOIHI.precision.model_copy(update={"weight_bits": count})})
+
+
+def test_the_network_that_goes_in_stays_as_it_is(make_spiking):
+    network = make_spiking(neurons=20)
+    before = network.fingerprint
+    found = quantise(network, LOIHI).network
+    assert network.fingerprint == before
+    assert found.fingerprint != before
+    assert found.provenance["quantised"] == {"hardware": "loihi1-emulator", "rounding": "deterministic"}
+
+
+@pytest.mark.parametrize("count", [4, 6, 8])
+def test_errors_are_within_half_of_the_last_bit(count, make_spiking):
+    network = make_spiking(neurons=20, seed=3, time_unit_s=0.05)
+    found = quantise(network, bits(count))
+    for name in ("encoders", "decoders"):
+        left = found.diagnostics[name]["bits_left"]
+        assert left == count - found.diagnostics[name]["bits_lost"]
+        before, after = getattr(network, name), getattr(found.network, name)
+        # 2^(bits - 1) - 1 steps from zero to the largest weight, of which the last may be cut off: half a step, a whole
+        # one at the end. Radii of latents differ by less than two, and one of them sets the scale of both
+        step = np.abs(before).max() / (2 ** (left - 1) - 1)
+        assert np.abs(after - before).max() <= 2.0 * step
+    assert np.abs(found.network.bias / network.bias - 1.0).max() < 2e-3  # 12 bits, and the threshold's 17
+
+
+def test_fewer_bits_are_further_away(make_spiking):
+    network = make_spiking(neurons=40, seed=4)
+    errors = [quantise(network, bits(count)).diagnostics["decoders"]["relative_error"] for count in (3, 5, 8)]
+    assert errors[0] > 2 * errors[1] > 4 * errors[2] > 0
+
+
+def test_time_constants_have_the_rounded_decays(make_spiking):
+    found = quantise(make_spiking(time_unit_s=0.1), LOIHI).network
+    assert isinstance(found.neuron, LoihiLIF)
+    # 1 - exp(-1/20) of 4,095 is 199.7, and 200 of 4,096 are lost; 1 - exp(-1/100) is 40.7, and 41 of 4,096
+    assert found.neuron.tau_membrane_s == pytest.approx(-1e-3 / np.log(1 - 200 / 4096))
+    assert found.time_unit_s == pytest.approx(-1e-3 / np.log(1 - 41 / 4096))
+
+
+def test_stochastic_rounding_is_right_on_average(make_spiking):
+    network = make_spiking(neurons=12, seed=5, time_unit_s=0.05)
+    drawn = [
+        quantise(network, bits(5), rounding="stochastic", rng=np.random.default_rng(seed)).network.decoders
+        for seed in range(200)
+    ]
+    spread, mean = np.std(drawn, axis=0), np.mean(drawn, axis=0)
+    inside = np.abs(network.decoders) < 0.9 * np.abs(network.decoders).max()  # what is clipped has a bias
+    # a mean of 200 is within five standard errors, and the lossy shift rounds to the nearest what is left of a weight
+    assert (np.abs(mean - network.decoders)[inside] <= 5 * spread[inside] / np.sqrt(200) + 1e-9).all()
+    nearest = quantise(network, bits(5)).network.decoders
+    assert (np.abs(nearest - network.decoders)[inside] > 5 * spread[inside] / np.sqrt(200) + 1e-9).any()
+    with pytest.raises(InputError, match="no rng was given"):
+        quantise(network, LOIHI, rounding="stochastic")
+
+
+def test_without_bits_nothing_changes(make_spiking):
+    network = make_spiking()
+    assert quantise(network, find_hardware("ideal")).network is network
+
+
+def test_what_cannot_be_quantised_is_refused(make_spiking):
+    with pytest.raises(InputError, match="holds LIF neurons and constant diffusion, got adaptive-lif"):
+        quantise(make_spiking(neuron=AdaptiveLIF()), LOIHI)
+    some = LOIHI.model_copy(update={"precision": type(LOIHI.precision)(weight_bits=8)})
+    with pytest.raises(InputError, match=r"needs every number of \[precision\]; weight_exponent_lowest, input_bits"):
+        quantise(make_spiking(), some)
+
+
+def test_energy_is_the_sum_of_counts_times_published_energies(make_spiking):
+    network = make_spiking(neurons=50)  # 40 decode neurons, 100 steps a time unit
+    found = estimate_energy(network, LOIHI, rate_hz=20.0, decode_rate_hz=100.0, inputs=False)
+    spikes, decode = 20 * 50 * 0.1, 100 * 40 * 0.1
+    assert found["synaptic_operations"] == pytest.approx(spikes * 40 + decode * 50)
+    assert found["updates"] == pytest.approx(90 * 100)
+    expected_pj = (spikes * 40 + decode * 50) * 23.6 + (spikes + decode) * (81 + 1.7) + (9000 - spikes - decode) * 52
+    assert found["nanojoule_per_time_unit"] == pytest.approx(expected_pj / 1e3)
+    assert found["microwatt"] == pytest.approx(expected_pj * 1e-6 / 0.1)
+    more = estimate_energy(network, LOIHI, rate_hz=20.0, decode_rate_hz=100.0, inputs=True)
+    assert more["synaptic_operations"] - found["synaptic_operations"] == pytest.approx(2 * 100 * 40)
+
+
+def test_energy_of_a_run_takes_its_rates(make_spiking):
+    found = energy_of_run(make_spiking(neurons=20), LOIHI)
+    assert found["spikes"] > 0
+    with pytest.raises(InputError, match="loihi2-like states no energies"):
+        energy_of_run(make_spiking(neurons=20), find_hardware("loihi2-like"))
