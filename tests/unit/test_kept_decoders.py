@@ -111,11 +111,12 @@ def test_the_loop_runs_and_keeps_its_moments(rate_network):
     conversion = ddm2snn.convert(rate_network, decoders=Kept(), population=Population(8), backend="reference", seed=2)
     reference = ddm2snn.simulate(rate_network, duration=20.0, trials=8, seed=1).samples[:, 250:]
     spiking = ddm2snn.simulate(conversion.network, duration=20.0, trials=8, seed=1).samples[:, 250:]
-    # drift errors of some percent; the constants alone move the origin by more
+    # drift errors of some percent, and means of 8 trials of some five periods each: 0.06 seen at most over three
+    # seeds; the constants alone move the origin by more (0.25 to 3)
     assert np.allclose(spiking.std(axis=(0, 1)), reference.std(axis=(0, 1)), rtol=0.1)
-    assert np.allclose(spiking.mean(axis=(0, 1)), reference.mean(axis=(0, 1)), atol=0.2)
-    moved = (conversion.network.latent_offset - rate_network.latent_offset) / rate_network.latent_scale
-    assert np.abs(moved).max() > 0.2
+    assert np.allclose(spiking.mean(axis=(0, 1)), reference.mean(axis=(0, 1)), atol=0.12)
+    moved = conversion.network.latent_offset - rate_network.latent_offset
+    assert np.abs(moved).max() > 0.12
     assert max(conversion.diagnostics["drift_error"]) < 0.3
     assert len(conversion.diagnostics["activation_error"]) == rate_network.units
     assert conversion.diagnostics["noise"]["spikes_over_target"] > 0
