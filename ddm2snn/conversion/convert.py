@@ -18,7 +18,7 @@ from ddm2snn.conversion.diffusion_factor import calibrate_factor, spikes_by_stat
 from ddm2snn.conversion.direct import Direct, decode_direct, direct_encoding, direct_population
 from ddm2snn.conversion.kept import Kept, decode_kept, tune_units
 from ddm2snn.conversion.lag import measure_lag
-from ddm2snn.conversion.noise_budget import louder, measure_budget
+from ddm2snn.conversion.noise_budget import NoiseBudget, louder, measure_budget
 from ddm2snn.conversion.population import Encoding, Population, encode
 from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NEURON, tune
 from ddm2snn.errors import InputError
@@ -27,7 +27,7 @@ from ddm2snn.hardware.compensate import compensated
 from ddm2snn.hardware.config import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
-from ddm2snn.neuron import LIF, LoihiLIF
+from ddm2snn.neuron import LIF, LoihiLIF, NeuronModel, SpikeTiming
 from ddm2snn.randomness import check_seed, child_seed, stream
 from ddm2snn.training.sampling import widened
 
@@ -38,6 +38,9 @@ _DECORRELATION_S = 0.31  # 15 membrane time constants, and as many spikes at 50 
 _USUAL_NEURONS_PER_UNIT = 3
 _TRIALS, _DURATION, _EVERY = 128, 20.0, 0.5
 _SMEAR = 0.15
+_LOUDEST = 0.38  # first heard, which is a fifth less in the end: with the three quarters always injected within 10 %
+_NOISE_BY_TIME = 1.5  # power of the time unit with which spike noise falls, at the least of what was measured
+_LONGEST = 4.0
 
 Decoders = Calibrated | Static | Kept | Direct
 """Any way of finding decoders: a closed union."""
@@ -83,7 +86,9 @@ def convert(
         neurons are driven in its arithmetic, its decode neurons and their delay included.
     time_unit_s
         Seconds per rate time unit, which is the synaptic time constant; by default such that the
-        fastest latent changes little within a membrane time constant, and longer where there are few neurons.
+        fastest latent changes little within a membrane time constant, and longer where there are few neurons. Where
+        calibrated decoders then hear spikes that would take the total diffusion beyond the target's, up to four times
+        as long, which the diagnostics tell.
     dt_s
         Time step of the simulation in seconds.
     seed
@@ -109,23 +114,32 @@ def convert(
     timing = population.neuron.timing_on(target.spike_timing)
     population.neuron.check_step(dt_s, timing)
     cloud = to_internal(rate, stationary_states(rate, seed))
+    given = time_unit_s is not None
     if time_unit_s is None:
         time_unit_s = natural_time_unit_s(rate, cloud, population.neurons_per_unit)
     check_positive("convert", time_unit_s=time_unit_s)
     z = _around(cloud, seed)
     encoding, tuning = place(rate, population, decoders, cloud, seed)
-    device = None if config is None else device_for(config, to_internal(rate, rate.initial_latent), time_unit_s, dt_s)
-    clockwork = Clockwork(time_unit_s, dt_s, timing, device)
-    decoded = decode(rate, encoding, population, clockwork, decoders, z, cloud, seed, progress)
+    clockwork = _clockwork(rate, config, time_unit_s, dt_s, timing)
+    heard, rng, chosen = None, stream(seed, "conversion", "calibration"), {}
+    if isinstance(decoders, Calibrated):
+        heard = listen(rate, encoding, population.neuron, clockwork, decoders, cloud, rng, progress)
+        longer = 1.0 if given else stretch(heard)
+        if longer > 1.0:
+            chosen = {"time_unit": {"first_s": time_unit_s, "spikes_over_target": heard.excess}}
+            clockwork = _clockwork(rate, config, float(f"{time_unit_s * longer:.2g}"), dt_s, timing)
+            heard = dataclasses.replace(heard, spikes=heard.spikes / longer**_NOISE_BY_TIME)
+    decoded = decode(rate, encoding, population, clockwork, decoders, z, cloud, seed, progress, heard, rng)
     network = assemble(rate, encoding, decoded, population, clockwork, target.name)
     lag = {}
-    if device is None:  # rates along the flow know nothing of decode neurons
+    if clockwork.device is None:  # rates along the flow know nothing of decode neurons
         rng = stream(seed, "conversion", "lag")
         found = measure_lag(rate, encoding, population.neuron, clockwork, decoded.decoders, cloud, rng)
         lag = {"lag": found.as_json()}
     diagnostics = {
         "rank_audit": dataclasses.asdict(audit(network)),
         "rate_singular_values": singular_values(rate.left_vectors, rate.right_vectors.T).tolist(),
+        **chosen,
         **lag,
         **_activity(rate, network, encoding, cloud, clockwork),
         "tuning": tuning,
@@ -226,8 +240,13 @@ def decode(
     cloud: Float[np.ndarray, "sample rank"],
     seed: int,
     progress: Progress,
+    heard: NoiseBudget | None = None,
+    rng: np.random.Generator | None = None,
 ) -> Decoded:
-    """Decoders, the noise to inject besides, and what was found on the way."""
+    """Decoders, the noise to inject besides, and what was found on the way.
+
+    Calibrated decoders take what `listen` heard, and its source of random numbers, or listen for themselves.
+    """
     neuron = population.neuron
     if isinstance(decoders, Kept):
         return decode_kept(rate, encoding, neuron, clockwork, decoders, z, cloud, stream(seed, "conversion", "kept"))
@@ -243,13 +262,10 @@ def decode(
         rng = stream(seed, "conversion", "diffusion")
         factor = static_factor(rate, encoding, neuron, clockwork, z, cloud, decoders, rng)
         return Decoded(solved, factor.constant, {**found, "diffusion": factor.found}, factor=factor)
-    rng = stream(seed, "conversion", "calibration")
+    rng = rng or stream(seed, "conversion", "calibration")
     population_of = (encoding, neuron, clockwork)
-    # in the closed loop neurons also hear the noise of their own spikes: a first, shorter round tells how loud it is
-    length = max(500.0, decoders.duration_for(len(encoding.bias)) / 8)
-    pilot = dataclasses.replace(decoders, duration=length, rounds=0)
-    first = calibrate(rate, *population_of, cloud, pilot, rng, lambda share: progress(0.2 * share))
-    heard = measure_budget(rate, *population_of, first.decoders, cloud, rng, duration=8.0)
+    if heard is None:
+        heard = listen(rate, encoding, neuron, clockwork, decoders, cloud, rng, progress)
     noisy = louder(rate, heard)
     found = calibrate(
         noisy, *population_of, cloud, decoders, rng, lambda share: progress(0.2 + 0.7 * share), heard.injected_factor
@@ -270,6 +286,24 @@ def decode(
     factor = calibrate_factor(rate, noisy, *population_of, cloud, spikes, decoders, rng)
     progress(1.0)
     return Decoded(found.decoders, factor.constant, {**diagnostics, "diffusion": factor.found}, factor=factor)
+
+
+def listen(
+    rate: RateNetwork,
+    encoding: Encoding,
+    neuron: NeuronModel,
+    clockwork: Clockwork,
+    decoders: Calibrated,
+    cloud: Float[np.ndarray, "sample rank"],
+    rng: np.random.Generator,
+    progress: Progress,
+) -> NoiseBudget:
+    """Tell how loud the spikes are that neurons hear in the closed loop: a first, shorter calibration."""
+    length = max(500.0, decoders.duration_for(len(encoding.bias)) / 8)
+    pilot = dataclasses.replace(decoders, duration=length, rounds=0)
+    population_of = (encoding, neuron, clockwork)
+    first = calibrate(rate, *population_of, cloud, pilot, rng, lambda share: progress(0.2 * share))
+    return measure_budget(rate, *population_of, first.decoders, cloud, rng, duration=8.0)
 
 
 def assemble(
@@ -317,6 +351,20 @@ def natural_time_unit_s(
     wanted = _DECORRELATION_S * fastest * max(1.0, _USUAL_NEURONS_PER_UNIT / neurons_per_unit)
     steps = np.array([m * 10.0**e for e in range(-6, 7) for m in (1, 2, 5)])
     return float(steps[np.argmin(np.abs(np.log(steps / wanted)))])
+
+
+def stretch(heard: NoiseBudget) -> float:
+    """How much longer a time unit makes the spikes as quiet as they must be for the noise that is always injected."""
+    loud = (heard.excess or 0.0) / _LOUDEST
+    return min(max(loud, 1.0) ** (1.0 / _NOISE_BY_TIME), _LONGEST)
+
+
+def _clockwork(
+    rate: RateNetwork, config: HardwareConfig | None, time_unit_s: float, dt_s: float, timing: SpikeTiming
+) -> Clockwork:
+    """Time scales, and the device in the loop."""
+    device = None if config is None else device_for(config, to_internal(rate, rate.initial_latent), time_unit_s, dt_s)
+    return Clockwork(time_unit_s, dt_s, timing, device)
 
 
 def _tuning_points(rate: RateNetwork, neurons: int, seed: int) -> Float[np.ndarray, "sample rank"]:

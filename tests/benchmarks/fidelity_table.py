@@ -14,7 +14,8 @@ steps, and Brian2's lie on them.
 The diffusion column is spikes plus injected over the target, at its furthest from 1 in any direction, as the
 conversion's budget has it: measured open loop for calibrated decoders.
 
-Rate networks are kept in the folder, so that rows can be added later.
+Rate networks and conversions are kept in the folder, so that rows can be added later; with another version of the
+code take another folder. `--precision single` runs Brian2's neurons in single precision.
 """
 
 # pyright: reportArgumentType=false
@@ -32,9 +33,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ddm2snn_backends.brian2_backend import Brian2Backend
 from ddm2snn_backends.reference_backend import ReferenceBackend
 
 import ddm2snn
+from ddm2snn.backend import Backend, find_backend
 from ddm2snn.fidelity.compare import compare_each
 
 ROWS = {"vanderpol": (1, 4, 8), "lorenz": (2, 8), "dadras": (2,), "fourwell": (8,), "sequence": (8,)}
@@ -59,16 +62,22 @@ def runs_of(rate: ddm2snn.RateNetwork, seeds: range) -> list[ddm2snn.Recording]:
 
 
 def converted(
-    rate: ddm2snn.RateNetwork, neurons: int, decoders: str, backend: str, seed: int
+    rate: ddm2snn.RateNetwork, neurons: int, decoders: str, backend: str, seed: int, kept: Path
 ) -> tuple[ddm2snn.SpikingNetwork, float]:
-    """Spiking network, and the seconds that its conversion took."""
+    """Spiking network, and the seconds that its conversion took; from the file `kept`, or into it."""
+    seconds = kept.with_suffix(".txt")
+    if seconds.exists():
+        return ddm2snn.load(kept), float(seconds.read_text(encoding="utf-8"))  # pyright: ignore[reportReturnType]
     began = time.perf_counter()
     kind = ddm2snn.Calibrated() if decoders == "calibrated" else ddm2snn.Static()
     population = ddm2snn.Population(neurons)
     network = ddm2snn.convert(rate, population=population, decoders=kind, backend=backend, seed=seed).network
     if decoders == "nengo":
         network = solved_by_nengo(rate, network, seed)
-    return network, time.perf_counter() - began
+    took = time.perf_counter() - began
+    network.save(kept)
+    seconds.write_text(f"{took:.3f}\n", encoding="utf-8")
+    return network, took
 
 
 def solved_by_nengo(rate: ddm2snn.RateNetwork, like: ddm2snn.SpikingNetwork, seed: int) -> ddm2snn.SpikingNetwork:
@@ -95,6 +104,13 @@ def solved_by_nengo(rate: ddm2snn.RateNetwork, like: ddm2snn.SpikingNetwork, see
             decoders=simulator.data[recurrent].weights.copy(),
             diffusion_factor=rate.diffusion_factor,
         )
+
+
+def simulator(backend: str, network: ddm2snn.SpikingNetwork, precision: str) -> Backend:
+    """Backend that runs a network."""
+    if backend == "reference":
+        return ReferenceBackend(network.spike_timing)
+    return Brian2Backend(precision=precision) if backend == "brian2" else find_backend(backend)
 
 
 def total_diffusion(rate: ddm2snn.RateNetwork, network: ddm2snn.SpikingNetwork) -> float | None:
@@ -146,7 +162,8 @@ def group(rate: ddm2snn.RateNetwork, system: str, neurons: int, given: argparse.
         name = f"{decoders} {backend}"
         networks = []
         for seed in range(given.seeds[0]):
-            network, took = converted(rate, neurons, decoders, backend, seed)
+            kept = given.output / f"{system}-{neurons}-{decoders}-{backend}-{seed}.safetensors"
+            network, took = converted(rate, neurons, decoders, backend, seed, kept)
             seconds[name].append(took)
             networks.append(network)
             diffusion[name].append(total_diffusion(rate, network))
@@ -154,7 +171,7 @@ def group(rate: ddm2snn.RateNetwork, system: str, neurons: int, given: argparse.
             [
                 ddm2snn.simulate(
                     network,
-                    backend=ReferenceBackend(network.spike_timing) if backend == "reference" else backend,
+                    backend=simulator(backend, network, given.precision),
                     duration=DURATION,
                     trials=TRIALS,
                     seed=1000 + 100 * seed + run,
@@ -218,6 +235,7 @@ def main() -> None:
     parser.add_argument("--decoders", nargs="*", default=["calibrated"], choices=["calibrated", "static", "nengo"])
     parser.add_argument("--neurons", type=int, nargs="*", help="neurons per unit, instead of the system's own rows")
     parser.add_argument("--seeds", type=int, nargs=2, default=(5, 3), metavar=("CONVERSION", "SIMULATION"))
+    parser.add_argument("--precision", default="double", choices=["double", "single"])
     parser.add_argument("--name", default="fidelity", help="of the files written")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)

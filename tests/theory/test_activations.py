@@ -18,11 +18,21 @@ QUICK = Training(points=2000, iterations=60, holdout=1000)
 
 def test_values_in_closed_form():
     x = np.array([-2.0, 0.0, 0.5, 3.0])
-    assert np.array_equal(activate("tanh", x), np.tanh(x))
+    assert np.allclose(activate("tanh", x), np.tanh(x), rtol=0.0, atol=4e-16)
     assert np.array_equal(activate("relu", x), [0.0, 0.0, 0.5, 3.0])
     # threshold 1, 20 ms membrane, 2 ms refractory: 1 / (1 + 10 ln(3 / 2))
     assert np.allclose(activate("lif", x), [0.0, 0.0, 0.0, 1.0 / (1.0 + 10.0 * np.log(1.5))], rtol=1e-14)
     assert np.allclose(activate("lif", x), 0.002 * LIF().rate_hz(x), rtol=1e-14)
+
+
+def test_tanh_is_accurate_everywhere_and_in_every_shape():
+    x = np.random.default_rng(0).standard_normal((40, 30, 20)) * 5.0  # several pieces
+    for values in (x, x.T, x[::2, 1:], x[0, 0, 0], np.zeros((0, 3)), np.arange(3)):
+        found = activate("tanh", values)
+        assert found.shape == np.shape(values)
+        assert np.allclose(found, np.tanh(values), rtol=0.0, atol=4e-16)
+    ends = activate("tanh", np.array([-np.inf, -1e300, 1e300, np.inf, np.nan]))
+    assert np.array_equal(ends, [-1.0, -1.0, 1.0, 1.0, np.nan], equal_nan=True)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "lif"])

@@ -202,3 +202,19 @@ def test_a_converted_network_survives_a_file(quick_rate, tmp_path):
     loaded = ddm2snn.load(tmp_path / "snn.safetensors")
     assert loaded.fingerprint == network.fingerprint
     assert loaded.provenance == network.provenance
+
+
+def test_spikes_that_are_too_loud_get_a_longer_time_unit(quick_rate):
+    # a hundredth of the noise, beside which one neuron per unit is loud
+    quiet = dataclasses.replace(quick_rate, diffusion_factor=0.1 * quick_rate.diffusion_factor)
+    settings = {"population": Population(2), "decoders": ddm2snn.Calibrated(duration=600.0)}
+    result = convert(quiet, **settings)
+    first_s = result.diagnostics["time_unit"]["first_s"]
+    loud = result.diagnostics["time_unit"]["spikes_over_target"]
+    assert loud > 0.38
+    assert first_s < result.network.time_unit_s <= 4.1 * first_s  # two digits of at most four times as long
+    kept = convert(quiet, **settings, time_unit_s=first_s)
+    assert kept.network.time_unit_s == first_s
+    assert "time_unit" not in kept.diagnostics
+    assert result.diagnostics["noise"]["spikes_over_target"] < 0.7 * kept.diagnostics["noise"]["spikes_over_target"]
+    assert "time_unit" not in convert(quick_rate, population=Population(16)).diagnostics  # quiet enough as it is
