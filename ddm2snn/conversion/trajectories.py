@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ddm2snn.network import to_internal
 from ddm2snn.systems.integration import stable_step
@@ -87,10 +88,11 @@ class Trajectories:
         chunks, per_sample = [], self.stride // self._fine
         target = np.empty((len(self._z), samples, self._rate.rank))
         states = np.empty_like(target)
-        for index in range(samples):
-            self._kick()
-            chunks += [self._chunk() for _ in range(per_sample)]
-            target[:, index], states[:, index] = self._z - self._eta, self._z
+        with threadpool_limits(1):  # small products, at which threads wait for each other longer than they compute
+            for index in range(samples):
+                self._kick()
+                chunks += [self._chunk() for _ in range(per_sample)]
+                target[:, index], states[:, index] = self._z - self._eta, self._z
         return np.concatenate(chunks, axis=1), target, states
 
     def _kick(self) -> None:

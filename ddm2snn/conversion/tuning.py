@@ -22,6 +22,7 @@ _RIDGE = 1e-6  # relative to the mean square of the rates
 _REACH, _SHIFT = 3.0, 1.5  # largest factor on a gain; largest shift of a threshold in standard deviations of its input
 _STEPS = 12_000  # neurons times steps at each width, within
 _FEWEST, _MOST = 20, 100
+_ONE_THREAD = 256  # neurons, up to which threads wait for each other longer than they compute
 _ROWS = 16  # at once, so that what is computed stays in the cache: eight times as fast for 1,024 neurons
 
 
@@ -103,6 +104,7 @@ def tune(
         Loss before and after, both with the finer threshold.
     """
     from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
 
     unit, gamma = encoding.unit, rate.left_vectors
     x = (z @ gamma.T + rate.bias)[:, unit]
@@ -128,7 +130,8 @@ def tune(
 
         most = int(np.clip(_STEPS // neurons, _FEWEST, _MOST))
         options = {"maxfun": most, "maxcor": 30, "ftol": 1e-4, "gtol": 1e-9}
-        place = minimize(relative, place, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+        with threadpool_limits(1 if neurons <= _ONE_THREAD else None):
+            place = minimize(relative, place, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     grown, shifted = np.split(place, 2)
     moved = gain * np.exp(grown)
     bias = problem.middle + shifted * problem.step - moved * (mean - rate.bias[unit])
