@@ -1,17 +1,17 @@
-"""Commands of the compiled programs: what there is, and how to remove it."""
+"""The group `ddm2snn cache`: which compiled programs there are, and how to remove them."""
 
 from __future__ import annotations
 
 import json
 import time
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from ddm2snn import program_cache
+from ddm2snn.commands.shared import JsonFlag
 
 cache = typer.Typer(help="Compiled Brian2 programs, kept for networks of the same shape.", invoke_without_command=True)
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 
 
 def _row(entry: program_cache.Entry) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def _line(entry: program_cache.Entry) -> str:
 
 
 @cache.callback(invoke_without_command=True)
-def show(context: typer.Context, as_json: _Json = False) -> None:
+def show(context: typer.Context, as_json: JsonFlag = False) -> None:
     """List the programs, those used last first."""
     if context.invoked_subcommand is not None:
         return
@@ -44,7 +44,7 @@ def show(context: typer.Context, as_json: _Json = False) -> None:
 
 
 @cache.command()
-def clear(as_json: _Json = False) -> None:
+def clear(as_json: JsonFlag = False) -> None:
     """Remove all programs; the next runs compile theirs again."""
     removed = program_cache.clear()
     total = sum(entry.bytes for entry in removed)
