@@ -17,12 +17,14 @@ def fit(
     """Place a network on a device: what each core holds, what rounding does to it, and energy."""
     from ddm2snn.hardware import find_hardware
     from ddm2snn.hardware.energy import energy_of_run
+    from ddm2snn.hardware.gaps import refuse_gaps
     from ddm2snn.hardware.place import place
     from ddm2snn.hardware.quantise import quantise
     from ddm2snn.network import SpikingNetwork
     from ddm2snn.storage import load_as
 
     config, found = find_hardware(hardware), load_as(network, SpikingNetwork)
+    refuse_gaps(found, config)
     placement, rounded = place(found, config), quantise(found, config).diagnostics
     content = {"placement": placement.as_json(), "quantisation": dict(rounded)}
     lines = placement.lines()

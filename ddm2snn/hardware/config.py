@@ -56,7 +56,8 @@ class Precision(Settings):
 class Capacity(Settings):
     """What fits where; None where there is no limit.
 
-    The last two are limits that only the board checks: an emulator runs what exceeds them.
+    The last two, kinds of compartments and thresholds that a core tells apart, are limits that only the board checks:
+    an emulator runs what exceeds them.
     """
 
     compartments_per_core: _Count | None = None

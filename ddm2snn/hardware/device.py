@@ -9,6 +9,7 @@ import numpy as np
 
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.blocks import Block, check_filter, lost_share, population_blocks, relay_blocks
+from ddm2snn.hardware.limits import decay_gaps
 from ddm2snn.hardware.registers import Registers, latent_kept, registers_of
 from ddm2snn.hardware.relay import Relay, relay_for
 from ddm2snn.network import to_internal
@@ -81,11 +82,13 @@ def device_for(
     Raises
     ------
     InputError
-        Where the device has another time step, or its filter is slower than the latents.
+        Where the device has another time step, its filter is slower than the latents, or they than its slowest decay.
     """
     if config.step_s is not None and abs(config.step_s - dt_s) > 1e-9 * dt_s:
         raise InputError(f"{config.name} computes in steps of {config.step_s:g} s, not {dt_s:g}. Use that dt_s.")
     check_filter(config, time_unit_s)
+    if gaps := decay_gaps("time_unit_s", time_unit_s, config, dt_s):
+        raise InputError(str(gaps[0]))
     return Device(config, relay_for(config.decode_neurons, latents, dt_s), time_unit_s, dt_s)
 
 

@@ -26,13 +26,19 @@ def axon_bits(weights: int, weight_bits: int) -> int:
 
 @dataclass(frozen=True)
 class Core:
-    """What one core holds."""
+    """What one core holds.
+
+    Its compartments are of one kind, which share decays, refractory period and threshold: one compartment
+    configuration, and one threshold.
+    """
 
     name: str
     compartments: int
     input_axons: int
     output_axons: int
     synapse_bits: int
+    compartment_configs: int = 1
+    thresholds: int = 1
 
 
 @dataclass(frozen=True)
