@@ -61,11 +61,10 @@ class Placement:
         graph = networkx.DiGraph()
         for core, chip in zip(self.cores, self.chip, strict=True):
             graph.add_node(core.name, chip=chip)
-        decode = [core for core in self.cores if core.name.startswith("decode")]
-        for relay in decode:
-            for core in self.cores:
-                if core not in decode:
-                    graph.add_edge(relay.name, core.name, axons=relay.compartments)
+        for relay in (core for core in self.cores if core.decodes):
+            for core in (core for core in self.cores if not core.decodes):
+                graph.add_edge(relay.name, core.name, axons=relay.compartments)
+                if core.group == relay.group:
                     graph.add_edge(core.name, relay.name, axons=core.compartments)
         return graph
 
@@ -140,10 +139,9 @@ def place_sizes(neurons: int, rank: int, config: HardwareConfig) -> Placement:
         check_core(core, config)
     per_chip, chips = limits.cores_per_chip, limits.chips
     if per_chip is not None and chips is not None and len(cores) > per_chip * chips:
-        room = per_chip * chips - len(layout.relay)
         raise InputError(
             f"{config.name} has {per_chip * chips} cores; {neurons} neurons and {layout.relay_neurons} decode neurons "
-            f"need {len(cores)}. Use at most {max(room, 0) * layout.population[0].stop} neurons, or a board with "
+            f"need {len(cores)}. Use at most {_most_neurons(neurons, rank, config)} neurons, or a board with "
             f"{-(-len(cores) // per_chip)} chips."
         )
     turns = config.placement.allocator == "round-robin" and chips is not None
@@ -152,3 +150,14 @@ def place_sizes(neurons: int, rank: int, config: HardwareConfig) -> Placement:
     size = min(neurons, limits.compartments_per_core or neurons)
     dense = -(-neurons // size) * neurons * axon_bits(size, layout.weight_bits)
     return Placement(config, cores, tuple(chip), None if memory is None else dense / memory)
+
+
+def _most_neurons(neurons: int, rank: int, config: HardwareConfig) -> int:
+    """Largest number of neurons below one that needs too many cores, by halves."""
+    room = (config.capacity.cores_per_chip or 0) * (config.capacity.chips or 0)
+    fits, past = 0, neurons
+    while past - fits > 1:
+        middle = (fits + past) // 2
+        layout = layout_of(middle, rank, config)
+        fits, past = (middle, past) if len(layout.relay) + len(layout.population) <= room else (fits, middle)
+    return fits

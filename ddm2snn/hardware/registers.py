@@ -101,7 +101,7 @@ def registers_of(
     Raises
     ------
     InputError
-        Where bits are missing, or no exponent lets thresholds and biases fit.
+        Where bits are missing, or no exponent lets thresholds and biases, or weights of very different size, fit.
     """
     if not check_precision(precision):
         return _in_floating_point(block)
@@ -116,6 +116,12 @@ def registers_of(
     for group, most in zip(block.synapses, largest, strict=True):
         apart = int(np.floor(np.log2(max(largest) / most))) if most > 1e-16 else exponent - _LOWEST_SHIFT
         own = max(exponent - apart, _LOWEST_SHIFT)
+        if own > exponent - apart and most > 1e-16:
+            raise InputError(
+                f"{block.name}: some synapses have weights of {most:g} at most, others of {max(largest):g}; they need "
+                f"exponent {exponent - apart}, and the lowest is {own}: they would come out "
+                f"{2 ** (own - exponent + apart)} times too large. Use a louder stimulus or noise, or none."
+            )
         scaled = group * w_scale * 2**apart
         whole, clipped = _weights(scaled, own, bits, rounding, rng)
         counts += (clipped, ((whole == 0) & (group != 0)).sum(), max(group.size, 1))

@@ -115,7 +115,7 @@ def test_the_slowest_decay_is_one_register_unit(name, make_spiking):
 
 
 def block(**changed):
-    """Ten neurons with equal weights; with exponents of weights of -7 only, so that scales are known."""
+    """Ten neurons with equal weights; at the lowest exponent where thresholds are large."""
     weights = (np.ones((5, 10), dtype=np.float32),)
     given = {
         "name": "neurons 0 to 9", "synapses": weights, "bias": np.ones(10, dtype=np.float32), "threshold": 1.0,
@@ -126,7 +126,7 @@ def block(**changed):
 
 def lowest_scale():
     """Register units of voltage for one unit, at the lowest exponent: the one that a large threshold asks for."""
-    return registers_of(block(threshold=3.2e3), LOIHI.precision).per_voltage
+    return registers_of(block(threshold=1.6e3), LOIHI.precision).per_voltage
 
 
 def test_thresholds_reach_the_end_of_their_register():
@@ -143,7 +143,7 @@ def test_thresholds_reach_the_end_of_their_register():
 
 def test_biases_reach_the_end_of_their_register():
     most, scale = 4095 * 2**7, lowest_scale()
-    per_bias = registers_of(block(threshold=3.2e3), LOIHI.precision).per_current
+    per_bias = registers_of(block(threshold=1.6e3), LOIHI.precision).per_current
     for size, fits in ((most + 0.4, True), (most + 0.6, False)):
         given = block(bias=np.full(10, size / per_bias, dtype=np.float32))
         exact = float(given.bias[0]) * per_bias  # 24 bits of mantissa tell 524,160 from 524,161
@@ -164,6 +164,18 @@ def test_the_factor_that_is_named_would_fit():
     assert factor > 1.5
     larger = dataclasses.replace(given, synapses=(given.synapses[0] * np.float32(1.001 * factor),))
     assert registers_of(larger, LOIHI.precision).exponents == (-6,)
+
+
+def test_weights_that_differ_by_more_than_exponents_do_are_refused():
+    """Exponents go from 0 to -6: a second kind of synapses may be 2^-6 of the first, and no less."""
+    first = np.ones((5, 10), dtype=np.float32)
+
+    def given(ratio):
+        return block(synapses=(first, np.float32(ratio) * first))
+
+    assert registers_of(given(2.0**-6), LOIHI.precision).exponents == (0, -6)
+    with pytest.raises(InputError, match="need exponent -7, and the lowest is -6: they would come out 2 times too la"):
+        registers_of(given(2.0**-7), LOIHI.precision)
 
 
 @pytest.mark.parametrize("bits", [3, 8])
