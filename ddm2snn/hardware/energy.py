@@ -27,7 +27,7 @@ def estimate_energy(
 
     Assumptions: every compartment is updated in every step, one that spikes at the energy of an active update and the
     others at that of an inactive one; every spike stays within a tile; leakage, the host, and management cores count
-    nothing. Measured numbers of a whole board are larger.
+    nothing. The energies of Loihi 1 were simulated before there was silicon; a whole board takes more.
 
     Parameters
     ----------
