@@ -40,6 +40,20 @@ def test_fit_prints_cores_bits_and_energy(tmp_path, capsys, make_spiking):
     assert "known are" in err
 
 
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_fit_draws_the_placement(kind, tmp_path, capsys, make_spiking):
+    path, figure = str(tmp_path / "net.safetensors"), tmp_path / f"placement.{kind}"
+    make_spiking(neurons=20).save(path)
+    given = ["hardware", "fit", path, "--hardware", "loihi1-emulator", "--figure"]
+    code, out, _ = called(capsys, *given, str(figure))
+    assert code == 0
+    assert str(figure) in out
+    assert figure.stat().st_size > 5000
+    code, _, err = called(capsys, *given, str(tmp_path / "placement.gif"))
+    assert code == 2
+    assert "Figures are written as .png, .pdf, .svg" in err
+
+
 def test_fit_refuses_what_registers_cannot_count(tmp_path, capsys, make_spiking):
     path = str(tmp_path / "net.safetensors")
     for refractory_s, expected in ((0.062, 0), (0.063, 2)):
