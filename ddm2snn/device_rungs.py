@@ -20,7 +20,8 @@ class DeviceRung:
     Parameters
     ----------
     name
-        Such as "loihi1-emulator-simreal" (floating point) or "loihi1-emulator-sim".
+        Such as "loihi1-emulator-simreal" (floating point) or "loihi1-emulator-sim". Each has a conversion of its own in
+        its own loop: what a rung loses is then not what other decoders would have lost.
     previous
         Name of the rung before.
     config
@@ -34,19 +35,27 @@ class DeviceRung:
     config: HardwareConfig
     target: str
 
+    @property
+    def in_loop(self) -> HardwareConfig:
+        """The device that decoders are solved on and that runs: without bits where nothing is rounded."""
+        real = self.target == "simreal"
+        return self.config.model_copy(update={"precision": Precision()}) if real else self.config
+
+    @property
+    def network_file(self) -> str:
+        """File of the network that was converted for it."""
+        return f"spiking-{self.name}.safetensors"
+
     def backend(self, *, emulator: bool) -> Backend:
         """The project's own arithmetic, whose spikes are those of the emulator (target sim), or nengo-loihi itself."""
         if emulator and self.config.target == "nengo-loihi":
             return find_backend("nengo-loihi", hardware=self.config, target=self.target)
-        real = self.config.model_copy(update={"precision": Precision()})
-        return find_backend("quantised", hardware=real if self.target == "simreal" else self.config)
+        return find_backend("quantised", hardware=self.in_loop)
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
-        """What the recording depends on."""
-        return {
-            **recipe.simulation.model_dump(), "seed": recipe.seed, "hardware": self.config.as_json(),
-            "target": self.target, "emulator": recipe.emulator,
-        }  # fmt: skip
+        """What network and recording depend on, beside the sections of the recipe."""
+        device = self.in_loop.as_json()
+        return {"seed": recipe.seed, "hardware": device, "target": self.target, "emulator": recipe.emulator}
 
 
 def device_rungs(hardware: Sequence[str], floating: str) -> list[DeviceRung]:

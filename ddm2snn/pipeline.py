@@ -128,17 +128,16 @@ class _Pipeline:
         return device_rungs(self.recipe.hardware, self.recipe.backends[0])
 
     def _device_steps(self) -> list[Step]:
-        """A conversion in the loop of each device, and its rungs of the ladder."""
-        steps: dict[str, Step] = {}
+        """A conversion and a run for each rung of the ladder on a device."""
+        recipe, steps = self.recipe, []
         for rung in self._rungs:
-            config, made = rung.config, f"convert {rung.config.name}"
-            settings = {**self.recipe.conversion.model_dump(), "hardware": config.as_json(), "seed": self.recipe.seed}
-            network = _network_file(rung)
-            steps[made] = Step(made, ("train",), settings, (network,), self._convert(None, network, config))
-            action, done = self._run(rung.name, network, rung.backend(emulator=self.recipe.emulator)), rung.name
-            settings = rung.settings(self.recipe)
-            steps[done] = Step(f"simulate {done}", (made,), settings, (f"{done}.nc",), action)
-        return list(steps.values())
+            made, network, device = f"convert {rung.name}", rung.network_file, rung.settings(recipe)
+            convert = self._convert(None, network, rung.in_loop)
+            steps.append(Step(made, ("train",), recipe.conversion.model_dump() | device, (network,), convert))
+            action = self._run(rung.name, network, rung.backend(emulator=recipe.emulator))
+            settings = recipe.simulation.model_dump() | device
+            steps.append(Step(f"simulate {rung.name}", (made,), settings, (f"{rung.name}.nc",), action))
+        return steps
 
     def _target_step(self) -> Step:
         """The target itself, as often as the rate network: the first rung of the ladder."""
@@ -285,7 +284,7 @@ class _Pipeline:
         )  # fmt: skip
         rate = load_as(self.folder / _RATE, RateNetwork)
         files = {name: f"spiking-{name}.safetensors" for name in self.recipe.backends}
-        files |= {rung.name: _network_file(rung) for rung in rungs if rung.target == "sim"}
+        files |= {rung.name: rung.network_file for rung in rungs}
         networks = {name: load_as(self.folder / file, SpikingNetwork) for name, file in files.items()}
         page = Page(
             title=f"{self.system.name}: from {rate.units} rate units to {_count(networks)} spiking neurons",
@@ -306,10 +305,6 @@ class _Pipeline:
             },
         )
         page.write(self.folder)
-
-
-def _network_file(rung: DeviceRung) -> str:
-    return f"spiking-{rung.config.name}.safetensors"
 
 
 def _twin_files(backend: str) -> tuple[str, str]:

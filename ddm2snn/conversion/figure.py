@@ -84,8 +84,8 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     else:
         measured = "\n".join(f"{latent_name(d)}: {100 * e:.2g} %" for d, e in enumerate(found["drift_error"]))
         _words(error, "Decoding error in the loop", f"measured on {in_loop['name']},\n% of the drift\n\n{measured}")
-        _words(lag, "Residual lag", "not drawn: the neurons' curves know\nnothing of the device's decode neurons,\n"
-               "whose lag the decoders make up for")  # fmt: skip
+        _words(lag, "Residual lag", "not drawn: the neurons' curves\nknow nothing of decode neurons,\n"
+               "whose lag decoders make up for")  # fmt: skip
     _noise_budget(noise, network, found, target_diffusion(rate, cloud))
     _spectrum(spectrum, network, found)
     if len(curve) > 1:

@@ -27,7 +27,7 @@ def draw_placement(placement: Placement) -> Figure:
     cores, resources = placement.cores, [name for name in PER_CORE if name not in BOARD_ONLY]
     share = np.array([[placement.share(core, name) or 0.0 for name in resources] for core in cores])
     named = len(cores) <= _NAMED
-    figure = new_figure(WIDTH, min(_TALLEST, 1.5 + _ROW * len(cores)))
+    figure = new_figure(WIDTH, min(_TALLEST, 1.5 + (_ROW if named else _ROW / 3) * len(cores)))
     axis = figure.subplots()
     image = axis.imshow(share, aspect="auto", cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest")
     axis.set_xticks(range(len(resources)), [name.replace("_", " ") for name in resources])
