@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from ddm2snn.backend import Progress
-from ddm2snn.pipeline import Announce
+from ddm2snn.steps import Announce
 
 
 class Console(Announce):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ WIDTH = 9.0
 # what a file says about its making, but for the time, so that equal figures are equal files
 _FORMATS = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 _SHADE = "#5b6470"
+_LETTERS = 12  # of a line of a name
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -62,14 +64,24 @@ def plain(axis: Axes) -> None:
     axis.title.set_fontsize(10.5)
 
 
-def legend(axis: Axes) -> None:
-    """One line of names above the axes."""
-    axis.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=5, frameon=False, fontsize=9)
+def legend(axis: Axes, columns: int = 5) -> None:
+    """Names above the axes, five in a line."""
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, fontsize=9)
 
 
 def line_style(index: int) -> dict[str, Any]:
     """Colour and dashes of the recording with this index."""
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": STYLES[index % len(STYLES)]}
+
+
+def wrapped(name: str) -> str:
+    """A long name in lines, broken at hyphens and blanks."""
+    lines = [""]
+    for part in re.findall(r"[^-\s]+[-\s]*", name):
+        if lines[-1] and len(lines[-1]) + len(part) > _LETTERS:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def latent_name(dimension: int) -> str:

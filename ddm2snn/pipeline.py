@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn import __version__
 from ddm2snn.analysis.jacobian import network_jacobian
-from ddm2snn.backend import Progress
+from ddm2snn.backend import Backend, Progress
 from ddm2snn.conversion import Calibrated, Kept, Population, Static, convert
+from ddm2snn.device_rungs import DeviceRung, device_rungs
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.fidelity.chaos import (
     APART,
@@ -29,49 +26,25 @@ from ddm2snn.fidelity.chaos import (
 )  # fmt: skip
 from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
 from ddm2snn.fidelity.tables import conversion_table, training_table
-from ddm2snn.frozen import canonical_json
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.page import Page
 from ddm2snn.randomness import child_seed
 from ddm2snn.recipe import ConversionSettings, Recipe
 from ddm2snn.recording import Recording
-from ddm2snn.storage import load_as, write_text
+from ddm2snn.steps import Announce, Step, perform, versions
+from ddm2snn.storage import load_as
 from ddm2snn.systems import System, find_system
 from ddm2snn.systems.trajectories import record_system
 from ddm2snn.training import Training
 from ddm2snn.verbs import simulate, train
 
 if TYPE_CHECKING:
-    import networkx as nx
-
     from ddm2snn.conversion.convert import Decoders
+    from ddm2snn.hardware import HardwareConfig
 
-_STATE = "steps.json"
 _RATE = "rate.safetensors"
 _RASTER_DURATION = 10.0  # in rate time units
 _TWIN_DURATION, _TWINS = 10.0, 32  # in rate time units; pairs of trials
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step: what it needs, the settings that its result depends on, what it writes and how."""
-
-    name: str
-    needs: tuple[str, ...]
-    settings: Mapping[str, Any]
-    outputs: tuple[str, ...]
-    action: Callable[[Progress], None]
-
-
-class Announce:
-    """Receives what a run is doing; this one says nothing, the command line shows it."""
-
-    def start(self, name: str) -> Progress:
-        """Begin a step and return its progress function."""
-        return lambda share: None
-
-    def finish(self, name: str, *, done_before: bool) -> None:
-        """End a step; `done_before` tells that nothing had to be done."""
 
 
 def run(recipe: Recipe | System | str, folder: Path | str, *, announce: Announce | None = None) -> dict[str, Any]:
@@ -98,7 +71,7 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, announce: Announce
         recipe = Recipe(system=recipe.name if isinstance(recipe, System) else recipe)
     target = make_folder(folder)
     pipeline = _Pipeline(recipe, system or find_system(recipe.system), target)
-    _perform(pipeline.steps(), target, announce or Announce())
+    perform(pipeline.steps(), target, announce or Announce())
     return json.loads((target / "summary.json").read_text(encoding="utf-8"))
 
 
@@ -115,62 +88,6 @@ def make_folder(folder: Path | str) -> Path:
             f"Cannot write into the folder {target}: {error.strerror}. Choose another with -o."
         ) from error
     return target
-
-
-def step_graph(steps: list[Step]) -> nx.DiGraph:
-    """Steps as a directed graph, an edge from each step to those that need it."""
-    import networkx as nx
-
-    graph = nx.DiGraph()
-    for step in steps:
-        graph.add_node(step.name, step=step)
-        graph.add_edges_from((need, step.name) for need in step.needs)
-    return graph
-
-
-def _perform(steps: list[Step], folder: Path, announce: Announce) -> None:
-    import networkx as nx
-
-    state = _read_state(folder)
-    graph = step_graph(steps)
-    keys: dict[str, str] = {}
-    for name in nx.lexicographical_topological_sort(graph, key=[step.name for step in steps].index):
-        step: Step = graph.nodes[name]["step"]
-        inputs = {need: state[need]["outputs"] for need in step.needs}
-        keys[name] = hashlib.sha256(canonical_json([_versions(), dict(step.settings), inputs]).encode()).hexdigest()
-        found = state.get(name, {})
-        done = found.get("key") == keys[name] and found.get("outputs") == _digests(folder, step.outputs)
-        progress = announce.start(name)
-        if not done:
-            step.action(progress)
-            state[name] = {"key": keys[name], "outputs": _digests(folder, step.outputs)}
-            write_text(folder / _STATE, json.dumps(state, indent=1, sort_keys=True) + "\n")
-        announce.finish(name, done_before=done)
-
-
-def _read_state(folder: Path) -> dict[str, Any]:
-    """Read what was done before; an unreadable record only means that everything is done again."""
-    try:
-        state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-        return {}
-    return state if isinstance(state, dict) else {}
-
-
-def _digests(folder: Path, names: tuple[str, ...]) -> dict[str, str | None]:
-    paths = {name: folder / name for name in names}
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None for name, path in paths.items()
-    }
-
-
-def _versions() -> dict[str, str]:
-    packages = ("torch", "numpy", "brian2", "nengo", "matplotlib")
-    return {
-        "ddm2snn": __version__,
-        "machine": platform.machine(),
-        **{name: version(name) for name in packages},
-    }
 
 
 @dataclass(frozen=True)
@@ -192,6 +109,7 @@ class _Pipeline:
             settings = {**recipe.conversion.model_dump(), "backend": backend, "seed": recipe.seed}
             steps.append(Step(made, ("train",), settings, (network,), self._convert(backend, network)))
             steps.append(self._simulation(backend, made, network, backend))
+        steps += self._device_steps()
         steps.append(self._raster_step(recipe.backends[0]))
         if self.system.rank >= FEWEST_LATENTS:
             steps.append(self._twin_step("rate", "train", _RATE))
@@ -204,6 +122,22 @@ class _Pipeline:
     def _simulation(self, name: str, need: str, network: str, backend: str) -> Step:
         settings = {**self.recipe.simulation.model_dump(), "seed": self.recipe.seed}
         return Step(f"simulate {name}", (need,), settings, (f"{name}.nc",), self._run(name, network, backend))
+
+    @property
+    def _rungs(self) -> list[DeviceRung]:
+        return device_rungs(self.recipe.hardware, self.recipe.backends[0])
+
+    def _device_steps(self) -> list[Step]:
+        """A conversion and a run for each rung of the ladder on a device."""
+        recipe, steps = self.recipe, []
+        for rung in self._rungs:
+            made, network, device = f"convert {rung.name}", rung.network_file, rung.settings(recipe)
+            convert = self._convert(None, network, rung.in_loop)
+            steps.append(Step(made, ("train",), recipe.conversion.model_dump() | device, (network,), convert))
+            action = self._run(rung.name, network, rung.backend(emulator=recipe.emulator))
+            settings = recipe.simulation.model_dump() | device
+            steps.append(Step(f"simulate {rung.name}", (made,), settings, (f"{rung.name}.nc",), action))
+        return steps
 
     def _target_step(self) -> Step:
         """The target itself, as often as the rate network: the first rung of the ladder."""
@@ -249,7 +183,9 @@ class _Pipeline:
         )  # fmt: skip
         network.save(self.folder / _RATE)
 
-    def _convert(self, backend: str, output: str) -> Callable[[Progress], None]:
+    def _convert(
+        self, backend: str | None, output: str, hardware: HardwareConfig | None = None
+    ) -> Callable[[Progress], None]:
         settings = self.recipe.conversion
 
         def action(progress: Progress) -> None:
@@ -258,6 +194,7 @@ class _Pipeline:
                 population=Population(settings.neurons_per_unit, settings.max_rates_hz),
                 decoders=_decoders(settings),
                 backend=backend,
+                hardware=hardware,
                 time_unit_s=settings.time_unit_s,
                 dt_s=settings.dt_s,
                 seed=self.recipe.seed,
@@ -281,7 +218,9 @@ class _Pipeline:
 
         return action
 
-    def _run(self, name: str, network: str, backend: str, *, spikes: bool = False) -> Callable[[Progress], None]:
+    def _run(
+        self, name: str, network: str, backend: str | Backend, *, spikes: bool = False
+    ) -> Callable[[Progress], None]:
         settings, kind = self.recipe.simulation, RateNetwork if backend == "rate" else SpikingNetwork
 
         def action(progress: Progress) -> None:
@@ -335,13 +274,18 @@ class _Pipeline:
             [load_as(self.folder / f"{kind}-{i + 1}.nc", Recording) for i in range(self.recipe.reference_runs)]
             for kind in ("rate", "target")
         )
-        tests = {name: load_as(self.folder / f"{name}.nc", Recording) for name in self.recipe.backends}
+        rungs = self._rungs
+        names = (*self.recipe.backends, *(rung.name for rung in rungs))
+        tests = {name: load_as(self.folder / f"{name}.nc", Recording) for name in names}
         reports, ladder = build_ladder(
             targets, rates, tests, burn_in=self.recipe.simulation.burn_in, seed=self.recipe.seed,
-            wells=_wells(self.system), progress=lambda share: progress(0.8 * share),
+            wells=_wells(self.system), previous={rung.name: rung.previous for rung in rungs},
+            progress=lambda share: progress(0.8 * share),
         )  # fmt: skip
         rate = load_as(self.folder / _RATE, RateNetwork)
-        networks = {n: load_as(self.folder / f"spiking-{n}.safetensors", SpikingNetwork) for n in tests}
+        files = {name: f"spiking-{name}.safetensors" for name in self.recipe.backends}
+        files |= {rung.name: rung.network_file for rung in rungs}
+        networks = {name: load_as(self.folder / file, SpikingNetwork) for name, file in files.items()}
         page = Page(
             title=f"{self.system.name}: from {rate.units} rate units to {_count(networks)} spiking neurons",
             subtitle=self.system.summary or f"rank {self.system.rank}",
@@ -349,7 +293,7 @@ class _Pipeline:
             reports=reports,
             ladder=ladder,
             rasters={self.recipe.backends[0]: load_as(self.folder / "spikes.nc", Recording)},
-            command=f"ddm2snn run {self.recipe.system} -o {self.folder.name}\n\n{_as_toml(self.recipe)}",
+            command=f"ddm2snn run {self.recipe.system} -o {self.folder.name}\n\n{self.recipe.as_toml()}",
             tables=[training_table(rate), conversion_table(networks)],
             networks=networks,
             exponents=self._exponents(rate, lambda share: progress(0.8 + 0.1 * share)),
@@ -357,7 +301,7 @@ class _Pipeline:
                 "recipe": self.recipe.model_dump(mode="json"),
                 "training": {"fingerprint": rate.fingerprint, **rate.provenance},
                 "conversions": {n: {"fingerprint": s.fingerprint, **s.provenance} for n, s in networks.items()},
-                "versions": _versions(),
+                "versions": versions(),
             },
         )
         page.write(self.folder)
@@ -382,13 +326,3 @@ def _wells(system: System) -> np.ndarray | None:
 
 def _count(networks: Mapping[str, SpikingNetwork]) -> str:
     return " / ".join(sorted({str(network.neurons) for network in networks.values()}))
-
-
-def _as_toml(recipe: Recipe) -> str:
-    """Recipe as TOML text: values are numbers, strings and lists, which JSON writes alike."""
-    content = recipe.model_dump(mode="json", exclude_none=True)
-    top = [f"{key} = {json.dumps(value)}" for key, value in content.items() if not isinstance(value, dict)]
-    for section, values in content.items():
-        if isinstance(values, dict):
-            top += ["", f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-    return "\n".join(top)

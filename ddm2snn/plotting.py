@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.fidelity.spectrum import power_spectra
-from ddm2snn.figure_style import COLOURS, WIDTH, latent_name, legend, limits, line_style, new_figure, plain
+from ddm2snn.figure_style import COLOURS, WIDTH, latent_name, legend, limits, line_style, new_figure, plain, wrapped
 from ddm2snn.recording import Recording
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def phase_portraits(recordings: Recordings, *, burn_in: float = 0.0, trajectorie
         for trial in cloud[:trajectories]:
             steps = min(len(trial), 500)
             axis.plot(trial[:steps, first], trial[:steps, second], color=COLOURS[2], lw=0.35, alpha=0.55)
-        axis.set(title=name, xlabel=latent_name(first))
+        axis.set(title=wrapped(name), xlabel=latent_name(first))
         plain(axis)
     for axis in axes.flat[len(clouds) :]:
         axis.set_visible(False)

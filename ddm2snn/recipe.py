@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -54,6 +55,11 @@ class Recipe(Settings):
         Seed of everything.
     backends
         Spiking backends to convert for and run on.
+    hardware
+        Devices, by name or the path of a .toml file, to convert for in the loop and to run on as well.
+    emulator
+        Whether nengo-loihi itself runs those that it targets, which takes a hundred times as long as the project's own
+        arithmetic with the same spikes.
     reference_runs
         Independent runs of the rate network; the floor is the mean distance over their pairs.
     training, conversion, simulation
@@ -63,6 +69,8 @@ class Recipe(Settings):
     system: str = "vanderpol"
     seed: Annotated[int, Field(ge=0)] = 0
     backends: tuple[str, ...] = ("brian2", "nengo")
+    hardware: tuple[str, ...] = ()
+    emulator: bool = False
     reference_runs: Annotated[int, Field(ge=2)] = 4
     training: TrainingSettings = TrainingSettings()
     conversion: ConversionSettings = ConversionSettings()
@@ -84,4 +92,15 @@ class Recipe(Settings):
         file, separator, attribute = recipe.system.rpartition(":")
         if separator and file.endswith(".py"):
             recipe = recipe.model_copy(update={"system": f"{(Path(path).parent / file).resolve()}:{attribute}"})
-        return recipe
+        folder = Path(path).parent
+        own = tuple(str((folder / name).resolve()) if name.endswith(".toml") else name for name in recipe.hardware)
+        return recipe.model_copy(update={"hardware": own})
+
+    def as_toml(self) -> str:
+        """TOML text: values are numbers, strings, lists and truth values, which JSON writes alike."""
+        content = self.model_dump(mode="json", exclude_none=True)
+        top = [f"{key} = {json.dumps(value)}" for key, value in content.items() if not isinstance(value, dict)]
+        for section, values in content.items():
+            if isinstance(values, dict):
+                top += ["", f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+        return "\n".join(top)

@@ -179,9 +179,16 @@ def load_registers(simulator: Any, made: list[Trial], start: Start) -> None:  # 
             register[slices[block]] = values[parts.get(block, slice(None))]
 
     for trial, objects in enumerate(made):
-        load(objects.neurons, state.voltage, start.voltage[trial])
-        load(objects.relay, state.voltage, start.relay_voltage[trial])
-        load(objects.relay, state.current, start.relay_current[trial])
+        for ensembles, register, values in (
+            (objects.neurons, state.voltage, start.voltage[trial]),
+            (objects.relay, state.voltage, start.relay_voltage[trial]),
+            (objects.relay, state.current, start.relay_current[trial]),
+        ):
+            first = 0
+            for ensemble in ensembles:
+                size = ensemble.neurons.size_out
+                load(ensemble, register, values[first : first + size])
+                first += size
 
 
 def _collect(
@@ -197,11 +204,11 @@ def _collect(
     for block in blocks(plan.steps, _BLOCK):
         simulator.run_steps(len(block))
         first = -block.start % plan.stride
-        latent = np.stack([simulator.data[trial.latent][first :: plan.stride] for trial in made])
-        samples.append(latent / per_latent)
+        held = [[simulator.data[probe][first :: plan.stride] for probe in trial.latent] for trial in made]
+        samples.append((np.stack([np.stack(groups, axis=1) for groups in held]) / per_latent).sum(axis=2))
         for number, trial in enumerate(made):
-            if trial.spikes is not None:
-                step, neuron = np.nonzero(simulator.data[trial.spikes])
+            if trial.spikes:
+                step, neuron = np.nonzero(np.concatenate([simulator.data[probe] for probe in trial.spikes], axis=1))
                 found.append(np.stack([step + block.start + 1, neuron, np.full(len(step), number)]))
         simulator.clear_probes()
         progress(block.stop / plan.steps)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     from ddm2snn.hardware.device import Device
+    from ddm2snn.hardware.layout import Layout
     from ddm2snn.network import SpikingNetwork
 
 SURE = 1.0 + 1e-9  # a node's value of one must reach the threshold of its on neuron whatever rounding does
@@ -26,12 +27,12 @@ SURE = 1.0 + 1e-9  # a node's value of one must reach the threshold of its on ne
 
 @dataclass
 class Trial:
-    """Nengo's objects of one trial."""
+    """Nengo's objects of one trial, one of each kind for each group of neurons with its decode neurons."""
 
-    neurons: nengo.Ensemble
-    relay: nengo.Ensemble
-    latent: nengo.Probe
-    spikes: nengo.Probe | None
+    neurons: list[nengo.Ensemble]
+    relay: list[nengo.Ensemble]
+    latent: list[nengo.Probe]
+    spikes: list[nengo.Probe]
 
 
 def build(
@@ -51,57 +52,69 @@ def build(
         nengo_loihi.add_params(model)
         made = []
         for trial in range(trials):
-            neurons, relay = _population(network), _relay(device)
-            _connect(network, device, neurons, relay)
+            populations = [_population(network, group.neurons) for group in layout.groups]
+            relays = [_relay(device, group) for group in range(len(layout.groups))]
+            _connect(network, device, layout, populations, relays)
             if amplitude is not None and signs is not None:
-                _drive(device, amplitude, signs[trial], relay)
-            for ensemble, parts in ((neurons, layout.population), (relay, layout.relay)):
-                shape = nengo_loihi.BlockShape((parts[0].stop,), (ensemble.n_neurons,))
-                model.config[ensemble].block_shape = shape
+                _drive(device, amplitude, signs[trial], relays)
+            for group, *made_of in zip(layout.groups, populations, relays, strict=True):
+                for ensemble, parts in zip(made_of, (group.population, group.relay), strict=True):
+                    shape = nengo_loihi.BlockShape((parts[0].stop - parts[0].start,), (ensemble.n_neurons,))
+                    model.config[ensemble].block_shape = shape
             made.append(
                 Trial(
-                    neurons, relay, nengo.Probe(relay.neurons[: network.rank], "input"),
-                    nengo.Probe(neurons.neurons, "output") if record_spikes else None,
+                    populations, relays,
+                    [nengo.Probe(relay.neurons[: network.rank], "input") for relay in relays],
+                    [nengo.Probe(some.neurons, "output") for some in populations] if record_spikes else [],
                 )
             )  # fmt: skip
     return model, made
 
 
-def _population(network: SpikingNetwork) -> nengo.Ensemble:
-    neuron = network.neuron
+def _population(network: SpikingNetwork, group: slice) -> nengo.Ensemble:
+    neuron, bias = network.neuron, network.bias[group]
     refractory_s = neuron.refractory_s if isinstance(neuron, LIF | LoihiLIF) else 0.0
     at_rest = {"voltage": nengo.dists.Choice([0])}
     return nengo.Ensemble(
-        network.neurons, 1, neuron_type=nengo.LIF(neuron.tau_membrane_s, refractory_s, initial_state=at_rest),
-        gain=np.ones(network.neurons), bias=network.bias, encoders=np.ones((network.neurons, 1)),
-        eval_points=np.zeros((1, 1)),
+        len(bias), 1, neuron_type=nengo.LIF(neuron.tau_membrane_s, refractory_s, initial_state=at_rest),
+        gain=np.ones(len(bias)), bias=bias, encoders=np.ones((len(bias), 1)), eval_points=np.zeros((1, 1)),
     )  # fmt: skip
 
 
-def _relay(device: Device) -> nengo.Ensemble:
-    relay = device.relay
-    at_rest = {"voltage": nengo.dists.Choice([0])}
+def _relay(device: Device, group: int) -> nengo.Ensemble:
+    relay, at_rest = device.relay, {"voltage": nengo.dists.Choice([0])}
+    bias_hz = relay.bias_hz[relay.of(group)]
     return nengo.Ensemble(
-        relay.neurons, 1, neuron_type=nengo.SpikingRectifiedLinear(initial_state=at_rest),
-        gain=np.full(relay.neurons, relay.swing_hz), bias=relay.bias_hz, encoders=np.ones((relay.neurons, 1)),
+        len(bias_hz), 1, neuron_type=nengo.SpikingRectifiedLinear(initial_state=at_rest),
+        gain=np.full(len(bias_hz), relay.swing_hz), bias=bias_hz, encoders=np.ones((len(bias_hz), 1)),
         eval_points=np.zeros((1, 1)),
     )  # fmt: skip
 
 
-def _connect(network: SpikingNetwork, device: Device, neurons: nengo.Ensemble, relay: nengo.Ensemble) -> None:
-    """Neurons -> D -> low-pass of the latents -> decode neurons -> E -> neurons."""
-    of = device.relay
-    decoders = network.decoders.T[:, of.latent] * (of.side / of.radius[of.latent])
-    nengo.Connection(neurons.neurons, relay.neurons, transform=decoders.T, synapse=network.time_unit_s)
-    filter_s = device.config.decode_neurons.filter_s
-    nengo.Connection(
-        relay.neurons, neurons.neurons, transform=network.encoders[:, of.latent] * of.output, synapse=filter_s or None
-    )
+def _connect(
+    network: SpikingNetwork, device: Device, layout: Layout, populations: list[nengo.Ensemble],
+    relays: list[nengo.Ensemble],
+) -> None:  # fmt: skip
+    """Neurons -> D -> low-pass of the latents -> their group's decode neurons -> E -> neurons of all groups."""
+    of, filter_s = device.relay, device.config.decode_neurons.filter_s
+    decoders = network.decoders.T[:, of.latent] * (of.side / of.own_radius)
+    encoders = network.encoders[:, of.latent] * of.output
+    for number, (group, relay) in enumerate(zip(layout.groups, relays, strict=True)):
+        nengo.Connection(
+            populations[number].neurons, relay.neurons, transform=decoders[group.neurons, of.of(number)].T,
+            synapse=network.time_unit_s,
+        )  # fmt: skip
+        for target, population in zip(layout.groups, populations, strict=True):
+            nengo.Connection(
+                relay.neurons, population.neurons, transform=encoders[target.neurons, of.of(number)],
+                synapse=filter_s or None,
+            )  # fmt: skip
 
 
 def _drive(
-    device: Device, amplitude: Float[np.ndarray, " rank"], signs: Int[np.ndarray, "step rank"], relay: nengo.Ensemble
-) -> None:
+    device: Device, amplitude: Float[np.ndarray, " rank"], signs: Int[np.ndarray, "step rank"],
+    relays: list[nengo.Ensemble],
+) -> None:  # fmt: skip
     """Input from the host: plus or minus one for each latent, which nengo-loihi sends as one of a pair of spikes."""
     of, dt_s = device.relay, device.dt_s
     rank = signs.shape[1]
@@ -110,6 +123,8 @@ def _drive(
         step = round(t / dt_s) - 1
         return SURE * signs[step] if step < len(signs) else np.zeros(rank)
 
-    size = of.side * amplitude[of.latent] / of.radius[of.latent]
+    size = of.side * amplitude[of.latent] / of.radius.sum(axis=0)[of.latent]
     transform = np.equal.outer(of.latent, np.arange(rank)) * size[:, None]
-    nengo.Connection(nengo.Node(value, size_out=rank), relay.neurons, transform=transform, synapse=None)
+    node = nengo.Node(value, size_out=rank)
+    for group, relay in enumerate(relays):
+        nengo.Connection(node, relay.neurons, transform=transform[of.of(group)], synapse=None)

@@ -44,6 +44,9 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     - Singular values of E D and of the rate network's W, each relative to its largest.
     - Residual lag of the decoded spikes, with twice its standard error and half a time step.
 
+    Of a network that was converted in the loop of a device the decoding error is that which the loop measured, in
+    numbers, and the lag is left out: both panels rest on the neurons' curves, which know nothing of decode neurons.
+
     Parameters
     ----------
     conversion
@@ -62,7 +65,8 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
             f"This conversion is one of the rate network {network.rate_fingerprint}, not of {rate.fingerprint}. "
             "Give the one that was converted."
         )
-    if "lag" not in found:
+    in_loop = network.provenance.get("hardware")
+    if "lag" not in found and in_loop is None:
         raise InputError(
             f"This conversion has no lag among its diagnostics: {', '.join(found)}. Draw one that convert made."
         )
@@ -74,10 +78,16 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     tuning, error, noise, spectrum, lag, *more = figure.subplots(rows, _COLUMNS).flat
     _tuning_curves(tuning, network, rate, cloud)
-    _decoding_error(error, network, rate, cloud)
+    if in_loop is None:
+        _decoding_error(error, network, rate, cloud)
+        _residual_lag(lag, network, found["lag"])
+    else:
+        measured = "\n".join(f"{latent_name(d)}: {100 * e:.2g} %" for d, e in enumerate(found["drift_error"]))
+        _words(error, "Decoding error in the loop", f"measured on {in_loop['name']},\n% of the drift\n\n{measured}")
+        _words(lag, "Residual lag", "not drawn: the neurons' curves\nknow nothing of decode neurons,\n"
+               "whose lag decoders make up for")  # fmt: skip
     _noise_budget(noise, network, found, target_diffusion(rate, cloud))
     _spectrum(spectrum, network, found)
-    _residual_lag(lag, network, found["lag"])
     if len(curve) > 1:
         _held_out(more[0], curve, found["calibration"]["ridge"])
     for axis in more[panels - 5 :]:  # places without a panel
@@ -91,6 +101,13 @@ def _in_rate_coordinates(network: SpikingNetwork, rate: RateNetwork) -> tuple[En
     """Encoding at the rate network's internal latents, and what is decoded without a spike, shape (rank,)."""
     constant = (network.latent_offset - rate.latent_offset) / rate.latent_scale
     return Encoding(network.encoders, network.bias - network.encoders @ constant, network.unit), constant
+
+
+def _words(axis: Axes, title: str, words: str) -> None:
+    """A panel that says why it has no curve."""
+    axis.set_title(title)
+    axis.text(0.5, 0.5, words, ha="center", va="center", transform=axis.transAxes, size=9)
+    axis.set(xticks=[], yticks=[])
 
 
 def _tuning_curves(axis: Axes, network: SpikingNetwork, rate: RateNetwork, cloud: np.ndarray) -> None:
@@ -149,8 +166,7 @@ def _noise_budget(
     share, added = _shares(target, spikes, (factor @ np.swapaxes(factor, -1, -2)).mean(axis=0))
     axis.set_title("Noise budget")
     if not len(share):
-        axis.text(0.5, 0.5, "the target has no noise", ha="center", va="center", transform=axis.transAxes, size=9)
-        axis.set(xticks=[], yticks=[])
+        _words(axis, "Noise budget", "the target has no noise")
         return
     place = np.arange(1, len(share) + 1)
     axis.bar(place, 100 * added, _BAR, color=PALE, label="injected")

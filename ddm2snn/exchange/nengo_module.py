@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,14 +13,18 @@ from ddm2snn.network import SpikingNetwork, to_internal
 from ddm2snn.neuron import LIF
 from ddm2snn.storage import check_writable, whole_file, write_text
 
+if TYPE_CHECKING:
+    from ddm2snn.hardware.config import HardwareConfig
+
 _TEMPLATE = Path(__file__).with_name("templates") / "nengo_module.py.txt"
 
 
 def write_nengo_module(network: SpikingNetwork, path: Path | str) -> list[Path]:
     """Write a runnable module (.py) and, beside it, its weights (.npz).
 
-    Run in Nengo it gives the spikes of backend "nengo" for the same seed. Its second network is that of backend
-    "nengo-loihi": decode neurons and blocks as the device that the network was converted for has them, or Loihi 1.
+    Run in Nengo it gives the spikes of backend "nengo" for the same seed, and run in the emulator of nengo-loihi those
+    of backend "nengo-loihi": decode neurons and blocks are as the device that the network was converted for has them,
+    or Loihi 1.
 
     Parameters
     ----------
@@ -60,32 +65,57 @@ def _content(
 ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
     """Arrays of the weights, and what the template asks for."""
     from ddm2snn import __version__
-    from ddm2snn.backend import Record, Schedule
     from ddm2snn.hardware.device import device_of
-    from ddm2snn.hardware.inputs import input_amplitude
     from ddm2snn.hardware.layout import layout_of
     from ddm2snn.hardware.run import hardware_of
-    from ddm2snn.stimulus import Stimulus
 
     config = hardware_of(None, network)
-    device, layout = device_of(network, config, network.dt_s), layout_of(network.neurons, network.rank, config)
-    silent = np.zeros((1, network.rank))
-    plan = Schedule(network, network.dt_s, 1, 1, 1, 0, Stimulus(), silent, Record())
-    amplitude, relay = input_amplitude(plan, device), device.relay
+    relay, layout = device_of(network, config, network.dt_s).relay, layout_of(network.neurons, network.rank, config)
+    sizes = [group.neurons.stop for group in layout.groups]
     arrays = {
         "encoders": network.encoders, "bias": network.bias, "decoders": network.decoders,
         "diffusion_factor": network.diffusion_factor, "latent_scale": network.latent_scale,
         "latent_offset": network.latent_offset, "initial_latent": to_internal(network, network.initial_latent),
         "relay_latent": relay.latent, "relay_side": relay.side, "relay_bias_hz": relay.bias_hz,
-        "relay_output": relay.output, "radius": relay.radius,
-        "amplitude": np.zeros(network.rank) if amplitude is None else amplitude,
+        "relay_output": relay.output, "relay_gain": relay.gain, "relay_share": relay.share,
+        "relay_radius": relay.own_radius, "total_radius": relay.radius.sum(axis=0),
+        "neuron_groups": np.array([0, *sizes]),
+        "decode_groups": np.array([0, *(relay.of(group).stop for group in range(relay.groups))]),
     }  # fmt: skip
+    real = config.model_copy(update={"precision": type(config.precision)()})
+    for target, used in (("sim", config), ("simreal", real)):
+        arrays |= {f"{target}_{name}": value for name, value in _registers(network, used).items()}
     settings = {
         "version": __version__, "name": module.name, "weights": weights.name, "fingerprint": network.fingerprint,
         "neurons": network.neurons, "rank": network.rank, "dt_s": network.dt_s, "time_unit_s": network.time_unit_s,
         "tau_membrane_s": neuron.tau_membrane_s, "refractory_s": neuron.refractory_s,
         "filter_s": config.decode_neurons.filter_s, "swing_hz": relay.swing_hz,
-        "block_neurons": layout.population[0].stop, "block_decode": layout.relay[0].stop,
+        "block_neurons": [group.population[0].stop - group.neurons.start for group in layout.groups],
+        "block_decode": [group.relay[0].stop - group.relay[0].start for group in layout.groups],
         "chips": config.capacity.chips or 1,
     }  # fmt: skip
     return arrays, settings
+
+
+def _registers(network: SpikingNetwork, config: HardwareConfig) -> dict[str, np.ndarray]:
+    """Noise of one step, and scales of the registers that a run starts from and is read out of."""
+    from ddm2snn.backend import Record, Schedule
+    from ddm2snn.hardware.device import device_of, machine_of, per_compartment
+    from ddm2snn.hardware.inputs import input_amplitude
+    from ddm2snn.stimulus import Stimulus
+
+    device = device_of(network, config, network.dt_s)
+    silent = np.zeros((1, network.rank))
+    plan = Schedule(network, network.dt_s, 1, 1, 1, 0, Stimulus(), silent, Record())
+    amplitude = input_amplitude(plan, device)
+    machine = machine_of(network, device, amplitude)
+    return {
+        "amplitude": np.zeros(network.rank) if amplitude is None else amplitude,
+        "noise_factor": plan.noise_factor / (1.0 - device.kept),
+        "threshold": per_compartment(machine.population, "threshold"),
+        "decode_threshold": per_compartment(machine.relay, "threshold"),
+        "per_current": per_compartment(machine.relay, "per_current"),
+        "current_kept": np.array(machine.relay[0].current_kept),
+        "per_latent": machine.per_latent,
+        "whole": np.array(machine.relay[0].whole),
+    }

@@ -13,7 +13,18 @@ from ddm2snn.fidelity.grid import Grid
 from ddm2snn.fidelity.kramers_moyal import Field, estimate_field, lagged_sums
 from ddm2snn.fidelity.probability_current import current_sums
 from ddm2snn.fidelity.report import FidelityReport
-from ddm2snn.figure_style import COLOURS, MARKERS, PALE, WIDTH, latent_name, legend, line_style, new_figure, plain
+from ddm2snn.figure_style import (
+    COLOURS,
+    MARKERS,
+    PALE,
+    WIDTH,
+    latent_name,
+    legend,
+    line_style,
+    new_figure,
+    plain,
+    wrapped,
+)
 from ddm2snn.recording import Recording
 
 if TYPE_CHECKING:
@@ -117,7 +128,7 @@ def probability_currents(reference: Recording, tests: Mapping[str, Recording], *
     for index, (axis, name) in enumerate(zip(axes.flat, named, strict=False)):
         strong = np.linalg.norm(currents[name], axis=1) > 0.02 * known.max()
         _arrows(axis, grid, currents[name], strong, size, COLOURS[min(index, 1)])
-        axis.set(title=name, xlabel=latent_name(0))
+        axis.set(title=wrapped(name), xlabel=latent_name(0))
     for axis in axes.flat[len(named) :]:
         axis.set_visible(False)
     axes[0, 0].set_ylabel(latent_name(reference.rank - 1))
@@ -132,12 +143,16 @@ def diffusion_ellipses(reference: Recording, tests: Mapping[str, Recording], *, 
     fields = _fields(samples, reference.every, grid)
     if reference.rank == 1:
         return _diffusion_curves(grid, fields)
-    figure = new_figure(WIDTH, 0.5 + (2.9 if len(tests) > 1 else 3.6))
-    axes = figure.subplots(1, len(tests), sharex=True, sharey=True, squeeze=False)[0]
+    columns = min(_COLUMNS, len(tests))
+    rows = -(-len(tests) // columns)
+    figure = new_figure(WIDTH, 0.5 + (2.9 if len(tests) > 1 else 3.6) * rows)
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axis in axes.flat[len(tests) :]:
+        axis.set_visible(False)
     full = _full(fields["reference"])
     largest = np.sqrt(np.abs(fields["reference"].diffusion[full][:, [0, 1], [0, 1]]).max(axis=0)) if full.any() else 1.0
     scale = 0.44 * grid.width / np.maximum(largest, 1e-12)
-    for index, (axis, name) in enumerate(zip(axes, tests, strict=True)):
+    for index, (axis, name) in enumerate(zip(axes.flat, tests, strict=False)):
         for which, colour, style in (("reference", COLOURS[0], "-"), (name, COLOURS[1 + index % 6], "--")):
             for middle, tensor in _tensors(grid, fields[which]):
                 ring = _ellipse(tensor) * scale + middle
@@ -145,8 +160,9 @@ def diffusion_ellipses(reference: Recording, tests: Mapping[str, Recording], *, 
             axis.plot([], [], color=colour, ls=style, label=which)
         axis.set(xlabel=latent_name(0), xlim=(grid.low[0], grid.high[0]), ylim=(grid.low[1], grid.high[1]))
         plain(axis)
-        legend(axis)
-    axes[0].set_ylabel(latent_name(reference.rank - 1))
+        legend(axis, columns=5 if len(tests) < _COLUMNS else 1)
+    for axis in axes[:, 0]:
+        axis.set_ylabel(latent_name(reference.rank - 1))
     return figure
 
 
@@ -171,7 +187,7 @@ def ladder_plot(rungs: Sequence[Rung]) -> Figure:
             label = values[0].label.split(" (")[0] if values else name
             axis.plot(x, shown, color=colour, marker=marker, ms=5, ls="", label=label)
         axis.set(yscale="log", title=title, xlim=(-0.5, len(judged) - 0.5))
-        axis.set_xticks(range(len(judged)), [r.name for r in judged])
+        axis.set_xticks(range(len(judged)), [wrapped(r.name) for r in judged], size=8.5 if len(judged) < 5 else 7)
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.grid(axis="y", color="#e3e6ea", lw=0.7)
         plain(axis)

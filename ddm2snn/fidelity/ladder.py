@@ -56,6 +56,7 @@ def build_ladder(
     burn_in: float,
     seed: int,
     wells: Float[np.ndarray, "well rank"] | None = None,
+    previous: Mapping[str, str] | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> tuple[list[FidelityReport], list[Rung]]:
     """Compare the rate network with its target, and each spiking network with both.
@@ -65,9 +66,12 @@ def build_ladder(
     target, rate
         Independent recordings of the target SDE and of the rate network, of equal size.
     spiking
-        Recordings of spiking networks by name; all have the rate network as the rung before.
+        Recordings of spiking networks by name.
     burn_in, seed, wells
         As in `compare`.
+    previous
+        The rung before, by name, of those that follow on another spiking network; else it is the rate network. The
+        floor of such a step comes from halves of the trials of the rung before.
     progress
         Called with the finished share.
 
@@ -81,7 +85,10 @@ def build_ladder(
     first = compare_each(target[0], {RATE: rate[0], **spiking}, floor=target[1:], **settings)
     progress(1.0)
     rungs = [Rung(TARGET), Rung(RATE, TARGET, first[0], first[0])]
-    rungs += [Rung(name, RATE, above, report) for name, above, report in zip(spiking, first[1:], reports, strict=True)]
+    steps, before = dict(zip(spiking, reports, strict=True)), dict.fromkeys(spiking, RATE) | dict(previous or {})
+    for name, other in (previous or {}).items():
+        steps[name] = compare_each(spiking[other], {name: spiking[name]}, **settings)[0]
+    rungs += [Rung(name, before[name], above, steps[name]) for name, above in zip(spiking, first[1:], strict=True)]
     return reports, rungs
 
 

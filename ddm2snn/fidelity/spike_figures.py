@@ -10,7 +10,18 @@ import numpy as np
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.noise_share import NoiseShare
 from ddm2snn.fidelity.spiking import SpikeStatistics
-from ddm2snn.figure_style import COLOURS, HATCH, PALE, WIDTH, latent_name, legend, line_style, new_figure, plain
+from ddm2snn.figure_style import (
+    COLOURS,
+    HATCH,
+    PALE,
+    WIDTH,
+    latent_name,
+    legend,
+    line_style,
+    new_figure,
+    plain,
+    wrapped,
+)
 from ddm2snn.recording import Recording
 
 if TYPE_CHECKING:
@@ -88,7 +99,7 @@ def noise_shares(shares: Mapping[str, NoiseShare]) -> Figure:
             axis.bar(place, share.spikes / whole, _BAR, bottom=share.injected / whole, color="white", hatch=HATCH,
                      edgecolor=COLOURS[2], label="of spikes, open loop")  # fmt: skip
         axis.axhline(1.0, color=COLOURS[0], lw=1.2, ls="--", label="rate network")
-        axis.set(title=name, xlim=(-0.7, len(place) - 0.3))
+        axis.set(title=wrapped(name), xlim=(-0.7, len(place) - 0.3))
         axis.set_xticks(place, [latent_name(dimension) for dimension in range(len(place))])
         axis.grid(axis="y", color=PALE, lw=0.6)
         axis.set_axisbelow(True)

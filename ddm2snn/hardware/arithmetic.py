@@ -59,11 +59,25 @@ def _collect(fired: np.ndarray, count: int, weights: np.ndarray, arrived: np.nda
             arrived[j] += row[j]
 
 
+@numba.njit(cache=True)
+def _collect_in_groups(
+    fired: np.ndarray, count: int, weights: np.ndarray, first: np.ndarray, arrived: np.ndarray
+) -> None:
+    """As `_collect`, where the weights of an axon begin at its own place, `first`."""
+    arrived[:] = 0.0
+    for s in range(count):
+        row, begin = weights[fired[s]], first[fired[s]]
+        for j in range(len(row)):
+            arrived[begin + j] += row[j]
+
+
 @numba.njit(parallel=True, cache=True)
 def closed_loop(
     bits: np.ndarray,
     population: tuple,
     relay: tuple,
+    first: np.ndarray,
+    heads: np.ndarray,
     inputs: np.ndarray,
     stride: int,
     offset: int,
@@ -76,9 +90,10 @@ def closed_loop(
     """Steps of the whole chip on many trials.
 
     bits: sign of the input spike of each latent, zero for none, shape (trial, step, rank). population and relay:
-    (weights of the axons that arrive there, bias, threshold, constants). States: current, voltage, wait, fired, number
-    of fired, each by trial. latent: currents of the first `rank` decode neurons after every `stride` steps from
-    `offset`, shape (trial, sample, rank). raster: spikes, shape (trial, step, neuron), or with no steps. counts:
+    (weights of the axons that arrive there, bias, threshold, constants). first: decode neuron at which the weights of
+    each neuron begin. States: current, voltage, wait, fired, number of fired, each by trial. latent: currents of the
+    decode neurons `heads`, shape (group, rank), after every `stride` steps from `offset`, shape (trial, sample, group,
+    rank). raster: spikes, shape (trial, step, neuron), or with no steps. counts:
     spikes of neurons, of decode neurons and of inputs, shape (trial, 3).
     """
     to_population, bias, threshold, constants = population
@@ -95,7 +110,7 @@ def closed_loop(
         arrived, relay_arrived = np.empty(len(bias)), np.empty(len(relay_bias))
         for step in range(bits.shape[1]):
             _collect(rfired, rnumber[trial], to_population, arrived)
-            _collect(fired, number[trial], to_relay, relay_arrived)
+            _collect_in_groups(fired, number[trial], to_relay, first, relay_arrived)
             for d in range(rank):
                 bit = bits[trial, step, d]
                 if bit != 0:
@@ -112,8 +127,9 @@ def closed_loop(
                     raster[trial, step, fired[s]] = 1
             place = step + offset
             if place % stride == 0:
-                for d in range(rank):
-                    latent[trial, place // stride, d] = ru[d]
+                for g in range(len(heads)):
+                    for d in range(rank):
+                        latent[trial, place // stride, g, d] = ru[heads[g, d]]
 
 
 @numba.njit(parallel=True, cache=True)

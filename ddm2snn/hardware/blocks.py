@@ -69,11 +69,12 @@ def population_blocks(
 ) -> list[Block]:
     """The neurons of a network, driven by decode neurons: weights are their output times encoders."""
     weights = (encoders[:, relay.latent] * relay.output / dt_s).T
+    groups = [weights[relay.of(group)] for group in range(relay.groups)]
     tau_s, refractory_s = neuron.tau_membrane_s, getattr(neuron, "refractory_s", 0.0)
     return [
         Block(
             name=f"neurons {part.start} to {part.stop - 1}",
-            synapses=(np.ascontiguousarray(weights[:, part], dtype=np.float32),),
+            synapses=tuple(np.ascontiguousarray(group[:, part], dtype=np.float32) for group in groups),
             bias=bias[part].astype(np.float32),
             threshold=1.0,
             current_decay=lost_share(config.decode_neurons.filter_s, dt_s),
@@ -94,18 +95,21 @@ def relay_blocks(
 ) -> list[Block]:
     """The decode neurons: weights are decoders, and where there is input, its amplitude, times their gain.
 
-    Input comes as one spike of a pair of axons for each latent and step: plus or minus `amplitude`.
+    Input comes as one spike of a pair of axons for each latent and step: plus or minus `amplitude`, of which each group
+    of decode neurons takes its share.
     """
-    transform = network.decoders.T[:, relay.latent] * (relay.side / relay.radius[relay.latent])
-    groups = [(transform / dt_s) * relay.swing_hz]
+    transform = network.decoders.T[:, relay.latent] * (relay.side / relay.own_radius)
+    decoded, given = (transform / dt_s) * relay.swing_hz, []
     if amplitude is not None:
-        size = relay.side * amplitude[relay.latent] / relay.radius[relay.latent]
+        size = relay.side * amplitude[relay.latent] / relay.radius.sum(axis=0)[relay.latent]
         positive = np.equal.outer(np.arange(network.rank), relay.latent) * size
-        groups.append(np.vstack([positive, -positive]) * relay.swing_hz)
+        given = [np.vstack([positive, -positive]) * relay.swing_hz]
     return [
         Block(
             name=f"decode neurons {part.start} to {part.stop - 1}",
-            synapses=tuple(np.ascontiguousarray(group[:, part], dtype=np.float32) for group in groups),
+            synapses=tuple(
+                np.ascontiguousarray(weights[:, part], dtype=np.float32) for weights in (decoded[group.neurons], *given)
+            ),
             bias=relay.bias_hz[part].astype(np.float32),
             threshold=float(np.float32(1.0 / dt_s)),
             current_decay=lost_share(network.time_unit_s, dt_s),
@@ -113,7 +117,8 @@ def relay_blocks(
             refractory_steps=0,
             leaky=False,
         )
-        for part in layout_of(network.neurons, network.rank, config).relay
+        for group in layout_of(network.neurons, network.rank, config).groups
+        for part in group.relay
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.hardware.device import State, arrays_of, per_compartment, state_at
+from ddm2snn.hardware.device import State, per_compartment, population_arrays, relay_arrays, state_at
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -36,7 +36,7 @@ def start_of(
     """
     relay = machine.device.relay
     per_current = per_compartment(machine.relay, "per_current")
-    current = latent[:, relay.latent] * relay.gain * per_current / machine.relay[0].current_kept
+    current = latent[:, relay.latent] * relay.share * relay.gain * per_current / machine.relay[0].current_kept
     thresholds = (per_compartment(parts, "threshold") for parts in (machine.population, machine.relay))
     found = (current, *(v * top for v, top in zip((voltage, relay_voltage), thresholds, strict=True)))
     return Start(*(np.trunc(values) if machine.relay[0].whole else values for values in found))
@@ -54,10 +54,12 @@ class Chip:
     """
 
     def __init__(self, machine: Machine, start: Start) -> None:
-        rank = len(machine.device.radius)
-        self._population, self._relay = arrays_of(machine.population), arrays_of(machine.relay)
-        silent = machine.amplitude is None
-        self._inputs = np.zeros((2 * rank, len(self._relay[1]))) if silent else arrays_of(machine.relay, 1)[0]
+        rank = machine.device.relay.radius.shape[1]
+        self._population, self._relay = population_arrays(machine.population), relay_arrays(machine)
+        self._first, self._heads = machine.first_decode_neuron, machine.device.relay.heads
+        self._inputs = np.zeros((2 * rank, len(self._relay[1])))
+        if machine.amplitude is not None:
+            self._inputs = np.ascontiguousarray(np.concatenate([part.weights[1] for part in machine.relay], axis=1))
         self._state: State = state_at(np.zeros_like(start.voltage), start.voltage)
         self._relay_state: State = state_at(start.relay_current, start.relay_voltage)
         self._per_latent, self._step = machine.per_latent, 0
@@ -86,13 +88,13 @@ class Chip:
         """
         from ddm2snn.hardware.arithmetic import closed_loop
 
-        trials, steps, rank = signs.shape
+        trials, steps, _ = signs.shape
         offset = self._step % stride
-        latent = np.zeros((trials, (offset + steps - 1) // stride + 1, rank))
+        latent = np.zeros((trials, (offset + steps - 1) // stride + 1, *self._heads.shape))
         raster = np.zeros((trials, steps if spikes else 0, len(self._population[1])), dtype=np.uint8)
         closed_loop(
-            signs, self._population, self._relay, self._inputs, stride, offset, self._state, self._relay_state,
-            latent, raster, self.counts,
+            signs, self._population, self._relay, self._first, self._heads, self._inputs, stride, offset, self._state,
+            self._relay_state, latent, raster, self.counts,
         )  # fmt: skip
         self._step += steps
-        return latent[:, int(offset > 0) :] / self._per_latent, raster
+        return (latent[:, int(offset > 0) :] / self._per_latent).sum(axis=2), raster

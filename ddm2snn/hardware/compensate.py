@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.hardware.blocks import Block, lost_share
+from ddm2snn.hardware.layout import layout_of
 from ddm2snn.hardware.registers import registers_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def compensated(
     :math:`-(d_j - q) U_{ji} / U_{jj}` to each later decoder i (Hassibi, Stork, NIPS 1992; column by column as Frantar
     et al., GPTQ, ICLR 2023). Largest decoders come first, and the very largest stays: it sets the grid.
     """
+    if len(layout_of(decoders.shape[1], len(decoders), device.config).groups) > 1:
+        return decoders  # the grid of each group follows from its decoders: it would move while they are rounded
     step, most = grid_of(decoders, device)
     if not step.all():
         return decoders

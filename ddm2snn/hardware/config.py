@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ddm2snn.errors import InputError
 from ddm2snn.settings import Settings, read_settings
@@ -56,7 +56,8 @@ class Precision(Settings):
 class Capacity(Settings):
     """What fits where; None where there is no limit.
 
-    The last two are limits that only the board checks: an emulator runs what exceeds them.
+    The last two, kinds of compartments and thresholds that a core tells apart, are limits that only the board checks:
+    an emulator runs what exceeds them.
     """
 
     compartments_per_core: _Count | None = None
@@ -112,6 +113,16 @@ class Placement(Settings):
     allocator: Literal["greedy", "round-robin"] = "greedy"
     inputs: Literal["host"] = "host"
     noise: Literal["host"] = "host"
+
+    @field_validator("noise", mode="before")
+    @classmethod
+    def _from_the_host(cls, value: object) -> object:
+        if value == "chip":
+            raise ValueError(
+                "noise of compartments is not offered: nengo-loihi 1.1.0 refuses ensemble.noise, its builder for the "
+                "board leaves noise unset, and each decode neuron would have noise of its own; use 'host'"
+            )
+        return value
 
 
 class Energy(Settings):

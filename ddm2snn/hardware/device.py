@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.blocks import Block, check_filter, lost_share, population_blocks, relay_blocks
+from ddm2snn.hardware.layout import layout_of
+from ddm2snn.hardware.limits import decay_gaps
 from ddm2snn.hardware.registers import Registers, latent_kept, registers_of
-from ddm2snn.hardware.relay import Relay, relay_for
+from ddm2snn.hardware.relay import Relay, radius_of, relay_for
+from ddm2snn.hardware.shares import shared_radius
 from ddm2snn.network import to_internal
 
 if TYPE_CHECKING:
@@ -61,16 +64,24 @@ class Device:
         pool: Int[np.ndarray, " neuron"],
     ) -> DeviceDrive:
         """Neurons on this device, to be driven along latents: what decoders in the loop are solved on."""
-        blocks = population_blocks(encoders, bias, neuron, self.relay, self.config, self.dt_s)
+        device = self._in_groups(len(layout_of(len(bias), encoders.shape[1], self.config).groups))
+        blocks = population_blocks(encoders, bias, neuron, device.relay, self.config, self.dt_s)
         parts = tuple(registers_of(block, self.config.precision) for block in blocks)
-        count = len(voltage) * self.relay.neurons
+        count = len(voltage) * device.relay.neurons
         spread = (np.arange(count) * _GOLDEN % 1.0).reshape(len(voltage), -1)  # out of step from the start
-        return DeviceDrive(parts, self, voltage, spread, pool)
+        return DeviceDrive(parts, device, voltage, spread, pool)
+
+    def _in_groups(self, groups: int) -> Device:
+        """The same with decode neurons in groups that share latents equally: no decoder tells them apart yet."""
+        if groups == self.relay.groups:
+            return self
+        radius = np.tile(self.radius / groups, (groups, 1))
+        return replace(self, relay=relay_for(self.config.decode_neurons, radius, self.dt_s))
 
     @property
     def radius(self) -> Float[np.ndarray, " rank"]:
         """Size of a latent beyond which decode neurons saturate, internal units."""
-        return self.relay.radius
+        return self.relay.radius.sum(axis=0)
 
 
 def device_for(
@@ -81,17 +92,25 @@ def device_for(
     Raises
     ------
     InputError
-        Where the device has another time step, or its filter is slower than the latents.
+        Where the device has another time step, its filter is slower than the latents, or they than its slowest decay.
     """
     if config.step_s is not None and abs(config.step_s - dt_s) > 1e-9 * dt_s:
         raise InputError(f"{config.name} computes in steps of {config.step_s:g} s, not {dt_s:g}. Use that dt_s.")
     check_filter(config, time_unit_s)
-    return Device(config, relay_for(config.decode_neurons, latents, dt_s), time_unit_s, dt_s)
+    if gaps := decay_gaps("time_unit_s", time_unit_s, config, dt_s):
+        raise InputError(str(gaps[0]))
+    relay = relay_for(config.decode_neurons, radius_of(config.decode_neurons, latents)[None], dt_s)
+    return Device(config, relay, time_unit_s, dt_s)
 
 
 def device_of(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> Device:
     """Device for a network, with a radius from the states that it starts from."""
-    return device_for(config, to_internal(network, network.initial_latent), network.time_unit_s, dt_s)
+    found = device_for(config, to_internal(network, network.initial_latent), network.time_unit_s, dt_s)
+    groups = layout_of(network.neurons, network.rank, config).groups
+    if len(groups) == 1:
+        return found
+    radius = shared_radius(network, [group.neurons for group in groups], config.decode_neurons, found.radius, dt_s)
+    return replace(found, relay=relay_for(config.decode_neurons, radius, dt_s))
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,10 +137,14 @@ class Machine:
     amplitude: Float[np.ndarray, " rank"] | None
 
     @property
-    def per_latent(self) -> Float[np.ndarray, " rank"]:
-        """Register units of the first on neuron's current for one internal unit of each latent."""
-        rank = len(self.device.radius)
-        return (self.device.relay.gain * per_compartment(self.relay, "per_current"))[:rank]
+    def per_latent(self) -> Float[np.ndarray, "group rank"]:
+        """Register units of the first on neuron's current for one internal unit of a latent, in each group."""
+        return (self.device.relay.gain * per_compartment(self.relay, "per_current"))[self.device.relay.heads]
+
+    @property
+    def first_decode_neuron(self) -> Int[np.ndarray, " neuron"]:
+        """First decode neuron of each neuron's group."""
+        return np.repeat(self.device.relay.heads[:, 0], [len(weights) for weights in relay_weights(self)])
 
 
 def machine_of(
@@ -151,11 +174,30 @@ def per_compartment(parts: tuple[Registers, ...], name: str) -> Float[np.ndarray
     return np.concatenate([np.full(len(part.bias), getattr(part, name)) for part in parts])
 
 
-def arrays_of(parts: tuple[Registers, ...], group: int = 0) -> tuple[Any, ...]:
-    """Parts side by side as the compiled steps take them: weights of a group, biases, thresholds and constants."""
-    weights = np.ascontiguousarray(np.concatenate([part.weights[group] for part in parts], axis=1))
+def relay_weights(machine: Machine) -> list[Float[np.ndarray, "neuron decode"]]:
+    """Weights of the neurons of each group to that group's decode neurons."""
+    starts = [int(head[0]) for head in machine.device.relay.heads]
+    found: list[list[np.ndarray]] = [[] for _ in starts]
+    place = 0
+    for part in machine.relay:
+        found[int(np.searchsorted(starts, place, side="right")) - 1].append(part.weights[0])
+        place += len(part.bias)
+    return [np.concatenate(weights, axis=1) for weights in found]
+
+
+def population_arrays(parts: tuple[Registers, ...]) -> tuple[Any, ...]:
+    """Neurons as the compiled steps take them: weights of all decode neurons, biases, thresholds and constants."""
+    return _arrays(parts, np.concatenate([np.concatenate(part.weights) for part in parts], axis=1))
+
+
+def relay_arrays(machine: Machine) -> tuple[Any, ...]:
+    """Decode neurons as the compiled steps take them; neurons have weights to those of their group only."""
+    return _arrays(machine.relay, np.concatenate(relay_weights(machine)))
+
+
+def _arrays(parts: tuple[Registers, ...], weights: np.ndarray) -> tuple[Any, ...]:
     bias = np.concatenate([part.bias for part in parts])
-    return weights, bias, per_compartment(parts, "threshold"), constants_of(parts[0])
+    return np.ascontiguousarray(weights), bias, per_compartment(parts, "threshold"), constants_of(parts[0])
 
 
 def constants_of(registers: Registers) -> tuple[float, float, float, float, float, float, bool]:
@@ -202,11 +244,11 @@ class DeviceDrive:
         pool: Int[np.ndarray, " neuron"],
     ) -> None:
         self.columns, self._pool = int(pool.max()) + 1, pool
-        self._population = arrays_of(machine_parts)
+        self._population = population_arrays(machine_parts)
         relay, kept = device.relay, device.kept
         threshold = np.full(relay.neurons, 1.0 / device.dt_s)
         constants = (0.0, 1.0, 0.0, np.inf, np.inf, np.inf, False)
-        self._gain, self._relay = (relay.gain, relay.latent), (relay.bias_hz, threshold, constants)
+        self._gain, self._relay = (relay.gain * relay.share, relay.latent), (relay.bias_hz, threshold, constants)
         start = voltage * self._population[2]
         start = np.floor(start) if machine_parts[0].whole else start
         self._state = state_at(np.zeros_like(voltage), start)

@@ -22,12 +22,12 @@ def estimate_energy(
     .. math:: E = e_s\,(r N R + q R N + k R/dt) + e_a (r N + q R) + e_i \big((N + R)/dt - r N - q R\big) + e_p S,
 
     per second, times the time unit: N neurons of mean rate r, R decode neurons of mean rate q, k latents with an input
-    spike for each step, and S spikes times the cores that they are sent to. Every neuron reaches R decode neurons and
-    every decode neuron N neurons.
+    spike for each step, and S spikes times the cores that they are sent to. Every neuron reaches the
+    decode neurons of its group, R where there is one group, and every decode neuron N neurons.
 
     Assumptions: every compartment is updated in every step, one that spikes at the energy of an active update and the
     others at that of an inactive one; every spike stays within a tile; leakage, the host, and management cores count
-    nothing. Measured numbers of a whole board are larger.
+    nothing. The energies of Loihi 1 were simulated before there was silicon; a whole board takes more.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ def estimate_energy(
     spikes, decode_spikes = rate_hz * neurons * unit_s, decode_rate_hz * relay * unit_s
     arriving = network.rank * steps if inputs else 0.0
     # an input axon reaches the decode neurons of its latent: their weights for other latents are stored, and added
-    operations = spikes * relay + decode_spikes * neurons + arriving * relay
+    operations = spikes * relay / len(layout.groups) + decode_spikes * neurons + arriving * relay
     updates = (neurons + relay) * steps
-    messages = spikes * len(layout.relay) + decode_spikes * len(layout.population)
+    messages = spikes * len(layout.relay) / len(layout.groups) + decode_spikes * len(layout.population)
     parts_pj = {
         "synaptic_operations": operations * energy.synaptic_operation_pj,
         "active_updates": (spikes + decode_spikes) * energy.active_update_pj,

@@ -18,6 +18,7 @@ def device_gaps(
 ) -> list[Unsupported]:
     """Gaps of every device: neuron models, diffusion that depends on the state, registers and limits."""
     from ddm2snn.hardware.device import device_of, machine_of
+    from ddm2snn.hardware.limits import range_gaps
     from ddm2snn.hardware.place import place
 
     if not isinstance(network.neuron, models):
@@ -28,15 +29,20 @@ def device_gaps(
     if network.diffusion_decoders is not None:
         reason = "spikes would have to multiply noise, which no synapse does"
         return [Unsupported("diffusion_decoders", reason, "Use --backend brian2 or nengo")]
-    longest = config.precision.longest_refractory_steps
-    if longest is not None and round(network.neuron.refractory_s / dt_s) + 1 > longest:
-        most = (longest - 1) * dt_s
-        return [Unsupported(
-            "refractory_s", f"its register counts {longest - 1} steps of {dt_s:g} s", f"Use refractory_s <= {most:g}"
-        )]  # fmt: skip
+    if gaps := range_gaps(network, config, dt_s):
+        return gaps
     try:
         machine_of(network, device_of(network, config, dt_s))
         place(network, config)
     except InputError as error:
         return [Unsupported("hardware", f"{config.name} cannot hold it", str(error).rstrip("."))]
     return []
+
+
+def refuse_gaps(network: SpikingNetwork, config: HardwareConfig) -> None:
+    """Refuse a network that the device cannot hold, before anything is built."""
+    from ddm2snn.neuron import LIF, LoihiLIF
+
+    gaps = device_gaps(network, config, network.dt_s, (LIF, LoihiLIF))
+    if gaps:
+        raise InputError(" ".join(map(str, gaps)))

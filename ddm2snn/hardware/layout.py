@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ddm2snn.errors import InputError
@@ -26,100 +27,168 @@ def axon_bits(weights: int, weight_bits: int) -> int:
 
 @dataclass(frozen=True)
 class Core:
-    """What one core holds."""
+    """What one core holds.
+
+    Its compartments are of one kind, which share decays, refractory period and threshold: one compartment
+    configuration, and one threshold.
+    """
 
     name: str
     compartments: int
     input_axons: int
     output_axons: int
     synapse_bits: int
+    compartment_configs: int = 1
+    thresholds: int = 1
+    group: int = 0
+    decodes: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """Neurons that share decode neurons, and the cores of both: consecutive parts."""
+
+    neurons: slice
+    population: tuple[slice, ...]
+    relay: tuple[slice, ...]
 
 
 @dataclass(frozen=True)
 class Layout:
     """Parts of a population and of its decode neurons, each a core.
 
-    Every decode neuron is an axon into every part of the population, every neuron one into every part of the decode
-    neurons, and a pair of axons for each latent brings input from the host.
+    Every decode neuron is an axon into every part of the population, every neuron one into every part of its group's
+    decode neurons, and a pair of axons for each latent and group brings input from the host.
     """
 
     neurons: int
     rank: int
     relay_neurons: int
     weight_bits: int
-    population: tuple[slice, ...]
-    relay: tuple[slice, ...]
+    groups: tuple[Group, ...]
+
+    @property
+    def population(self) -> tuple[slice, ...]:
+        """Parts of the population."""
+        return tuple(part for group in self.groups for part in group.population)
+
+    @property
+    def relay(self) -> tuple[slice, ...]:
+        """Parts of the decode neurons."""
+        return tuple(part for group in self.groups for part in group.relay)
 
     def cores(self) -> list[Core]:
         """What each core holds, decode neurons first."""
-        arriving = self.neurons + 2 * self.rank
-        decode = [
-            Core(
-                f"decode neurons {part.start} to {part.stop - 1}", part.stop - part.start, arriving,
-                (part.stop - part.start) * len(self.population),
-                arriving * axon_bits(part.stop - part.start, self.weight_bits),
-            )
-            for part in self.relay
-        ]  # fmt: skip
-        return decode + [
-            Core(
-                f"neurons {part.start} to {part.stop - 1}", part.stop - part.start, self.relay_neurons,
-                (part.stop - part.start) * len(self.relay),
-                self.relay_neurons * axon_bits(part.stop - part.start, self.weight_bits),
-            )
-            for part in self.population
-        ]  # fmt: skip
+        decode, neurons = [], []
+        for number, group in enumerate(self.groups):
+            arriving = _length(group.neurons) + 2 * self.rank
+            decode += [
+                Core(
+                    f"decode neurons {part.start} to {part.stop - 1}", _length(part), arriving,
+                    _length(part) * len(self.population),
+                    arriving * axon_bits(_length(part), self.weight_bits), group=number, decodes=True,
+                )
+                for part in group.relay
+            ]  # fmt: skip
+            neurons += [
+                Core(
+                    f"neurons {part.start} to {part.stop - 1}", _length(part), self.relay_neurons,
+                    _length(part) * len(group.relay),
+                    self.relay_neurons * axon_bits(_length(part), self.weight_bits), group=number,
+                )
+                for part in group.population
+            ]  # fmt: skip
+        return decode + neurons
 
 
 def layout_of(neurons: int, rank: int, config: HardwareConfig) -> Layout:
-    """Largest parts that fit their cores.
+    """As few groups as one core of decode neurons has axons for, in largest parts that fit their cores.
 
     Raises
     ------
     InputError
         Where one core cannot hold what it must: the limit, the need, and the smallest change that would fit.
     """
-    limits, pairs = config.capacity, config.decode_neurons.pairs_per_latent
-    relay_neurons, arriving = 2 * pairs * rank, neurons + 2 * rank
+    limits, per_group = config.capacity, 2 * config.decode_neurons.pairs_per_latent * rank
     weight_bits = config.precision.weight_bits or _FLOATING_BITS
-    most_axons = limits.input_axons_per_core
-    if most_axons is not None and arriving > most_axons:
-        raise InputError(
-            f"{config.name} has {most_axons} input axons per core; the decode neurons need {arriving} (one for each "
-            f"neuron and two for each latent). Use at most {most_axons - 2 * rank} neurons."
-        )
+    most = _most_neurons(neurons, rank, weight_bits, config)
+    groups = -(-neurons // most)
+    relay_neurons, most_axons = groups * per_group, limits.input_axons_per_core
     if most_axons is not None and relay_neurons > most_axons:
+        fewer = f", or at most {most_axons // per_group * most} neurons" if per_group <= most_axons else ""
         raise InputError(
             f"{config.name} has {most_axons} input axons per core; the neurons need {relay_neurons} (one for each "
-            f"decode neuron). Use decode_neurons.pairs_per_latent <= {most_axons // (2 * rank)}."
+            f"decode neuron, of which {groups} group(s) of neurons have {per_group} each). Use "
+            f"decode_neurons.pairs_per_latent <= {most_axons // (2 * rank * groups)}{fewer}."
         )
-    relay = _parts(
-        relay_neurons, arriving, weight_bits, config, limits.compartments_per_core,
-        f"neurons <= {_most_axons(config, weight_bits) - 2 * rank}",
-    )  # fmt: skip
-    most = [limits.compartments_per_core, config.placement.block_compartments]
+    bounds = [neurons * group // groups for group in range(groups + 1)]
+    parts = [slice(first, last) for first, last in pairwise(bounds)]
+    relay = [
+        _parts(
+            slice(group * per_group, (group + 1) * per_group), _length(part) + 2 * rank, weight_bits, config,
+            limits.compartments_per_core, "fewer latents",
+        )
+        for group, part in enumerate(parts)
+    ]  # fmt: skip
+    known = [
+        limit for limit in (limits.compartments_per_core, config.placement.block_compartments) if limit is not None
+    ]
     if limits.output_axons_per_core is not None:
-        most.append(limits.output_axons_per_core // len(relay))
-    known = [limit for limit in most if limit is not None]
-    population = _parts(
-        neurons, relay_neurons, weight_bits, config, min(known, default=None),
-        f"decode_neurons.pairs_per_latent <= {_most_axons(config, weight_bits) // (2 * rank)}",
-    )  # fmt: skip
-    size = relay[0].stop
-    if limits.output_axons_per_core is not None and size * len(population) > limits.output_axons_per_core:
-        raise InputError(
-            f"{config.name} has {limits.output_axons_per_core} output axons per core; {size} decode neurons need "
-            f"{size * len(population)} (one for each of {len(population)} cores of neurons). Use "
-            f"decode_neurons.pairs_per_latent <= {limits.output_axons_per_core // len(population) // (2 * rank)}."
+        cores = max(map(len, relay))
+        if cores > limits.output_axons_per_core:
+            raise InputError(
+                f"{config.name} has {limits.output_axons_per_core} output axons per core; one neuron needs {cores} "
+                f"(one for each core of decode neurons). Use fewer decode_neurons.pairs_per_latent."
+            )
+        known.append(limits.output_axons_per_core // cores)
+    population = [
+        _parts(
+            part, relay_neurons, weight_bits, config, min(known, default=None),
+            f"decode_neurons.pairs_per_latent <= {_most_axons(config, weight_bits) // (2 * rank * groups)}",
         )
-    return Layout(neurons, rank, relay_neurons, weight_bits, tuple(population), tuple(relay))
+        for part in parts
+    ]  # fmt: skip
+    found = Layout(neurons, rank, relay_neurons, weight_bits, tuple(map(Group, parts, population, relay)))
+    _check_output_axons(found, config)
+    return found
+
+
+def _most_neurons(neurons: int, rank: int, weight_bits: int, config: HardwareConfig) -> int:
+    """Neurons of a group: those whose axons one core of decode neurons takes, besides two for each latent."""
+    limits = config.capacity
+    known = [(limits.input_axons_per_core, "input axons")]
+    if limits.synapse_bits_per_core is not None:
+        known.append((_most_axons(config, weight_bits), f"axons' worth of {limits.synapse_bits_per_core} synapse bits"))
+    most = neurons
+    for limit, words in known:
+        if limit is not None and limit <= 2 * rank:
+            raise InputError(
+                f"{config.name} has {limit} {words} per core; decode neurons need {2 * rank + 1} at least, two for "
+                f"each latent and one for a neuron. Use at most {(limit - 1) // 2} latents."
+            )
+        most = most if limit is None else min(most, limit - 2 * rank)
+    return most
+
+
+def _check_output_axons(layout: Layout, config: HardwareConfig) -> None:
+    most, size, cores = config.capacity.output_axons_per_core, _length(layout.relay[0]), len(layout.population)
+    if most is not None and size * cores > most:
+        pairs = most // cores // (2 * layout.rank)
+        raise InputError(
+            f"{config.name} has {most} output axons per core; {size} decode neurons need {size * cores} (one for each "
+            f"of {cores} cores of neurons). Use decode_neurons.pairs_per_latent <= {pairs}."
+        )
+
+
+def _length(part: slice) -> int:
+    return part.stop - part.start
 
 
 def _parts(
-    compartments: int, axons: int, weight_bits: int, config: HardwareConfig, most: int | None, remedy: str
-) -> list[slice]:
-    """Equal consecutive parts, as few as compartments and synapse memory of a core allow."""
-    memory = config.capacity.synapse_bits_per_core
+    whole: slice, axons: int, weight_bits: int, config: HardwareConfig, most: int | None, remedy: str
+) -> tuple[slice, ...]:
+    """Equal consecutive parts of compartments, as few as compartments and synapse memory of a core allow."""
+    memory, compartments = config.capacity.synapse_bits_per_core, _length(whole)
     size = compartments if most is None else min(compartments, most)
     while memory is not None and size > 0 and axons * axon_bits(size, weight_bits) > memory:
         size -= 1
@@ -129,7 +198,7 @@ def _parts(
             f"{axons * axon_bits(1, weight_bits)}. Use {remedy}."
         )
     size = -(-compartments // -(-compartments // size))
-    return [slice(first, min(first + size, compartments)) for first in range(0, compartments, size)]
+    return tuple(slice(first, min(first + size, whole.stop)) for first in range(whole.start, whole.stop, size))
 
 
 def _most_axons(config: HardwareConfig, weight_bits: int) -> int:

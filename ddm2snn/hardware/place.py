@@ -7,19 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.layout import Core, axon_bits, layout_of
+from ddm2snn.hardware.limits import BOARD_ONLY, PER_CORE, check_core
 
 if TYPE_CHECKING:
     import networkx
 
     from ddm2snn.hardware.config import HardwareConfig
     from ddm2snn.network import SpikingNetwork
-
-_LIMITS = {
-    "compartments": "compartments_per_core",
-    "input_axons": "input_axons_per_core",
-    "output_axons": "output_axons_per_core",
-    "synapse_bits": "synapse_bits_per_core",
-}
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,7 @@ class Placement:
 
     def share(self, core: Core, resource: str) -> float | None:
         """Share of one resource of a core that is used; None where there is no limit."""
-        limit = getattr(self.config.capacity, _LIMITS[resource])
+        limit = getattr(self.config.capacity, PER_CORE[resource])
         return None if limit is None else getattr(core, resource) / limit
 
     @property
@@ -67,11 +61,10 @@ class Placement:
         graph = networkx.DiGraph()
         for core, chip in zip(self.cores, self.chip, strict=True):
             graph.add_node(core.name, chip=chip)
-        decode = [core for core in self.cores if core.name.startswith("decode")]
-        for relay in decode:
-            for core in self.cores:
-                if core not in decode:
-                    graph.add_edge(relay.name, core.name, axons=relay.compartments)
+        for relay in (core for core in self.cores if core.decodes):
+            for core in (core for core in self.cores if not core.decodes):
+                graph.add_edge(relay.name, core.name, axons=relay.compartments)
+                if core.group == relay.group:
                     graph.add_edge(core.name, relay.name, axons=core.compartments)
         return graph
 
@@ -92,19 +85,26 @@ class Placement:
             "dense_synapse_cores": self.dense_cores,
             "cores": [
                 {"name": core.name, "chip": chip}
-                | {name: {"used": getattr(core, name), "share": self.share(core, name)} for name in _LIMITS}
+                | {name: {"used": getattr(core, name), "share": self.share(core, name)} for name in PER_CORE}
                 for core, chip in zip(self.cores, self.chip, strict=True)
             ],
         }
 
     def lines(self) -> list[str]:
         """Table of what each core uses."""
-        head = f"{'core':30} chip" + "".join(f" {name.replace('_', ' '):>20}" for name in _LIMITS)
+        shown = [name for name in PER_CORE if name not in BOARD_ONLY]
+        head = f"{'core':30} chip" + "".join(f" {name.replace('_', ' '):>20}" for name in shown)
         rows = [head]
         for core, chip in zip(self.cores, self.chip, strict=True):
-            cells = [_cell(getattr(core, name), self.share(core, name)) for name in _LIMITS]
+            cells = [_cell(getattr(core, name), self.share(core, name)) for name in shown]
             rows.append(f"{core.name:30} {chip:4}" + "".join(f" {cell:>20}" for cell in cells))
         rows.append(f"{len(self.cores)} cores on {self.chips} chip(s), {self.axons_between_chips} axons between chips")
+        most = (max(self.cores, key=lambda core, name=name: getattr(core, name)) for name in BOARD_ONLY)
+        cells = [
+            f"{name.replace('_', ' ')} {_cell(getattr(core, name), self.share(core, name))}"
+            for name, core in zip(BOARD_ONLY, most, strict=True)
+        ]
+        rows.append(f"at most on one core, checked by a board only: {', '.join(cells)}")
         if self.synapse_cores is not None and self.dense_cores is not None:
             rows.append(
                 f"synapse memory of {self.synapse_cores:.2f} cores; a dense recurrent matrix would take that of "
@@ -135,12 +135,13 @@ def place_sizes(neurons: int, rank: int, config: HardwareConfig) -> Placement:
     """
     layout, limits = layout_of(neurons, rank, config), config.capacity
     cores = tuple(layout.cores())
+    for core in cores:
+        check_core(core, config)
     per_chip, chips = limits.cores_per_chip, limits.chips
     if per_chip is not None and chips is not None and len(cores) > per_chip * chips:
-        room = per_chip * chips - len(layout.relay)
         raise InputError(
             f"{config.name} has {per_chip * chips} cores; {neurons} neurons and {layout.relay_neurons} decode neurons "
-            f"need {len(cores)}. Use at most {max(room, 0) * layout.population[0].stop} neurons, or a board with "
+            f"need {len(cores)}. Use at most {_most_neurons(neurons, rank, config)} neurons, or a board with "
             f"{-(-len(cores) // per_chip)} chips."
         )
     turns = config.placement.allocator == "round-robin" and chips is not None
@@ -149,3 +150,14 @@ def place_sizes(neurons: int, rank: int, config: HardwareConfig) -> Placement:
     size = min(neurons, limits.compartments_per_core or neurons)
     dense = -(-neurons // size) * neurons * axon_bits(size, layout.weight_bits)
     return Placement(config, cores, tuple(chip), None if memory is None else dense / memory)
+
+
+def _most_neurons(neurons: int, rank: int, config: HardwareConfig) -> int:
+    """Largest number of neurons below one that needs too many cores, by halves."""
+    room = (config.capacity.cores_per_chip or 0) * (config.capacity.chips or 0)
+    fits, past = 0, neurons
+    while past - fits > 1:
+        middle = (fits + past) // 2
+        layout = layout_of(middle, rank, config)
+        fits, past = (middle, past) if len(layout.relay) + len(layout.population) <= room else (fits, middle)
+    return fits

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.hardware.device import device_of, machine_of, per_compartment
+from ddm2snn.hardware.device import device_of, machine_of, per_compartment, relay_weights
 from ddm2snn.hardware.registers import check_precision
 from ddm2snn.neuron import LIF, LoihiLIF
 
@@ -75,11 +75,14 @@ def quantise(
     # axons of the first on neurons, one for each latent, carry the encoders; other decode neurons carry the same
     threshold = per_compartment(machine.population, "threshold")
     share = per_compartment(machine.population, "per_voltage") / threshold  # of the threshold that was asked for
-    weights = np.concatenate([part.weights[0] / part.per_weight for part in machine.population], axis=1)
-    encoders = (weights[:rank] * dt_s / relay.output[:rank, None] * share).T
+    encoders = np.zeros((network.neurons, rank))
+    for group, head in enumerate(relay.heads):  # each group of decode neurons has weights of its own: their mean
+        weights = np.concatenate([part.weights[group] / part.per_weight for part in machine.population], axis=1)
+        encoders += (weights[:rank] * dt_s * (relay.share / relay.output)[head, None] * share).T
     bias = np.concatenate([part.bias / part.per_current for part in machine.population]) * share
-    to_relay = np.concatenate([part.weights[0] / part.per_weight for part in machine.relay], axis=1)
-    decoders = (to_relay[:, :rank] * dt_s / relay.gain[:rank]).T
+    scale = per_compartment(machine.relay, "per_weight")[relay.heads] * relay.gain[relay.heads] / dt_s
+    to_relay = zip(relay_weights(machine), scale, strict=True)
+    decoders = np.concatenate([weights[:, :rank] / own for weights, own in to_relay]).T
     kept = machine.population[0].voltage_kept
     neuron = LoihiLIF(-dt_s / np.log(kept), network.neuron.refractory_s, config.precision.decay_bits or 12)
     found = dataclasses.replace(
@@ -101,13 +104,14 @@ def _diagnostics(
     bits = config.precision.weight_bits or 0
 
     def of(parts: tuple[Registers, ...]) -> dict[str, Any]:
-        lost = [max(0, -(9 - bits + part.exponents[0])) for part in parts]  # what the exponent shifts out
+        exponents = [exponent for part in parts for exponent in part.exponents]
+        lost = [max(0, -(9 - bits + exponent)) for exponent in exponents]  # what the exponent shifts out
         return {
             "bits_lost": max(lost),
             "bits_left": bits - max(lost),
             "saturated_share": float(np.mean([part.saturated for part in parts])),
             "flushed_share": float(np.mean([part.flushed for part in parts])),
-            "exponents": [part.exponents[0] for part in parts],
+            "exponents": exponents,
         }
 
     def error(name: str) -> float:

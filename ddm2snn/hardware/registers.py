@@ -101,7 +101,7 @@ def registers_of(
     Raises
     ------
     InputError
-        Where bits are missing, or no exponent lets thresholds and biases fit.
+        Where bits are missing, or no exponent lets thresholds and biases, or weights of very different size, fit.
     """
     if not check_precision(precision):
         return _in_floating_point(block)
@@ -116,6 +116,12 @@ def registers_of(
     for group, most in zip(block.synapses, largest, strict=True):
         apart = int(np.floor(np.log2(max(largest) / most))) if most > 1e-16 else exponent - _LOWEST_SHIFT
         own = max(exponent - apart, _LOWEST_SHIFT)
+        if own > exponent - apart and most > 1e-16:
+            raise InputError(
+                f"{block.name}: some synapses have weights of {most:g} at most, others of {max(largest):g}; they need "
+                f"exponent {exponent - apart}, and the lowest is {own}: they would come out "
+                f"{2 ** (own - exponent + apart)} times too large. Use a louder stimulus or noise, or none."
+            )
         scaled = group * w_scale * 2**apart
         whole, clipped = _weights(scaled, own, bits, rounding, rng)
         counts += (clipped, ((whole == 0) & (group != 0)).sum(), max(group.size, 1))
@@ -188,14 +194,12 @@ def _scales(
 
     if largest > 1e-8:
         w_scale = np.float32(255.0) / largest
+        unit = 1.0 / (per_u * per_v) * float(w_scale)
         for exponent in range(0, bits.lowest_exponent - 1, -1):
-            v_scale = 1.0 / (per_u * per_v) * float(w_scale) * 2.0 ** (_REAL_EXPONENT + exponent)
+            v_scale = unit * 2.0 ** (_REAL_EXPONENT + exponent)
             if fits(v_scale):
                 return w_scale, exponent, v_scale
-        raise InputError(
-            f"{block.name}: no exponent of weights lets threshold and biases fit; the largest weight is "
-            f"{largest:g} at a threshold of {block.threshold:g}. Use a shorter time unit or fewer, larger weights."
-        )
+        raise _out_of_range(block, bits, unit * 2.0 ** (_REAL_EXPONENT + bits.lowest_exponent), per_v)
     loudest = float(np.abs(block.bias).max())
     b_scale = bits.largest_bias / loudest if loudest > 1e-8 else 0.0
     while b_scale * loudest > 1:
@@ -218,6 +222,18 @@ def _weights(
         kept = np.trunc(np.clip(_round(kept * 2.0**beyond, rounding, rng) / 2.0**beyond, -most, most))
     counted = np.floor(kept * 2.0**beyond) * 2.0**_REAL_EXPONENT
     return counted.astype(np.float64), int((np.abs(rounded) > most).sum())
+
+
+def _out_of_range(block: Block, bits: _Bits, v_scale: float, per_v: float) -> InputError:
+    """What threshold and biases need in registers at the lowest exponent of weights."""
+    threshold, loudest = block.threshold * v_scale, float(np.abs(block.bias).max()) * v_scale * per_v
+    factor = max(threshold / bits.largest_threshold, loudest / bits.largest_bias)
+    return InputError(
+        f"{block.name}: no exponent of weights lets threshold and biases fit. At the lowest, {bits.lowest_exponent}, "
+        f"the threshold needs {threshold:.0f} of {bits.largest_threshold} register units and the largest bias "
+        f"{loudest:.0f} of {bits.largest_bias}. Use weights that are {factor:.4g} times as large: for neurons by fewer "
+        f"decode_neurons.pairs_per_latent, for decode neurons by a larger decode_neurons.swing_hz."
+    )
 
 
 def _round(values: np.ndarray, rounding: Rounding, rng: np.random.Generator | None) -> np.ndarray:

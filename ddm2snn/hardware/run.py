@@ -42,7 +42,7 @@ class Prepared:
 
     def arriving(self, block: range) -> Int[np.ndarray, "trial step rank"]:
         """Input spikes that arrive in the steps of a block: those that were sent a step before."""
-        trials, rank = len(self.start.voltage), len(self.machine.device.radius)
+        trials, rank = len(self.start.voltage), self.machine.device.relay.radius.shape[1]
         given = np.zeros((trials, len(block), rank), dtype=np.int8)
         if self.signs is not None:
             first = max(block.start, 1)

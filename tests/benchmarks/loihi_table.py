@@ -6,8 +6,10 @@ distance of four runs of the rate network from each other, at the same size. `--
 devices of 3 to 8 bits, other decode neurons, other filters behind them and other steps, calibrated in the loop of each.
 
 Runs are the project's own arithmetic, whose spikes the tests hold to nengo-loihi's emulator one by one; `--emulator`
-runs nengo-loihi itself instead (its target sim), which takes a hundred times as long. `--rungs` adds floating point:
-the same decoders without rounding, with nengo-loihi's target simreal under `--emulator`.
+runs nengo-loihi itself instead (its target sim), which takes a hundred times as long. `--defaults` adds what
+NengoLoihi's defaults make of as many neurons in one ensemble, on its emulator (see `loihi_defaults.py`), or makes that
+row alone with `--defaults alone`. `--rungs` adds floating point: the same decoders without rounding, with nengo-loihi's
+target simreal under `--emulator`.
 """
 
 from __future__ import annotations
@@ -52,9 +54,9 @@ def rate_network(system: str, folder: Path) -> ddm2snn.RateNetwork:
     return ddm2snn.load(path)  # pyright: ignore[reportReturnType]
 
 
-def references(rate: ddm2snn.RateNetwork) -> list[ddm2snn.Recording]:
+def references(rate: ddm2snn.RateNetwork, trials: int = TRIALS) -> list[ddm2snn.Recording]:
     """Runs of the rate network."""
-    return [ddm2snn.simulate(rate, duration=DURATION, trials=TRIALS, seed=101 + n) for n in range(REFERENCES)]
+    return [ddm2snn.simulate(rate, duration=DURATION, trials=trials, seed=101 + n) for n in range(REFERENCES)]
 
 
 def converted(
@@ -97,9 +99,36 @@ def row(
         backend = find_backend("quantised", hardware=used)
         if given.emulator and config.target == "nengo-loihi":
             backend = find_backend("nengo-loihi", hardware=config, target="sim" if rounded else "simreal")
-        test = ddm2snn.simulate(network, backend=backend, duration=DURATION, trials=TRIALS, seed=1000 + seed)
+        test = ddm2snn.simulate(network, backend=backend, duration=DURATION, trials=given.trials, seed=1000 + seed)
         found.append(measured(test, against))
         times.append((middle - began, time.perf_counter() - middle))
+    return summary(system, what, given, found, times)
+
+
+def defaults_row(
+    system: str, rate: ddm2snn.RateNetwork, against: list[ddm2snn.Recording], given: argparse.Namespace
+) -> dict[str, Any]:
+    """Median over seeds of encoders and rates, of as many neurons on the same time unit."""
+    from loihi_defaults import default_run
+
+    like = ddm2snn.convert(
+        rate, population=ddm2snn.Population(NEURONS[system]), decoders=ddm2snn.Static(), backend="reference"
+    ).network
+    found, times = [], []
+    for seed in range(given.seeds):
+        began = time.perf_counter()
+        test = default_run(
+            rate, like.neurons, like.time_unit_s, duration=DURATION, trials=given.trials, every=0.02, seed=seed
+        )
+        found.append(measured(test, against))
+        times.append((0.0, time.perf_counter() - began))
+    return summary(system, "NengoLoihi's defaults", given, found, times)
+
+
+def summary(
+    system: str, what: str, given: argparse.Namespace, found: list[dict[str, float]], times: list[tuple[float, float]]
+) -> dict[str, Any]:
+    """Medians over seeds, dead runs in all, and the worst period."""
     middle = {name: float(np.median([each[name] for each in found])) for name in found[0]}
     middle |= {"dead": float(sum(each["dead"] for each in found)), "worst_period": max(e["period"] for e in found)}
     convert_s, run_s = np.median(times, axis=0).tolist()
@@ -131,7 +160,10 @@ def variants(base: HardwareConfig) -> list[tuple[str, HardwareConfig, float]]:
 def rows(system: str, given: argparse.Namespace) -> Any:
     """Rows of one system."""
     rate, base = rate_network(system, given.output), find_hardware("loihi1-emulator")
-    against = references(rate)
+    against = references(rate, given.trials)
+    if given.defaults == "alone":
+        yield defaults_row(system, rate, against, given)
+        return
     if given.sweep:
         for what, config, dt_s in variants(base):
             yield row(system, what, rate, against, given, config, dt_s=dt_s)
@@ -141,6 +173,8 @@ def rows(system: str, given: argparse.Namespace) -> Any:
         yield row(system, "in the loop, without rounding", rate, against, given, base, rounded=False)
         yield row(system, "in the loop, loihi2-like", rate, against, given, find_hardware("loihi2-like"))
     yield row(system, "not in the loop", rate, against, given, base, loop=False)
+    if given.defaults:
+        yield defaults_row(system, rate, against, given)
 
 
 def main() -> None:
@@ -150,6 +184,14 @@ def main() -> None:
     parser.add_argument("--systems", nargs="*", default=list(NEURONS), choices=list(NEURONS))
     parser.add_argument("--seeds", type=int, default=5, help="conversion seeds")
     parser.add_argument("--emulator", action="store_true", help="run nengo-loihi itself")
+    parser.add_argument(
+        "--defaults",
+        nargs="?",
+        const="beside",
+        choices=["beside", "alone"],
+        help="add what NengoLoihi's defaults make of it, or that row alone",
+    )
+    parser.add_argument("--trials", type=int, default=TRIALS, help="of every run, the rate network's included")
     parser.add_argument("--rungs", action="store_true", help="add floating point and loihi2-like")
     parser.add_argument(
         "--sweep", action="store_true", help="van der Pol against bits, decode neurons, filter and step"

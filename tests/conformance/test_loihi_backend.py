@@ -11,6 +11,7 @@ from ddm2snn_backends.quantised_backend import QuantisedBackend
 from ddm2snn.backend import Record, find_backend
 from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.hardware import find_hardware
+from ddm2snn.hardware.layout import layout_of
 from ddm2snn.neuron import LIF, RectifiedLinear
 
 nengo_loihi = pytest.importorskip("nengo_loihi")
@@ -111,15 +112,22 @@ def test_runs_start_where_they_are_told(device, make_spiking):
     assert np.abs(run.samples[:, 0] - start).max() < 1e-4
 
 
-def test_open_loop_fires_as_neurons_at_the_decoded_current(make_spiking, filtered):
-    """At a latent that stands still, rates are those of the encoders' currents, as the closed form has them."""
-    network = make_spiking(neurons=40, seed=8, dt_s=5e-4)
+@pytest.mark.parametrize("axons", [4096, 80])
+def test_open_loop_fires_as_neurons_at_the_decoded_current(axons, make_spiking, filtered):
+    """At a latent that stands still, rates are those of the encoders' currents, as the closed form has them.
+
+    With 80 axons into a core, 80 neurons are two groups, and the mean of decode neurons is that of twice as many.
+    """
+    network = make_spiking(neurons=40 if axons > 80 else 80, seed=8, dt_s=5e-4)
+    capacity = find_hardware("loihi1-emulator").capacity.model_copy(update={"input_axons_per_core": axons})
+    config = find_hardware("loihi1-emulator").model_copy(update={"capacity": capacity})
+    assert len(layout_of(network.neurons, 2, config).groups) == (1 if axons > 80 else 2)
     z = np.array([0.3, -0.4])
     current = network.encoders @ z + network.bias
 
     def outside(shift):
         path = np.tile(network.latent_offset + network.latent_scale * (z + shift), (4000, 1))
-        rates_hz = filtered(find_backend("quantised"), network, path)[2000:].mean(axis=0)
+        rates_hz = filtered(find_backend("quantised", hardware=config), network, path)[2000:].mean(axis=0)
         return (rates_hz < low).sum() + (rates_hz > high).sum()
 
     # 20 decode neurons round their periods by half a step of 8 to 40, each its own way: some 2 % of a radius of 2 in

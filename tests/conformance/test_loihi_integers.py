@@ -22,6 +22,11 @@ NETWORKS = {
     "decodes_nothing": {"neurons": 8, "seed": 4, "decoders": np.zeros((2, 8))},
     "fast_membrane": {"neurons": 8, "seed": 5, "neuron": LIF(5e-3, 4e-3)},
 }
+FEWER = CONFIG.decode_neurons.model_copy(update={"pairs_per_latent": 3})
+# 36 axons and two for each latent: 100 neurons in three groups, of 12 decode neurons each
+IN_GROUPS = CONFIG.model_copy(
+    update={"capacity": CONFIG.capacity.model_copy(update={"input_axons_per_core": 40}), "decode_neurons": FEWER}
+)
 STIMULUS = Stimulus(times=np.array([0.3, 1.1]), values=np.array([[0.4, -0.5], [0.0, 0.7]]))
 
 
@@ -39,12 +44,15 @@ def discretised(network, device, amplitude):
         store.decode_tau = network.time_unit_s
         with nengo_loihi.Simulator(model, dt=network.dt_s, model=store, target="sim") as simulator:
             objects = simulator.model.objs
-            return objects[made[0].neurons]["in"], objects[made[0].relay]["in"]
+            return tuple(
+                [block for e in kind for block in objects[e]["in"]] for kind in (made[0].neurons, made[0].relay)
+            )
 
 
 def assert_equal_registers(blocks, registers, groups):
     assert len(blocks) == len(registers)
-    for block, found in zip(blocks, registers, strict=True):
+    groups = groups if isinstance(groups[0], list) else [groups] * len(blocks)
+    for block, found, axons_of in zip(blocks, registers, groups, strict=True):
         state = block.compartment
         assert np.array_equal(state.bias, found.bias)
         assert (state.vth == found.threshold).all()
@@ -53,7 +61,7 @@ def assert_equal_registers(blocks, registers, groups):
         assert (state.refract_delay == found.refractory_steps + 1).all()  # counts the step of the spike
         assert state.vmax == found.voltage_limit
         theirs = {synapse.n_axons: synapse for synapse in block.synapses}
-        for weights, exponent, axons in zip(found.weights, found.exponents, groups, strict=True):
+        for weights, exponent, axons in zip(found.weights, found.exponents, axons_of, strict=True):
             rows = [theirs[axons].axon_weights_indices(axon)[0] for axon in range(axons)]  # equal rows are kept once
             assert np.array_equal(rows, weights)
             assert theirs[axons].synapse_cfg.weight_exp == exponent
@@ -71,6 +79,23 @@ def test_registers_are_equal_integer_for_integer(name, with_input, make_spiking)
     assert_equal_registers(relay, machine.relay, [network.neurons, 2 * network.rank][: 1 + with_input])
 
 
+def test_groups_with_decode_neurons_of_their_own_have_equal_registers(make_spiking):
+    network = make_spiking(neurons=100, seed=9, diffusion_factor=0.2 * np.eye(2))
+    device = device_of(network, IN_GROUPS, network.dt_s)
+    assert device.relay.groups == 3
+    assert np.abs(np.diff(device.relay.radius, axis=0)).min() > 1e-3  # each with a radius of its own
+    machine = machine_of(network, device, np.array([1.0, 2.0]))
+    population, relay = discretised(network, device, np.array([1.0, 2.0]))
+    assert [len(part.bias) for part in machine.population] == [33, 33, 34]
+    assert_equal_registers(relay, machine.relay, [[33, 4], [33, 4], [34, 4]])
+    assert len(population) == 3
+    for block, found in zip(population, machine.population, strict=True):
+        theirs = [synapse.axon_weights_indices(axon)[0] for synapse in block.synapses for axon in range(12)]
+        assert np.array_equal(np.array(theirs), np.concatenate(found.weights))
+        assert [synapse.synapse_cfg.weight_exp for synapse in block.synapses] == list(found.exponents)
+        assert np.array_equal(block.compartment.bias, found.bias)
+
+
 def test_parts_on_several_cores_have_registers_of_their_own(make_spiking):
     network = make_spiking(neurons=50, seed=6)
     placement = CONFIG.placement.model_copy(update={"block_compartments": 20})
@@ -83,10 +108,10 @@ def test_parts_on_several_cores_have_registers_of_their_own(make_spiking):
     assert_equal_registers(relay, machine.relay, [network.neurons])
 
 
-def runs(network, *, seed=3, **changed):
+def runs(network, *, seed=3, config=CONFIG, **changed):
     """The same run by nengo-loihi and by the own arithmetic."""
     settings = {"duration": 2.0, "trials": 2, "seed": seed, "record": Record(spikes=True), **changed}
-    return LoihiBackend().run(network, **settings), QuantisedBackend().run(network, **settings)
+    return LoihiBackend(config).run(network, **settings), QuantisedBackend(config).run(network, **settings)
 
 
 def spikes_of(run):
@@ -102,6 +127,23 @@ def test_spikes_and_latents_are_those_of_the_emulator(name, make_spiking):
     assert spikes_of(theirs).shape[1] > 50
     assert np.array_equal(spikes_of(theirs), spikes_of(ours))
     assert np.array_equal(theirs.samples, ours.samples)
+
+
+def test_groups_give_the_spikes_and_latents_of_the_emulator(make_spiking):
+    network = make_spiking(neurons=100, seed=9, diffusion_factor=0.2 * np.eye(2))
+    theirs, ours = runs(network, config=IN_GROUPS, stimulus=STIMULUS)
+    assert spikes_of(theirs).shape[1] > 500
+    assert np.array_equal(spikes_of(theirs), spikes_of(ours))
+    assert np.array_equal(theirs.samples, ours.samples)
+
+
+def test_more_neurons_than_a_core_has_axons(make_spiking):
+    """4,100 neurons and 4 axons of input: two groups on the real limits of Loihi, three before a group has 2,050."""
+    network = make_spiking(neurons=4100, seed=10)
+    theirs, ours = runs(network, config=CONFIG, duration=0.3, trials=1)
+    assert np.array_equal(spikes_of(theirs), spikes_of(ours))
+    assert np.array_equal(theirs.samples, ours.samples)
+    assert spikes_of(theirs)[1].max() > 4096
 
 
 def test_one_bit_less_gives_other_spikes(make_spiking):

@@ -139,6 +139,26 @@ def test_equal_figures_are_equal_files(conversion, quick_rate, tmp_path, kind):
     assert dict(mpl.rcParams) == before
 
 
+def test_a_network_from_the_loop_of_a_device_says_what_is_left_out(quick_rate):
+    made = ddm2snn.convert(quick_rate, time_unit_s=0.2, seed=5, hardware="loihi2-like")
+    figure = draw(made, quick_rate)
+    figure.canvas.draw()
+    shown = {axis.get_title(): axis for axis in figure.axes if axis.get_title()}
+    assert list(shown) == [PANELS[0], "Decoding error in the loop", *PANELS[2:], "Choice of the ridge"]
+    ((error,), (lag,)) = (shown[name].texts for name in ("Decoding error in the loop", "Residual lag"))
+    first, second = (f"{100 * e:.2g} %" for e in made.diagnostics["drift_error"])
+    assert f"$z_{{0}}$: {first}" in error.get_text()
+    assert f"$z_{{1}}$: {second}" in error.get_text()
+    assert "loihi2-like" in error.get_text()
+    assert "know nothing of decode neurons" in lag.get_text()
+    assert not shown["Residual lag"].has_data()
+    assert shown["Noise budget"].has_data()
+    # without a device, a missing lag is refused as before
+    bare = dataclasses.replace(made, network=dataclasses.replace(made.network, provenance={}))
+    with pytest.raises(InputError, match="no lag among its diagnostics"):
+        draw(bare, quick_rate)
+
+
 def test_other_networks_and_files_are_refused(refuses, conversion, quick_rate, tmp_path):
     other = dataclasses.replace(quick_rate, bias=quick_rate.bias + 0.1)
     with refuses(InputError, "This conversion is one of the rate network", "Give the one that was converted"):

@@ -8,6 +8,7 @@ import pytest
 
 from ddm2snn.cli import main
 from ddm2snn.network import SpikingNetwork
+from ddm2snn.neuron import LIF
 from ddm2snn.storage import load_as
 
 
@@ -23,7 +24,13 @@ def test_fit_prints_cores_bits_and_energy(tmp_path, capsys, make_spiking):
     make_spiking(neurons=20).save(path)
     code, out, _ = called(capsys, "hardware", "fit", path, "--hardware", "loihi1-kapoho-bay")
     assert code == 0
-    for words in ("decode neurons 0 to 39", "2 cores on 1 chip(s)", "bits left", "energy (estimate)"):
+    for words in (
+        "decode neurons 0 to 39",
+        "2 cores on 1 chip(s)",
+        "compartment configs 1 (3.2%), thresholds 1 (14.3%)",
+        "bits left",
+        "energy (estimate)",
+    ):
         assert words in out
     code, out, _ = called(capsys, "hardware", "fit", path, "--hardware", "loihi2-like", "--json")
     assert code == 0
@@ -31,6 +38,29 @@ def test_fit_prints_cores_bits_and_energy(tmp_path, capsys, make_spiking):
     code, _, err = called(capsys, "hardware", "fit", path, "--hardware", "loihi9")
     assert (code, err.count("\n")) == (2, 1)
     assert "known are" in err
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_fit_draws_the_placement(kind, tmp_path, capsys, make_spiking):
+    path, figure = str(tmp_path / "net.safetensors"), tmp_path / f"placement.{kind}"
+    make_spiking(neurons=20).save(path)
+    given = ["hardware", "fit", path, "--hardware", "loihi1-emulator", "--figure"]
+    code, out, _ = called(capsys, *given, str(figure))
+    assert code == 0
+    assert str(figure) in out
+    assert figure.stat().st_size > 5000
+    code, _, err = called(capsys, *given, str(tmp_path / "placement.gif"))
+    assert code == 2
+    assert "Figures are written as .png, .pdf, .svg" in err
+
+
+def test_fit_refuses_what_registers_cannot_count(tmp_path, capsys, make_spiking):
+    path = str(tmp_path / "net.safetensors")
+    for refractory_s, expected in ((0.062, 0), (0.063, 2)):
+        make_spiking(neuron=LIF(refractory_s=refractory_s)).save(path)
+        code, _, err = called(capsys, "hardware", "fit", path, "--hardware", "loihi1-emulator")
+        assert code == expected
+        assert ("register counts 62 steps of 0.001 s" in err) is (expected == 2)
 
 
 def test_convert_takes_a_device(tmp_path, capsys, make_rate):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 from ddm2snn.backend import Record, find_backend
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.nengo_module import write_nengo_module
+from ddm2snn.hardware import find_hardware
 from ddm2snn.neuron import RectifiedLinear
 
 ALONE = """
@@ -21,20 +23,10 @@ for name in ("ddm2snn", "ddm2snn_backends"):
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-# nengo-loihi 1.1.0 under NumPy 2: what the module asks its user to avoid is repaired here as the adapter does it
-REPAIRED = """
-import numpy as np, nengo_loihi.block, nengo_loihi.neurons
-class Before:
-    def __getattr__(self, name): return getattr(np, name)
-    def array(self, *given, copy=True, **more): return np.array(*given, copy=True if copy else None, **more)
-nengo_loihi.block.np = nengo_loihi.neurons.np = Before()
-nengo_loihi.__version__ = "1.1.0 repaired"
-"""
 
 
-def run_alone(*arguments, first=""):
-    program = ALONE.replace("sys.argv = sys.argv", f"{first}\nsys.argv = sys.argv")
-    done = subprocess.run([sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True)
+def run_alone(*arguments):
+    done = subprocess.run([sys.executable, "-c", ALONE, *map(str, arguments)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -63,17 +55,46 @@ def test_alone_it_gives_the_spikes_of_the_backend(network, tmp_path):
         assert len(other.spikes.neuron) != len(order) or not np.array_equal(other.spikes.neuron, run.spikes.neuron)
 
 
-def test_alone_it_runs_in_the_emulator_of_nengo_loihi(network, tmp_path):
+def in_groups(network):
+    """The same network, for a device on which 40 neurons need two groups of decode neurons."""
+    config = find_hardware("loihi1-emulator")
+    fewer = config.decode_neurons.model_copy(update={"pairs_per_latent": 4})
+    axons = config.capacity.model_copy(update={"input_axons_per_core": 32})
+    blocks = config.placement.model_copy(update={"block_compartments": 10})
+    config = config.model_copy(update={"capacity": axons, "decode_neurons": fewer, "placement": blocks})
+    return dataclasses.replace(network, provenance={"hardware": config.as_json()})
+
+
+def spikes_of(found):
+    order = np.lexsort((found["neuron"], found["time_s"]))
+    return found["neuron"][order], np.round(found["time_s"][order] / 1e-3).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("target", "quiet", "grouped"),
+    [("sim", False, False), ("sim", True, False), ("sim", False, True), ("simreal", False, False)],
+)
+def test_alone_it_gives_the_spikes_of_the_emulator(target, quiet, grouped, make_spiking, tmp_path):
+    """Same seed, same start, same noise: every spike of backend nengo-loihi, without ddm2snn."""
     pytest.importorskip("nengo_loihi")
+    factor = np.zeros((2, 2)) if quiet else np.array([[0.3, 0.0], [0.1, 0.2]])
+    network = make_spiking(neurons=40 if grouped else 24, seed=2, diffusion_factor=factor)
+    network = in_groups(network) if grouped else network
     module, _ = write_nengo_module(network, tmp_path / "net.py")
-    printed = run_alone(module, "--target", "sim", "--steps", 400, "--output", tmp_path / "found.npz", first=REPAIRED)
-    assert "spikes" in printed
-    run = find_backend("nengo-loihi").run(network, duration=4.0, trials=1, seed=1, record=Record(spikes=True))
+    run_alone(module, "--target", target, "--steps", 400, "--seed", 7, "--output", tmp_path / "found.npz")
+    settings = {"duration": 4.0, "trials": 1, "record": Record(every=0.01, spikes=True)}
+    run, other = (find_backend("nengo-loihi", target=target).run(network, seed=seed, **settings) for seed in (7, 8))
     assert run.spikes is not None
+    assert other.spikes is not None
     with np.load(tmp_path / "found.npz") as found:
-        # other noise and another start: rates agree within what 400 steps of 24 neurons scatter
-        assert len(found["time_s"]) == pytest.approx(len(run.spikes.time_s), rel=0.25)
-        assert np.isfinite(found["latent"]).all()
+        neuron, step = spikes_of(found)
+        assert len(neuron) > 200
+        assert np.array_equal(neuron, run.spikes.neuron)
+        assert np.array_equal(step, np.round(run.spikes.time_s / 1e-3).astype(int))
+        assert np.abs(found["latent"] - run.samples[0]).max() < 1e-12
+        assert not np.array_equal(neuron, other.spikes.neuron)
+    if grouped:
+        assert run.provenance["options"]["hardware"]["capacity"]["input_axons_per_core"] == 32
 
 
 def test_what_nengo_lacks_is_refused(make_spiking, tmp_path):

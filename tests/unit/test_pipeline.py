@@ -3,10 +3,16 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn.pipeline import Announce, _Pipeline, step_graph
+from ddm2snn.device_rungs import device_rungs
+from ddm2snn.errors import InputError
+from ddm2snn.hardware import find_hardware
+from ddm2snn.pipeline import _Pipeline
+from ddm2snn.steps import Announce, step_graph
+from ddm2snn.storage import load_as
 
 
 class Log(Announce):
@@ -158,3 +164,75 @@ def test_takes_a_system_of_the_users_own(tmp_path):
     # the file changes under the same name: what depends on it is done again
     file.write_text(file.read_text().replace("-0.5, 1.0", "-0.6, 1.0"))
     assert "train" in again(tmp_path / "out", recipe).done
+
+
+def on_devices(**changes):
+    return small(backends=["reference"], hardware=["loihi1-emulator", "loihi2-like"], **changes)
+
+
+@pytest.fixture(scope="module")
+def devices(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("devices")
+    return folder, ddm2snn.run(on_devices(), folder)
+
+
+def test_devices_are_rungs_of_the_ladder(devices):
+    folder, summary = devices
+    rungs = {rung["rung"]: rung for rung in summary["ladder"]}
+    previous = {name: rung["previous"] for name, rung in rungs.items()}
+    assert previous == {
+        "target SDE": "", "rate network": "target SDE", "reference": "rate network",
+        "loihi1-emulator-simreal": "reference", "loihi1-emulator-sim": "loihi1-emulator-simreal",
+        "loihi2-like-quantised": "reference",
+    }  # fmt: skip
+    sim = rungs["loihi1-emulator-sim"]
+    assert sim["against_previous"]["d_h"]["distance"] != sim["against_first"]["d_h"]["distance"]
+    assert set(summary["reports"]) == set(rungs) - {"target SDE", "rate network"}
+    assert "Loihi1-emulator-simreal to loihi1-emulator-sim: " in summary["findings"][-1]
+    network = ddm2snn.load(folder / "spiking-loihi1-emulator-sim.safetensors")
+    assert summary["conversions"]["loihi1-emulator-sim"]["fingerprint"] == network.fingerprint
+
+
+def test_a_rung_s_recording_names_what_ran(devices):
+    folder, _ = devices
+    real, sim, other = (
+        ddm2snn.Recording.load(folder / f"{name}.nc").provenance
+        for name in ("loihi1-emulator-simreal", "loihi1-emulator-sim", "loihi2-like-quantised")
+    )
+    assert len({p["network"] for p in (real, sim, other)}) == 3  # each solved in its own loop
+    networks = [
+        load_as(folder / f"spiking-loihi1-emulator-{t}.safetensors", ddm2snn.SpikingNetwork) for t in ("simreal", "sim")
+    ]
+    assert np.array_equal(networks[0].encoders, networks[1].encoders)  # on the same neurons
+    assert not np.array_equal(networks[0].decoders, networks[1].decoders)
+    bits = [p["options"]["hardware"]["precision"]["weight_bits"] for p in (real, sim, other)]
+    assert bits == [None, 8, 8]
+    assert {p["backend"] for p in (real, sim, other)} == {"quantised"}
+
+
+def test_a_changed_device_redoes_its_own_rungs_alone(devices, tmp_path):
+    folder = shutil.copytree(devices[0], tmp_path / "copy")
+    assert again(folder, on_devices()).done == []
+    text = find_hardware("loihi2-like").model_dump(mode="json", exclude_none=True)
+    text["precision"]["weight_bits"] = 6
+    top = [f"{key} = {json.dumps(value)}" for key, value in text.items() if not isinstance(value, dict)]
+    for section, values in text.items():
+        if isinstance(values, dict):
+            top += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    (tmp_path / "mine.toml").write_text("\n".join(top))
+    log = again(folder, small(backends=["reference"], hardware=["loihi1-emulator", str(tmp_path / "mine.toml")]))
+    assert log.done == ["convert loihi2-like-quantised", "simulate loihi2-like-quantised", "report"]
+
+
+def test_nengo_loihi_itself_runs_a_rung_where_it_is_asked_to():
+    pytest.importorskip("nengo_loihi")
+    rungs = device_rungs(["loihi1-emulator", "loihi2-like"], "brian2")
+    assert [rung.backend(emulator=True).name for rung in rungs] == ["nengo-loihi", "nengo-loihi", "quantised"]
+    assert [getattr(rung.backend(emulator=True), "target", None) for rung in rungs] == ["simreal", "sim", None]
+    assert {rung.backend(emulator=False).name for rung in rungs} == {"quantised"}
+
+
+def test_an_unknown_device_is_refused_before_anything_is_done(tmp_path):
+    with pytest.raises(InputError, match="no hardware configuration 'loihi9'"):
+        ddm2snn.run(small(hardware=["loihi9"]), tmp_path)
+    assert not (tmp_path / "rate.safetensors").exists()

@@ -28,6 +28,41 @@ def with_limits(pairs, limits):
     return device(pairs, limits.get("block"), **{name: limit for name, limit in limits.items() if name != "block"})
 
 
+def test_neurons_beyond_the_axons_of_a_core_go_in_groups():
+    one, two = (layout_of(neurons, 2, LOIHI) for neurons in (4092, 4093))  # and two axons for each latent: 4,096
+    assert [len(layout.groups) for layout in (one, two)] == [1, 2]
+    assert [(g.neurons.start, g.neurons.stop) for g in two.groups] == [(0, 2046), (2046, 4093)]
+    assert two.relay_neurons == 2 * one.relay_neurons == 80
+    cores = {core.name: core for core in two.cores()}
+    assert cores["decode neurons 40 to 79"].input_axons == 2047 + 4
+    assert cores["neurons 0 to 1022"].input_axons == 80
+    assert cores["neurons 0 to 1022"].output_axons == 1023  # to the decode neurons of its own group alone
+    assert cores["decode neurons 0 to 39"].output_axons == 40 * 4  # to every core of neurons
+
+
+def test_a_group_has_its_own_decode_neurons_and_all_neurons_hear_them():
+    graph = place_sizes(100, 2, device(pairs=10, block=50, input_axons_per_core=80)).graph()
+    first, second = "neurons 0 to 49", "neurons 50 to 99"
+    decode = ["decode neurons 0 to 39", "decode neurons 40 to 79"]
+    assert all(graph.has_edge(name, part) for name in decode for part in (first, second))
+    assert graph.has_edge(first, decode[0])
+    assert graph.has_edge(second, decode[1])
+    assert not graph.has_edge(first, decode[1])
+
+
+def test_the_numbers_of_sixteen_thousand_neurons_fit():
+    found = place_sizes(16384, 2, LOIHI)
+    assert {core.group for core in found.cores if core.decodes} == set(range(5))  # 4,092 neurons a group at most
+    assert all(core.input_axons <= 4096 and core.synapse_bits <= 1048576 for core in found.cores)
+
+
+def test_too_many_latents_for_any_group():
+    with pytest.raises(InputError, match=r"has 8 input axons per core; decode neurons need 9 at least.*most 3 latents"):
+        place_sizes(5, 4, device(pairs=1, input_axons_per_core=8))
+    # two neurons and six axons of input, and six decode neurons
+    assert len(layout_of(2, 3, device(pairs=1, input_axons_per_core=8)).groups) == 1
+
+
 def test_synapse_memory_of_an_axon_is_that_of_nengo_loihi():
     block = pytest.importorskip("nengo_loihi.block")
     for count in (1, 5, 6, 7, 63, 64, 65, 128, 1024):
@@ -43,14 +78,20 @@ def test_dense_and_factored_memory_at_1024_neurons_and_three_latents():
 
 
 PAST = {
-    "input axons": ({"input_axons_per_core": 104}, (100, 10), (101, 10), "104 input axons .* need 105 .* most 100"),
+    "input axons": (
+        {"input_axons_per_core": 104}, (200, 10), (201, 10),
+        "104 input axons .* need 120 .*3 group.s. .* have 40 each.*pairs_per_latent <= 8, or at most 200 neurons",
+    ),
     "input axons of neurons": ({"input_axons_per_core": 40}, (36, 10), (36, 11), "need 44 .*pairs_per_latent <= 10"),
     "output axons": ({"output_axons_per_core": 400, "block": 10}, (100, 10), (101, 10), "40 decode .* need 440"),
     "cores": (
         {"cores_per_chip": 4, "chips": 1, "block": 10}, (30, 10), (31, 10),
-        "has 4 cores; .* need 5. .*most 24 neurons, or a board with 2 chips",
+        "has 4 cores; .* need 5. .*most 30 neurons, or a board with 2 chips",
     ),
-    "synapse memory": ({"synapse_bits_per_core": 2560}, (36, 10), (37, 10), "with 41 axons needs 2624"),
+    "synapse memory": (
+        {"synapse_bits_per_core": 2560}, (36, 10), (37, 10),
+        "one compartment with 80 axons needs 5120.*pairs_per_latent <= 5",
+    ),
     "synapse memory of neurons": (
         {"synapse_bits_per_core": 2560}, (36, 10), (36, 11), "with 44 axons needs 2816.*pairs_per_latent <= 10",
     ),
@@ -72,7 +113,7 @@ def test_the_smallest_change_that_is_named_would_fit():
         ({"input_axons_per_core": 104}, "at most (.*) neurons"),
     ]:
         with pytest.raises(InputError, match=words) as caught:
-            place_sizes(150, 2, with_limits(10, limits))
+            place_sizes(250, 2, with_limits(10, limits))
         most = int(str(caught.value).split("at most ")[1].split(" neurons")[0])
         assert place_sizes(most, 2, with_limits(10, limits)).cores
 
