@@ -153,6 +153,13 @@ def _brian2(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exp
     return Exported(write_brian2_script(network, path, seed=seed))
 
 
+def _pynn(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
+    from ddm2snn.exchange.pynn_script import REQUIREMENTS, write_pynn_script
+
+    note = f"Run in PyNN's NEST: pip install {REQUIREMENTS}; python {path}."
+    return Exported(write_pynn_script(network, path, seed=seed), (), (note,))
+
+
 def _nengo(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
     from ddm2snn.exchange.nengo_module import write_nengo_module
 
@@ -161,5 +168,5 @@ def _nengo(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Expo
 
 
 Writer = Callable[[SpikingNetwork, Path, Nir, int], Exported]
-FORMATS: Mapping[str, Writer] = {"nir": _nir, "hdf5": _hdf5, "brian2": _brian2, "nengo": _nengo}
+FORMATS: Mapping[str, Writer] = {"nir": _nir, "hdf5": _hdf5, "brian2": _brian2, "nengo": _nengo, "pynn": _pynn}
 """Writers by the name of their format."""

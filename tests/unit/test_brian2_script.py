@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ddm2snn_backends.brian2_backend import Brian2Backend
 from ddm2snn_backends.reference_backend import ReferenceBackend
 
 import ddm2snn
@@ -48,31 +50,39 @@ def test_spikes_are_the_references_one_by_one(make_spiking, neuron, tmp_path: Pa
     assert found["latent"] == pytest.approx(own.samples[0], rel=1e-11, abs=1e-11)
 
 
-def test_another_seed_starts_elsewhere(make_spiking, tmp_path: Path) -> None:
-    network = make_spiking()
-    first, second = ran(network, tmp_path, "--duration", "1"), ran(network, tmp_path, "--duration", "1", "--seed", "8")
-    assert not np.array_equal(first["latent"][0], second["latent"][0])
+NOISE = {
+    "constant": {"diffusion_factor": np.array([[0.5, 0.0], [0.3, 1.0]])},
+    "by_state": {
+        "diffusion_factor": np.diag([0.1, 0.2]), "diffusion_filter_s": 0.05,
+        "diffusion_decoders": np.random.default_rng(1).standard_normal((2, 2, 8)) / 100.0,
+    },
+}  # fmt: skip
 
 
-def test_noise_is_that_of_the_network(make_spiking, tmp_path: Path) -> None:
-    """Silent neurons: an Ornstein-Uhlenbeck process per latent, whose variance is that of G G^T / 2.
+@pytest.mark.parametrize("noise", NOISE.values(), ids=NOISE)
+def test_noise_and_spikes_are_those_of_the_backend_with_the_same_seed(make_spiking, noise, tmp_path: Path) -> None:
+    """Another seed than the script's own; its noise is no less than the signal, so that no noise shows as well."""
+    network = make_spiking(**noise)
+    found = ran(network, tmp_path, "--duration", "10", "--seed", "8")
 
-    600 correlation times give a standard deviation within 1 / sqrt(600) of itself, 4 %, as one standard error.
-    """
-    quiet = make_spiking(bias=np.full(8, -50.0), diffusion_factor=np.diag([0.5, 1.0]))
-    latent = ran(quiet, tmp_path, "--duration", "600")["latent"]
-    own = ddm2snn.simulate(quiet, backend="brian2", duration=600.0, trials=1, seed=3, every=0.02)
-    expected = quiet.latent_scale * np.array([0.5, 1.0]) / np.sqrt(2.0)
-    for found in (latent[2000:], own.samples[0, 1000:]):
-        assert found.std(axis=0) == pytest.approx(expected, rel=0.16)
+    def own(seed: int) -> np.ndarray:
+        brian2 = Brian2Backend("numpy")
+        every = network.dt_s / network.time_unit_s
+        return ddm2snn.simulate(network, backend=brian2, duration=10.0, trials=1, seed=seed, every=every).samples[0]
+
+    assert found["latent"] == pytest.approx(own(8), rel=1e-11, abs=1e-11)
+    quiet = dataclasses.replace(network, diffusion_decoders=None, diffusion_filter_s=None, diffusion_factor=np.eye(2))
+    for other in (own(3), ddm2snn.simulate(quiet, backend=Brian2Backend("numpy"), duration=10.0, trials=1, seed=8,
+                                           every=0.01).samples[0]):  # fmt: skip
+        assert np.abs(found["latent"] - other).max() > 0.1
 
 
 def test_refusals(make_spiking, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"must end in \.py"):
         export(make_spiking(), tmp_path / "net.txt", format="brian2")
-    by_state = make_spiking(diffusion_decoders=np.zeros((2, 2, 8)), diffusion_filter_s=0.1)
-    with pytest.raises(InputError, match="diffusion depends on the state"):
-        export(by_state, tmp_path / "net.py", format="brian2")
+    too_fast = make_spiking(diffusion_decoders=np.zeros((2, 2, 8)), diffusion_filter_s=1e-4)
+    with pytest.raises(InputError, match="longer than the filter of the diffusion factor"):
+        export(too_fast, tmp_path / "net.py", format="brian2")
     with pytest.raises(InputError, match="not a whole number of steps"):
         export(make_spiking(neuron=LIF(refractory_s=0.0015)), tmp_path / "net.py", format="brian2")
     assert list(tmp_path.iterdir()) == []
