@@ -15,7 +15,8 @@ from ddm2snn.neuron import LIF
 if TYPE_CHECKING:
     from ddm2snn.network import SpikingNetwork
 
-_MOST_WORK = 1e8  # neurons times steps of the run that counts spikes: a second or two
+# Work of the run that counts spikes, a second or two: a step costs as much as so many neurons besides its own
+_MOST_WORK, _STEP_WORK = 1e8, 2000
 _FEWEST, _NOTICEABLE = 100, 0.01  # spikes that 1 % can be told of
 
 
@@ -88,7 +89,7 @@ def floor_loss(network: SpikingNetwork) -> FloorLoss | None:
     if not isinstance(network.neuron, LIF):
         return None
     units, trials = 6.0, 4
-    steps = int(min(units * network.time_unit_s / network.dt_s, _MOST_WORK / (trials * network.neurons)))
+    steps = int(min(units * network.time_unit_s / network.dt_s, _MOST_WORK / (trials * network.neurons + _STEP_WORK)))
     z = to_internal(network, network.initial_latent[:trials])
     decay = float(np.exp(-network.dt_s / network.time_unit_s))
     kept = float(np.exp(-network.dt_s / network.neuron.tau_membrane_s))

@@ -36,6 +36,11 @@ _NAMES = {
 }
 _LOW_RANK_MODULE = {"m", "n", "wi", "wo"}  # names in the state of the public LowRankRNN module
 _TIME, _TRIALS, _KEPT = 40.0, 256, 1024
+_FEWEST_TRIALS, _MOST_UNITS, _MOST_CELLS = (
+    8,
+    2**20,
+    2**22,
+)  # trials, units and sixteens of latents: minutes for all steps
 _STEP = 2.0**-5
 _LARGEST_MISS = 0.1
 
@@ -245,6 +250,10 @@ def _parts(
         )
     units = len(left)
     bias = arrays[names["bias"]].reshape(-1) if "bias" in names else np.zeros(units)
+    if units > _MOST_UNITS:
+        raise InputError(
+            f"{path} has {units} units; {_MOST_UNITS} are the most that are imported. Take a part of them."
+        )
     if len(bias) != units:
         raise InputError(f"{path}: the bias has {len(bias)} entries, the network {units} units.")
     filtered = _asked(path, "filtered", given.filtered or ("currents" if known_module else None), "currents or rates")
@@ -315,8 +324,9 @@ def _at_home(
     size = np.sqrt((parts.left**2).mean(axis=0))
     if not (size > 0).all():
         raise InputError("A latent reaches no unit: its left vector is zero. Leave it out.")
+    trials = min(_TRIALS, max(_FEWEST_TRIALS, _MOST_CELLS // (len(parts.left) * -(-rank // 16))))
     plain = _network(parts, activation, factor, np.ones(rank), np.zeros((1, rank)))
-    states = _visited(plain, rng.standard_normal((_TRIALS, rank)) / size, rng)
+    states = _visited(plain, rng.standard_normal((trials, rank)) / size, rng)
     late = states[-len(states) // 4 :].reshape(-1, rank)
     own = slice(0, rank - parts.input_map.shape[1])
     rests = bool((late[:, own].std(axis=0) < 1e-3 * states.reshape(-1, rank)[:, own].std(axis=0)).all())

@@ -37,13 +37,16 @@ def script_path(path: Path | str, what: str, network: SpikingNetwork) -> Path:
 def weights_of(network: SpikingNetwork) -> dict[str, np.ndarray]:
     """Arrays that a script runs on, by the names of the network's.
 
-    Where spikes decode the diffusion also ``initial_part`` (sample, rank, rank), what they bring to its factor at each
+    Where spikes decode the diffusion, also ``initial_part`` (sample, rank, rank), what they bring to its factor at each
     of the initial latents, G by the neurons' steady rates.
     """
     names = ("encoders", "bias", "decoders", "diffusion_factor", "input_map", "latent_offset", "latent_scale")
     weights = {name: getattr(network, name) for name in (*names, "initial_latent")}
     if network.diffusion_decoders is not None:
-        at_start = network.internal_factor(to_internal(network, network.initial_latent))
+        with np.errstate(all="ignore"):  # what overflows is refused
+            at_start = network.internal_factor(to_internal(network, network.initial_latent))
+        if not np.isfinite(at_start).all():
+            raise InputError("This network's diffusion is infinite at its initial latents. Scale its latents.")
         weights["diffusion_decoders"] = network.diffusion_decoders
         weights["initial_part"] = at_start - network.diffusion_factor
     return weights

@@ -107,7 +107,10 @@ def edges(*more: tuple[str, str]) -> Change:
 
 HUGE = 10**7
 CHANGES: dict[str, tuple[Change, str]] = {
-    "huge weights": (replace("nodes/decode/weight", shape=(HUGE, HUGE), dtype="f8", chunks=(100, 100)), "more than a"),
+    "huge weights": (
+        replace("nodes/decode/weight", shape=(HUGE, HUGE), dtype="f8", chunks=(100, 100)),
+        "more than 4 GiB",
+    ),
     "a hundred MB of nothing": (
         replace("nodes/decode/weight", shape=(2, HUGE), dtype="f8", chunks=(2, 9)),
         "more than",
