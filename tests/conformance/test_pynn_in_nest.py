@@ -12,28 +12,19 @@ import numpy as np
 import pytest
 from ddm2snn_backends.reference_backend import ReferenceBackend
 
-import ddm2snn
-from ddm2snn import LIF, Population, RateNetwork, Record, SpikingNetwork, Static, export
+from ddm2snn import LIF, Record, SpikingNetwork, export
 
 pytestmark = pytest.mark.skipif(not (find_spec("pyNN") and find_spec("nest")), reason="PyNN and NEST are not installed")
-DURATION = 5.0
+DURATION = 2.0
 
 
 def steps_and_neurons(network: SpikingNetwork, times_s: np.ndarray, neurons: np.ndarray) -> np.ndarray:
     return np.stack([np.rint(times_s / network.dt_s), neurons]).astype(int)
 
 
-@pytest.fixture(scope="module")
-def network(rate_network: RateNetwork) -> SpikingNetwork:
-    """Van der Pol, 64 units times 4 neurons, in its noise."""
-    population = Population(4, neuron=LIF(refractory_s=0.002))
-    return ddm2snn.convert(
-        rate_network, population=population, decoders=Static(), backend="reference", time_unit_s=0.1, dt_s=5e-4, seed=0
-    ).network
-
-
-def test_van_der_pol_in_closed_loop(network: SpikingNetwork, tmp_path: Path) -> None:
+def test_van_der_pol_in_closed_loop(brian2_network: SpikingNetwork, tmp_path: Path) -> None:
     """Some thousand spikes in noise: every one in its step, so that rates and latents are the reference's too."""
+    network = brian2_network
     export(network, tmp_path / "net.py", format="pynn", seed=5)
     isolated = "import runpy, sys; sys.modules['ddm2snn'] = None; sys.argv = sys.argv[1:]; "
     command = [sys.executable, "-W", "ignore", "-c", isolated + "runpy.run_path(sys.argv[0], run_name='__main__')"]

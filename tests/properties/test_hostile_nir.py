@@ -49,7 +49,7 @@ def test_a_sound_file_is_read(sound: Path, tmp_path: Path, beside: bool) -> None
     assert refusal(tmp_path / "net.nir") == ""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=10_000)  # ms
 @given(cut=st.floats(0, 1), flips=st.lists(st.floats(0, 0.999), max_size=6), beside=st.booleans())
 def test_damage_is_refused_or_harmless(
     sound: Path, tmp_path_factory: pytest.TempPathFactory, cut: float, flips: list[float], beside: bool

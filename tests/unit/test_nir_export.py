@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn import LIF, InputError, Mapping, Nir, Population, RectifiedLinear, SpikingNetwork, Static, export
+from ddm2snn import LIF, InputError, Mapping, Nir, RectifiedLinear, SpikingNetwork, Static, export
 from ddm2snn.exchange.consequences import floor_loss, refractory_loss
 from ddm2snn.exchange.nir_executor import NirExecutor
 from ddm2snn.exchange.nir_form import READERS
@@ -154,12 +154,11 @@ def test_of_a_network_that_loses_nothing_nothing_is_said(make_spiking, tmp_path:
     assert export(network, tmp_path / "net.nir").lost == ()
 
 
-def test_decoders_solved_again_make_up_for_the_refractory_period(rate_network) -> None:
+def test_decoders_solved_again_make_up_for_the_refractory_period(rate_network, brian2_network) -> None:
     """Drift errors of static decoders, by the exact curves, before and after."""
     from ddm2snn.exchange.without_refractory import without_refractory
 
-    population = Population(2)
-    network = ddm2snn.convert(rate_network, population=population, decoders=Static(), backend="reference").network
+    network = brian2_network
     loss = refractory_loss(network)
     assert loss is not None
     assert loss.readout_error > 0.2
