@@ -45,7 +45,9 @@ def read_arrays(path: Path | str) -> Arrays:
         raise FileRefusedError(f"{found} does not fit into memory. Save the arrays that are needed alone.") from error
     except Exception as error:  # whatever a parser of a foreign format raises on a damaged file
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FileRefusedError(f"{found} cannot be read as {found.suffix or 'a known format'}: {reason}.") from error
+        raise FileRefusedError(
+            f"{found} cannot be read as {found.suffix or 'a known format'}: {reason}. Write it anew."
+        ) from error
     kept = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
     if not kept:
         raise FileRefusedError(f"{found} holds no array of numbers. Save the weights by name.")
@@ -76,7 +78,9 @@ def _from_npz(path: Path) -> Arrays:
             allowance.take(info.filename, shape, dtype.itemsize)
             needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
             if not dtype.hasobject and needed > info.file_size:
-                raise FileRefusedError(f"{path} is damaged: {info.filename} is shorter than the shape it announces.")
+                raise FileRefusedError(
+                    f"{path} is damaged: {info.filename} is shorter than the shape it announces. Write it anew."
+                )
     with np.load(path, allow_pickle=False) as content:
         return {name: content[name] for name in content.files}
 
@@ -90,7 +94,7 @@ def _npy_header(path: Path, name: str, member: IO[bytes]) -> tuple[tuple[int, ..
     length = member.read(size)
     (announced,) = struct.unpack("<H" if size == 2 else "<I", length)
     if announced > _LONGEST_NPY_HEADER:
-        raise FileRefusedError(f"{path} is damaged: {name} announces a header of {announced} bytes.")
+        raise FileRefusedError(f"{path} is damaged: {name} announces a header of {announced} bytes. Write it anew.")
     shape, _, dtype = read(io.BytesIO(length + member.read(announced)))
     return shape, dtype
 
@@ -119,7 +123,7 @@ def _from_matlab(path: Path) -> Arrays:
                 numeric.append(name)
         content = loadmat(str(path), variable_names=numeric) if numeric else {}
     except zlib.error as error:
-        raise FileRefusedError(f"{path} is damaged: {error}.") from error
+        raise FileRefusedError(f"{path} is damaged: {error}. Write it anew.") from error
     return {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ddm2snn.network import SpikingNetwork
 
 # Work of the run that counts spikes, a second or two: a step costs as much as so many neurons besides its own
-_MOST_WORK, _STEP_WORK = 1e8, 2000
+_MOST_WORK, _STEP_WORK = 1e8, 5000
 _FEWEST, _NOTICEABLE = 100, 0.01  # spikes that 1 % can be told of
 
 

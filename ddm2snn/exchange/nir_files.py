@@ -63,7 +63,7 @@ def read_graph(path: Path | str) -> Graph:
         raise
     except Exception as error:  # whatever HDF5 raises on a damaged file
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FileRefusedError(f"{found} cannot be read as a NIR file: {reason}.") from error
+        raise FileRefusedError(f"{found} cannot be read as a NIR file: {reason}. Write it anew.") from error
 
 
 def _graph(path: Path, file: h5py.File) -> Graph:
@@ -94,7 +94,7 @@ def _group(path: Path, parent: h5py.Group, name: str) -> h5py.Group:
 
     item = _item(path, parent, name)
     if not isinstance(item, h5py.Group):
-        raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no group.")
+        raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no group. Write it with nir.")
     return item
 
 
@@ -103,7 +103,7 @@ def _dataset(path: Path, parent: h5py.Group, name: str) -> h5py.Dataset:
 
     item = _item(path, parent, name)
     if not isinstance(item, h5py.Dataset):
-        raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no dataset.")
+        raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no dataset. Write it with nir.")
     refuse_elsewhere(path, item)
     return item
 
@@ -113,7 +113,7 @@ def _text(path: Path, parent: h5py.Group, name: str) -> str:
 
     item = _dataset(path, parent, name)
     if item.shape != () or h5py.check_string_dtype(item.dtype) is None or item.dtype.itemsize > _LONGEST_TEXT:
-        raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no text.")
+        raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no text. Write it with nir.")
     return str(item.asstr()[()])[:_LONGEST_TEXT]
 
 
@@ -130,11 +130,11 @@ def _node(path: Path, group: h5py.Group, allowance: Allowance) -> Node:
 def _numbers(path: Path, group: h5py.Group, name: str, allowance: Allowance) -> np.ndarray:
     item = _dataset(path, group, name)
     if item.dtype.kind not in "iuf":
-        raise FileRefusedError(f"{path}: {item.name!r} must hold numbers, found {item.dtype}.")
+        raise FileRefusedError(f"{path}: {item.name!r} must hold numbers, found {item.dtype}. Write it with nir.")
     allowance.take_dataset(item)
     numbers = np.asarray(item[()])
     if not np.isfinite(numbers).all():
-        raise FileRefusedError(f"{path}: {item.name!r} holds NaN or infinity; every entry must be finite.")
+        raise FileRefusedError(f"{path}: {item.name!r} holds NaN or infinity; every entry must be finite. Repair it.")
     return np.asarray(numbers, dtype=np.int64 if numbers.dtype.kind in "iu" else np.float64)
 
 

@@ -117,9 +117,11 @@ def exported(
     if not isinstance(network, SpikingNetwork):
         raise InputError(f"export needs a SpikingNetwork, got a {type(network).__name__}. Convert first.")
     if format not in FORMATS:
-        raise InputError(f"There is no format {format!r}; known are {', '.join(FORMATS)}.")
+        raise InputError(f"There is no format {format!r}; known are {', '.join(FORMATS)}. Choose one.")
     if nir is not None and format != "nir":
-        raise InputError(f"Dialect and reader are those of a NIR file, but the format asked for is {format!r}.")
+        raise InputError(
+            f"Dialect and reader are those of a NIR file, but the format asked for is {format!r}. Leave them out."
+        )
     check_writable(path)
     if without_refractory is not None:
         from ddm2snn.exchange.without_refractory import without_refractory as solved_again

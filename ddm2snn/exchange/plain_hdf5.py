@@ -90,7 +90,9 @@ def read_hdf5(path: Path | str) -> SpikingNetwork:
     arrays = read_arrays(found)
     checked = check_header(header, found)
     if checked["type"] != "SpikingNetwork":
-        raise FileRefusedError(f"{found} holds a {checked['type']!r}; a SpikingNetwork is needed.")
+        raise FileRefusedError(
+            f"{found} holds a {checked['type']!r}; a SpikingNetwork is needed. Give the file of one."
+        )
     return rebuild(SpikingNetwork, checked, arrays, found)
 
 
@@ -101,7 +103,9 @@ def _header(path: Path) -> tuple[Any, Any]:
         with h5py.File(path, "r") as file:
             item = file["header"]
             if not isinstance(item, h5py.Dataset) or item.shape != () or h5py.check_string_dtype(item.dtype) is None:
-                raise FileRefusedError(f"{path} has no header of this schema.")
+                raise FileRefusedError(
+                    f"{path} has no header of this schema. Write it anew with ddm2snn export --format hdf5."
+                )
             refuse_elsewhere(path, item)
             if item.dtype.itemsize > path.stat().st_size:
                 raise FileRefusedError(f"{path} announces a header of {item.dtype.itemsize} bytes. Write it anew.")
@@ -110,4 +114,4 @@ def _header(path: Path) -> tuple[Any, Any]:
         raise
     except Exception as error:  # whatever HDF5 raises on a damaged file
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FileRefusedError(f"{path} cannot be read as HDF5: {reason}.") from error
+        raise FileRefusedError(f"{path} cannot be read as HDF5: {reason}. Write it anew.") from error

@@ -123,6 +123,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "complex numbers": (replace("nodes/decode/weight", data=np.ones((2, 6), complex)), "must hold numbers"),
     "not a number": (replace("nodes/decode/weight", data=np.full((2, 6), np.nan)), "NaN or infinity"),
     "a vector for a matrix": (replace("nodes/decode/weight", data=np.ones(6)), r"must be \(rank, neuron\)"),
+    "a number for a matrix": (replace("nodes/encode/weight", data=1.0), "weight must have shape"),
     "no numbers at all": (replace("nodes/decode/weight", data=np.ones((0, 6))), r"must be \(rank, neuron\)"),
     "another number of neurons": (replace("nodes/encode/weight", data=np.ones((7, 2))), "must have shape"),
     "times that differ": (replace("nodes/neurons/tau_syn", data=np.arange(1.0, 7.0)), "differs between neurons"),
