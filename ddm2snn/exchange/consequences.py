@@ -98,7 +98,7 @@ def floor_loss(network: SpikingNetwork) -> FloorLoss | None:
     kept = float(np.exp(-network.dt_s / network.neuron.tau_membrane_s))
     bounded = np.zeros((len(z), network.neurons))
     free, with_floor, without = bounded, np.zeros(network.neurons), np.zeros(network.neurons)
-    factor = network.internal_factor(to_internal(network, network.initial_latent)).mean(axis=0)
+    factor = _factors(network).mean(axis=0)
     rng, noise = np.random.default_rng(0), factor.T * np.sqrt((1.0 - decay**2) / 2.0)
     for _ in range(steps):
         current = z @ network.encoders.T + network.bias
@@ -113,6 +113,18 @@ def floor_loss(network: SpikingNetwork) -> FloorLoss | None:
         return None
     change = np.abs(without[busy] - with_floor[busy]) / with_floor[busy]
     return FloorLoss(float(change.max()), float((change > _NOTICEABLE).mean()))
+
+
+def _factors(network: SpikingNetwork) -> Float[np.ndarray, "sample rank rank"]:
+    """Diffusion factor at the initial latents; where no simulator takes the step, by curves in continuous time."""
+    z, decoders = to_internal(network, network.initial_latent), network.diffusion_decoders
+    try:
+        return network.internal_factor(z)
+    except InputError:
+        if decoders is None:
+            raise
+        rates_hz = network.neuron.rate_hz(z @ network.encoders.T + network.bias)
+        return network.diffusion_factor + np.einsum("sj,rcj->src", rates_hz, decoders)
 
 
 @dataclass(frozen=True)
@@ -132,7 +144,7 @@ class NoiseLoss:
 @np.errstate(all="ignore")
 def noise_loss(network: SpikingNetwork) -> NoiseLoss:
     """Size of the noise; where spikes decode it, by the neurons' steady rates."""
-    factor = network.internal_factor(to_internal(network, network.initial_latent))
+    factor = _factors(network)
     spread = np.sqrt((factor**2).sum(axis=-1)) * network.latent_scale
     return NoiseLoss(spread.min(axis=0), spread.max(axis=0))
 

@@ -129,6 +129,11 @@ def test_noise_that_depends_on_the_state_is_said_and_comes_back(make_spiking, tm
         export(moving, tmp_path / "net.nir")
     sidecar_of(tmp_path / "net.nir").unlink()
     assert imported(tmp_path / "net.nir").diffusion_decoders is None
+    # in steps that no simulator takes: 1000 / (0.5 ms + 20 ms ln 2) Hz in continuous time, 0.3 + 3 * 0.97
+    unfit = dataclasses.replace(network, neuron=LIF(refractory_s=0.0005))
+    with pytest.warns(UserWarning, match=r"3\.22 per latent|no refractory period") as caught:
+        export(unfit, tmp_path / "net.nir")
+    assert any("3.22 per latent" in str(warning.message) for warning in caught)
 
 
 def test_late_answers_after_inhibition_are_counted(make_spiking) -> None:
