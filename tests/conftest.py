@@ -41,9 +41,15 @@ def rate_network() -> RateNetwork:
 
 
 @pytest.fixture(scope="session")
-def spiking_networks(rate_network: RateNetwork) -> dict[str, SpikingNetwork]:
-    """The trained network in four neurons per unit, with static decoders for each simulator."""
-    return {name: ddm2snn.convert(rate_network, backend=name, seed=SEED).network for name in ("brian2", "nengo")}
+def brian2_network(rate_network: RateNetwork) -> SpikingNetwork:
+    """The trained network in four neurons per unit, for Brian2."""
+    return ddm2snn.convert(rate_network, backend="brian2", seed=SEED).network
+
+
+@pytest.fixture(scope="session")
+def spiking_networks(rate_network: RateNetwork, brian2_network: SpikingNetwork) -> dict[str, SpikingNetwork]:
+    """The trained network in four neurons per unit, for each simulator."""
+    return {"brian2": brian2_network, "nengo": ddm2snn.convert(rate_network, backend="nengo", seed=SEED).network}
 
 
 @pytest.fixture(scope="session")

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from ddm2snn.errors import FileRefusedError
+from ddm2snn.exchange.allowance import Allowance
 from ddm2snn.storage import require_file
 
 if TYPE_CHECKING:
     import h5py
 
-MOST_BYTES = 2**32  # of one array: a dense matrix of 23,000 units
-_MOST_NUMBERS = MOST_BYTES // 8
-
 Arrays = dict[str, np.ndarray]
+_LONGEST_NPY_HEADER = 10_000  # bytes, NumPy's own limit, which it applies after reading
 
 
 def read_arrays(path: Path | str) -> Arrays:
@@ -31,7 +32,8 @@ def read_arrays(path: Path | str) -> Arrays:
     Raises
     ------
     FileRefusedError
-        Where the file is missing, of another kind, damaged, or announces an array of more than 4 GiB.
+        Where the file is missing, of another kind, damaged, or announces more numbers than it can hold
+        (`ddm2snn.exchange.allowance.Allowance`).
     """
     found = require_file(path)
     reader = _reader_of(found)
@@ -43,7 +45,9 @@ def read_arrays(path: Path | str) -> Arrays:
         raise FileRefusedError(f"{found} does not fit into memory. Save the arrays that are needed alone.") from error
     except Exception as error:  # whatever a parser of a foreign format raises on a damaged file
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FileRefusedError(f"{found} cannot be read as {found.suffix or 'a known format'}: {reason}.") from error
+        raise FileRefusedError(
+            f"{found} cannot be read as {found.suffix or 'a known format'}: {reason}. Write it anew."
+        ) from error
     kept = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
     if not kept:
         raise FileRefusedError(f"{found} holds no array of numbers. Save the weights by name.")
@@ -65,30 +69,34 @@ def _reader_of(path: Path) -> Callable[[Path], Arrays]:
     return readers[path.suffix.lower()]
 
 
-def _check_size(path: Path, name: str, shape: tuple[int, ...]) -> None:
-    count = 1
-    for length in shape:
-        count *= int(length)
-    if count > _MOST_NUMBERS:
-        raise FileRefusedError(
-            f"{path} announces {name!r} with shape {tuple(map(int, shape))}, more than {MOST_BYTES // 2**30} GiB. "
-            "Save its factors instead."
-        )
-
-
 def _from_npz(path: Path) -> Arrays:
+    allowance = Allowance(path)
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             with archive.open(info) as member:
-                version = np.lib.format.read_magic(member)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                shape, _, dtype = read(member)
-            _check_size(path, info.filename, shape)
+                shape, dtype = _npy_header(path, info.filename, member)
+            allowance.take(info.filename, shape, dtype.itemsize)
             needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
             if not dtype.hasobject and needed > info.file_size:
-                raise FileRefusedError(f"{path} is damaged: {info.filename} is shorter than the shape it announces.")
+                raise FileRefusedError(
+                    f"{path} is damaged: {info.filename} is shorter than the shape it announces. Write it anew."
+                )
     with np.load(path, allow_pickle=False) as content:
         return {name: content[name] for name in content.files}
+
+
+def _npy_header(path: Path, name: str, member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of a member, whose header is not read before its length is known to be small."""
+    version = np.lib.format.read_magic(member)
+    size, read = (
+        (2, np.lib.format.read_array_header_1_0) if version == (1, 0) else (4, np.lib.format.read_array_header_2_0)
+    )
+    length = member.read(size)
+    (announced,) = struct.unpack("<H" if size == 2 else "<I", length)
+    if announced > _LONGEST_NPY_HEADER:
+        raise FileRefusedError(f"{path} is damaged: {name} announces a header of {announced} bytes. Write it anew.")
+    shape, _, dtype = read(io.BytesIO(length + member.read(announced)))
+    return shape, dtype
 
 
 def _from_safetensors(path: Path) -> Arrays:
@@ -106,23 +114,48 @@ def _from_matlab(path: Path) -> Arrays:
     if start.startswith(b"\x89HDF") or b"MATLAB 7.3" in start:
         # MATLAB stores axes in its own order, the first one running fastest
         return {name: array.T for name, array in _from_hdf5(path).items()}
+    allowance, numeric = Allowance(path), []
+    _check_unpacked(path)
     try:
-        for name, shape, _ in whosmat(str(path)):
-            _check_size(path, name, shape)
-        content = loadmat(str(path))
+        for name, shape, kind in whosmat(str(path)):
+            if kind.startswith(("double", "single", "int", "uint", "logical")):  # cells, say, would hold anything
+                allowance.take(name, shape)
+                numeric.append(name)
+        content = loadmat(str(path), variable_names=numeric) if numeric else {}
     except zlib.error as error:
-        raise FileRefusedError(f"{path} is damaged: {error}.") from error
+        raise FileRefusedError(f"{path} is damaged: {error}. Write it anew.") from error
     return {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
+
+
+def _check_unpacked(path: Path) -> None:
+    """Refuse variables of MATLAB 5 that unpack to more than they can hold, a piece at a time: SciPy unpacks them whole.
+
+    Behind 128 bytes, the last two of which give the byte order, a file is a row of elements: type, bytes, content.
+    """
+    allowance, compressed, piece = Allowance(path), 15, 2**20
+    with path.open("rb") as file:
+        order = "<" if file.read(128)[126:] == b"IM" else ">"
+        while len(head := file.read(8)) == 8:
+            kind, size = struct.unpack(f"{order}II", head)
+            if kind != compressed:
+                file.seek(size, io.SEEK_CUR)
+                continue
+            unpacker, content = zlib.decompressobj(), file.read(min(size, path.stat().st_size))
+            while content and not unpacker.eof:
+                allowance.spend(len(unpacker.decompress(content, piece)), "compressed variables")
+                content = unpacker.unconsumed_tail
 
 
 def _from_hdf5(path: Path) -> Arrays:
     import h5py
 
     with h5py.File(path, "r") as file:
-        return dict(_datasets(path, file, "", set()))
+        return dict(_datasets(Allowance(path), file, "", set()))
 
 
-def _datasets(path: Path, group: h5py.Group, prefix: str, seen: set[object]) -> Iterator[tuple[str, np.ndarray]]:
+def _datasets(
+    allowance: Allowance, group: h5py.Group, prefix: str, seen: set[object]
+) -> Iterator[tuple[str, np.ndarray]]:
     """Datasets that lie in this very file: links that lead out of it, or back, are not followed."""
     import h5py
 
@@ -134,23 +167,26 @@ def _datasets(path: Path, group: h5py.Group, prefix: str, seen: set[object]) -> 
             continue
         seen.add(item)
         if isinstance(item, h5py.Group):
-            yield from _datasets(path, item, f"{prefix}{name}/", seen)
+            yield from _datasets(allowance, item, f"{prefix}{name}/", seen)
         elif isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf":
-            if item.external or item.is_virtual:
-                raise FileRefusedError(f"{path} keeps {name!r} in another file. Save it in this one.")
-            _check_size(path, name, item.shape)
+            allowance.take_dataset(item)
             yield f"{prefix}{name}", np.asarray(item[()])
 
 
 def _from_torch(path: Path) -> Arrays:
     import torch
 
+    allowance = Allowance(path)
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            Allowance(path).spend(sum(info.file_size for info in archive.infolist()), "compressed records")
+
     def flat(value: object, prefix: str) -> Iterator[tuple[str, np.ndarray]]:
         if isinstance(value, dict):
             for name, inner in value.items():
                 yield from flat(inner, f"{prefix}/{name}" if prefix else str(name))
         elif isinstance(value, torch.Tensor) and value.layout is torch.strided:
-            _check_size(path, prefix, tuple(value.shape))
+            allowance.take(prefix, value.shape)  # a view of one number can have any shape
             yield prefix, value.detach().to("cpu").double().numpy()
 
     content = torch.load(path, map_location="cpu", weights_only=True)

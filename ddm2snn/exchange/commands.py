@@ -12,7 +12,7 @@ import typer
 def export(
     network: Annotated[Path, typer.Argument(help="Spiking network (.safetensors).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
-    form: Annotated[str, typer.Option("--format", help="Format: nir, hdf5, brian2 or nengo.")] = "nir",
+    form: Annotated[str, typer.Option("--format", help="Format: nir, hdf5, brian2, nengo or pynn.")] = "nir",
     dialect: Annotated[
         str, typer.Option("--nir-dialect", help="factored (read rightly), latent (a node for the latents), or dense.")
     ] = "factored",

@@ -13,9 +13,12 @@ from ddm2snn.network import to_internal
 from ddm2snn.neuron import LIF
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from ddm2snn.network import SpikingNetwork
 
-_MOST_WORK = 1e8  # neurons times steps of the run that counts spikes: a second or two
+# Work of the run that counts spikes, a second or two: a step costs as much as so many neurons besides its own
+_MOST_WORK, _STEP_WORK = 1e8, 5000
 _FEWEST, _NOTICEABLE = 100, 0.01  # spikes that 1 % can be told of
 
 
@@ -83,18 +86,20 @@ class FloorLoss:
 def floor_loss(network: SpikingNetwork) -> FloorLoss | None:
     """Counted in a short run of the network without a refractory period: the same currents, with and without floor.
 
-    None for neurons other than LIF, and where no neuron fires 100 times.
+    Where the noise depends on the state, it is that of the mean factor. None for neurons other than LIF, and where no
+    neuron fires 100 times.
     """
     if not isinstance(network.neuron, LIF):
         return None
     units, trials = 6.0, 4
-    steps = int(min(units * network.time_unit_s / network.dt_s, _MOST_WORK / (trials * network.neurons)))
+    steps = int(min(units * network.time_unit_s / network.dt_s, _MOST_WORK / (trials * network.neurons + _STEP_WORK)))
     z = to_internal(network, network.initial_latent[:trials])
     decay = float(np.exp(-network.dt_s / network.time_unit_s))
     kept = float(np.exp(-network.dt_s / network.neuron.tau_membrane_s))
     bounded = np.zeros((len(z), network.neurons))
     free, with_floor, without = bounded, np.zeros(network.neurons), np.zeros(network.neurons)
-    rng, noise = np.random.default_rng(0), network.diffusion_factor.T * np.sqrt((1.0 - decay**2) / 2.0)
+    factor = _factors(network).mean(axis=0)
+    rng, noise = np.random.default_rng(0), factor.T * np.sqrt((1.0 - decay**2) / 2.0)
     for _ in range(steps):
         current = z @ network.encoders.T + network.bias
         bounded, free = (current + (voltage - current) * kept for voltage in (np.maximum(bounded, 0.0), free))
@@ -108,6 +113,40 @@ def floor_loss(network: SpikingNetwork) -> FloorLoss | None:
         return None
     change = np.abs(without[busy] - with_floor[busy]) / with_floor[busy]
     return FloorLoss(float(change.max()), float((change > _NOTICEABLE).mean()))
+
+
+def _factors(network: SpikingNetwork) -> Float[np.ndarray, "sample rank rank"]:
+    """Diffusion factor at the initial latents; where no simulator takes the step, by curves in continuous time."""
+    z, decoders = to_internal(network, network.initial_latent), network.diffusion_decoders
+    try:
+        return network.internal_factor(z)
+    except InputError:
+        if decoders is None:
+            raise
+        rates_hz = network.neuron.rate_hz(z @ network.encoders.T + network.bias)
+        return network.diffusion_factor + np.einsum("sj,rcj->src", rates_hz, decoders)
+
+
+@dataclass(frozen=True)
+class NoiseLoss:
+    """How large the injected noise is that stays out: root of the diagonal of G G^T.
+
+    Parameters
+    ----------
+    least, largest
+        Over the states that the network carries, shape (rank,), in system units per square root of the time unit.
+    """
+
+    least: Float[np.ndarray, " rank"]
+    largest: Float[np.ndarray, " rank"]
+
+
+@np.errstate(all="ignore")
+def noise_loss(network: SpikingNetwork) -> NoiseLoss:
+    """Size of the noise; where spikes decode it, by the neurons' steady rates."""
+    factor = _factors(network)
+    spread = np.sqrt((factor**2).sum(axis=-1)) * network.latent_scale
+    return NoiseLoss(spread.min(axis=0), spread.max(axis=0))
 
 
 @np.errstate(all="ignore")
@@ -129,11 +168,20 @@ def losses(network: SpikingNetwork) -> list[str]:
             f"more than 1 %, at most by {below.worst:.0%}, since they answer late after inhibition. Convert with a "
             "longer time unit."
         )
-    if network.diffusion_factor.any():
-        spread = np.sqrt((network.diffusion_factor**2).sum(axis=1)) * network.latent_scale
-        sizes = ", ".join(f"{value:.3g}" for value in spread)
-        said.append(
-            f"NIR has no noise: {sizes} per latent, in system units per square root of the time unit, stay out; the "
-            "sidecar has the factor, which the input node can be fed with."
-        )
+    noise = noise_loss(network)
+    if noise.largest.any():
+        said.append(_noise_words(noise, by_state=network.diffusion_decoders is not None))
     return said
+
+
+def _noise_words(noise: NoiseLoss, *, by_state: bool) -> str:
+    pairs = zip(noise.least, noise.largest, strict=True)
+    sizes = ", ".join(f"{least:.3g}" if least == most else f"{least:.3g} to {most:.3g}" for least, most in pairs)
+    remedy = "the sidecar has the factor, which the input node can be fed with."
+    if by_state:
+        remedy = (
+            "it depends on the state, and the sidecar has the decoders that make its factor out of spikes: feed the "
+            "input node with that, or use format hdf5, brian2 or pynn."
+        )
+    unit = "in system units per square root of the time unit"
+    return f"NIR has no noise: {sizes} per latent, {unit}, stay out; {remedy}"

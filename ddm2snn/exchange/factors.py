@@ -37,13 +37,15 @@ def factored(
     """
     units = len(weights)
     if weights.ndim != 2 or weights.shape[1] != units:
-        raise InputError(f"A recurrent matrix must be square, got shape {weights.shape}.")
+        raise InputError(f"A recurrent matrix must be square, got shape {weights.shape}. Name another array.")
     u, s, vt = np.linalg.svd(weights)
     if not s[0] > 0:
-        raise InputError("The recurrent matrix is zero: there is nothing to factor.")
+        raise InputError("The recurrent matrix is zero: there is nothing to factor. Name another array.")
     left_out = np.sqrt(np.append(np.cumsum(s[::-1] ** 2)[::-1], 0.0) / np.sum(s**2))
     if rank is None:
         rank = int(np.argmax(left_out <= tolerance))
     if not 1 <= rank <= units:
-        raise InputError(f"A matrix of {units} units has factors of rank 1 to {units}, not {rank}.")
+        raise InputError(
+            f"A matrix of {units} units has factors of rank 1 to {units}, not {rank}. Ask for one of these."
+        )
     return u[:, :rank] * np.sqrt(units), vt[:rank].T * s[:rank] / np.sqrt(units), float(left_out[rank])

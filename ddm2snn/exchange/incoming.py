@@ -36,6 +36,11 @@ _NAMES = {
 }
 _LOW_RANK_MODULE = {"m", "n", "wi", "wo"}  # names in the state of the public LowRankRNN module
 _TIME, _TRIALS, _KEPT = 40.0, 256, 1024
+_FEWEST_TRIALS, _MOST_UNITS, _MOST_CELLS = (
+    8,
+    2**20,
+    2**22,
+)  # trials, units and sixteens of latents: minutes for all steps
 _STEP = 2.0**-5
 _LARGEST_MISS = 0.1
 
@@ -201,7 +206,7 @@ def _names(path: Path | str, arrays: Arrays, given: Mapping) -> dict[str, str]:
     for part, usual in _NAMES.items():
         asked = getattr(given, part)
         if asked is not None and asked not in arrays:
-            raise InputError(f"{path} has no array {asked!r} for {part}; it has {', '.join(sorted(arrays))}.")
+            raise InputError(f"{path} has no array {asked!r} for {part}; it has {', '.join(sorted(arrays))}. Name one.")
         found = asked or next((name for name in usual if name in arrays), None)
         if found is not None:
             names[part] = found
@@ -241,12 +246,16 @@ def _parts(
     if left.ndim != 2 or left.shape != right.shape:
         raise InputError(
             f"{path}: left and right vectors must be (unit, rank) both, W_s (rank, unit); found "
-            f"{left.shape} and {right.shape}."
+            f"{left.shape} and {right.shape}. Transpose what is the other way round."
         )
     units = len(left)
     bias = arrays[names["bias"]].reshape(-1) if "bias" in names else np.zeros(units)
+    if units > _MOST_UNITS:
+        raise InputError(
+            f"{path} has {units} units; {_MOST_UNITS} are the most that are imported. Take a part of them."
+        )
     if len(bias) != units:
-        raise InputError(f"{path}: the bias has {len(bias)} entries, the network {units} units.")
+        raise InputError(f"{path}: the bias has {len(bias)} entries, the network {units} units. Name another array.")
     filtered = _asked(path, "filtered", given.filtered or ("currents" if known_module else None), "currents or rates")
     inputs = _inputs(path, arrays, names, units)
     if filtered == "rates" and len(inputs):
@@ -273,11 +282,13 @@ def _inputs(path: Path | str, arrays: Arrays, names: dict[str, str], units: int)
         return np.zeros((0, units))
     vectors = np.atleast_2d(arrays[names["inputs"]])
     if vectors.shape[1] != units:
-        raise InputError(f"{path}: input vectors must be (input, unit) with {units} units; found {vectors.shape}.")
+        raise InputError(
+            f"{path}: input vectors must be (input, unit) with {units} units; found {vectors.shape}. Transpose them."
+        )
     if "input_gains" in names:
         gains = arrays[names["input_gains"]].reshape(-1)
         if len(gains) != len(vectors):
-            raise InputError(f"{path}: there are {len(gains)} input gains for {len(vectors)} inputs.")
+            raise InputError(f"{path}: there are {len(gains)} input gains for {len(vectors)} inputs. Name others.")
         vectors = vectors * gains[:, None]
     return vectors
 
@@ -297,7 +308,7 @@ def _noise_factor(
     rank = whole - count
     own = arrays[names["diffusion"]] if "diffusion" in names else given.noise * np.eye(rank)
     if own.shape != (rank, rank):
-        raise InputError(f"{path}: the noise factor must be ({rank}, {rank}), found {own.shape}.")
+        raise InputError(f"{path}: the noise factor must be ({rank}, {rank}), found {own.shape}. Name another.")
     factor[:rank, :rank] = own
     return factor
 
@@ -315,8 +326,9 @@ def _at_home(
     size = np.sqrt((parts.left**2).mean(axis=0))
     if not (size > 0).all():
         raise InputError("A latent reaches no unit: its left vector is zero. Leave it out.")
+    trials = min(_TRIALS, max(_FEWEST_TRIALS, _MOST_CELLS // (len(parts.left) * -(-rank // 16))))
     plain = _network(parts, activation, factor, np.ones(rank), np.zeros((1, rank)))
-    states = _visited(plain, rng.standard_normal((_TRIALS, rank)) / size, rng)
+    states = _visited(plain, rng.standard_normal((trials, rank)) / size, rng)
     late = states[-len(states) // 4 :].reshape(-1, rank)
     own = slice(0, rank - parts.input_map.shape[1])
     rests = bool((late[:, own].std(axis=0) < 1e-3 * states.reshape(-1, rank)[:, own].std(axis=0)).all())

@@ -57,7 +57,7 @@ class NirExecutor:
         try:
             self._steps = {name: self._step_of(node) for name, node in self.graph.nodes.items()}
         except KeyError as error:
-            raise InputError(f"A node of this NIR graph lacks its parameter {error}.") from error
+            raise InputError(f"A node of this NIR graph lacks its parameter {error}. Write it anew.") from error
         self._fired = {
             name: np.zeros((trials, *node.arrays["v_threshold"].shape))
             for name, node in self.graph.nodes.items()
@@ -137,7 +137,7 @@ def _order(graph: Graph) -> tuple[list[str], str]:
     """Nodes in an order in which each follows what it needs of the same step, and the output."""
     outputs = [name for name, node in graph.nodes.items() if node.kind == "Output"]
     if len(outputs) != 1:
-        raise InputError(f"This NIR graph has {len(outputs)} outputs; the executor takes one.")
+        raise InputError(f"This NIR graph has {len(outputs)} outputs; the executor takes one. Join them.")
     needs: dict[str, set[str]] = {name: set() for name in graph.nodes}
     for source, target in graph.edges:
         if graph.nodes[source].kind not in _SPIKING or graph.nodes[target].kind == "Output":

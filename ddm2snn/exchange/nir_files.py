@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.errors import FileRefusedError, InputError
+from ddm2snn.exchange.allowance import Allowance, refuse_elsewhere
 from ddm2snn.exchange.nir_graph import Graph, Node
 from ddm2snn.storage import require_file, whole_file
 
 if TYPE_CHECKING:
     import h5py
 
-_SPARE_BYTES = 2**26  # of arrays, that a file may hold however small it is
-_BYTES_PER_BYTE = 100  # of arrays for each byte of the file: constant vectors compress well, weights do not
 _MOST_NODES, _MOST_EDGES, _LONGEST_TEXT = 1000, 10_000, 1000
 _KINDS = ("Affine", "CubaLIF", "Input", "LI", "LIF", "Linear", "Output", "Scale")
 
@@ -64,19 +63,19 @@ def read_graph(path: Path | str) -> Graph:
         raise
     except Exception as error:  # whatever HDF5 raises on a damaged file
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FileRefusedError(f"{found} cannot be read as a NIR file: {reason}.") from error
+        raise FileRefusedError(f"{found} cannot be read as a NIR file: {reason}. Write it anew.") from error
 
 
 def _graph(path: Path, file: h5py.File) -> Graph:
     root = _group(path, file, "node")
     if _text(path, root, "type") != "NIRGraph":
         raise FileRefusedError(f"{path} holds a single NIR node, no graph. Export a graph.")
-    budget = [_SPARE_BYTES + _BYTES_PER_BYTE * path.stat().st_size]
+    allowance = Allowance(path)
     held = _group(path, root, "nodes")
     if len(held) > _MOST_NODES:
         raise FileRefusedError(f"{path} has {len(held)} nodes; this reader takes {_MOST_NODES} at most.")
-    nodes = {name: _node(path, _group(path, held, name), budget) for name in map(str, held)}
-    edges = tuple(_edges(path, root, nodes))
+    nodes = {name: _node(path, _group(path, held, name), allowance) for name in map(str, held)}
+    edges = tuple(_edges(path, root, nodes, allowance))
     metadata = dict(_metadata(path, _group(path, root, "metadata"))) if "metadata" in root else {}
     return Graph(nodes, edges, metadata)
 
@@ -95,7 +94,7 @@ def _group(path: Path, parent: h5py.Group, name: str) -> h5py.Group:
 
     item = _item(path, parent, name)
     if not isinstance(item, h5py.Group):
-        raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no group.")
+        raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no group. Write it with nir.")
     return item
 
 
@@ -104,9 +103,8 @@ def _dataset(path: Path, parent: h5py.Group, name: str) -> h5py.Dataset:
 
     item = _item(path, parent, name)
     if not isinstance(item, h5py.Dataset):
-        raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no dataset.")
-    if item.external or item.is_virtual:
-        raise FileRefusedError(f"{path} keeps {item.name!r} in another file. Save it in this one.")
+        raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no dataset. Write it with nir.")
+    refuse_elsewhere(path, item)
     return item
 
 
@@ -115,39 +113,32 @@ def _text(path: Path, parent: h5py.Group, name: str) -> str:
 
     item = _dataset(path, parent, name)
     if item.shape != () or h5py.check_string_dtype(item.dtype) is None or item.dtype.itemsize > _LONGEST_TEXT:
-        raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no text.")
+        raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no text. Write it with nir.")
     return str(item.asstr()[()])[:_LONGEST_TEXT]
 
 
-def _node(path: Path, group: h5py.Group, budget: list[int]) -> Node:
+def _node(path: Path, group: h5py.Group, allowance: Allowance) -> Node:
     kind = _text(path, group, "type")
     if kind not in _KINDS:
         raise FileRefusedError(
             f"{path} has the node {group.name!r} of type {kind!r}; this reader knows {', '.join(_KINDS)}."
         )
     names = [str(name) for name in group if name not in ("type", "metadata")]
-    return Node(kind, {name: _numbers(path, group, name, budget) for name in names})
+    return Node(kind, {name: _numbers(path, group, name, allowance) for name in names})
 
 
-def _numbers(path: Path, group: h5py.Group, name: str, budget: list[int]) -> np.ndarray:
+def _numbers(path: Path, group: h5py.Group, name: str, allowance: Allowance) -> np.ndarray:
     item = _dataset(path, group, name)
     if item.dtype.kind not in "iuf":
-        raise FileRefusedError(f"{path}: {item.name!r} must hold numbers, found {item.dtype}.")
-    count = 1
-    for length in item.shape or ():
-        count *= int(length)
-    budget[0] -= count * max(8, item.dtype.itemsize)
-    if budget[0] < 0:
-        raise FileRefusedError(
-            f"{path} announces {item.name!r} with shape {item.shape}, more than a file of its size can hold."
-        )
+        raise FileRefusedError(f"{path}: {item.name!r} must hold numbers, found {item.dtype}. Write it with nir.")
+    allowance.take_dataset(item)
     numbers = np.asarray(item[()])
     if not np.isfinite(numbers).all():
-        raise FileRefusedError(f"{path}: {item.name!r} holds NaN or infinity; every entry must be finite.")
+        raise FileRefusedError(f"{path}: {item.name!r} holds NaN or infinity; every entry must be finite. Repair it.")
     return np.asarray(numbers, dtype=np.int64 if numbers.dtype.kind in "iu" else np.float64)
 
 
-def _edges(path: Path, root: h5py.Group, nodes: dict[str, Node]) -> Iterator[tuple[str, str]]:
+def _edges(path: Path, root: h5py.Group, nodes: dict[str, Node], allowance: Allowance) -> Iterator[tuple[str, str]]:
     import h5py
 
     item = _dataset(path, root, "edges")
@@ -155,7 +146,9 @@ def _edges(path: Path, root: h5py.Group, nodes: dict[str, Node]) -> Iterator[tup
         raise FileRefusedError(f"{path} is no NIR file: its edges must be pairs of names, found shape {item.shape}.")
     if item.shape[0] > _MOST_EDGES or item.dtype.itemsize > _LONGEST_TEXT:
         raise FileRefusedError(f"{path} announces {item.shape[0]} edges of {item.dtype}; {_MOST_EDGES} are the most.")
-    for source, target in item.asstr()[()]:
+    allowance.take_dataset(item)
+    for row in range(item.shape[0]):  # one by one: all may refer to one long text
+        source, target = item.asstr()[row]
         for name in (source, target):
             if name not in nodes:
                 raise FileRefusedError(f"{path} has an edge to {name[:80]!r}, which is no node of it.")

@@ -110,11 +110,6 @@ def _check(network: SpikingNetwork) -> None:
             f"NIR has no node for {type(network.neuron).__name__} neurons (its LIF has a fixed threshold and resets to "
             "a value). Convert with LIF neurons."
         )
-    if network.diffusion_decoders is not None:
-        raise InputError(
-            "NIR has no noise, and this network's depends on the state, so it cannot be fed as an input either. "
-            "Export a network of constant diffusion, or use format hdf5."
-        )
 
 
 def same_content(graph: Graph, other: Graph) -> bool:

@@ -105,7 +105,9 @@ def _network(path: Path, graph: Graph, clock: _Clock) -> SpikingNetwork:
             raise InputError(f"{path} has a time constant of {tau:g} s, which is no more than a step. Check dt_s.")
     span = neurons["v_threshold"] - neurons.get("v_reset", np.zeros(n))
     if not (span > 0).all():
-        raise InputError(f"{path} has thresholds that do not lie above the reset, so that neurons fire for ever.")
+        raise InputError(
+            f"{path} has thresholds that do not lie above the reset, so that neurons fire for ever. Raise them."
+        )
     gain = neurons["r"] * neurons.get("w_in", np.ones(n)) / span
     rest = (neurons["v_leak"] - neurons.get("v_reset", np.zeros(n))) / span
     encoders, bias = parts.encode.arrays["weight"] * gain[:, None], _bias(parts.encode) * gain
@@ -185,8 +187,8 @@ def _parts(path: Path, graph: Graph) -> _Parts:
     if len(decode) != 1 or len(others) > 1:
         raise refuse("the latents are not fed by one linear map of the spikes and one input at most")
     source = others[0] if others else None
-    shaped = _shaped(path, neurons, encode, latent, graph.nodes[decode[0]])
-    constant, rank = _bias(graph.nodes[decode[0]]), shaped
+    rank = _checked_rank(path, neurons, encode, latent, graph.nodes[decode[0]])
+    constant = _bias(graph.nodes[decode[0]])
     inputs = np.zeros((rank, 0))
     if source is not None and graph.nodes[source].kind == "Input":
         inputs = np.eye(rank)
@@ -204,10 +206,11 @@ def _parts(path: Path, graph: Graph) -> _Parts:
 
 
 def _bias(node: Node) -> Float[np.ndarray, " row"]:
-    return node.arrays.get("bias", np.zeros(len(node.arrays["weight"])))
+    """Bias of a linear map, zero where it has none."""
+    return node.arrays.get("bias", np.zeros(np.shape(node.arrays.get("weight", ()))[:1]))
 
 
-def _shaped(path: Path, neurons: Node, encode: Node, latent: Node, decode: Node) -> int:
+def _checked_rank(path: Path, neurons: Node, encode: Node, latent: Node, decode: Node) -> int:
     """Check that every array is there in its shape, and return the rank."""
     needed: dict[str, tuple[str, ...]] = {
         "CubaLIF": ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold"),
@@ -216,11 +219,11 @@ def _shaped(path: Path, neurons: Node, encode: Node, latent: Node, decode: Node)
     }
     weight = decode.arrays.get("weight", np.zeros(0))
     if weight.ndim != 2 or 0 in weight.shape:
-        raise InputError(f"{path}: the decoders must be (rank, neuron), found shape {weight.shape}.")
+        raise InputError(f"{path}: the decoders must be (rank, neuron), found shape {weight.shape}. Transpose them.")
     rank, n = weight.shape
     wanted: list[tuple[Any, str, tuple[int, ...]]] = [
-        (encode.arrays, "weight", (n, rank)), ({"bias": _bias_or_none(encode, n)}, "bias", (n,)),
-        ({"bias": _bias_or_none(decode, rank)}, "bias", (rank,)),
+        (encode.arrays, "weight", (n, rank)), ({"bias": _bias(encode)}, "bias", (n,)),
+        ({"bias": _bias(decode)}, "bias", (rank,)),
     ]  # fmt: skip
     wanted += [(neurons.arrays, name, (n,)) for name in needed[neurons.kind]]
     wanted += [(neurons.arrays, name, (n,)) for name in ("v_reset", "w_in") if name in neurons.arrays]
@@ -235,12 +238,10 @@ def _shaped(path: Path, neurons: Node, encode: Node, latent: Node, decode: Node)
     return rank
 
 
-def _bias_or_none(node: Node, length: int) -> np.ndarray:
-    return node.arrays.get("bias", np.zeros(length))
-
-
 def _uniform(path: Path, name: str, arrays: Mapping[str, np.ndarray]) -> float:
     values = arrays[name]
     if not (values == values[0]).all():
-        raise InputError(f"{path}: {name} differs between neurons ({values.min():g} to {values.max():g}); it must not.")
+        raise InputError(
+            f"{path}: {name} differs between neurons ({values.min():g} to {values.max():g}). Set one value."
+        )
     return float(values[0])

@@ -117,9 +117,11 @@ def exported(
     if not isinstance(network, SpikingNetwork):
         raise InputError(f"export needs a SpikingNetwork, got a {type(network).__name__}. Convert first.")
     if format not in FORMATS:
-        raise InputError(f"There is no format {format!r}; known are {', '.join(FORMATS)}.")
+        raise InputError(f"There is no format {format!r}; known are {', '.join(FORMATS)}. Choose one.")
     if nir is not None and format != "nir":
-        raise InputError(f"Dialect and reader are those of a NIR file, but the format asked for is {format!r}.")
+        raise InputError(
+            f"Dialect and reader are those of a NIR file, but the format asked for is {format!r}. Leave them out."
+        )
     check_writable(path)
     if without_refractory is not None:
         from ddm2snn.exchange.without_refractory import without_refractory as solved_again
@@ -153,6 +155,13 @@ def _brian2(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exp
     return Exported(write_brian2_script(network, path, seed=seed))
 
 
+def _pynn(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
+    from ddm2snn.exchange.pynn_script import REQUIREMENTS, write_pynn_script
+
+    note = f"Run in PyNN's NEST: pip install {REQUIREMENTS}; python {path}."
+    return Exported(write_pynn_script(network, path, seed=seed), (), (note,))
+
+
 def _nengo(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
     from ddm2snn.exchange.nengo_module import write_nengo_module
 
@@ -161,5 +170,5 @@ def _nengo(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Expo
 
 
 Writer = Callable[[SpikingNetwork, Path, Nir, int], Exported]
-FORMATS: Mapping[str, Writer] = {"nir": _nir, "hdf5": _hdf5, "brian2": _brian2, "nengo": _nengo}
+FORMATS: Mapping[str, Writer] = {"nir": _nir, "hdf5": _hdf5, "brian2": _brian2, "nengo": _nengo, "pynn": _pynn}
 """Writers by the name of their format."""

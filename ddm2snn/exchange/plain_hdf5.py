@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from ddm2snn.errors import FileRefusedError
+from ddm2snn.exchange.allowance import refuse_elsewhere
 from ddm2snn.exchange.arrays import read_arrays
 from ddm2snn.frozen import array_fields, arrays_of, canonical_json
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.storage import check_header, make_header, rebuild, require_file, settings_of, whole_file
 
 FORMAT, VERSION = "ddm2snn spiking network", 1
-_LONGEST_HEADER = 2**26
 _EQUATIONS = """Input current of neuron j: J_j = sum_c encoders[j, c] z_c + bias[j], threshold 1, reset 0.
 Latents: T dz/dt = -z + sum_j decoders[:, j] s_j(t) + input_map u + sqrt(T) G xi(t), s_j the spike train in Hz,
 T = time_unit_s, xi white noise, G = diffusion_factor (and, where there are diffusion_decoders H, + sum_j H[:, :, j] r_j
@@ -90,7 +90,9 @@ def read_hdf5(path: Path | str) -> SpikingNetwork:
     arrays = read_arrays(found)
     checked = check_header(header, found)
     if checked["type"] != "SpikingNetwork":
-        raise FileRefusedError(f"{found} holds a {checked['type']!r}; a SpikingNetwork is needed.")
+        raise FileRefusedError(
+            f"{found} holds a {checked['type']!r}; a SpikingNetwork is needed. Give the file of one."
+        )
     return rebuild(SpikingNetwork, checked, arrays, found)
 
 
@@ -101,12 +103,15 @@ def _header(path: Path) -> tuple[Any, Any]:
         with h5py.File(path, "r") as file:
             item = file["header"]
             if not isinstance(item, h5py.Dataset) or item.shape != () or h5py.check_string_dtype(item.dtype) is None:
-                raise FileRefusedError(f"{path} has no header of this schema.")
-            if item.dtype.itemsize > _LONGEST_HEADER:
+                raise FileRefusedError(
+                    f"{path} has no header of this schema. Write it anew with ddm2snn export --format hdf5."
+                )
+            refuse_elsewhere(path, item)
+            if item.dtype.itemsize > path.stat().st_size:
                 raise FileRefusedError(f"{path} announces a header of {item.dtype.itemsize} bytes. Write it anew.")
             return json.loads(str(item.asstr()[()])), file.attrs.get("version")
     except FileRefusedError:
         raise
     except Exception as error:  # whatever HDF5 raises on a damaged file
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FileRefusedError(f"{path} cannot be read as HDF5: {reason}.") from error
+        raise FileRefusedError(f"{path} cannot be read as HDF5: {reason}. Write it anew.") from error

@@ -70,10 +70,15 @@ def read_sidecar(path: Path | str, held: Mapping[str, np.ndarray]) -> tuple[Spik
         ) from error
     header = check_header(content, found)
     if header["type"] != "SpikingNetwork":
-        raise FileRefusedError(f"{found} is the sidecar of a {header['type']!r}; a SpikingNetwork's is needed.")
+        raise FileRefusedError(
+            f"{found} is the sidecar of a {header['type']!r}; a SpikingNetwork's is needed. "
+            "Remove it to import what the file holds."
+        )
     own, form = header.get("arrays"), header.get("form")
     if not isinstance(own, dict) or not isinstance(form, dict):
-        raise FileRefusedError(f"{found} is damaged: it has no arrays or no form.")
+        raise FileRefusedError(
+            f"{found} is damaged: it has no arrays or no form. Remove it to import what the file holds."
+        )
     kinds = array_fields(SpikingNetwork)
     arrays = {name: _array(found, name, value, kinds[name][0]) for name, value in own.items() if name in kinds}
     needed = {name: array for name, array in held.items() if name not in own}
@@ -88,4 +93,6 @@ def _array(path: Path, name: str, value: object, dtype: type) -> np.ndarray:
     try:
         return np.array(value["values"], dtype=dtype).reshape(value["shape"])  # pyright: ignore[reportIndexIssue, reportOptionalSubscript] - caught
     except (TypeError, ValueError, KeyError, OverflowError) as error:
-        raise FileRefusedError(f"{path} is damaged: {name} is no array.") from error
+        raise FileRefusedError(
+            f"{path} is damaged: {name} is no array. Remove it to import what the file holds."
+        ) from error

@@ -18,6 +18,7 @@ from ddm2snn import LIF, InputError, Mapping, Nir, SpikingNetwork, export, impor
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.exchange.nir_form import READERS
 from ddm2snn.exchange.sidecar import sidecar_of
+from ddm2snn.frozen import arrays_of
 
 
 def there(network: SpikingNetwork, path: Path, **asked) -> str:
@@ -43,9 +44,8 @@ def same_arrays(network: SpikingNetwork, back: SpikingNetwork, *names: str) -> b
 def test_nir_with_its_sidecar(folder: Path, network: SpikingNetwork, dialect, reader) -> None:
     refused = there(network, folder / "net.nir", nir=Nir(dialect, reader))
     if refused:
-        holds = isinstance(network.neuron, LIF) and network.diffusion_decoders is None
         assert "\n" not in refused
-        assert not holds or "leave the range of 64 bits" in refused
+        assert not isinstance(network.neuron, LIF) or "leave the range of 64 bits" in refused
         return
     back = import_network(folder / "net.nir")
     assert back.fingerprint == network.fingerprint
@@ -75,19 +75,51 @@ def test_hdf5_holds_everything(folder: Path, network: SpikingNetwork) -> None:
     assert dict(back.provenance) == dict(network.provenance)
 
 
+def in_steps(network: SpikingNetwork, dt_s: float, steps: int) -> SpikingNetwork:
+    """With neurons and a filter that fit the step."""
+    filter_s = None if network.diffusion_decoders is None else 0.05
+    return dataclasses.replace(network, neuron=LIF(refractory_s=steps * dt_s), dt_s=dt_s, diffusion_filter_s=filter_s)
+
+
+def holds(network: SpikingNetwork, script: Path, *names: str) -> bool:
+    """Whether a script is Python, and its weights are the network's to the last bit."""
+    compile(script.read_text(), script.name, "exec")
+    with np.load(script.with_suffix(".npz"), allow_pickle=False) as file:
+        return all(file[name].tobytes() == getattr(network, name).tobytes() for name in names)
+
+
+WEIGHTS = ("encoders", "bias", "decoders", "diffusion_factor", "latent_scale", "latent_offset")
+STEPS = {"dt_s": st.sampled_from([1e-4, 1e-3]), "steps": st.integers(1, 5)}
+
+
 @MODEST
-@given(network=spiking_networks(), dt_s=st.sampled_from([1e-4, 1e-3]), steps=st.integers(1, 5))
-def test_brian2_scripts_hold_the_weights(folder: Path, network: SpikingNetwork, dt_s: float, steps: int) -> None:
-    """Python that compiles, numbers to the last bit, in steps that fit the neurons."""
-    network = dataclasses.replace(network, neuron=LIF(refractory_s=steps * dt_s), dt_s=dt_s)
-    refused = there(network, folder / "net.py", format="brian2")
+@given(network=spiking_networks(), form=st.sampled_from(["brian2", "pynn"]), **STEPS)
+def test_scripts_hold_the_weights(folder: Path, network: SpikingNetwork, form: str, dt_s: float, steps: int) -> None:
+    network = in_steps(network, dt_s, steps)
+    refused = there(network, folder / f"{form}.py", format=form)
+    by_state = network.diffusion_decoders is not None
     if refused:
-        assert network.diffusion_decoders is not None or "infinite" in refused
+        assert by_state
+        assert "diffusion is infinite" in refused
         return
-    compile((folder / "net.py").read_text(), "net.py", "exec")
-    with np.load(folder / "net.npz", allow_pickle=False) as file:
-        for name in ("encoders", "bias", "decoders", "diffusion_factor", "input_map", "initial_latent"):
-            assert file[name].tobytes() == getattr(network, name).tobytes()
+    assert holds(network, folder / f"{form}.py", *WEIGHTS, "input_map", "initial_latent")
+    if by_state:
+        assert holds(network, folder / f"{form}.py", "diffusion_decoders")
+
+
+@MODEST
+@given(network=spiking_networks(), **STEPS)
+def test_nengo_modules_hold_the_weights(folder: Path, network: SpikingNetwork, dt_s: float, steps: int) -> None:
+    """Of networks with numbers that a device's decode neurons can be laid out for."""
+    bounded = {name: np.clip(array, -3.0, 3.0) for name, array in arrays_of(network).items() if name != "unit"}
+    bounded["latent_scale"] = np.clip(network.latent_scale, 0.1, 10.0)
+    network = in_steps(dataclasses.replace(network, **bounded, time_unit_s=0.1), dt_s, steps)
+    refused = there(network, folder / "nengo.py", format="nengo")
+    if network.diffusion_decoders is not None:
+        assert "constant diffusion" in refused
+        return
+    assert refused == ""
+    assert holds(network, folder / "nengo.py", *WEIGHTS)
 
 
 def test_hdf5_describes_itself(make_spiking, tmp_path: Path) -> None:
@@ -124,6 +156,11 @@ def huge(file: h5py.File) -> None:
     file.create_dataset("decoders", shape=(10**7, 10**7), dtype="f8", chunks=(100, 100))
 
 
+def unwritten(file: h5py.File) -> None:
+    del file["bias"]
+    file.create_dataset("bias", shape=(8,), dtype="f8", fillvalue=1.0)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -132,6 +169,7 @@ def huge(file: h5py.File) -> None:
         (header_of_numbers, "no header of this schema"),
         (another_weight, "does not match its fingerprint"),
         (huge, "more than 4 GiB"),
+        (unwritten, "has no numbers for it"),
     ],
 )
 def test_damaged_hdf5(make_spiking, tmp_path: Path, change: Callable[[h5py.File], None], said: str) -> None:

@@ -182,7 +182,7 @@ def test_imported_network_converts_and_keeps_its_period(tmp_path: Path, weights:
     assert not network.provenance["imported"]["rests_without_input"]
     network.save(tmp_path / "rate.safetensors")
     assert ddm2snn.load(tmp_path / "rate.safetensors").fingerprint == network.fingerprint
-    spiking = ddm2snn.convert(network, population=ddm2snn.Population(4), backend="reference").network
+    spiking = ddm2snn.convert(network, decoders=ddm2snn.Static(), backend="reference").network
     weaker = dataclasses.replace(network, right_vectors=0.9 * network.right_vectors)
     rated, ours, control = (
         _spread_and_correlation(ddm2snn.simulate(net, duration=60.0, trials=8, seed=3, every=0.1).samples[:, 100:])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn import LIF, InputError, Mapping, Nir, Population, RectifiedLinear, SpikingNetwork, Static, export
+from ddm2snn import LIF, InputError, Mapping, Nir, RectifiedLinear, SpikingNetwork, Static, export
 from ddm2snn.exchange.consequences import floor_loss, refractory_loss
 from ddm2snn.exchange.nir_executor import NirExecutor
 from ddm2snn.exchange.nir_form import READERS
@@ -109,6 +109,33 @@ def test_what_is_lost_is_said_in_numbers(make_spiking, tmp_path: Path) -> None:
     assert "NIR has no noise: 0.25 per latent" in said[1]
 
 
+def test_noise_that_depends_on_the_state_is_said_and_comes_back(make_spiking, tmp_path: Path) -> None:
+    """One neuron at twice the threshold, on the grid 1000 / 14 Hz; the other too, at z = 2, or 6 in the system."""
+    network = make_spiking(
+        rank=1, neurons=2, encoders=np.array([[0.0], [1.0]]), bias=np.array([2.0, 0.0]), unit=np.zeros(2),
+        rate_left_vectors=np.ones((1, 1)), neuron=LIF(refractory_s=0.0), initial_latent=np.array([[0.0], [2.0]]),
+        latent_offset=np.zeros(1), latent_scale=np.full(1, 3.0), diffusion_factor=np.array([[0.1]]),
+        diffusion_decoders=np.array([[[0.014, 0.0]]]), diffusion_filter_s=0.05,
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="depends on the state") as caught:
+        export(network, tmp_path / "net.nir")
+    # (0.1 + 0.014 / 0.014) * 3, and with the second neuron (0.1 + 1 + 0.028 / 0.014) * 3
+    assert "NIR has no noise: 3.3 per latent" in str(caught[0].message)
+    assert imported(tmp_path / "net.nir").fingerprint == network.fingerprint
+    moving = dataclasses.replace(
+        network, diffusion_decoders=np.array([[[0.014, 0.028]]]), initial_latent=np.array([[0.0], [6.0]])
+    )
+    with pytest.warns(UserWarning, match="3.3 to 9.3 per latent"):
+        export(moving, tmp_path / "net.nir")
+    sidecar_of(tmp_path / "net.nir").unlink()
+    assert imported(tmp_path / "net.nir").diffusion_decoders is None
+    # in steps that no simulator takes: 1000 / (0.5 ms + 20 ms ln 2) Hz in continuous time, 0.3 + 3 * 0.97
+    unfit = dataclasses.replace(network, neuron=LIF(refractory_s=0.0005))
+    with pytest.warns(UserWarning, match=r"3\.22 per latent|no refractory period") as caught:
+        export(unfit, tmp_path / "net.nir")
+    assert any("3.22 per latent" in str(warning.message) for warning in caught)
+
+
 def test_late_answers_after_inhibition_are_counted(make_spiking) -> None:
     """An oscillation of 60 ms and 0.25 s drives one neuron between -19 and 21 with a membrane of 20 ms."""
 
@@ -132,12 +159,11 @@ def test_of_a_network_that_loses_nothing_nothing_is_said(make_spiking, tmp_path:
     assert export(network, tmp_path / "net.nir").lost == ()
 
 
-def test_decoders_solved_again_make_up_for_the_refractory_period(rate_network) -> None:
+def test_decoders_solved_again_make_up_for_the_refractory_period(rate_network, brian2_network) -> None:
     """Drift errors of static decoders, by the exact curves, before and after."""
     from ddm2snn.exchange.without_refractory import without_refractory
 
-    population = Population(2)
-    network = ddm2snn.convert(rate_network, population=population, decoders=Static(), backend="reference").network
+    network = brian2_network
     loss = refractory_loss(network)
     assert loss is not None
     assert loss.readout_error > 0.2
@@ -158,7 +184,6 @@ def test_solving_again_needs_the_rate_network_of_the_conversion(make_rate, make_
     ("change", "said"),
     [
         ({"neuron": RectifiedLinear()}, "NIR has no node for RectifiedLinear"),
-        ({"diffusion_decoders": np.zeros((2, 2, 8)), "diffusion_filter_s": 0.1}, "NIR has no noise"),
         ({"decoders": np.full((2, 8), 1e308)}, "leave the range of 64 bits"),
     ],
 )
