@@ -1,5 +1,8 @@
 """The row of NengoLoihi's defaults in the benchmark: its own decode neurons and filter, and nothing left behind."""
 
+# nengo's parameters are typed as what they hold in an ensemble:
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import importlib.util
