@@ -20,12 +20,14 @@ from ddm2snn.conversion.kept import Kept, decode_kept, tune_units
 from ddm2snn.conversion.lag import measure_lag
 from ddm2snn.conversion.noise_budget import NoiseBudget, louder, measure_budget
 from ddm2snn.conversion.population import Encoding, Population, encode
+from ddm2snn.conversion.time_unit import NOISE_BY_TIME, natural_time_unit_s, stretch, two_digits
 from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NEURON, tune
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive
 from ddm2snn.hardware.compensate import compensated
 from ddm2snn.hardware.config import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for
+from ddm2snn.hardware.limits import longest_decay_s
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 from ddm2snn.neuron import LIF, LoihiLIF, NeuronModel, SpikeTiming
 from ddm2snn.randomness import check_seed, child_seed, stream
@@ -34,13 +36,8 @@ from ddm2snn.training.sampling import widened
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-_DECORRELATION_S = 0.31  # 15 membrane time constants, and as many spikes at 50 Hz
-_USUAL_NEURONS_PER_UNIT = 3
 _TRIALS, _DURATION, _EVERY = 128, 20.0, 0.5
 _SMEAR = 0.15
-_LOUDEST = 0.38  # first heard, which is a fifth less in the end: with the three quarters always injected within 10 %
-_NOISE_BY_TIME = 1.5  # power of the time unit with which spike noise falls, at the least of what was measured
-_LONGEST = 4.0
 
 Decoders = Calibrated | Static | Kept | Direct
 """Any way of finding decoders: a closed union."""
@@ -88,7 +85,7 @@ def convert(
         Seconds per rate time unit, which is the synaptic time constant; by default such that the
         fastest latent changes little within a membrane time constant, and longer where there are few neurons. Where
         calibrated decoders then hear spikes that would take the total diffusion beyond the target's, up to four times
-        as long, which the diagnostics tell.
+        as long, which the diagnostics tell. Never longer than the decays of `hardware` allow.
     dt_s
         Time step of the simulation in seconds.
     seed
@@ -114,9 +111,9 @@ def convert(
     timing = population.neuron.timing_on(target.spike_timing)
     population.neuron.check_step(dt_s, timing)
     cloud = to_internal(rate, stationary_states(rate, seed))
-    given = time_unit_s is not None
+    given, longest_s = time_unit_s is not None, np.inf if config is None else longest_decay_s(config, dt_s)
     if time_unit_s is None:
-        time_unit_s = natural_time_unit_s(rate, cloud, population.neurons_per_unit)
+        time_unit_s = two_digits(natural_time_unit_s(rate, cloud, population.neurons_per_unit), longest_s)
     check_positive("convert", time_unit_s=time_unit_s)
     z = _around(cloud, seed)
     encoding, tuning = place(rate, population, decoders, cloud, seed)
@@ -124,11 +121,11 @@ def convert(
     heard, rng, chosen = None, stream(seed, "conversion", "calibration"), {}
     if isinstance(decoders, Calibrated):
         heard = listen(rate, encoding, population.neuron, clockwork, decoders, cloud, rng, progress)
-        longer = 1.0 if given else stretch(heard)
-        if longer > 1.0:
+        longer_s = time_unit_s if given else two_digits(time_unit_s * stretch(heard), longest_s)
+        if longer_s > time_unit_s:
             chosen = {"time_unit": {"first_s": time_unit_s, "spikes_over_target": heard.excess}}
-            clockwork = _clockwork(rate, config, float(f"{time_unit_s * longer:.2g}"), dt_s, timing)
-            heard = dataclasses.replace(heard, spikes=heard.spikes / longer**_NOISE_BY_TIME)
+            clockwork = _clockwork(rate, config, longer_s, dt_s, timing)
+            heard = dataclasses.replace(heard, spikes=heard.spikes / (longer_s / time_unit_s) ** NOISE_BY_TIME)
     decoded = decode(rate, encoding, population, clockwork, decoders, z, cloud, seed, progress, heard, rng)
     network = assemble(rate, encoding, decoded, population, clockwork, target.name)
     lag = {}
@@ -336,27 +333,6 @@ def assemble(
         diffusion_filter_s=None if decoded.factor is None else decoded.factor.filter_s,
     )
     return network if decoded.constant is None else with_constant(network, decoded.constant)
-
-
-def natural_time_unit_s(
-    rate: RateNetwork, z: Float[np.ndarray, "sample rank"], neurons_per_unit: float = _USUAL_NEURONS_PER_UNIT
-) -> float:
-    """Seconds per rate time unit in which the fastest latent needs 310 ms to change by its own spread.
-
-    With fewer than three neurons per unit in proportion longer: as many spikes carry a time unit, so that their noise
-    and their cost stay what they are. Rounded to 1, 2 or 5 times a power of ten.
-    """
-    velocity = rate.internal_readout(z) - z
-    fastest = float(np.max(np.sqrt((velocity**2).mean(axis=0)) / z.std(axis=0)))
-    wanted = _DECORRELATION_S * fastest * max(1.0, _USUAL_NEURONS_PER_UNIT / neurons_per_unit)
-    steps = np.array([m * 10.0**e for e in range(-6, 7) for m in (1, 2, 5)])
-    return float(steps[np.argmin(np.abs(np.log(steps / wanted)))])
-
-
-def stretch(heard: NoiseBudget) -> float:
-    """How much longer a time unit makes the spikes as quiet as they must be for the noise that is always injected."""
-    loud = (heard.excess or 0.0) / _LOUDEST
-    return min(max(loud, 1.0) ** (1.0 / _NOISE_BY_TIME), _LONGEST)
 
 
 def _clockwork(

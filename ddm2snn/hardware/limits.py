@@ -58,8 +58,14 @@ def decay_gaps(name: str, tau_s: float, config: HardwareConfig, dt_s: float) -> 
     bits = config.precision.decay_bits
     if bits is None or -np.expm1(-dt_s / tau_s) >= 2.0**-bits * (1 - 1e-9):
         return []
-    longest_s, lost = -dt_s / np.log1p(-(2.0**-bits)), -np.expm1(-dt_s / tau_s) * 2**bits
+    longest_s, lost = longest_decay_s(config, dt_s), -np.expm1(-dt_s / tau_s) * 2**bits
     return [Unsupported(
         name, f"{tau_s:g} s lose {lost:.3g} of 2^{bits} in a step of {dt_s:g} s, and a register of {bits} bits holds "
         "no less than one", f"Use {name} <= {longest_s:.10g}, or a longer dt_s",
     )]  # fmt: skip
+
+
+def longest_decay_s(config: HardwareConfig, dt_s: float) -> float:
+    """Longest time constant in seconds that the decay register holds; infinite where there is none."""
+    bits = config.precision.decay_bits
+    return np.inf if bits is None else float(-dt_s / np.log1p(-(2.0**-bits)))

@@ -13,7 +13,7 @@ from ddm2snn_backends.reference_backend import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import InputError, Population, Static
-from ddm2snn.conversion.convert import natural_time_unit_s
+from ddm2snn.conversion.time_unit import natural_time_unit_s, two_digits
 
 
 def convert(rate, **settings):
@@ -218,3 +218,11 @@ def test_spikes_that_are_too_loud_get_a_longer_time_unit(quick_rate):
     assert "time_unit" not in kept.diagnostics
     assert result.diagnostics["noise"]["spikes_over_target"] < 0.7 * kept.diagnostics["noise"]["spikes_over_target"]
     assert "time_unit" not in convert(quick_rate, population=Population(16)).diagnostics  # quiet enough as it is
+
+
+def test_a_time_unit_of_two_digits_stays_within_what_a_device_holds():
+    assert two_digits(6.123) == 6.1
+    assert two_digits(5.0, 4.0955) == 4.0
+    assert two_digits(4.09, 4.0955) == 4.0  # 4.1 would be too long
+    assert two_digits(0.5, 4.0955) == 0.5
+    assert two_digits(1.0, 0.04095) == 0.04

@@ -2,6 +2,7 @@
 
 import pytest
 
+import ddm2snn
 from ddm2snn import InputError, find_hardware
 from ddm2snn.hardware import hardware_names
 from ddm2snn.hardware.config import shipped_folder
@@ -118,3 +119,12 @@ def test_every_number_has_its_source_in_a_comment():
 
 def test_configurations_are_found_beside_or_inside_the_package():
     assert (shipped_folder() / "ideal.toml").is_file()
+
+
+def test_a_time_unit_that_nobody_gives_fits_the_decay_register(quick_rate):
+    base = find_hardware("loihi1-emulator")
+    short = base.model_copy(update={"precision": base.precision.model_copy(update={"decay_bits": 8})})
+    settings = {"population": ddm2snn.Population(2), "decoders": ddm2snn.Calibrated(duration=500.0)}
+    found = ddm2snn.convert(quick_rate, hardware=short, **settings).network.time_unit_s
+    assert found == 0.25  # 2^8 steps of 1 ms less half a step, in two digits
+    assert ddm2snn.convert(quick_rate, hardware=base, **settings).network.time_unit_s > found
