@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import ddm2snn
 from ddm2snn.network import RateNetwork, SpikingNetwork
@@ -17,6 +19,7 @@ SEED = 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _share_cores()
     # Brian2 2.9 and Nengo 4.1 call pyparsing and NumPy by old names: theirs to repair, no error of ours
     for module in ("brian2", "nengo"):
         config.addinivalue_line("filterwarnings", rf"ignore::DeprecationWarning:{module}\.")
@@ -26,11 +29,26 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def _share_cores() -> None:
+    """Give each of several workers of pytest-xdist its share of threads, as for whatever it starts.
+
+    Threads of two processes that wait for each other on two cores take several times as long.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        share = max(1, (os.cpu_count() or 1) // workers)
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+            os.environ.setdefault(name, str(share))
+        threadpool_limits(share)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _program_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Programs compiled by a session are its own, and those of its processes."""
+    """Programs compiled by a session are its own, and those of its processes and workers."""
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DDM2SNN_CACHE", str(tmp_path_factory.mktemp("programs")))
+        patch.setenv("DDM2SNN_CACHE", str(shared / "programs"))
         yield
 
 
