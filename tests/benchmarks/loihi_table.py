@@ -25,7 +25,9 @@ import numpy as np
 
 import ddm2snn
 from ddm2snn.backend import find_backend
+from ddm2snn.conversion.time_unit import two_digits
 from ddm2snn.hardware import HardwareConfig, find_hardware
+from ddm2snn.hardware.limits import longest_decay_s
 
 NEURONS = {"vanderpol": 4, "lorenz": 2}
 BURN_IN, DURATION, TRIALS, REFERENCES = 4.0, 44.0, 16, 4
@@ -60,14 +62,18 @@ def references(rate: ddm2snn.RateNetwork, trials: int = TRIALS) -> list[ddm2snn.
 
 
 def converted(
-    rate: ddm2snn.RateNetwork, system: str, config: HardwareConfig, seed: int, *, loop: bool, dt_s: float = 1e-3
-) -> ddm2snn.SpikingNetwork:
-    """Network with decoders calibrated in the loop of a device, or without it."""
+    rate: ddm2snn.RateNetwork, system: str, config: HardwareConfig, seed: int, *, loop: bool, dt_s: float = 1e-3,
+) -> ddm2snn.SpikingNetwork:  # fmt: skip
+    """Network with decoders calibrated in the loop of a device, or without it, on a time unit that it can hold."""
     population = ddm2snn.Population(NEURONS[system])
-    hardware, backend = (config, None) if loop else (None, "reference")
-    return ddm2snn.convert(
-        rate, population=population, seed=seed, dt_s=dt_s, hardware=hardware, backend=backend
-    ).network
+    if loop:
+        return ddm2snn.convert(rate, population=population, seed=seed, dt_s=dt_s, hardware=config).network
+    settings = {"population": population, "seed": seed, "dt_s": dt_s, "backend": "reference"}
+    network = ddm2snn.convert(rate, **settings).network
+    held_s = two_digits(network.time_unit_s, longest_decay_s(config, dt_s))
+    if held_s < network.time_unit_s:
+        network = ddm2snn.convert(rate, **settings, time_unit_s=held_s).network
+    return network
 
 
 def measured(test: ddm2snn.Recording, against: list[ddm2snn.Recording]) -> dict[str, float]:
