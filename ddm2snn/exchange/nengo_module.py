@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 _TEMPLATE = Path(__file__).with_name("templates") / "nengo_module.py.txt"
 
 
-def write_nengo_module(network: SpikingNetwork, path: Path | str) -> list[Path]:
+def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[list[Path], str]:
     """Write a runnable module (.py) and, beside it, its weights (.npz).
 
     Run in Nengo it gives the spikes of backend "nengo" for the same seed, and run in the emulator of nengo-loihi those
     of backend "nengo-loihi": decode neurons and blocks are as the device that the network was converted for has them,
-    or Loihi 1.
+    or Loihi 1. Where that device cannot hold the network, the module runs in Nengo only and says why.
 
     Parameters
     ----------
@@ -35,13 +35,15 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> list[Path]:
 
     Returns
     -------
-    list of Path
+    files
         The module and the weights.
+    refusal
+        Why the device cannot hold the network; empty where it can.
 
     Raises
     ------
     InputError
-        Where Nengo has no such neurons or noise, a device cannot hold the network, or the path is no Python module.
+        Where Nengo has no such neurons or noise, or the path is no Python module.
     """
     module = Path(path)
     if module.suffix != ".py":
@@ -52,30 +54,51 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> list[Path]:
     weights = module.with_suffix(".npz")
     for file in (module, weights):
         check_writable(file)
-    arrays, settings = _content(network, network.neuron, module, weights)
+    arrays, settings, refusal = _content(network, network.neuron, module, weights)
     text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(settings)
     with whole_file(weights) as temporary, temporary.open("wb") as stored:
         np.savez(stored, **arrays)  # pyright: ignore[reportArgumentType] - the stub takes arrays for options
     write_text(module, text)
-    return [module, weights]
+    return [module, weights], refusal
 
 
 def _content(
     network: SpikingNetwork, neuron: LIF, module: Path, weights: Path
-) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-    """Arrays of the weights, and what the template asks for."""
+) -> tuple[dict[str, np.ndarray], dict[str, object], str]:
+    """Arrays of the weights, what the template asks for, and why there is nothing for a device."""
     from ddm2snn import __version__
-    from ddm2snn.hardware.device import device_of
-    from ddm2snn.hardware.layout import layout_of
-    from ddm2snn.hardware.run import hardware_of
 
-    config = hardware_of(None, network)
-    relay, layout = device_of(network, config, network.dt_s).relay, layout_of(network.neurons, network.rank, config)
-    sizes = [group.neurons.stop for group in layout.groups]
     arrays = {
         "encoders": network.encoders, "bias": network.bias, "decoders": network.decoders,
         "diffusion_factor": network.diffusion_factor, "latent_scale": network.latent_scale,
         "latent_offset": network.latent_offset, "initial_latent": to_internal(network, network.initial_latent),
+    }  # fmt: skip
+    try:
+        of_device, chip = _of_device(network)
+        refusal = ""
+    except InputError as error:
+        of_device, refusal = {}, str(error)
+        chip = {"filter_s": 0.0, "swing_hz": 0.0, "block_neurons": [], "block_decode": [], "chips": 1}
+    settings = {
+        "version": __version__, "name": module.name, "weights": weights.name, "fingerprint": network.fingerprint,
+        "neurons": network.neurons, "rank": network.rank, "dt_s": network.dt_s, "time_unit_s": network.time_unit_s,
+        "tau_membrane_s": neuron.tau_membrane_s, "refractory_s": neuron.refractory_s, "refusal": repr(refusal), **chip,
+    }  # fmt: skip
+    return arrays | of_device, settings, refusal
+
+
+def _of_device(network: SpikingNetwork) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    """Arrays and settings of the device that the network was converted for, or of Loihi 1."""
+    from ddm2snn.hardware.device import device_of
+    from ddm2snn.hardware.gaps import refuse_gaps
+    from ddm2snn.hardware.layout import layout_of
+    from ddm2snn.hardware.run import hardware_of
+
+    config = hardware_of(None, network)
+    refuse_gaps(network, config)
+    relay, layout = device_of(network, config, network.dt_s).relay, layout_of(network.neurons, network.rank, config)
+    sizes = [group.neurons.stop for group in layout.groups]
+    arrays = {
         "relay_latent": relay.latent, "relay_side": relay.side, "relay_bias_hz": relay.bias_hz,
         "relay_output": relay.output, "relay_gain": relay.gain, "relay_share": relay.share,
         "relay_radius": relay.own_radius, "total_radius": relay.radius.sum(axis=0),
@@ -86,9 +109,6 @@ def _content(
     for target, used in (("sim", config), ("simreal", real)):
         arrays |= {f"{target}_{name}": value for name, value in _registers(network, used).items()}
     settings = {
-        "version": __version__, "name": module.name, "weights": weights.name, "fingerprint": network.fingerprint,
-        "neurons": network.neurons, "rank": network.rank, "dt_s": network.dt_s, "time_unit_s": network.time_unit_s,
-        "tau_membrane_s": neuron.tau_membrane_s, "refractory_s": neuron.refractory_s,
         "filter_s": config.decode_neurons.filter_s, "swing_hz": relay.swing_hz,
         "block_neurons": [group.population[0].stop - group.neurons.start for group in layout.groups],
         "block_decode": [group.relay[0].stop - group.relay[0].start for group in layout.groups],

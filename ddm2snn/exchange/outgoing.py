@@ -165,8 +165,10 @@ def _pynn(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Expor
 def _nengo(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
     from ddm2snn.exchange.nengo_module import write_nengo_module
 
-    note = f"Run with Nengo alone: python {path}; its second network is for nengo-loihi."
-    return Exported(tuple(write_nengo_module(network, path)), (), (note,))
+    files, refusal = write_nengo_module(network, path)
+    lost = (f"Its second network, for nengo-loihi, is left out: {refusal}",) if refusal else ()
+    also = "" if refusal else "; its second network is for nengo-loihi"
+    return Exported(tuple(files), lost, (f"Run with Nengo alone: python {path}{also}.",))
 
 
 Writer = Callable[[SpikingNetwork, Path, Nir, int], Exported]

@@ -9,9 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from ddm2snn.backend import Record, find_backend
+from ddm2snn.backend import Record, find_backend, no_progress
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.nengo_module import write_nengo_module
+from ddm2snn.exchange.outgoing import exported
 from ddm2snn.hardware import find_hardware
 from ddm2snn.neuron import RectifiedLinear
 
@@ -23,6 +24,7 @@ for name in ("ddm2snn", "ddm2snn_backends"):
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+NOTHING_ELSE = {"nir": None, "without_refractory": None, "seed": 0, "progress": no_progress}
 
 
 def run_alone(*arguments):
@@ -39,7 +41,7 @@ def network(make_spiking):
 
 
 def test_alone_it_gives_the_spikes_of_the_backend(network, tmp_path):
-    module, weights = write_nengo_module(network, tmp_path / "net.py")
+    (module, weights), _ = write_nengo_module(network, tmp_path / "net.py")
     assert weights.name == "net.npz"
     run_alone(module, "--steps", 300, "--seed", 7, "--output", tmp_path / "found.npz")
     run = find_backend("nengo").run(network, duration=3.0, trials=1, seed=7, record=Record(every=0.01, spikes=True))
@@ -80,7 +82,7 @@ def test_alone_it_gives_the_spikes_of_the_emulator(target, quiet, grouped, make_
     factor = np.zeros((2, 2)) if quiet else np.array([[0.3, 0.0], [0.1, 0.2]])
     network = make_spiking(neurons=40 if grouped else 24, seed=2, diffusion_factor=factor)
     network = in_groups(network) if grouped else network
-    module, _ = write_nengo_module(network, tmp_path / "net.py")
+    (module, _), _ = write_nengo_module(network, tmp_path / "net.py")
     run_alone(module, "--target", target, "--steps", 400, "--seed", 7, "--output", tmp_path / "found.npz")
     settings = {"duration": 4.0, "trials": 1, "record": Record(every=0.01, spikes=True)}
     run, other = (find_backend("nengo-loihi", target=target).run(network, seed=seed, **settings) for seed in (7, 8))
@@ -102,3 +104,18 @@ def test_what_nengo_lacks_is_refused(make_spiking, tmp_path):
         write_nengo_module(make_spiking(neuron=RectifiedLinear()), tmp_path / "net.py")
     with pytest.raises(InputError, match=r"net\.txt is no Python module"):
         write_nengo_module(make_spiking(), tmp_path / "net.txt")
+
+
+def test_a_network_that_no_device_holds_runs_in_nengo_all_the_same(make_spiking, tmp_path):
+    slow = make_spiking(time_unit_s=6.0, spike_timing="interpolated")
+    (module, _), refusal = write_nengo_module(slow, tmp_path / "net.py")
+    assert "time_unit_s" in refusal
+    assert "register of 12 bits" in refusal
+    assert "spikes" in run_alone(module, "--steps", 20)
+    command = [sys.executable, str(module), "--target", "sim"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"Target sim cannot hold this network: {refusal}"
+    lost = exported(slow, tmp_path / "again.py", format="nengo", **NOTHING_ELSE).lost
+    assert [refusal in sentence for sentence in lost] == [True]
+    assert exported(make_spiking(), tmp_path / "fits.py", format="nengo", **NOTHING_ELSE).lost == ()
