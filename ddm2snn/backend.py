@@ -87,6 +87,8 @@ class Record:
 
     def kept(self, spikes: Spikes, time_unit_s: float) -> Spikes:
         """The spikes that are asked for, both ends of the window included."""
+        if self.spike_window is None and self.spike_neurons is None:
+            return spikes
         keep = np.ones(len(spikes.time_s), dtype=bool)
         if self.spike_window is not None:
             first, last = self.spike_window
@@ -299,8 +301,14 @@ class Schedule:
         options: Mapping[str, Any] | None = None,
     ) -> Recording:
         """Turn internal latents into a Recording in system units, with its provenance."""
+        if latent.dtype == np.float64 and latent.flags.writeable:  # the backend's own: no second array of its size
+            latent *= self.network.latent_scale
+            latent += self.network.latent_offset
+        else:
+            latent = to_system(self.network, latent)
+        latent.setflags(write=False)
         return Recording.from_arrays(
-            to_system(self.network, latent),
+            latent,
             every=self.record.every,
             time_unit_s=self.network.time_unit_s,
             spikes=None if spikes is None else self.record.kept(spikes, self.network.time_unit_s),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.errors import InputError
+from ddm2snn.large_arrays import blocks_of, is_own
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -43,6 +44,8 @@ def arrays_of(instance: DataclassInstance) -> dict[str, np.ndarray]:
 def freeze_arrays(instance: DataclassInstance) -> None:
     """Replace every array field by a read-only copy, checking type, finiteness and the agreement of axes.
 
+    What is read-only already, and nobody's to change, is kept.
+
     Raises
     ------
     InputError
@@ -72,9 +75,12 @@ def _as_array(value: object, dtype: type, label: str) -> np.ndarray:
         raise InputError(f"{label} must be an array of numbers, got {type(value).__name__}.") from error
     if given.dtype.kind not in "biuf":
         raise InputError(f"{label} must be an array of numbers, got {type(value).__name__}.")
-    bad = int(given.size - np.isfinite(given).sum())
+    flat = np.reshape(given, -1)
+    bad = sum(part.stop - part.start - int(np.isfinite(flat[part]).sum()) for part in blocks_of(flat.size))
     if bad:
         raise InputError(f"{label} holds {bad} value(s) that are NaN or infinite; every entry must be finite.")
+    if given.dtype == dtype and given.flags.c_contiguous and is_own(given):
+        return given
     array = np.array(given, dtype=dtype, order="C")
     if dtype is np.int64 and not np.array_equal(given, array):
         raise InputError(f"{label} must hold whole numbers of 64 bits, got fractions or larger ones.")
@@ -118,5 +124,5 @@ def content_fingerprint(kind: str, arrays: Mapping[str, np.ndarray], settings: M
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(array.tobytes())
+        digest.update(array.data)
     return digest.hexdigest()[:32]

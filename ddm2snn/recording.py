@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +16,8 @@ import numpy as np
 
 from ddm2snn.errors import FileRefusedError, InputError
 from ddm2snn.frozen import canonical_json, check_positive, check_provenance, content_fingerprint, freeze_arrays
+from ddm2snn.large_arrays import is_own
+from ddm2snn.patient_file import PatientFile
 from ddm2snn.storage import check_header, make_header, require_file, whole_file
 
 if TYPE_CHECKING:
@@ -79,8 +83,9 @@ class Recording:
         if 0 in self.latent.shape:
             raise InputError(f"Recording.latent is empty: shape {self.latent.shape}.")
         check_provenance("Recording", dict(self.provenance))
-        object.__setattr__(self, "latent", self.latent.copy())  # frozen in: the caller's array stays writable
-        self.latent.values.setflags(write=False)
+        if not is_own(self.latent.values):
+            object.__setattr__(self, "latent", self.latent.copy())  # frozen in: the caller's array stays writable
+            self.latent.values.setflags(write=False)
 
     @classmethod
     def from_arrays(
@@ -97,11 +102,13 @@ class Recording:
 
         check_positive("Recording", every=every, time_unit_s=time_unit_s)
         try:
-            array = np.array(latent, dtype=np.float64, order="C")
+            own = isinstance(latent, np.ndarray) and latent.dtype == np.float64 and is_own(latent)
+            array = latent if own and latent.flags.c_contiguous else np.array(latent, dtype=np.float64, order="C")
         except (TypeError, ValueError) as error:
             raise InputError(f"Recording.latent must be an array of numbers, got {type(latent).__name__}.") from error
         if array.ndim != len(_DIMS):
             raise InputError(f"Recording.latent must have 3 axes ({', '.join(_DIMS)}), got shape {array.shape}.")
+        array.setflags(write=False)
         time = np.arange(array.shape[1]) * every
         coords = {"time": time, "time_s": ("time", time * time_unit_s)}
         data = xr.DataArray(array, dims=_DIMS, coords=coords, name="latent")
@@ -150,10 +157,13 @@ class Recording:
         header = make_header("Recording", self.fingerprint, provenance=dict(self.provenance))
         variables = {name: v for name, v in self._variables().items() if name not in ("time", "time_s")}
         dataset = xr.Dataset(variables, attrs={_KEY: canonical_json(header)})
-        # through memory: where a disk is full, HDF5 itself would take the process down with it
-        content = bytes(dataset.to_netcdf(engine="h5netcdf", format="NETCDF4"))
-        with whole_file(path) as temporary:
-            temporary.write_bytes(content + _SEAL + hashlib.sha256(content).hexdigest().encode())
+        with whole_file(path) as temporary, temporary.open("w+b", buffering=0) as file:
+            with PatientFile(file) as patient:
+                dataset.to_netcdf(patient, engine="h5netcdf", format="NETCDF4")
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0, io.SEEK_END)
+            file.write(_SEAL + digest.encode())
 
     @classmethod
     def load(cls, path: Path | str) -> Recording:
@@ -190,11 +200,16 @@ def _check_seal(path: Path) -> None:
 
     HDF5 can loop for ever over a damaged heap, so this comes before it opens the file.
     """
-    with path.open("rb") as file:
-        content = file.read()
-    body, seal, digest = content.rpartition(_SEAL)
-    if seal and hashlib.sha256(body).hexdigest().encode() != digest:
-        raise FileRefusedError(f"{path} is damaged or cut short: its content does not match its checksum.")
+    if not path.stat().st_size:
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        end = content.rfind(_SEAL)
+        if end < 0:
+            return
+        with memoryview(content) as whole, whole[:end] as body:
+            digest = hashlib.sha256(body).hexdigest().encode()
+        if digest != content[end + len(_SEAL) :]:
+            raise FileRefusedError(f"{path} is damaged or cut short: its content does not match its checksum.")
 
 
 def _strip(latent: xr.DataArray) -> xr.DataArray:

@@ -29,6 +29,7 @@ from ddm2snn.backend import (
     schedule,
 )
 from ddm2snn.errors import InputError, UnsupportedError
+from ddm2snn.large_arrays import blocks_of, large_array
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
 from ddm2snn.randomness import child_seed, global_generator_kept
@@ -346,13 +347,34 @@ def _spike_steps(plan: Schedule) -> tuple[int, int]:
 
 
 def _results(plan: Schedule, folders: list[Path]) -> _Results:
-    latent = np.stack([np.fromfile(folder / "samples").reshape(-1, plan.network.rank) for folder in folders])
-    if not plan.record.spikes:
-        return latent, None
-    rows = [np.fromfile(folder / "spikes", dtype=np.int64).reshape(-1, 2) for folder in folders]
-    trial = np.repeat(np.arange(plan.trials), [len(found) for found in rows])
-    step, neuron = np.concatenate(rows).T
-    return latent, Spikes.sorted((step + 1) * plan.dt_s, neuron, trial)  # at the end of the step, as above
+    latent = large_array((plan.trials, plan.samples, plan.network.rank))
+    for trial, folder in enumerate(folders):
+        latent[trial] = np.memmap(folder / "samples", mode="r", shape=latent.shape[1:], dtype=np.float64)
+        (folder / "samples").unlink()
+    return latent, _spikes_of(plan, [folder / "spikes" for folder in folders]) if plan.record.spikes else None
+
+
+def _spikes_of(plan: Schedule, files: list[Path]) -> Spikes:
+    """Those that are asked for, a block at a time; the program writes them in order."""
+    rows = [file.stat().st_size // 16 for file in files]
+    columns = [large_array((sum(rows),), dtype) for dtype in (np.float64, np.int64, np.int64)]
+    end = 0
+    for trial, (file, count) in enumerate(zip(files, rows, strict=True)):
+        for part in blocks_of(count):
+            step, neuron = (
+                np.fromfile(file, np.int64, 2 * (part.stop - part.start), offset=16 * part.start).reshape(-1, 2).T
+            )
+            # at the end of the step, as above
+            block = Spikes((step + 1) * plan.dt_s, neuron, np.full(len(step), trial))
+            block = plan.record.kept(block, plan.network.time_unit_s)
+            here = slice(end, end + len(block.trial))
+            for column, values in zip(columns, (block.time_s, block.neuron, block.trial), strict=True):
+                column[here] = values
+            end = here.stop
+        file.unlink()
+    for column in columns:
+        column.setflags(write=False)
+    return Spikes(*(column[:end] for column in columns))
 
 
 def _drive_program(plan: OpenLoop, shape: Shape, mode: Mode, consume: Consume) -> None:

@@ -8,7 +8,7 @@ import selectors
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -53,8 +53,7 @@ class _Running:
             self.process = subprocess.Popen(
                 parts, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
             )
-        assert self.process.stdout is not None
-        self.output = self.process.stdout
+        self.output = cast("IO[bytes]", self.process.stdout)
         self.said = 0
 
     def read(self) -> bool:
