@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 _BLOCK = 512
+_TOGETHER = 8192  # neurons in one ensemble: Python's calls cost little beside them, and their state stays in the cache
 
 
 class NengoBackend:
-    """Runs the factors as Nengo objects: one ensemble per trial, one pass-through node for all latents."""
+    """Runs the factors as Nengo objects: ensembles of a few trials each, one pass-through node for all latents."""
 
     name = "nengo"
     spike_timing: SpikeTiming = "interpolated"
@@ -102,9 +103,9 @@ class NengoBackend:
 
         with nengo.Network(seed=child_seed(seed, "nengo", "network")) as model:
             source = nengo.Node(lambda t: plan.path[round(t / plan.dt_s) - 1], size_out=plan.network.rank)
-            ensemble = _ensemble(plan.network, plan.initial_voltage, plan.dt_s)
+            ensemble = _ensemble(plan.network, plan.initial_voltage[None], plan.dt_s)
             sink = nengo.Node(keep, size_in=plan.network.neurons, size_out=0)
-            nengo.Connection(source, ensemble, synapse=None)
+            nengo.Connection(source, ensemble.neurons, transform=plan.network.encoders, synapse=None)
             nengo.Connection(ensemble.neurons, sink, synapse=None)
         with _simulator(model, plan.dt_s) as simulator:
             for block in blocks(len(plan.path), _BLOCK):
@@ -131,12 +132,14 @@ class _SpikeTable:
         self.dt_s = dt_s
         self.rows: list[np.ndarray] = [np.empty((3, 0))]
 
-    def of_trial(self, trial: int) -> Callable[[float, np.ndarray], None]:
+    def from_trial(self, first: int, neurons: int) -> Callable[[float, np.ndarray], None]:
+        """Keep what the neurons of some trials emit, `first` and those after it."""
+
         def keep(t: float, spikes_hz: np.ndarray) -> None:
-            neuron = np.flatnonzero(spikes_hz)
+            trial, neuron = np.divmod(np.flatnonzero(spikes_hz), neurons)
             if neuron.size:
                 step = round(t / self.dt_s)
-                self.rows.append(np.stack([np.full(neuron.size, step), neuron, np.full(neuron.size, trial)]))
+                self.rows.append(np.stack([np.full(neuron.size, step), neuron, first + trial]))
 
         return keep
 
@@ -145,25 +148,38 @@ class _SpikeTable:
         return Spikes.sorted(step * self.dt_s, neuron.astype(np.int64), trial.astype(np.int64))
 
 
-def _ensemble(network: SpikingNetwork, voltage: Float[np.ndarray, " neuron"], dt_s: float) -> nengo.Ensemble:
+def _ensemble(network: SpikingNetwork, voltage: Float[np.ndarray, "trial neuron"], dt_s: float) -> nengo.Ensemble:
+    """Neurons of some trials, one trial after the other, to be driven by currents of their own."""
     import nengo
 
     from ddm2snn_backends.nengo_neurons import neuron_type
 
-    gain = np.linalg.norm(network.encoders, axis=1)
-    gain[gain == 0.0] = 1.0  # a neuron that no latent drives keeps its zero encoder
     return nengo.Ensemble(
-        network.neurons,
-        network.rank,
-        neuron_type=neuron_type(network.neuron, voltage, dt_s),
-        gain=gain,
-        bias=network.bias,
-        encoders=network.encoders / gain[:, None],
-        normalize_encoders=False,
-        radius=1.0,
+        voltage.size,
+        1,
+        neuron_type=neuron_type(network.neuron, voltage.ravel(), dt_s),
+        gain=np.ones(voltage.size),
+        bias=np.tile(network.bias, len(voltage)),
+        encoders=np.ones((voltage.size, 1)),
         noise=None,
-        eval_points=np.zeros((1, network.rank)),  # nothing is solved for, so none are needed
+        eval_points=np.zeros((1, 1)),  # nothing is solved for, so none are needed
     )
+
+
+def _each(factor: Float[np.ndarray, "row column"], trials: int) -> Any:  # noqa: ANN401 - nengo is untyped
+    """The same matrix for each trial, and nothing between them."""
+    import nengo
+    from scipy.sparse import block_diag
+
+    if trials == 1:
+        return nengo.Dense(factor.shape, init=factor)
+    blocks = block_diag([factor] * trials, format="csr")
+    return nengo.Sparse(blocks.shape, init=blocks)
+
+
+def _rows(trials: slice, each: int) -> slice:
+    """Rows of some trials, `each` of every one."""
+    return slice(trials.start * each, trials.stop * each)
 
 
 def _closed_loop(plan: Schedule, latents: _Latents, spikes: _SpikeTable) -> nengo.Network:
@@ -190,16 +206,19 @@ def _closed_loop(plan: Schedule, latents: _Latents, spikes: _SpikeTable) -> neng
         entries = _connect_factor(plan, source)
         if entries is None and plan.noise_factor.any():
             _connect_noise(plan, source)
-        for trial in range(plan.trials):
-            own = slice(trial * network.rank, (trial + 1) * network.rank)
-            ensemble = _ensemble(network, plan.initial_voltage[trial], plan.dt_s)
-            nengo.Connection(latent[own], ensemble, synapse=None)
-            nengo.Connection(ensemble.neurons, source[own], transform=network.decoders, synapse=None)
+        together = max(1, _TOGETHER // network.neurons)
+        for first in range(0, plan.trials, together):
+            voltage = plan.initial_voltage[first : first + together]
+            trials = slice(first, first + len(voltage))
+            ensemble = _ensemble(network, voltage, plan.dt_s)
+            to_neurons, to_source = (_each(factor, len(voltage)) for factor in (network.encoders, network.decoders))
+            nengo.Connection(latent[_rows(trials, network.rank)], ensemble.neurons, transform=to_neurons, synapse=None)
+            nengo.Connection(ensemble.neurons, source[_rows(trials, network.rank)], transform=to_source, synapse=None)
             if entries is not None and plan.factor is not None:
-                own = slice(trial * network.rank**2, (trial + 1) * network.rank**2)
-                nengo.Connection(ensemble.neurons, entries[own], transform=plan.factor.decoders, synapse=None)
+                target, to_entries = entries[_rows(trials, network.rank**2)], _each(plan.factor.decoders, len(voltage))
+                nengo.Connection(ensemble.neurons, target, transform=to_entries, synapse=None)
             if plan.record.spikes:
-                sink = nengo.Node(spikes.of_trial(trial), size_in=network.neurons, size_out=0)
+                sink = nengo.Node(spikes.from_trial(first, network.neurons), size_in=voltage.size, size_out=0)
                 nengo.Connection(ensemble.neurons, sink, synapse=None)
         nengo.Connection(latent, nengo.Node(latents, size_in=width, size_out=0), synapse=None)
     return model
@@ -208,13 +227,10 @@ def _closed_loop(plan: Schedule, latents: _Latents, spikes: _SpikeTable) -> neng
 def _connect_noise(plan: Schedule, source: nengo.Node) -> None:
     """White noise that leaves the low-pass as the scheduled increment, independent for every trial."""
     import nengo
-    from scipy.sparse import block_diag
 
-    width = source.size_in
     # the low-pass passes (1 - decay) of a sample
-    factor = block_diag([plan.noise_factor / (1.0 - plan.decay)] * plan.trials)
-    transform = nengo.Sparse((width, width), init=factor)
-    nengo.Connection(_white(plan, width), source, transform=transform, synapse=None)
+    transform = _each(plan.noise_factor / (1.0 - plan.decay), plan.trials)
+    nengo.Connection(_white(plan, source.size_in), source, transform=transform, synapse=None)
 
 
 def _white(plan: Schedule, width: int) -> nengo.Node:

@@ -179,16 +179,18 @@ def standalone_runs(tmp_path_factory, make_spiking, process_state) -> dict[str, 
     settings["noisy"]["initial_latent"] = (start * noisy.latent_scale + noisy.latent_offset).tolist()
     (folder / "settings.json").write_text(json.dumps(settings))
     program = Path(__file__).with_name("standalone_program.py")
-    with subprocess.Popen(
-        [sys.executable, str(program), str(folder)],
-        env={**os.environ, "TMPDIR": str(folder)},
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as other:
-        before = process_state()
-        here = simulate(noisy, backend=Brian2Backend(mode="cpp_standalone"), **settings["noisy"])
-        after = process_state()
-        _, errors = other.communicate(timeout=300)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DDM2SNN_CACHE", str(folder / "programs"))  # empty: both want the same program, and none is there
+        with subprocess.Popen(
+            [sys.executable, str(program), str(folder)],
+            env={**os.environ, "TMPDIR": str(folder)},
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as other:
+            before = process_state()
+            here = simulate(noisy, backend=Brian2Backend(mode="cpp_standalone"), **settings["noisy"])
+            after = process_state()
+            _, errors = other.communicate(timeout=300)
     assert other.returncode == 0, errors
     return {
         "networks": {"quiet": quiet, "noisy": noisy},
