@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _RIDGES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 EVERY = 0.1  # rate time units between samples: the filter's memory is one
-_WARM_UP = 10.0  # rate time units until filtered spikes have forgotten the start
+_WARM_UP = 3.0  # rate time units until membranes and most of the filter, which starts empty, have forgotten the start
 _BLOCK_BYTES = 2**27
 Progress = Callable[[float], None]
 

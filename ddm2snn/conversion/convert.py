@@ -192,7 +192,7 @@ def place(
         return tune_units(rate, encoding, population.neuron, z, decoders, rng), {}
     # tuning smooths the curve of LIF neurons, which only theirs follow
     if population.tuned and isinstance(population.neuron, LIF | LoihiLIF) and len(encoding.bias) <= MOST_NEURONS:
-        return tune(rate, encoding, population.neuron, _tuning_points(rate, len(encoding.bias), seed))
+        return tune(rate, encoding, population.neuron, _tuning_points(cloud, len(encoding.bias), seed))
     return encoding, {}
 
 
@@ -296,11 +296,11 @@ def listen(
     progress: Progress,
 ) -> NoiseBudget:
     """Tell how loud the spikes are that neurons hear in the closed loop: a first, shorter calibration."""
-    length = max(500.0, decoders.duration_for(len(encoding.bias)) / 8)
+    length = max(500.0, decoders.duration_for(len(encoding.bias)) / 4)
     pilot = dataclasses.replace(decoders, duration=length, rounds=0)
     population_of = (encoding, neuron, clockwork)
     first = calibrate(rate, *population_of, cloud, pilot, rng, lambda share: progress(0.2 * share))
-    return measure_budget(rate, *population_of, first.decoders, cloud, rng, duration=8.0)
+    return measure_budget(rate, *population_of, first.decoders, cloud, rng, duration=12.0)
 
 
 def assemble(
@@ -343,22 +343,21 @@ def _clockwork(
     return Clockwork(time_unit_s, dt_s, timing, device)
 
 
-def _tuning_points(rate: RateNetwork, neurons: int, seed: int) -> Float[np.ndarray, "sample rank"]:
-    """Widened stationary states, as many as the population needs; internal units."""
+def _tuning_points(cloud: Float[np.ndarray, "sample rank"], neurons: int, seed: int) -> Float[np.ndarray, "point rank"]:
+    """Widened stationary states, as many as the population needs, some twice where there are too few."""
     count = max(FEWEST_POINTS, POINTS_PER_NEURON * neurons)
-    states = to_internal(rate, stationary_states(rate, child_seed(seed, "conversion", "tuning"), _EVERY / 2))
     rng = stream(seed, "conversion", "tuning points")
-    return widened(states[rng.permutation(len(states))[:count]], rng, spread=_SMEAR, reach=1.25)
+    return widened(cloud[np.resize(rng.permutation(len(cloud)), count)], rng, spread=_SMEAR, reach=1.25)
 
 
-def stationary_states(rate: RateNetwork, seed: int, every: float = _EVERY) -> Float[np.ndarray, "sample rank"]:
+def stationary_states(rate: RateNetwork, seed: int) -> Float[np.ndarray, "sample rank"]:
     """States of the rate network itself, in system units, after it has forgotten where it started."""
     run = find_backend("rate").run(
         rate,
         duration=_DURATION,
         trials=_TRIALS,
         seed=child_seed(seed, "conversion", "states"),
-        record=Record(every=every),
+        record=Record(every=_EVERY),
     )
     return run.samples[:, run.samples.shape[1] // 4 :].reshape(-1, rate.rank)
 

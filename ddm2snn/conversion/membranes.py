@@ -52,7 +52,7 @@ def membrane_of(
 
 
 @numba.njit(cache=True)
-def _currents(latent: np.ndarray, encoders: np.ndarray, bias: np.ndarray, current: np.ndarray) -> None:
+def currents(latent: np.ndarray, encoders: np.ndarray, bias: np.ndarray, current: np.ndarray) -> None:
     """Input current of each neuron, written into `current`: three latents in each pass over the neurons."""
     first = len(latent) % 3
     if first == 0:
@@ -103,7 +103,7 @@ def _on_grid(
         current = np.empty(neurons)
         v, r = voltage[trial], filtered[trial]
         for step in range(path.shape[1]):
-            _currents(path[trial, step], encoders, bias, current)
+            currents(path[trial, step], encoders, bias, current)
             for j in range(neurons):
                 before = v[j]
                 x = current[j] + (before - current[j]) * membrane_decay
@@ -139,7 +139,7 @@ def _interpolated(
         current = np.empty(neurons)
         v, w, r = voltage[trial], wait[trial], filtered[trial]
         for step in range(path.shape[1]):
-            _currents(path[trial, step], encoders, bias, current)
+            currents(path[trial, step], encoders, bias, current)
             for j in range(neurons):
                 r[j] *= decay
                 if w[j] >= dt_s:
@@ -178,7 +178,7 @@ def _linear(
         current = np.empty(neurons)
         v, r = voltage[trial], filtered[trial]
         for step in range(path.shape[1]):
-            _currents(path[trial, step], encoders, bias, current)
+            currents(path[trial, step], encoders, bias, current)
             for j in range(neurons):
                 push = current[j] if current[j] > 0.0 else 0.0
                 x = v[j] + push * per_step
@@ -215,7 +215,7 @@ def _adaptive_on_grid(
         current = np.empty(neurons)
         v, h, r = voltage[trial], raised[trial], filtered[trial]
         for step in range(path.shape[1]):
-            _currents(path[trial, step], encoders, bias, current)
+            currents(path[trial, step], encoders, bias, current)
             for j in range(neurons):
                 before = v[j]
                 x = current[j] + (before - current[j]) * membrane_decay
@@ -254,7 +254,7 @@ def _adaptive_interpolated(
         current = np.empty(neurons)
         v, w, h, r = voltage[trial], wait[trial], raised[trial], filtered[trial]
         for step in range(path.shape[1]):
-            _currents(path[trial, step], encoders, bias, current)
+            currents(path[trial, step], encoders, bias, current)
             for j in range(neurons):
                 r[j] *= decay
                 before = h[j]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ddm2snn.network import to_internal
 from ddm2snn.systems.integration import stable_step
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
     from ddm2snn.conversion.decoders import Clockwork
     from ddm2snn.network import RateNetwork
@@ -27,7 +26,9 @@ class Trajectories:
     is what is decoded from the spikes of a step. On a trajectory of the rate network that equation
     defines y, so that, filtered like the spikes,
 
-    .. math:: \tilde y_n = z_n - \eta_n, \qquad \eta_{n+1} = a\,\eta_n + \xi_n.
+    .. math:: \tilde y_n = z_n - \eta_n, \qquad \eta_{n+1} = a\,\eta_n + \xi_n, \qquad \eta_0 = z_0,
+
+    from a filter that holds nothing at the start, as that of the spikes.
 
     A kick, which moves z elsewhere at once, is such a noise as well. Kicked trajectories show the neurons what
     lies between and beside the stationary states, such as the neighbourhood of an unstable fixed point that
@@ -61,15 +62,28 @@ class Trajectories:
         rng: np.random.Generator,
         kicked: float = 0.0,
     ) -> None:
-        self._rate, self._rng, self._states = rate, rng, states
+        from ddm2snn.conversion.rate_steps import CODES
+
+        self._rng, self._states = rng, states
         self._kicked = (np.arange(len(states)) * 0.618034) % 1.0 < kicked  # spread evenly, held-out ones included
-        self._step = clockwork.dt_s / clockwork.time_unit_s
+        step = clockwork.dt_s / clockwork.time_unit_s
         longest = stable_step(lambda z: rate.internal_readout(z) - z, to_internal(rate, rate.initial_latent))
-        self._fine = max(1, int(min(longest, every) / self._step))
-        self.stride = self._fine * max(1, round(every / (self._fine * self._step)))
-        self.every = self.stride * self._step
-        self._z, self._eta = states.copy(), np.zeros_like(states)
-        self._decay, self._spread = clockwork.decay, float(np.sqrt((1.0 - np.exp(-self._step) ** 2) / 2.0))
+        self.fine = max(1, int(min(longest, every) / step))
+        self.stride = self.fine * max(1, round(every / (self.fine * step)))
+        self.every = self.stride * step
+        self._z, self._eta = states.copy(), states.copy()
+        spread = float(np.sqrt((1.0 - np.exp(-step) ** 2) / 2.0))
+        by_state = np.empty((0, rate.rank, rate.rank)) if rate.diffusion_readout is None else rate.diffusion_readout
+        self._network = (
+            np.ascontiguousarray(rate.left_vectors.T),
+            rate.bias,
+            np.ascontiguousarray(rate.right_vectors.T),
+            rate.diffusion_factor,
+            np.ascontiguousarray(np.moveaxis(by_state, 0, -1)),
+            CODES[rate.activation],
+            self.fine,
+            (step, clockwork.decay, spread),
+        )
 
     def advance(
         self, samples: int
@@ -85,38 +99,20 @@ class Trajectories:
         states
             Latents there.
         """
-        chunks, per_sample = [], self.stride // self._fine
-        target = np.empty((len(self._z), samples, self._rate.rank))
-        states = np.empty_like(target)
-        with threadpool_limits(1):  # small products, at which threads wait for each other longer than they compute
-            for index in range(samples):
-                self._kick()
-                chunks += [self._chunk() for _ in range(per_sample)]
-                target[:, index], states[:, index] = self._z - self._eta, self._z
-        return np.concatenate(chunks, axis=1), target, states
+        from ddm2snn.conversion.rate_steps import follow
 
-    def _kick(self) -> None:
-        """Move some of the kicked trajectories to somewhere between two stationary states."""
-        hit = self._kicked & (self._rng.random(len(self._z)) < self.every / _BETWEEN_KICKS)
+        trials, rank = self._z.shape
+        path = np.empty((trials, samples * self.stride, rank))
+        target, states = np.empty((trials, samples, rank)), np.empty((trials, samples, rank))
+        kicks = self._kicks(samples)
+        follow(self._rng.standard_normal(path.shape), *kicks, *self._network, self._z, self._eta, path, target, states)
+        return path, target, states
+
+    def _kicks(self, samples: int) -> tuple[Bool[np.ndarray, "trial sample"], Float[np.ndarray, "trial sample rank"]]:
+        """Which of the kicked move at the start of which intervals, and where to, between two stationary states."""
+        shape = (len(self._z), samples)
+        hit = self._kicked[:, None] & (self._rng.random(shape) < self.every / _BETWEEN_KICKS)
+        places = np.zeros((*shape, self._z.shape[1]))
         first, second = (self._states[self._rng.integers(len(self._states), size=hit.sum())] for _ in range(2))
-        place = first + self._rng.random((len(first), 1)) * (second - first)
-        self._eta[hit] += place - self._z[hit]
-        self._z[hit] = place
-
-    def _chunk(self) -> Float[np.ndarray, "trial step rank"]:
-        """One step of the drift, as fine steps."""
-        z, rate, fine, decay = self._z, self._rate, self._fine, self._decay
-        shape = (fine, *z.shape)
-        xi = self._spread * (rate.internal_factor(z) @ self._rng.standard_normal((*shape, 1)))[..., 0]
-        span = fine * self._step
-        slope = rate.internal_readout(z) - z
-        ahead = z + span * slope + xi.sum(axis=0)
-        bend = (rate.internal_readout(ahead) - ahead) - slope
-        time = self._step * np.arange(fine + 1)[:, None, None]
-        drift = time * slope + time**2 / (2.0 * span) * bend
-        noise = np.concatenate([np.zeros_like(xi[:1]), np.cumsum(xi, axis=0)])
-        path = z + drift + noise
-        kept = decay ** np.arange(fine - 1, -1, -1)
-        self._eta = decay**fine * self._eta + np.tensordot(kept, xi, axes=1)
-        self._z = path[-1]
-        return np.swapaxes(path[:-1], 0, 1)
+        places[hit] = first + self._rng.random((len(first), 1)) * (second - first)
+        return hit, places

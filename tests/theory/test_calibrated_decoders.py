@@ -15,6 +15,7 @@ from ddm2snn.conversion.decoders import Clockwork
 from ddm2snn.conversion.noise_budget import _rest
 from ddm2snn.conversion.open_loop import Drive
 from ddm2snn.conversion.population import Encoding, encode
+from ddm2snn.conversion.rate_steps import CODES, outputs
 from ddm2snn.conversion.trajectories import Trajectories
 from ddm2snn.network import to_internal
 from ddm2snn.neuron import NEURON_MODELS
@@ -70,6 +71,29 @@ def test_trajectories_are_those_of_the_rate_network(rate_network):
     nearest = np.rint(0.05 * np.arange(sampled.shape[1]) / (times[1] - times[0])).astype(int)
     # both integrate with Heun steps whose local error is 1e-4 of the spread at most
     assert np.abs(path[:, nearest] - sampled).max() < 5e-3
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "lif"])
+def test_compiled_units_are_those_of_the_rate_network(make_rate, activation):
+    rate = make_rate(rank=4, units=50, seed=3, activation=activation)
+    z = np.random.default_rng(4).standard_normal((100, 4)) * np.geomspace(1e-3, 1e3, 100)[:, None]
+    gamma, found = np.ascontiguousarray(rate.left_vectors.T), np.empty((100, 50))
+    for row, latent in zip(found, z, strict=True):
+        outputs(latent, gamma, rate.bias, CODES[activation], row)
+    expected = rate.hidden(z)
+    assert np.abs(found - expected).max() < 1e-12 * np.abs(expected).max()
+
+
+def test_trajectories_with_noise_by_state_have_its_size(make_rate):
+    rng = np.random.default_rng(5)
+    rate = make_rate(rank=2, units=30, seed=6, diffusion_readout=0.3 * rng.standard_normal((30, 2, 2)))
+    states = rng.standard_normal((4000, 2))
+    clockwork = Clockwork(1.0, 1e-4, "grid")
+    paths = Trajectories(rate, clockwork, states, 1e-4, rng)
+    moved = paths.advance(1)[2][:, 0] - states
+    factor = rate.internal_factor(states)
+    whitened = np.linalg.solve(factor, moved[..., None])[..., 0] / 1e-2  # the drift of a step is a hundredth of it
+    assert np.allclose(whitened.T @ whitened / 4000, np.eye(2), atol=4 * np.sqrt(2 / 4000))
 
 
 def test_normal_equations_are_least_squares():

@@ -88,13 +88,12 @@ def test_on_a_path_of_the_rate_network_it_is_the_target_of_trajectories(rate_net
     decay = np.exp(-1 / 200)
 
     def missed(wanted):
-        # Trajectories starts from a filter that holds the whole state
-        filtered = states
+        filtered = np.zeros_like(states)
         for step in range(path.shape[1]):
             filtered = decay * filtered + (1.0 - decay) * wanted(path[:, step])
         return np.abs(filtered - target[:, -1]).max() / np.abs(target).max()
 
-    heun = (paths._fine / 200) ** 2  # the drift's own step in time units, squared
+    heun = (paths.fine / 200) ** 2  # the drift's own step in time units, squared
     assert missed(lambda z: regression_target(rate_network, z, CLOCK)) < heun
     assert missed(rate_network.internal_readout) > heun, "half a step of lag must show"
 
