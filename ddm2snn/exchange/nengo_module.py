@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.errors import InputError
+from ddm2snn.exchange.scripts import weights_of
 from ddm2snn.network import SpikingNetwork, to_internal
 from ddm2snn.neuron import LIF
 from ddm2snn.storage import check_writable, whole_file, write_text
@@ -29,7 +30,7 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[list[
     Parameters
     ----------
     network
-        A network of LIF neurons with constant diffusion.
+        A network of LIF neurons; noise that depends on the state runs in Nengo only.
     path
         Module to write.
 
@@ -43,14 +44,13 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[list[
     Raises
     ------
     InputError
-        Where Nengo has no such neurons or noise, or the path is no Python module.
+        Where Nengo has no such neurons, or the path is no Python module.
     """
     module = Path(path)
     if module.suffix != ".py":
         raise InputError(f"{module} is no Python module. Use a name that ends in .py.")
-    if not isinstance(network.neuron, LIF) or network.diffusion_decoders is not None:
-        found = network.neuron.name if not isinstance(network.neuron, LIF) else "diffusion_decoders"
-        raise InputError(f"A Nengo module has LIF neurons and constant diffusion, got {found}. Use --backend nengo.")
+    if not isinstance(network.neuron, LIF):
+        raise InputError(f"A Nengo module has LIF neurons, got {network.neuron.name}. Use --backend nengo.")
     weights = module.with_suffix(".npz")
     for file in (module, weights):
         check_writable(file)
@@ -68,11 +68,7 @@ def _content(
     """Arrays of the weights, what the template asks for, and why there is nothing for a device."""
     from ddm2snn import __version__
 
-    arrays = {
-        "encoders": network.encoders, "bias": network.bias, "decoders": network.decoders,
-        "diffusion_factor": network.diffusion_factor, "latent_scale": network.latent_scale,
-        "latent_offset": network.latent_offset, "initial_latent": to_internal(network, network.initial_latent),
-    }  # fmt: skip
+    arrays = weights_of(network) | {"initial_latent": to_internal(network, network.initial_latent)}
     try:
         of_device, chip = _of_device(network)
         refusal = ""
@@ -82,7 +78,8 @@ def _content(
     settings = {
         "version": __version__, "name": module.name, "weights": weights.name, "fingerprint": network.fingerprint,
         "neurons": network.neurons, "rank": network.rank, "dt_s": network.dt_s, "time_unit_s": network.time_unit_s,
-        "tau_membrane_s": neuron.tau_membrane_s, "refractory_s": neuron.refractory_s, "refusal": repr(refusal), **chip,
+        "tau_membrane_s": neuron.tau_membrane_s, "refractory_s": neuron.refractory_s, "refusal": repr(refusal),
+        "noise_filter_s": network.diffusion_filter_s, **chip,
     }  # fmt: skip
     return arrays | of_device, settings, refusal
 

@@ -40,8 +40,13 @@ def network(make_spiking):
     )
 
 
-def test_alone_it_gives_the_spikes_of_the_backend(network, tmp_path):
-    (module, weights), _ = write_nengo_module(network, tmp_path / "net.py")
+@pytest.mark.parametrize("by_state", [False, True])
+def test_alone_it_gives_the_spikes_of_the_backend(by_state, network, tmp_path):
+    if by_state:
+        decoders = 0.01 * np.random.default_rng(3).standard_normal((2, 2, 24))
+        network = dataclasses.replace(network, diffusion_decoders=decoders, diffusion_filter_s=0.02)
+    (module, weights), refusal = write_nengo_module(network, tmp_path / "net.py")
+    assert ("diffusion_decoders" in refusal) == by_state, "noise by state is not for devices"
     assert weights.name == "net.npz"
     run_alone(module, "--steps", 300, "--seed", 7, "--output", tmp_path / "found.npz")
     run = find_backend("nengo").run(network, duration=3.0, trials=1, seed=7, record=Record(every=0.01, spikes=True))
