@@ -15,25 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ddm2snn.backend import (
-    Consume,
-    Network,
-    OpenLoop,
-    Progress,
-    Record,
-    Schedule,
-    Unsupported,
-    common_gaps,
-    no_progress,
-    open_loop,
-    schedule,
-)
+from ddm2snn.backend import Consume, Network, Progress, Record, Unsupported, common_gaps, no_progress
 from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.large_arrays import blocks_of, large_array
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
 from ddm2snn.randomness import child_seed, global_generator_kept
 from ddm2snn.recording import Recording, Spikes
+from ddm2snn.schedule import OpenLoop, Schedule, open_loop, schedule
 from ddm2snn.stimulus import Stimulus
 from ddm2snn_backends import brian2_processes as processes
 from ddm2snn_backends.brian2_model import (

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.backend import Consume, Network, Progress, Record, Unsupported, common_gaps, no_progress, schedule
+from ddm2snn.backend import Consume, Network, Progress, Record, Unsupported, common_gaps, no_progress
 from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import LIF, LoihiLIF, SpikeTiming
 from ddm2snn.recording import Recording
+from ddm2snn.schedule import schedule
 from ddm2snn.stimulus import Stimulus
 
 if TYPE_CHECKING:

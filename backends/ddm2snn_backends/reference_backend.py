@@ -6,22 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.backend import (
-    Consume,
-    Network,
-    Progress,
-    Record,
-    Unsupported,
-    blocks,
-    common_gaps,
-    no_progress,
-    open_loop,
-    schedule,
-)
+from ddm2snn.backend import Consume, Network, Progress, Record, Unsupported, common_gaps, no_progress
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
 from ddm2snn.randomness import stream
 from ddm2snn.recording import Recording, Spikes
+from ddm2snn.schedule import blocks, open_loop, schedule
 from ddm2snn.stimulus import Stimulus
 from ddm2snn_backends.reference_membranes import membrane_of
 

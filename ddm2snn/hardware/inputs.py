@@ -10,8 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ddm2snn.backend import Schedule
     from ddm2snn.hardware.device import Device
+    from ddm2snn.schedule import Schedule
 
 _SIGMAS = 2.0  # of the noise in one spike: what does not fit a step is sent in the next ones
 

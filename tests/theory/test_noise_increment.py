@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from ddm2snn_backends.reference_backend import ReferenceBackend
 
-from ddm2snn.backend import Record, schedule
+from ddm2snn.backend import Record
+from ddm2snn.schedule import schedule
 
 FACTOR = np.array([[0.9, 0.0], [-0.5, 0.4]])
 STEPS_S = [2e-3, 1e-3, 1e-4, 1e-5]
