@@ -97,7 +97,7 @@ def phase_sums(
     centre, scale = samples.mean(axis=(0, 1)), samples.std(axis=(0, 1))
     if not scale[:2].all():
         return None
-    cycles, spans = cycle_counts(samples, every, centre, scale)
+    cycles, spans = cycle_counts(samples, every, scale)
     period = float(mean_period(cycles, spans))
     if not np.median(cycles) >= _CYCLES:
         return None

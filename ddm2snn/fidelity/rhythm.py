@@ -9,7 +9,7 @@ import numpy as np
 
 from ddm2snn.fidelity.autocorrelation import autocorrelation_distance, lagged_products
 from ddm2snn.fidelity.family import Entry, Number
-from ddm2snn.fidelity.oscillation import cycle_counts, mean_period
+from ddm2snn.fidelity.oscillation import cycle_counts, mean_period, most_regular
 from ddm2snn.fidelity.phase import PhaseSums, phase_sums
 from ddm2snn.fidelity.spectrum import hellinger, power_spectra, smoothed_spectra
 
@@ -91,20 +91,21 @@ class Correlation:
 
 @dataclass(frozen=True, eq=False)
 class Oscillation:
-    """Period and, where the reference has a phase, its diffusion."""
+    """Period, of the latent that cycles most regularly, and where the reference has a phase, its diffusion."""
 
     every: float
-    centre: Float[np.ndarray, " rank"]
     scale: Float[np.ndarray, " rank"]
+    latent: int
     like: PhaseSums | None
     costly = False
 
     @classmethod
     def of(cls, reference: Samples, every: float) -> Oscillation | None:
         """None where the reference completes no cycle."""
-        centre, scale = reference.mean(axis=(0, 1)), reference.std(axis=(0, 1))
-        found = cls(every, centre, scale, phase_sums(reference, every))
-        return found if cycle_counts(reference, every, centre, scale)[0].sum() else None
+        scale = reference.std(axis=(0, 1))
+        latent = most_regular(reference, scale)
+        found = cls(every, scale, latent, phase_sums(reference, every))
+        return found if cycle_counts(reference, every, scale, latent)[0].sum() else None
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -115,7 +116,7 @@ class Oscillation:
 
     def summarise(self, samples: Samples) -> tuple[np.ndarray, np.ndarray, PhaseSums | None]:
         """Cycles with their time, and phase increments, per trial."""
-        cycles, spans = cycle_counts(samples, self.every, self.centre, self.scale)
+        cycles, spans = cycle_counts(samples, self.every, self.scale, self.latent)
         return cycles, spans, phase_sums(samples, self.every, like=self.like) if self.like else None
 
     def values(self, summary: tuple[np.ndarray, np.ndarray, PhaseSums | None], weights: Weights) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
+from scipy.signal import find_peaks
 from scipy.stats import wasserstein_distance
 
 import ddm2snn
-from ddm2snn.fidelity.oscillation import cycle_counts, mean_period
+from ddm2snn.fidelity.oscillation import cycle_counts, mean_period, most_regular
 from ddm2snn.fidelity.spectrum import hellinger, power_spectra
 from ddm2snn.fidelity.wasserstein import slice_recordings, sliced_wasserstein
 
@@ -89,15 +91,32 @@ def test_period_of_a_noisy_sine(period):
     time = np.arange(4000) * EVERY
     phase = rng.uniform(0, 2 * np.pi, (6, 1))
     wave = np.sin(2 * np.pi * time / period + phase) + 0.05 * rng.standard_normal((6, 4000))
-    cycles, spans = cycle_counts(wave[..., None], EVERY, np.zeros(1), np.array([wave.std()]))
-    # a trial loses less than two periods at its ends, and its arrivals err by a sample at either end
-    assert (cycles >= 200 / period - 2).all()
+    cycles, spans = cycle_counts(wave[..., None], EVERY, np.array([wave.std()]))
+    # a trial loses up to a period before its first fall, one until the rise after it and one behind its last rise; its
+    # rises err by a sample at either end
+    assert (cycles >= 200 / period - 3).all()
     assert mean_period(cycles, spans) == pytest.approx(period, rel=2 * EVERY / spans.min())
+
+
+def test_period_of_chaos_is_a_turn_of_the_attractor():
+    # the lobes of Lorenz's attractor are left after any number of turns; the turns are what is regular about it
+    def drift(t, z):
+        return 10 * (z[1] - z[0]), z[0] * (28 - z[2]) - z[1], z[0] * z[1] - 8 / 3 * z[2]
+
+    path = solve_ivp(drift, (0, 200), (1, 1, 25), t_eval=np.arange(20, 200, 0.01), rtol=1e-8, atol=1e-8).y.T
+    peaks = find_peaks(path[:, 2])[0]
+    turn = 0.01 * (peaks[-1] - peaks[0]) / (len(peaks) - 1)
+    samples = path[None, :: round(EVERY / 0.01)]
+    scale = samples.std(axis=(0, 1))
+    latent = most_regular(samples, scale)
+    assert latent == 2
+    assert mean_period(*cycle_counts(samples, EVERY, scale, latent)) == pytest.approx(turn, rel=0.01)
+    assert mean_period(*cycle_counts(samples, EVERY, scale, 0)) > 1.2 * turn
 
 
 def test_no_cycles_no_period():
     still = np.zeros((2, 300, 1))
-    assert np.isnan(mean_period(*cycle_counts(still, EVERY, np.zeros(1), np.ones(1))))
+    assert np.isnan(mean_period(*cycle_counts(still, EVERY, np.ones(1))))
 
 
 class TestPlantedChanges:
