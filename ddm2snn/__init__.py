@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ddm2snn.fidelity import FidelityReport, compare
     from ddm2snn.hardware import HardwareConfig, find_hardware
     from ddm2snn.network import RateNetwork, SpikingNetwork
-    from ddm2snn.neuron import LIF, AdaptiveLIF, LoihiLIF, NeuronModel, RectifiedLinear
+    from ddm2snn.neuron import LIF, AdaptiveLIF, HeterogeneousLIF, LoihiLIF, NeuronModel, RectifiedLinear
     from ddm2snn.pipeline import run
     from ddm2snn.recipe import Recipe
     from ddm2snn.recording import Recording, Spikes
@@ -64,7 +64,7 @@ _HOMES = {
     "fidelity": ("FidelityReport", "compare"),
     "hardware": ("HardwareConfig", "find_hardware"),
     "network": ("RateNetwork", "SpikingNetwork"),
-    "neuron": ("LIF", "AdaptiveLIF", "LoihiLIF", "NeuronModel", "RectifiedLinear"),
+    "neuron": ("LIF", "AdaptiveLIF", "HeterogeneousLIF", "LoihiLIF", "NeuronModel", "RectifiedLinear"),
     "pipeline": ("run",),
     "recipe": ("Recipe",),
     "recording": ("Recording", "Spikes"),
@@ -78,8 +78,8 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "LIF", "AdaptiveLIF", "Backend", "Bounded", "Calibrated", "Conversion", "Direct", "FidelityReport",
-    "HardwareConfig", "InputError", "Kept", "LoihiLIF", "Mapping", "NeuronModel", "Nir", "OneSign", "Plan",
-    "Population", "RateNetwork", "Recipe", "Record", "Recording", "RectifiedLinear", "Sparse", "Spikes",
+    "HardwareConfig", "HeterogeneousLIF", "InputError", "Kept", "LoihiLIF", "Mapping", "NeuronModel", "Nir", "OneSign",
+    "Plan", "Population", "RateNetwork", "Recipe", "Record", "Recording", "RectifiedLinear", "Sparse", "Spikes",
     "SpikingNetwork", "Static", "Stimulus", "System", "Training", "Unsupported", "compare", "convert", "export",
     "find_backend", "find_hardware", "find_system", "import_network", "load", "plan", "restructure", "run",
     "simulate", "train",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from ddm2snn.neuron import AdaptiveLIF, NeuronModel, RectifiedLinear
+from ddm2snn.neuron import AdaptiveLIF, HeterogeneousLIF, NeuronModel, RectifiedLinear
 
-Kind = Literal["rectified", "leaky", "adaptive"]
+Kind = Literal["rectified", "leaky", "heterogeneous", "adaptive"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ MEMBRANES: dict[Kind, Membrane] = {
         constants=("per_step",),
     ),
     "leaky": _LEAKY,
+    "heterogeneous": replace(_LEAKY, declared=("v : 1", "voltage_kept : 1"), constants=("refractory_steps",)),
     "adaptive": Membrane(
         declared=(*_LEAKY.declared, "raised : 1"),
         update=(*_LEAKY.update, "raised = raised * threshold_kept"),
@@ -59,17 +60,19 @@ def kind_of(neuron: NeuronModel) -> Kind:
     """Which of the membranes a neuron model has."""
     if isinstance(neuron, RectifiedLinear):
         return "rectified"
+    if isinstance(neuron, HeterogeneousLIF):
+        return "heterogeneous"
     return "adaptive" if isinstance(neuron, AdaptiveLIF) else "leaky"
 
 
-def constants_of(neuron: NeuronModel, dt_s: float) -> dict[str, float]:
-    """Values of the membrane's constants in steps of `dt_s`."""
+def constants_of(neuron: NeuronModel, dt_s: float, neurons: int) -> dict[str, float | np.ndarray]:
+    """Values of the membrane's constants in steps of `dt_s`, and of those that each of the neurons has its own."""
     if isinstance(neuron, RectifiedLinear):
         return {"per_step": dt_s / neuron.tau_membrane_s}
-    found = {
-        "voltage_kept": neuron.voltage_kept(dt_s),
-        "refractory_steps": float(neuron.refractory_steps(dt_s)),
-    }
+    found: dict[str, float | np.ndarray] = {"refractory_steps": float(neuron.refractory_steps(dt_s))}
+    if isinstance(neuron, HeterogeneousLIF):
+        return found | {"voltage_kept": np.exp(-dt_s / neuron.taus_s(np.empty(neurons)))}
+    found["voltage_kept"] = neuron.voltage_kept(dt_s)
     if isinstance(neuron, AdaptiveLIF):
         found["threshold_kept"] = float(np.exp(-dt_s / neuron.tau_threshold_s))
         found["threshold_jump"] = neuron.threshold_jump

@@ -220,7 +220,7 @@ def latent_values(shape: Shape, plan: Schedule) -> Values:
 def neuron_values(shape: Shape, plan: Schedule | OpenLoop) -> Values:
     """Values of the neurons' variables, the same for all trials but for their voltages."""
     snn = plan.network
-    found: Values = {**constants_of(snn.neuron, plan.dt_s), "bias": snn.bias}
+    found: Values = {**constants_of(snn.neuron, plan.dt_s, snn.neurons), "bias": snn.bias}
     found |= {f"e{c}": snn.encoders[:, c] for c in range(shape.rank)}
     per_spike = (1.0 - plan.decay) / plan.dt_s
     if shape.driven:

@@ -146,7 +146,7 @@ def _ensemble(network: SpikingNetwork, voltage: Float[np.ndarray, "trial neuron"
     return nengo.Ensemble(
         voltage.size,
         1,
-        neuron_type=neuron_type(network.neuron, voltage.ravel(), dt_s),
+        neuron_type=neuron_type(network.neuron, voltage, dt_s),
         gain=np.ones(voltage.size),
         bias=np.tile(network.bias, len(voltage)),
         encoders=np.ones((voltage.size, 1)),

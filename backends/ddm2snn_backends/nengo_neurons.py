@@ -1,6 +1,6 @@
 """Neuron models as Nengo's neuron types: its own LIF, and the models that Nengo lacks."""
 # pyright: reportArgumentType=false, reportIncompatibleMethodOverride=false, reportOperatorIssue=false
-# pyright: reportCallIssue=false
+# pyright: reportCallIssue=false, reportIndexIssue=false
 # nengo declares numbers by descriptors with a sentinel type, and its own subclasses take more state than their base
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import nengo
 import numpy as np
 from nengo.dists import Choice, Uniform
 from nengo.neurons import NeuronType
-from nengo.params import IntParam, NumberParam
+from nengo.params import IntParam, NdarrayParam, NumberParam
 
-from ddm2snn.neuron import LIF, AdaptiveLIF, NeuronModel, RectifiedLinear
+from ddm2snn.neuron import LIF, AdaptiveLIF, HeterogeneousLIF, NeuronModel, RectifiedLinear
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 _HALVINGS = 52  # of a step, to find a crossing in it to the last bit
 
 
-def neuron_type(neuron: NeuronModel, voltage: Float[np.ndarray, " neuron"], dt_s: float) -> NeuronType:
-    """Nengo's type for a neuron model whose neurons start at given voltages."""
-    start: Any = {"voltage": voltage}
+def neuron_type(neuron: NeuronModel, voltage: Float[np.ndarray, "trial neuron"], dt_s: float) -> NeuronType:
+    """Nengo's type for a neuron model whose neurons start at given voltages, one trial after the other."""
+    start: Any = {"voltage": voltage.ravel()}
+    if isinstance(neuron, HeterogeneousLIF):
+        taus = np.tile(neuron.taus_s(voltage), len(voltage))
+        return ManyTimeConstantsLIF(taus, tau_ref=neuron.refractory_s, initial_state=start)
     if isinstance(neuron, LIF):
         return nengo.LIF(tau_rc=neuron.tau_membrane_s, tau_ref=neuron.refractory_s, initial_state=start)
     if isinstance(neuron, RectifiedLinear):
@@ -61,6 +64,36 @@ class OneSpikeRectifiedLinear(nengo.SpikingRectifiedLinear):
         fired = voltage > 1.0
         output[:] = fired * (self.amplitude / dt)
         voltage[fired] = np.minimum(voltage[fired] - 1.0, 1.0)
+
+
+class ManyTimeConstantsLIF(nengo.LIF):
+    """LIF with a membrane time constant for each neuron, where Nengo's has one for all.
+
+    Parameters
+    ----------
+    taus
+        Membrane time constants in seconds.
+    """
+
+    taus = NdarrayParam("taus", shape=("*",))
+
+    def __init__(self, taus: np.ndarray | None = None, **of_lif: Any) -> None:  # noqa: ANN401
+        super().__init__(**of_lif)
+        self.taus = np.full(1, self.tau_rc) if taus is None else taus
+
+    def step(
+        self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray, refractory_time: np.ndarray
+    ) -> None:
+        """Go on by one step; `refractory_time` is, as in Nengo's LIF, one step longer right after a spike."""
+        refractory_time -= dt
+        free = (dt - refractory_time).clip(0.0, dt)
+        voltage -= (J - voltage) * np.expm1(-free / self.taus)
+        np.maximum(voltage, self.min_voltage, out=voltage)
+        fired = voltage > 1.0
+        output[:] = fired * (self.amplitude / dt)
+        overshoot = -self.taus[fired] * np.log1p((1.0 - voltage[fired]) / (J[fired] - 1.0))
+        voltage[fired] = 0.0
+        refractory_time[fired] = self.tau_ref + dt - overshoot
 
 
 class AdaptiveThresholdLIF(nengo.LIF):

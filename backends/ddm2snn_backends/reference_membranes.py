@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ddm2snn.neuron import LIF, AdaptiveLIF, LoihiLIF, NeuronModel, RectifiedLinear, SpikeTiming
+from ddm2snn.neuron import LIF, AdaptiveLIF, HeterogeneousLIF, LoihiLIF, NeuronModel, RectifiedLinear, SpikeTiming
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -24,7 +24,7 @@ class Membrane(Protocol):
 
 def membrane_of(neuron: NeuronModel, voltage: Float[np.ndarray, "... neuron"], dt_s: float) -> Membrane:
     """Membranes of a neuron model that start at given voltages."""
-    if isinstance(neuron, LIF):
+    if isinstance(neuron, LIF | HeterogeneousLIF):
         return LeakyMembrane(neuron, voltage, dt_s)
     if isinstance(neuron, RectifiedLinear):
         return LinearMembrane(neuron, voltage, dt_s)
@@ -36,19 +36,19 @@ def membrane_of(neuron: NeuronModel, voltage: Float[np.ndarray, "... neuron"], d
 class LeakyMembrane:
     """Membranes of LIF neurons: exact over one step at constant current, voltages at or above reset."""
 
-    def __init__(self, neuron: LIF, voltage: Float[np.ndarray, "... neuron"], dt_s: float) -> None:
+    def __init__(self, neuron: LIF | HeterogeneousLIF, voltage: Float[np.ndarray, "... neuron"], dt_s: float) -> None:
         self.neuron, self.dt_s, self.voltage = neuron, dt_s, voltage.copy()
         self.wait_s = np.zeros_like(voltage)  # what is left of the refractory period
 
     def step(self, current: Float[np.ndarray, "... neuron"], timing: SpikeTiming) -> Bool[np.ndarray, "... neuron"]:
         """Go on by one step; see `Membrane`."""
-        tau_s, dt_s = self.neuron.tau_membrane_s, self.dt_s
+        dt_s, taus_s = self.dt_s, np.broadcast_to(self.neuron.taus_s(current), np.shape(current))
         free_s = _free_s(self.wait_s, dt_s, timing)
-        voltage = np.maximum(current + (self.voltage - current) * np.exp(-free_s / tau_s), 0.0)
+        voltage = np.maximum(current + (self.voltage - current) * np.exp(-free_s / taus_s), 0.0)
         fired = voltage > 1.0
         overshoot_s = np.zeros_like(voltage)
         if timing == "interpolated":
-            overshoot_s[fired] = -tau_s * np.log1p((1.0 - voltage[fired]) / (current[fired] - 1.0))
+            overshoot_s[fired] = -taus_s[fired] * np.log1p((1.0 - voltage[fired]) / (current[fired] - 1.0))
         self.wait_s = np.where(fired, self.neuron.refractory_s - overshoot_s, np.maximum(self.wait_s - dt_s, 0.0))
         self.voltage = np.where(fired, 0.0, voltage)
         return fired

@@ -21,7 +21,7 @@ from ddm2snn.conversion.lag import measure_lag
 from ddm2snn.conversion.noise_budget import NoiseBudget, louder, measure_budget
 from ddm2snn.conversion.population import Encoding, Population, encode
 from ddm2snn.conversion.time_unit import NOISE_BY_TIME, natural_time_unit_s, stretch, two_digits
-from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NEURON, tune
+from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NEURON, Tunable, tune
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive
 from ddm2snn.hardware.compensate import compensated
@@ -29,7 +29,7 @@ from ddm2snn.hardware.config import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for
 from ddm2snn.hardware.limits import longest_decay_s
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
-from ddm2snn.neuron import LIF, LoihiLIF, NeuronModel, SpikeTiming
+from ddm2snn.neuron import HeterogeneousLIF, NeuronModel, SpikeTiming, part_of
 from ddm2snn.randomness import check_seed, child_seed, stream
 from ddm2snn.training.sampling import widened
 
@@ -191,7 +191,7 @@ def place(
         rng = stream(seed, "conversion", "units")
         return tune_units(rate, encoding, population.neuron, z, decoders, rng), {}
     # tuning smooths the curve of LIF neurons, which only theirs follow
-    if population.tuned and isinstance(population.neuron, LIF | LoihiLIF) and len(encoding.bias) <= MOST_NEURONS:
+    if population.tuned and isinstance(population.neuron, Tunable) and len(encoding.bias) <= MOST_NEURONS:
         return tune(rate, encoding, population.neuron, _tuning_points(cloud, len(encoding.bias), seed))
     return encoding, {}
 
@@ -207,6 +207,11 @@ def _check_kinds(rate: object, population: object, decoders: object) -> None:
             wanted = " or ".join(kind.__name__ for kind in kinds)
             raise InputError(f"convert needs a {wanted} as {name}, got a {type(given).__name__}.")
     check_convertible(rate)
+    if isinstance(decoders, Kept) and isinstance(getattr(population, "neuron", None), HeterogeneousLIF):
+        raise InputError(
+            "Kept decoders place the neurons of each unit by one curve, which HeterogeneousLIF neurons do not share. "
+            "Convert LIF neurons, or with Calibrated or Static decoders."
+        )
     if not isinstance(rate, RateNetwork) or rate.diffusion_readout is None:
         return
     if isinstance(decoders, Kept | Direct):
@@ -372,7 +377,8 @@ def _activity(
     """Rates of the neurons on the stationary cloud."""
     mean_hz, highest_hz = np.empty(network.neurons), np.empty(network.neurons)
     for part, some in encoding.parts(len(z)):
-        rates_hz = rates_along_flow(rate, some, network.neuron, z, clockwork, compensate_lag=False)
+        neuron = part_of(network.neuron, part)
+        rates_hz = rates_along_flow(rate, some, neuron, z, clockwork, compensate_lag=False)
         mean_hz[part], highest_hz[part] = rates_hz.mean(axis=0), rates_hz.max(axis=0)
     return {
         "mean_rate_hz": float(mean_hz.mean()),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.frozen import check_positive
+from ddm2snn.neuron import part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -118,7 +119,7 @@ def decode_static(
     def curves(states: Float[np.ndarray, "sample rank"]) -> Iterator[tuple[slice, Float[np.ndarray, "sample part"]]]:
         lag = settings.compensate_lag
         for part, some in encoding.parts(len(states)):
-            yield part, rates_along_flow(rate, some, neuron, states, clockwork, compensate_lag=lag)
+            yield part, rates_along_flow(rate, some, part_of(neuron, part), states, clockwork, compensate_lag=lag)
 
     target, neurons = regression_target(rate, z, clockwork), len(encoding.bias)
     if neurons <= len(z):

@@ -12,6 +12,7 @@ from ddm2snn.conversion.population import Encoding
 from ddm2snn.errors import InputError
 from ddm2snn.figure_style import COLOURS, HATCH, MARKERS, PALE, WIDTH, latent_name, line_style, new_figure, plain
 from ddm2snn.network import RateNetwork, to_internal
+from ddm2snn.neuron import part_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,8 +125,9 @@ def _tuning_curves(axis: Axes, network: SpikingNetwork, rate: RateNetwork, cloud
         given = np.linspace(x.min(), x.max(), _POINTS)
         along = (given - rate.bias[unit])[:, None] * gamma / max(float(gamma @ gamma), np.finfo(float).tiny)
         current = along @ encoding.encoders[neuron] + encoding.bias[neuron]
-        rates_hz = network.neuron.rate_hz(current, timing=network.spike_timing, dt_s=network.dt_s)
-        axis.plot(given, rates_hz, lw=1.3, color=COLOURS[index % len(COLOURS)])
+        model = part_of(network.neuron, slice(neuron, neuron + 1))
+        rates_hz = model.rate_hz(current[:, None], timing=network.spike_timing, dt_s=network.dt_s)
+        axis.plot(given, rates_hz[:, 0], lw=1.3, color=COLOURS[index % len(COLOURS)])
     axis.set(xlabel="state $x$ of the neuron's unit", ylabel="rate (Hz)", ylim=(0, None))
     axis.set_title(f"Tuning of {len(shown)} of {network.neurons} neurons")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
-from ddm2snn.neuron import AdaptiveLIF, NeuronModel, RectifiedLinear
+from ddm2snn.neuron import AdaptiveLIF, HeterogeneousLIF, NeuronModel, RectifiedLinear
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -26,12 +26,17 @@ _HALVINGS = 52  # of a step, to find a crossing in it to the last bit
 
 def membrane_of(
     neuron: NeuronModel, clockwork: Clockwork, voltage: Float[np.ndarray, "trial neuron"]
-) -> tuple[Kernel, tuple[float, ...], tuple[np.ndarray, ...]]:
+) -> tuple[Kernel, tuple[float | np.ndarray, ...], tuple[np.ndarray, ...]]:
     """Kernel of a neuron model, its constants, and its state at given voltages."""
     dt_s, timing = clockwork.dt_s, neuron.timing_on(clockwork.timing)
     start, wait = voltage.copy(), np.zeros_like(voltage)
     if isinstance(neuron, RectifiedLinear):
         return _linear, (dt_s / neuron.tau_membrane_s,), (start,)
+    if isinstance(neuron, HeterogeneousLIF):
+        taus_s = neuron.taus_s(voltage)
+        if timing == "interpolated":
+            return _interpolated, (dt_s, taus_s, neuron.refractory_s), (start, wait)
+        return _on_grid_each, (np.exp(-dt_s / taus_s), float(neuron.refractory_steps(dt_s))), (start,)
     steps = (neuron.voltage_kept(dt_s), float(neuron.refractory_steps(dt_s))) if timing == "grid" else ()
     if isinstance(neuron, AdaptiveLIF):
         raised = np.zeros_like(voltage)
@@ -47,7 +52,8 @@ def membrane_of(
         threshold = (float(np.exp(-dt_s / neuron.tau_threshold_s)), neuron.threshold_jump)
         return _adaptive_on_grid, (*steps, *threshold), (start, raised)
     if timing == "interpolated":
-        return _interpolated, (dt_s, neuron.tau_membrane_s, neuron.refractory_s), (start, wait)
+        taus_s = np.full(voltage.shape[1], neuron.tau_membrane_s)
+        return _interpolated, (dt_s, taus_s, neuron.refractory_s), (start, wait)
     return _on_grid, steps, (start,)
 
 
@@ -117,11 +123,45 @@ def _on_grid(
 
 
 @numba.njit(parallel=True, cache=True)
+def _on_grid_each(
+    path: np.ndarray,
+    encoders: np.ndarray,
+    bias: np.ndarray,
+    membrane: tuple[np.ndarray, float],
+    decay: float,
+    jump: float,
+    stride: int,
+    pool: np.ndarray,
+    voltage: np.ndarray,
+    filtered: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """As `_on_grid`, with a decay for each neuron."""
+    neurons = len(bias)
+    membrane_decay, refractory_steps = membrane
+    for trial in numba.prange(path.shape[0]):
+        current = np.empty(neurons)
+        v, r = voltage[trial], filtered[trial]
+        for step in range(path.shape[1]):
+            currents(path[trial, step], encoders, bias, current)
+            for j in range(neurons):
+                before = v[j]
+                x = current[j] + (before - current[j]) * membrane_decay[j]
+                x = x if x > 0.0 else 0.0
+                x = x if before >= 0.0 else before + 1.0
+                fired = x > 1.0
+                v[j] = -refractory_steps if fired else x
+                r[j] = r[j] * decay + (jump if fired else 0.0)
+            if (step + 1) % stride == 0:
+                _add_pooled(r, pool, out[trial, step // stride])
+
+
+@numba.njit(parallel=True, cache=True)
 def _interpolated(
     path: np.ndarray,
     encoders: np.ndarray,
     bias: np.ndarray,
-    membrane: tuple[float, float, float],
+    membrane: tuple[float, np.ndarray, float],
     decay: float,
     jump: float,
     stride: int,
@@ -131,10 +171,10 @@ def _interpolated(
     filtered: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Spikes within the step; membrane: step, time constant and refractory period in seconds."""
+    """Spikes within the step; membrane: step, time constants and refractory period in seconds."""
     neurons = len(bias)
-    dt_s, tau_s, refractory_s = membrane
-    whole = np.exp(-dt_s / tau_s)
+    dt_s, taus_s, refractory_s = membrane
+    whole = np.exp(-dt_s / taus_s)
     for trial in numba.prange(path.shape[0]):
         current = np.empty(neurons)
         v, w, r = voltage[trial], wait[trial], filtered[trial]
@@ -145,11 +185,11 @@ def _interpolated(
                 if w[j] >= dt_s:
                     w[j] -= dt_s
                     continue
-                kept = whole if w[j] <= 0.0 else np.exp(-(dt_s - w[j]) / tau_s)
+                kept = whole[j] if w[j] <= 0.0 else np.exp(-(dt_s - w[j]) / taus_s[j])
                 x = max(current[j] + (v[j] - current[j]) * kept, 0.0)
                 w[j] = 0.0
                 if x > 1.0:
-                    w[j] = refractory_s + tau_s * np.log1p((1.0 - x) / (current[j] - 1.0))
+                    w[j] = refractory_s + taus_s[j] * np.log1p((1.0 - x) / (current[j] - 1.0))
                     r[j] += jump
                     x = 0.0
                 v[j] = x

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.conversion.membranes import membrane_of
+from ddm2snn.neuron import part_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -62,7 +63,7 @@ class Drive:
         self._parts = []
         for first in range(0, len(pool), _PART):
             some = slice(first, first + _PART)
-            kernel, constants, state = membrane_of(neuron, clockwork, voltage[:, some])
+            kernel, constants, state = membrane_of(part_of(neuron, some), clockwork, voltage[:, some])
             encoders = np.ascontiguousarray(encoding.encoders[some].T)
             filtered = np.zeros_like(state[0])
             self._parts.append((kernel, (encoders, encoding.bias[some], constants), (pool[some], *state, filtered)))

@@ -135,12 +135,13 @@ def encode(
     polarity = np.where((used + index) % 2 == 0, 1.0, -1.0)
     strata = (index // 2 + rng.random((units, m))) / np.maximum(1, (count[:, None] + 1) // 2)
     depth = np.minimum(strata, 1.0) * (1.0 - _MARGIN)  # how far into the range the threshold lies
-    top = population.neuron.current_at_rate(rng.uniform(*population.max_rates_hz, (units, m)))
+    real = index < count[:, None]  # the rest is drawn for nobody
+    top = np.ones((units, m))
+    top[real] = population.neuron.current_at_rate(rng.uniform(*population.max_rates_hz, (units, m))[real])
     silent = population.neuron.threshold_current
     gain = (top - silent) / ((1.0 - depth) * span)
     threshold = np.where(polarity > 0, low[:, None] + depth * span, high[:, None] - depth * span)
     unit = np.repeat(np.arange(units), count)
-    real = index < count[:, None]  # the rest is drawn for nobody
     factor = (gain * polarity)[real]
     return Encoding(
         encoders=factor[:, None] * rate.left_vectors[unit],

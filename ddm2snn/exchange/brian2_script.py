@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ddm2snn.errors import InputError
 from ddm2snn.exchange.scripts import script_path, weights_of, write_script
 from ddm2snn.network import SpikingNetwork
-from ddm2snn.neuron import AdaptiveLIF, NeuronModel, RectifiedLinear
+from ddm2snn.neuron import AdaptiveLIF, HeterogeneousLIF, NeuronModel, RectifiedLinear
 from ddm2snn.randomness import check_seed
 
 
@@ -49,6 +50,8 @@ def _membrane(neuron: NeuronModel, dt_s: float) -> tuple[list[str], str, list[st
     if isinstance(neuron, RectifiedLinear):
         update, reset = ["v = v + clip(current, 0, inf) * per_step"], ["v = clip(v - 1, 0, 1)"]
         return update, "v > 1", reset, ["v : 1"], {"per_step": dt_s / neuron.tau_membrane_s}
+    if isinstance(neuron, HeterogeneousLIF):
+        raise InputError("A Brian2 script has one membrane time constant for all neurons. Use --format hdf5.")
     update = [
         "v = clip(current + (v - current) * membrane_decay, 0, inf) * int(wait < 0.5)",
         "wait = clip(wait - 1, 0, inf)",

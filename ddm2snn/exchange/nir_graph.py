@@ -107,8 +107,8 @@ def _check(network: SpikingNetwork) -> None:
     """Refuse what no NIR node is."""
     if not isinstance(network.neuron, LIF):
         raise InputError(
-            f"NIR has no node for {type(network.neuron).__name__} neurons (its LIF has a fixed threshold and resets to "
-            "a value). Convert with LIF neurons."
+            f"NIR export is of LIF neurons with one time constant, a fixed threshold and a reset to a value, got "
+            f"{type(network.neuron).__name__}. Convert with LIF neurons."
         )
 
 

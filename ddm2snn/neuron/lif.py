@@ -15,40 +15,15 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-@dataclass(frozen=True)
-class LIF(Refractory):
-    r"""Leaky integrate-and-fire neuron with threshold 1, reset 0 and an absolute refractory period.
-
-    .. math:: \tau_m \dot v = -v + J, \qquad v \ge 1 \Rightarrow \text{spike},\; v \leftarrow 0
-        \text{ for } t_\text{ref}
-
-    The voltage is rectified at reset (v >= 0), as in Nengo and on Loihi: a neuron that was inhibited
-    answers as soon as its current turns positive. The rate at constant current does not depend on it.
-
-    Parameters
-    ----------
-    tau_membrane_s
-        Membrane time constant in seconds.
-    refractory_s
-        Absolute refractory period in seconds; 0 for none, as in NIR and the simulators that read it.
-    """
+class LeakyRates(Refractory):
+    """Rate, lead and inverse rate of a leaky membrane in closed form."""
 
     longest_lead_s: ClassVar[float] = 0.004
     """Beyond, the slow-current expansion behind `lead_s` no longer holds."""
 
-    tau_membrane_s: float = 0.02
-    refractory_s: float = 0.002
-
-    def __post_init__(self) -> None:
-        check_positive("LIF", tau_membrane_s=self.tau_membrane_s)
-        known = isinstance(self.refractory_s, int | float | np.number) and not isinstance(self.refractory_s, bool)
-        if not (known and np.isfinite(self.refractory_s) and self.refractory_s >= 0):
-            raise InputError(f"LIF.refractory_s must be a finite number, zero or above, got {self.refractory_s!r}.")
-
-    @property
-    def name(self) -> str:
-        """Name under which the model is stored and chosen on the command line."""
-        return "lif"
+    def taus_s(self, current: Float[np.ndarray, ...]) -> float | Float[np.ndarray, " neuron"]:
+        """Membrane time constants of the neurons that a current is for."""
+        return self.tau_membrane_s
 
     def rate_hz(
         self,
@@ -72,7 +47,7 @@ class LIF(Refractory):
         current = np.asarray(current, dtype=np.float64)
         above = current > 1.0
         climb_s = self._climb_s(np.where(above, current, 2.0))
-        step_s = step_of_grid("LIF", timing, dt_s)
+        step_s = step_of_grid(type(self).__name__, timing, dt_s)
         if step_s is not None:
             interval_s = step_s * (self.refractory_steps(step_s) + np.ceil(climb_s / step_s))
         else:
@@ -97,14 +72,47 @@ class LIF(Refractory):
         j = np.where(above, current, 2.0)
         climb_s = self._climb_s(j)
         interval_s = self.refractory_s + climb_s
-        lead = (j - 1.0) * climb_s - self.tau_membrane_s + 0.5 * interval_s
+        lead = (j - 1.0) * climb_s - self.taus_s(current) + 0.5 * interval_s
         return np.where(above, lead, 0.0)
 
     def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Current at which the neuron fires at `rate_hz` in continuous time (rates below 1 / refractory_s)."""
         rate = np.asarray(rate_hz, dtype=np.float64)
-        check_reachable("LIF", rate, self.refractory_s)
-        return 1.0 / -np.expm1((self.refractory_s - 1.0 / rate) / self.tau_membrane_s)
+        check_reachable(type(self).__name__, rate, self.refractory_s)
+        return 1.0 / -np.expm1((self.refractory_s - 1.0 / rate) / self.taus_s(rate))
 
     def _climb_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-        return -self.tau_membrane_s * np.log1p(-1.0 / current)
+        return -self.taus_s(current) * np.log1p(-1.0 / current)
+
+
+@dataclass(frozen=True)
+class LIF(LeakyRates):
+    r"""Leaky integrate-and-fire neuron with threshold 1, reset 0 and an absolute refractory period.
+
+    .. math:: \tau_m \dot v = -v + J, \qquad v \ge 1 \Rightarrow \text{spike},\; v \leftarrow 0
+        \text{ for } t_\text{ref}
+
+    The voltage is rectified at reset (v >= 0), as in Nengo and on Loihi: a neuron that was inhibited
+    answers as soon as its current turns positive. The rate at constant current does not depend on it.
+
+    Parameters
+    ----------
+    tau_membrane_s
+        Membrane time constant in seconds.
+    refractory_s
+        Absolute refractory period in seconds; 0 for none, as in NIR and the simulators that read it.
+    """
+
+    tau_membrane_s: float = 0.02
+    refractory_s: float = 0.002
+
+    def __post_init__(self) -> None:
+        check_positive("LIF", tau_membrane_s=self.tau_membrane_s)
+        known = isinstance(self.refractory_s, int | float | np.number) and not isinstance(self.refractory_s, bool)
+        if not (known and np.isfinite(self.refractory_s) and self.refractory_s >= 0):
+            raise InputError(f"LIF.refractory_s must be a finite number, zero or above, got {self.refractory_s!r}.")
+
+    @property
+    def name(self) -> str:
+        """Name under which the model is stored and chosen on the command line."""
+        return "lif"

@@ -123,5 +123,9 @@ class LoihiLIF(Refractory):
         check_reachable("LoihiLIF", np.asarray(rate_hz, dtype=np.float64), self.refractory_s)
         return self._membrane().current_at_rate(rate_hz)
 
+    def taus_s(self, current: Float[np.ndarray, ...]) -> float:
+        """Membrane time constant, the same for the neurons of any current."""
+        return self.tau_membrane_s
+
     def _membrane(self) -> LIF:
         return LIF(self.tau_membrane_s, self.refractory_s)

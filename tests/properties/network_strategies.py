@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from ddm2snn import (
     LIF,
     AdaptiveLIF,
+    HeterogeneousLIF,
     LoihiLIF,
     RateNetwork,
     Recording,
@@ -39,6 +40,7 @@ NEURONS = st.one_of(
     st.builds(RectifiedLinear, POSITIVE),
     st.builds(AdaptiveLIF, POSITIVE, POSITIVE, POSITIVE, POSITIVE),
     st.builds(LoihiLIF, POSITIVE, POSITIVE, st.integers(1, 30)),
+    st.builds(HeterogeneousLIF, POSITIVE, POSITIVE, POSITIVE, st.integers(0, 2**40)),
 )
 
 

@@ -12,15 +12,28 @@ import json
 import numpy as np
 import pytest
 from ddm2snn_backends.reference_backend import ReferenceBackend
+from scipy.stats import kstest
 
 import ddm2snn
-from ddm2snn import LIF, AdaptiveLIF, Calibrated, InputError, LoihiLIF, Population, RectifiedLinear, Static
-from ddm2snn.neuron import NEURON_MODELS
+from ddm2snn import (
+    LIF,
+    AdaptiveLIF,
+    Calibrated,
+    HeterogeneousLIF,
+    InputError,
+    Kept,
+    LoihiLIF,
+    Population,
+    RectifiedLinear,
+    Static,
+)  # fmt: skip
+from ddm2snn.neuron import NEURON_MODELS, part_of
 
 OTHERS = [
     RectifiedLinear(tau_membrane_s=0.03),
     AdaptiveLIF(tau_membrane_s=0.03, refractory_s=0.004, threshold_jump=0.2, tau_threshold_s=0.05),
     LoihiLIF(tau_membrane_s=0.03, refractory_s=0.004, decay_bits=9),
+    HeterogeneousLIF(tau_membrane_s=0.03, refractory_s=0.004, tau_spread=0.4),
 ]
 models = pytest.mark.parametrize("neuron", OTHERS, ids=lambda neuron: neuron.name)
 
@@ -29,7 +42,10 @@ models = pytest.mark.parametrize("neuron", OTHERS, ids=lambda neuron: neuron.nam
 @pytest.mark.parametrize("bad", [0.0, -0.02, np.nan, np.inf, "0.02", None])
 def test_constants_must_be_positive(refuses, model, bad):
     for field in dataclasses.fields(model):
-        if field.name != "decay_bits" and (model, field.name) != (LIF, "refractory_s"):  # the LIF's may be zero
+        if field.name not in ("decay_bits", "first_neuron") and (model, field.name) != (
+            LIF,
+            "refractory_s",
+        ):  # the LIF's may be zero
             with refuses(InputError, f"{model.__name__}.{field.name} must be a finite number above zero, got {bad!r}"):
                 model(**{field.name: bad})
 
@@ -59,6 +75,37 @@ def test_a_decay_that_rounds_to_none(refuses):
     assert LoihiLIF(tau_membrane_s=4.096).decay(1e-3) == 1 / 4096  # the advice is good
 
 
+def test_time_constants_are_log_normal_and_those_of_the_neuron():
+    neuron = HeterogeneousLIF(tau_membrane_s=0.03, tau_spread=0.4)
+    taus = neuron.taus_s(np.empty(2000))
+    logs = np.log(taus / 0.03) / 0.4
+    assert abs(logs.mean()) < 0.005
+    assert logs.std() == pytest.approx(1.0, rel=0.01)
+    assert kstest(logs, "norm").statistic < 0.005, "evenly spread: random numbers would be at 0.02"
+    assert np.array_equal(part_of(neuron, slice(700, 900)).taus_s(np.empty((3, 200))), taus[700:900])
+    assert np.array_equal(
+        part_of(part_of(neuron, slice(500, 900)), slice(200, 300)).taus_s(np.empty(100)), taus[700:800]
+    )
+    # each neuron is a LIF with its time constant
+    currents = np.linspace(0.5, 4.0, 2000)
+    for ask in ({}, {"timing": "grid", "dt_s": 1e-3}):
+        expected = [
+            float(LIF(tau).rate_hz(np.array(j), **ask)) for tau, j in zip(taus[::97], currents[::97], strict=True)
+        ]
+        assert np.array_equal(neuron.rate_hz(currents, **ask)[::97], expected)
+    with pytest.raises(InputError, match="first_neuron must be a whole number, zero or above, got -1"):
+        HeterogeneousLIF(first_neuron=-1)
+
+
+def test_what_heterogeneous_neurons_cannot_do(quick_rate, make_spiking, tmp_path):
+    with pytest.raises(InputError, match="which HeterogeneousLIF neurons do not share"):
+        ddm2snn.convert(quick_rate, population=Population(neuron=HeterogeneousLIF()), decoders=Kept())
+    network = make_spiking(neuron=HeterogeneousLIF())
+    for form, words in (("brian2", "one membrane time constant"), ("nir", "got HeterogeneousLIF"), ("nengo", "LIF")):
+        with pytest.raises(InputError, match=words):
+            ddm2snn.export(network, tmp_path / ("net.nir" if form == "nir" else "net.py"), format=form)
+
+
 @models
 def test_a_grid_needs_a_step(refuses, neuron):
     with refuses(InputError, f"{type(neuron).__name__}.rate_hz on a grid needs dt_s", "none was given"):
@@ -82,7 +129,8 @@ def test_extreme_currents_give_finite_rates(neuron):
     currents = np.array([-1e300, 0.0, 1.0, np.nextafter(1.0, 2.0), 1e12])
     for rates in (neuron.rate_hz(currents), neuron.rate_hz(currents, timing="grid", dt_s=1e-3)):
         assert np.isfinite(rates).all()
-        assert (np.diff(rates) >= 0).all()
+        if not isinstance(neuron, HeterogeneousLIF):  # of other neurons each
+            assert (np.diff(rates) >= 0).all()
 
 
 @pytest.mark.parametrize("tau_threshold_s", [1e-9, 1e-4, 1e4])
@@ -107,7 +155,9 @@ def test_rates_out_of_reach(refuses):
 
 def test_a_population_needs_a_neuron_model(refuses):
     for bad in ("lif", LIF, None):
-        with refuses(InputError, "Population.neuron must be one of LIF, RectifiedLinear, AdaptiveLIF, LoihiLIF"):
+        with refuses(
+            InputError, "Population.neuron must be one of LIF, RectifiedLinear, AdaptiveLIF, LoihiLIF, HeterogeneousLIF"
+        ):
             Population(neuron=bad)
 
 
@@ -142,7 +192,9 @@ def test_static_decoders_of_any_model(quick_rate, neuron, timing):
     assert 5.0 < found["mean_rate_hz"] < 150.0
     assert found["highest_rate_hz"] < 250.0
     assert found["silent_share"] < 0.1
-    assert bool(found["tuning"]) == isinstance(neuron, LoihiLIF), "only a curve that tuning knows is tuned"
+    assert bool(found["tuning"]) == isinstance(neuron, LoihiLIF | HeterogeneousLIF), (
+        "only a curve that tuning knows is tuned"
+    )
 
 
 @models
@@ -185,5 +237,8 @@ def test_an_unknown_model_lists_the_known(cli, quick_rate, tmp_path):
     quick_rate.save(tmp_path / "r.safetensors")
     code, _, err = cli("convert", "r.safetensors", "-o", "s.safetensors", "--neuron", "adex")
     assert code == 2
-    assert "There is no neuron model 'adex'; known are lif, rectified-linear, adaptive-lif, loihi-lif." in err
+    assert (
+        "There is no neuron model 'adex'; known are lif, rectified-linear, adaptive-lif, loihi-lif, heterogeneous-lif."
+        in err
+    )
     assert not (tmp_path / "s.safetensors").exists()

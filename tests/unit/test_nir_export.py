@@ -183,7 +183,7 @@ def test_solving_again_needs_the_rate_network_of_the_conversion(make_rate, make_
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"neuron": RectifiedLinear()}, "NIR has no node for RectifiedLinear"),
+        ({"neuron": RectifiedLinear()}, "a reset to a value, got RectifiedLinear"),
         ({"decoders": np.full((2, 8), 1e308)}, "leave the range of 64 bits"),
     ],
 )
