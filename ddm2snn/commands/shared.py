@@ -14,7 +14,7 @@ WELLS = "Centres of wells: JSON such as '[[-1, 0], [1, 0]]', a file of it or CSV
 DECODERS = "calibrated (on the neurons' own spikes), static, kept (W_s as trained), or direct (one LIF neuron a unit)."
 BACKEND = "Simulator that decoders are solved for."
 HARDWARE = "Device to have in the loop of calibrated decoders: a name (`ddm2snn hardware`) or a .toml file."
-NEURONS = "Neuron model: lif (by default), rectified-linear, adaptive-lif or loihi-lif."
+NEURONS = "Neuron model: lif (by default), rectified-linear, adaptive-lif, loihi-lif or heterogeneous-lif."
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 RateFile = Annotated[Path, typer.Argument(help="Rate network (.safetensors).")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
