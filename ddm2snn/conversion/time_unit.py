@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _DECORRELATION_S = 0.31  # 15 membrane time constants, and as many spikes at 50 Hz
 _USUAL_NEURONS_PER_UNIT = 3
-_LOUDEST = 0.38  # first heard, which is a fifth less in the end: with the three quarters always injected within 10 %
+_LOUDEST = 0.34  # first heard, which is a tenth less in the end: with the three quarters always injected within 10 %
 NOISE_BY_TIME = 1.5  # power of the time unit with which spike noise falls, at the least of what was measured
 _LONGEST = 4.0
 
