@@ -46,8 +46,8 @@ def test_panels_show_the_diagnostics(panels, conversion):
     assert rate == pytest.approx(np.array(found["rate_singular_values"]) / max(found["rate_singular_values"]))
     injected, spikes = (np.array([bar.get_height() for bar in bars]) for bars in panels["Noise budget"].containers)
     assert spikes[0] == pytest.approx(100 * found["noise"]["spikes_over_target"])
-    # the rest of the target, three quarters of it at least
-    assert injected == pytest.approx(np.maximum(100 - spikes, 75.0))
+    # the rest of the target, three quarters of it at least where the total is no more than 8 % too much
+    assert injected == pytest.approx(np.maximum(100 - spikes, np.clip(108 - spikes, 50.0, 75.0)))
     curve = panels["Choice of the ridge"].lines[0]
     assert curve.get_ydata() == pytest.approx([e[0] for e in found["calibration"]["held_out_error"].values()])
 
