@@ -1,9 +1,10 @@
 """Fidelity of converted networks beside the sampling floor: `python tests/benchmarks/fidelity_table.py -o FOLDER`.
 
 Every row: a system, neurons per unit, decoders and a backend, over conversion seeds and simulation seeds; 64
-trials of 40 rate time units after a burn-in of 4, sampled each 0.02. Each simulation seed has four fresh runs of the
-rate network as its references, and the floor is their distance from each other; none is a calibration trajectory. The
-first row of each system, the control, is three more runs of the rate network itself: what chance makes of an excess.
+trials of 40 rate time units after a burn-in of 4, sampled each 0.02. Each run is compared with four fresh runs of the
+rate network, and its floor is their distance from each other; none is a calibration trajectory or serves another run,
+so that the median over runs is one over independent excesses. The last row of each group, the control, is one more run
+of the rate network in the place of each spiking one: what chance makes of the medians.
 
 Decoders are `calibrated`, `static`, and `nengo`: one ensemble with Nengo's defaults for rates, thresholds and solver,
 at the same number of neurons, on the same time unit, with all of the rate network's noise injected. It is solved on
@@ -14,8 +15,9 @@ steps, and Brian2's lie on them.
 The diffusion column is spikes plus injected over the target, at its furthest from 1 in any direction, as the
 conversion's budget has it: measured open loop for calibrated decoders.
 
-Rate networks and conversions are kept in the folder, so that rows can be added later; with another version of the
-code take another folder. `--precision single` runs Brian2's neurons in single precision.
+Rate networks, conversions and judged runs are kept in the folder, so that rows can be added and a table that was cut
+off goes on; with another version of the code take another folder. `--precision single` runs Brian2's neurons in single
+precision.
 """
 
 # pyright: reportArgumentType=false
@@ -42,7 +44,7 @@ from ddm2snn.fidelity.compare import compare_each
 
 ROWS = {"vanderpol": (1, 4, 8), "lorenz": (2, 8), "dadras": (2,), "fourwell": (8,), "sequence": (8,)}
 BURN_IN, DURATION, TRIALS, EVERY = 4.0, 44.0, 64, 0.02
-REFERENCES, CONTROLS = 4, 3
+REFERENCES = 4
 STILL = 0.2  # share of the rate network's standard deviation below which a trial counts as dead
 FIELDS = ("drift", "drift_scale", "diffusion", "entropy_production", "current")  # of the SDE, not of state and time
 SHOWN = ("d_stsp", "d_h", "sliced_wasserstein")
@@ -56,9 +58,11 @@ def rate_network(system: str, folder: Path) -> ddm2snn.RateNetwork:
     return ddm2snn.load(path)  # pyright: ignore[reportReturnType]
 
 
-def runs_of(rate: ddm2snn.RateNetwork, seeds: range) -> list[ddm2snn.Recording]:
-    """Independent runs of the rate network."""
-    return [ddm2snn.simulate(rate, duration=DURATION, trials=TRIALS, seed=seed, every=EVERY) for seed in seeds]
+def run_of(
+    network: ddm2snn.RateNetwork | ddm2snn.SpikingNetwork, seed: int, backend: Backend | None = None
+) -> ddm2snn.Recording:
+    """One run at the size of the table."""
+    return ddm2snn.simulate(network, backend=backend, duration=DURATION, trials=TRIALS, seed=seed, every=EVERY)
 
 
 def converted(
@@ -135,16 +139,13 @@ def dead_share(test: ddm2snn.Recording, references: list[ddm2snn.Recording]) -> 
     return max(0.0, share(test) - max(share(reference) for reference in references))
 
 
-def judged(
-    tests: dict[str, list[ddm2snn.Recording]], references: list[ddm2snn.Recording], wells: np.ndarray | None
-) -> dict[str, list[dict[str, float]]]:
-    """Excess of each measure, for each recording under each name."""
-    flat = {f"{name} {i}": run for name, runs in tests.items() for i, run in enumerate(runs)}
-    reports = iter(compare_each(references[0], flat, floor=references[1:], burn_in=BURN_IN, wells=wells))
-    return {
-        name: [{measure.name: measure.excess for measure in next(reports).measures} for _ in runs]
-        for name, runs in tests.items()
-    }
+def judged(tests: dict[Path, ddm2snn.Recording], references: list[ddm2snn.Recording], wells: np.ndarray | None) -> None:
+    """Write excesses and the share of dead trials of each recording into its file."""
+    flat = {str(path): test for path, test in tests.items()}
+    reports = compare_each(references[0], flat, floor=references[1:], burn_in=BURN_IN, wells=wells)
+    for (path, test), report in zip(tests.items(), reports, strict=True):
+        found = {measure.name: measure.excess for measure in report.measures}
+        path.write_text(json.dumps({"excess": found, "dead": dead_share(test, references)}), encoding="utf-8")
 
 
 def group(rate: ddm2snn.RateNetwork, system: str, neurons: int, given: argparse.Namespace) -> list[dict[str, Any]]:
@@ -155,52 +156,43 @@ def group(rate: ddm2snn.RateNetwork, system: str, neurons: int, given: argparse.
         for backend in given.backends
         if decoders != "nengo" or backend == "nengo"
     ]
-    recordings: dict[str, list[list[ddm2snn.Recording]]] = {}
+    wells = ddm2snn.find_system(system).known.get("memories")
+    files: dict[str, list[Path]] = defaultdict(list)
     seconds: dict[str, list[float]] = defaultdict(list)
     diffusion: dict[str, list[float | None]] = defaultdict(list)
-    for decoders, backend in kinds:
-        name = f"{decoders} {backend}"
-        networks = []
-        for seed in range(given.seeds[0]):
+    for seed in range(given.seeds[0]):
+        networks = {}
+        for decoders, backend in kinds:
+            name = f"{decoders} {backend}"
             kept = given.output / f"{system}-{neurons}-{decoders}-{backend}-{seed}.safetensors"
-            network, took = converted(rate, neurons, decoders, backend, seed, kept)
+            networks[name], took = converted(rate, neurons, decoders, backend, seed, kept)
             seconds[name].append(took)
-            networks.append(network)
-            diffusion[name].append(total_diffusion(rate, network))
-        recordings[name] = [
-            [
-                ddm2snn.simulate(
-                    network,
-                    backend=simulator(backend, network, given.precision),
-                    duration=DURATION,
-                    trials=TRIALS,
-                    seed=1000 + 100 * seed + run,
-                    every=EVERY,
-                )
-                for seed, network in enumerate(networks)
-            ]
-            for run in range(given.seeds[1])
-        ]
-        print(f"{system} {neurons} {name}: simulated", file=sys.stderr, flush=True)
-    wells = ddm2snn.find_system(system).known.get("memories")
-    excesses: dict[str, list[dict[str, float]]] = defaultdict(list)
-    dead: dict[str, list[float]] = defaultdict(list)
-    for run in range(given.seeds[1]):
-        first = 101 + 20 * run
-        references = runs_of(rate, range(first, first + REFERENCES))
-        tests = {name: runs[run] for name, runs in recordings.items()}
-        tests["rate network"] = runs_of(rate, range(first + 10, first + 10 + CONTROLS))
-        for name, found in judged(tests, references, wells).items():
-            excesses[name] += found
-            dead[name] += [dead_share(test, references) for test in tests[name]]
+            diffusion[name].append(total_diffusion(rate, networks[name]))
+        for run in range(given.seeds[1]):
+            first, missing = 10_000 + 10 * (100 * run + seed), {}
+            for (decoders, backend), (name, network) in zip(kinds, networks.items(), strict=True):
+                path = given.output / f"{system}-{neurons}-{decoders}-{backend}-{given.precision}-{seed}-{run}.json"
+                files[name].append(path)
+                if not path.exists():
+                    used = simulator(backend, network, given.precision)
+                    missing[path] = run_of(network, 1000 + 100 * seed + run, used)
+            path = given.output / f"{system}-control-{seed}-{run}.json"
+            files["rate network"].append(path)
+            if not path.exists():
+                missing[path] = run_of(rate, first + REFERENCES)
+            if missing:
+                judged(missing, [run_of(rate, first + n) for n in range(REFERENCES)], wells)
+                print(f"{system} {neurons}: {', '.join(map(str, missing))}", file=sys.stderr, flush=True)
     rows = []
-    for name, found in excesses.items():
-        names = list(dict.fromkeys(measure for each in found for measure in each))
-        median = {measure: float(np.median([each[measure] for each in found if measure in each])) for measure in names}
+    for name, paths in files.items():
+        found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        names = list(dict.fromkeys(measure for each in found for measure in each["excess"]))
+        excesses = {name: [each["excess"][name] for each in found if name in each["excess"]] for name in names}
         rows.append({
-            "system": system, "neurons_per_unit": neurons, "what": name, "runs": len(found), "median_excess": median,
-            "dead": float(np.mean(dead[name])), "convert_s": float(np.median(seconds[name])) if seconds[name] else None,
-            "diffusion": diffusion[name],
+            "system": system, "neurons_per_unit": neurons, "what": name, "runs": len(found),
+            "median_excess": {measure: float(np.median(some)) for measure, some in excesses.items()},
+            "dead": float(np.mean([each["dead"] for each in found])),
+            "convert_s": float(np.median(seconds[name])) if seconds[name] else None, "diffusion": diffusion[name],
         })  # fmt: skip
     return rows
 
