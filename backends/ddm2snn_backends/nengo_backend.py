@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 _BLOCK = 512
-_TOGETHER = 8192  # neurons in one ensemble: Python's calls cost little beside them, and their state stays in the cache
+_TOGETHER = 32_768  # neurons in one ensemble: what Python and SciPy do for each costs little beside them
 
 
 class NengoBackend:
