@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from ddm2snn.backend import Backend, Progress, find_backend, no_progress
 from ddm2snn.conversion.calibration import Calibrated
-from ddm2snn.conversion.convert import check_convertible, place, stationary_states
 from ddm2snn.conversion.decoders import Clockwork
+from ddm2snn.conversion.placing import place, stationary_states
 from ddm2snn.conversion.population import Encoding, Population
 from ddm2snn.conversion.prediction import Prediction, optimistic, predict
+from ddm2snn.conversion.requests import check_convertible
 from ddm2snn.conversion.time_unit import natural_time_unit_s
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive

@@ -11,10 +11,12 @@ import numpy as np
 from ddm2snn.backend import Progress, no_progress
 from ddm2snn.conversion.audit import audit
 from ddm2snn.conversion.calibration import Calibrated, NormalEquations, driven
-from ddm2snn.conversion.convert import Conversion, check_convertible, stationary_states
+from ddm2snn.conversion.convert import Conversion
 from ddm2snn.conversion.decoders import Clockwork
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget
+from ddm2snn.conversion.placing import stationary_states
 from ddm2snn.conversion.population import Encoding
+from ddm2snn.conversion.requests import check_convertible
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal

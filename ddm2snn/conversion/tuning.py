@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ class _Problem:
     gain: Float[np.ndarray, " neuron"]
     step: Float[np.ndarray, " neuron"]
     target: Float[np.ndarray, "sample rank"]
+    threads: Executor
 
     def loss(self, given: Float[np.ndarray, " parameter"], width: float) -> tuple[float, np.ndarray]:
         """Loss after solving for the decoders, and its gradient; the decoders' own does not count."""
@@ -57,7 +59,7 @@ class _Problem:
         def fill(rows: slice) -> None:
             rate[rows], slope[rows] = self._rates(gain * self.centred[rows] + offset, width)
 
-        _in_threads(fill, samples)
+        self._each_block(fill)
         gram = rate.T @ rate / samples
         ridge = _RIDGE * np.trace(gram) / neurons
         gram[np.diag_indices(neurons)] += ridge
@@ -71,9 +73,15 @@ class _Problem:
             along *= slope[rows]
             return np.stack([(along * self.centred[rows]).sum(axis=0), along.sum(axis=0)])
 
-        by_gain, by_shift = sum(_in_threads(slopes, samples), np.zeros((2, neurons)))
+        by_gain, by_shift = sum(self._each_block(slopes), np.zeros((2, neurons)))
         gradient = 2.0 / samples * np.concatenate([gain * by_gain, self.step * by_shift])
         return float((miss**2).sum()) / samples + ridge * size, gradient
+
+    def _each_block(self, work: Callable[[slice], Any]) -> list[Any]:
+        """Results of blocks of samples, in their order; blocks that stay in the cache."""
+        return list(
+            self.threads.map(work, (slice(first, first + _ROWS) for first in range(0, len(self.centred), _ROWS)))
+        )
 
     def _rates(self, current: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
         """Rates with a smoothed threshold, and their slopes: as shares of the highest possible, where there is one."""
@@ -85,15 +93,6 @@ class _Problem:
         rate = 1.0 / (dead + ratio * np.log1p(1.0 / above))
         logistic = np.where(x > 0, 1.0, small) / (1.0 + small)
         return rate, rate**2 * ratio / (above * (1.0 + above)) * logistic
-
-
-def _in_threads(work: Callable[[slice], Any], samples: int) -> list[Any]:
-    """Results of blocks of samples, in their order; blocks that stay in the cache."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    blocks = [slice(first, first + _ROWS) for first in range(0, samples, _ROWS)]
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return list(threads.map(work, blocks))
 
 
 def tune(
@@ -123,9 +122,6 @@ def tune(
     found
         Loss before and after, both with the finer threshold.
     """
-    from scipy.optimize import minimize
-    from threadpoolctl import threadpool_limits
-
     unit, gamma = encoding.unit, rate.left_vectors
     x = (z @ gamma.T + rate.bias)[:, unit]
     square = (gamma[unit] ** 2).sum(axis=1)
@@ -134,12 +130,29 @@ def tune(
     mean, offset = x.mean(axis=0), encoding.bias - gain * rate.bias[unit]
     readout = rate.internal_readout(z)
     scale = np.sqrt(((readout - z) ** 2).mean(axis=0))
-    problem = _Problem(
-        neuron, x - mean, offset + gain * mean, gain, np.abs(gain) * x.std(axis=0), readout / np.where(scale, scale, 1)
-    )
-    neurons = len(unit)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        problem = _Problem(
+            neuron, x - mean, offset + gain * mean, gain, np.abs(gain) * x.std(axis=0),
+            readout / np.where(scale, scale, 1), threads,
+        )  # fmt: skip
+        place = _minimum(problem)
+        before, after = (problem.loss(at, _WIDTHS[-1])[0] for at in (np.zeros_like(place), place))
+    grown, shifted = np.split(place, 2)
+    moved = gain * np.exp(grown)
+    bias = problem.middle + shifted * problem.step - moved * (mean - rate.bias[unit])
+    found = {"loss_before": before, "loss_after": after}
+    if after >= before:
+        return encoding, found
+    return Encoding(encoders=moved[:, None] * gamma[unit], bias=bias, unit=unit), found
+
+
+def _minimum(problem: _Problem) -> Float[np.ndarray, " parameter"]:
+    """Logarithms of factors on the gains, and shifts of the thresholds, that lose least: coarse first, then fine."""
+    from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
+
+    neurons = len(problem.gain)
     place = np.zeros(2 * neurons)
-    before, _ = problem.loss(place, _WIDTHS[-1])
     bounds = [(-np.log(_REACH), np.log(_REACH))] * neurons + [(-_SHIFT, _SHIFT)] * neurons
     for width in _WIDTHS:
         unit_of_loss = max(problem.loss(place, width)[0], np.finfo(float).tiny)
@@ -152,11 +165,4 @@ def tune(
         options = {"maxfun": most, "maxcor": 30, "ftol": 1e-4, "gtol": 1e-9}
         with threadpool_limits(1 if neurons <= _ONE_THREAD else None):
             place = minimize(relative, place, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-    grown, shifted = np.split(place, 2)
-    moved = gain * np.exp(grown)
-    bias = problem.middle + shifted * problem.step - moved * (mean - rate.bias[unit])
-    after, _ = problem.loss(place, _WIDTHS[-1])
-    found = {"loss_before": float(before), "loss_after": float(after)}
-    if after >= before:
-        return encoding, found
-    return Encoding(encoders=moved[:, None] * gamma[unit], bias=bias, unit=unit), found
+    return place

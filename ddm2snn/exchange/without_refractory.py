@@ -9,9 +9,11 @@ import numpy as np
 
 from ddm2snn.backend import Progress, no_progress
 from ddm2snn.conversion import Calibrated, Population
-from ddm2snn.conversion.convert import assemble, check_convertible, decode, stationary_states
 from ddm2snn.conversion.decoders import Clockwork
+from ddm2snn.conversion.placing import stationary_states
 from ddm2snn.conversion.population import Encoding
+from ddm2snn.conversion.requests import check_convertible
+from ddm2snn.conversion.solving import assemble, decode
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 from ddm2snn.neuron import LIF
@@ -71,9 +73,7 @@ def without_refractory(
     clockwork = Clockwork(network.time_unit_s, network.dt_s, "grid")
     population = Population(neuron=neuron)
     cloud = to_internal(rate, stationary_states(rate, seed))
-    decoded = decode(
-        rate, encoding, population, clockwork, decoders or Calibrated(), cloud, cloud, seed, progress
-    )  # fmt: skip
+    decoded = decode(rate, encoding, population, clockwork, decoders or Calibrated(), cloud, seed, progress)
     made = assemble(rate, encoding, decoded, population, clockwork, network.backend)
     provenance = {**network.provenance, "without_refractory": {"seed": seed, **decoded.found}}
     return dataclasses.replace(made, provenance=provenance)

@@ -42,9 +42,9 @@ import numpy as np
 
 import ddm2snn
 from ddm2snn.conversion.calibration import driven
-from ddm2snn.conversion.convert import stationary_states
 from ddm2snn.conversion.decoders import Clockwork
 from ddm2snn.conversion.noise_budget import diffusion_of, target_diffusion
+from ddm2snn.conversion.placing import stationary_states
 from ddm2snn.conversion.population import Encoding
 from ddm2snn.conversion.prediction import predict
 from ddm2snn.figure_style import COLOURS, MARKERS, legend, new_figure, plain

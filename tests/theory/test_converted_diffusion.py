@@ -10,11 +10,11 @@ import pytest
 from scipy.signal import lfilter
 
 import ddm2snn
-from ddm2snn.conversion.convert import stationary_states
 from ddm2snn.conversion.decoders import Clockwork
 from ddm2snn.conversion.diffusion_factor import _halved
 from ddm2snn.conversion.noise_budget import _rest, diffusion_of, factor_of, rest_by_state
 from ddm2snn.conversion.open_loop import Drive
+from ddm2snn.conversion.placing import stationary_states
 from ddm2snn.conversion.population import Encoding, Population
 from ddm2snn.fidelity.kramers_moyal import estimate_field, field_grid, lagged_sums
 from ddm2snn.network import to_internal

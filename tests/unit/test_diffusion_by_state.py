@@ -9,9 +9,9 @@ import pytest
 
 import ddm2snn
 from ddm2snn.conversion.calibration import Calibrated
-from ddm2snn.conversion.convert import stationary_states
 from ddm2snn.conversion.direct import Direct
 from ddm2snn.conversion.kept import Kept
+from ddm2snn.conversion.placing import stationary_states
 from ddm2snn.conversion.population import Population
 from ddm2snn.conversion.structure import Bounded
 from ddm2snn.errors import InputError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -52,7 +54,7 @@ def test_the_gradient_is_the_derivative_of_the_loss():
     rng = np.random.default_rng(3)
     problem = _Problem(
         LIF(), rng.standard_normal((60, 4)), 1.0 + rng.random(4), rng.uniform(0.5, 2, 4), rng.uniform(0.5, 2, 4),
-        rng.standard_normal((60, 2)),
+        rng.standard_normal((60, 2)), ThreadPoolExecutor(1),
     )  # fmt: skip
     place = 0.1 * rng.standard_normal(8)
     _, gradient = problem.loss(place, 0.05)
