@@ -4,7 +4,8 @@ Every row: a system, neurons per unit, decoders and a backend, over conversion s
 trials of 40 rate time units after a burn-in of 4, sampled each 0.02. Each run is compared with four fresh runs of the
 rate network, and its floor is their distance from each other; none is a calibration trajectory or serves another run,
 so that the median over runs is one over independent excesses. The last row of each group, the control, is one more run
-of the rate network in the place of each spiking one: what chance makes of the medians.
+of the rate network in the place of each spiking one: what chance makes of the medians. The largest median stands with
+its 95 % interval, from the bootstrap over runs.
 
 Decoders are `calibrated`, `static`, and `nengo`: one ensemble with Nengo's defaults for rates, thresholds and solver,
 at the same number of neurons, on the same time unit, with all of the rate network's noise injected. It is solved on
@@ -148,6 +149,12 @@ def judged(tests: dict[Path, ddm2snn.Recording], references: list[ddm2snn.Record
         path.write_text(json.dumps({"excess": found, "dead": dead_share(test, references)}), encoding="utf-8")
 
 
+def interval(excesses: list[float]) -> list[float]:
+    """95 % interval of the median, by the bootstrap over runs."""
+    drawn = np.random.default_rng(0).choice(excesses, (10_000, len(excesses)))
+    return np.quantile(np.median(drawn, axis=1), (0.025, 0.975)).tolist()
+
+
 def group(rate: ddm2snn.RateNetwork, system: str, neurons: int, given: argparse.Namespace) -> list[dict[str, Any]]:
     """Rows of one system and number of neurons per unit: all decoders and backends, and the control."""
     kinds = [
@@ -191,6 +198,7 @@ def group(rate: ddm2snn.RateNetwork, system: str, neurons: int, given: argparse.
         rows.append({
             "system": system, "neurons_per_unit": neurons, "what": name, "runs": len(found),
             "median_excess": {measure: float(np.median(some)) for measure, some in excesses.items()},
+            "interval": {measure: interval(some) for measure, some in excesses.items()},
             "dead": float(np.mean([each["dead"] for each in found])),
             "convert_s": float(np.median(seconds[name])) if seconds[name] else None, "diffusion": diffusion[name],
         })  # fmt: skip
@@ -208,10 +216,11 @@ def line(row: dict[str, Any]) -> str:
     excess = row["median_excess"]
     of_states = {name: value for name, value in excess.items() if name not in FIELDS}
     worst, field = (max(some, key=lambda name: some[name]) for some in (of_states, {n: excess[n] for n in FIELDS}))
+    low, high = row["interval"][worst]
     cells = [
         row["system"], row["neurons_per_unit"], row["what"], row["runs"],
         *(f"{excess[name]:.2f}" if name in excess else "-" for name in SHOWN),
-        f"{worst} {excess[worst]:.2f}", f"{field} {excess[field]:.1f}", f"{row['dead']:.0%}",
+        f"{worst} {excess[worst]:.2f} ({low:.1f} - {high:.1f})", f"{field} {excess[field]:.1f}", f"{row['dead']:.0%}",
         furthest(row["diffusion"]),
         "-" if row["convert_s"] is None else f"{row['convert_s']:.0f}",
     ]  # fmt: skip
