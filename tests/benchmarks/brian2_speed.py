@@ -13,10 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest.mock
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from ddm2snn_backends import nengo_neurons
 from ddm2snn_backends.brian2_backend import Brian2Backend
 from ddm2snn_backends.nengo_backend import NengoBackend
 
@@ -113,17 +115,25 @@ def dense(folder: Path) -> list[Row]:
 
 
 def nengo(folder: Path) -> list[Row]:
-    """Nengo's reference simulator over ours, 64 trials."""
+    """Nengo's reference simulator over ours, 64 trials: with Nengo's own LIF, and with the adapter's compiled one."""
     network = network_of(1024)
     for backend in (SINGLE, DOUBLE):
         seconds_of(backend, network, 1, 64)
-    theirs = (seconds_of(NengoBackend(), network, 600, 64) - seconds_of(NengoBackend(), network, 200, 64)) / 400
-    rows: list[Row] = []
+    adapter = nengo_step_s(network)
+    with unittest.mock.patch.object(nengo_neurons, "CompiledLIF", nengo_neurons.nengo.LIF):
+        own = nengo_step_s(network)
+    rows: list[Row] = [("Nengo with its own LIF over the adapter's", "N = 1,024, 64 trials", own / adapter, "-")]
     for backend in (DOUBLE, SINGLE):
         ours = min(seconds_of(backend, network, 20000, 64) for _ in range(2)) / 20000
         at = "N = 1,024, 64 trials; our whole call of 2 s"
-        rows.append((f"Nengo over ours, {backend.precision}", at, theirs / ours, ">= 20"))
+        rows.append((f"Nengo over ours, {backend.precision}", at, own / ours, ">= 20"))
     return rows
+
+
+def nengo_step_s(network: ddm2snn.SpikingNetwork) -> float:
+    """Seconds of one step of 64 trials in Nengo."""
+    short, long = (min(seconds_of(NengoBackend(), network, steps, 64) for _ in range(2)) for steps in (200, 600))
+    return (long - short) / 400
 
 
 def sizes(folder: Path) -> list[Row]:
