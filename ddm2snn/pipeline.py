@@ -39,7 +39,7 @@ from ddm2snn.training import Training
 from ddm2snn.verbs import simulate, train
 
 if TYPE_CHECKING:
-    from ddm2snn.conversion.solving import Decoders
+    from ddm2snn.conversion.kinds import Decoders
     from ddm2snn.hardware import HardwareConfig
 
 _RATE = "rate.safetensors"

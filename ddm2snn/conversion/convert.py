@@ -13,11 +13,12 @@ from ddm2snn.backend import Backend, Progress, no_progress
 from ddm2snn.conversion.audit import audit, singular_values
 from ddm2snn.conversion.calibration import Calibrated
 from ddm2snn.conversion.decoders import Clockwork, rates_along_flow
+from ddm2snn.conversion.kinds import Decoders
 from ddm2snn.conversion.lag import measure_lag
 from ddm2snn.conversion.placing import place, stationary_states
 from ddm2snn.conversion.population import Encoding, Population
 from ddm2snn.conversion.requests import check_kinds, population_for, simulator_for
-from ddm2snn.conversion.solving import Decoders, assemble, decode, listen
+from ddm2snn.conversion.solving import assemble, decode, listen
 from ddm2snn.conversion.time_unit import NOISE_BY_TIME, natural_time_unit_s, stretch, two_digits
 from ddm2snn.frozen import check_positive
 from ddm2snn.hardware.config import HardwareConfig, find_hardware

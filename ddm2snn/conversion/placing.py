@@ -18,7 +18,7 @@ from ddm2snn.training.sampling import widened
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.conversion.solving import Decoders
+    from ddm2snn.conversion.kinds import Decoders
 
 _TRIALS, _DURATION, _EVERY = 128, 20.0, 0.5
 _SMEAR = 0.15

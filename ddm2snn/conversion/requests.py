@@ -8,8 +8,8 @@ from ddm2snn.backend import Backend, find_backend
 from ddm2snn.conversion.calibration import Calibrated
 from ddm2snn.conversion.direct import Direct, direct_population
 from ddm2snn.conversion.kept import Kept
+from ddm2snn.conversion.kinds import Decoders
 from ddm2snn.conversion.population import Population
-from ddm2snn.conversion.solving import Decoders
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.config import HardwareConfig
 from ddm2snn.network import RateNetwork

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ddm2snn.backend import Progress
-
-Decoders = Calibrated | Static | Kept | Direct
-"""Any way of finding decoders: a closed union."""
+    from ddm2snn.conversion.kinds import Decoders
 
 
 def decode(
