@@ -58,7 +58,7 @@ def plain(axis: Axes) -> None:
     """Take away what carries no information: upper and right frame, dark ticks."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color("#9aa1ab")
-    axis.tick_params(color="#9aa1ab", labelcolor=_SHADE, labelsize=8.5)
+    axis.tick_params(which="both", color="#9aa1ab", labelcolor=_SHADE, labelsize=8.5)
     axis.xaxis.label.set(color=_SHADE, size=9.5)
     axis.yaxis.label.set(color=_SHADE, size=9.5)
     axis.title.set_fontsize(10.5)
