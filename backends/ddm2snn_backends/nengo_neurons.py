@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import nengo
@@ -55,11 +56,16 @@ class CompiledLIF(nengo.LIF):
     ) -> None:
         """Go on by one step; `refractory_time` is, as in Nengo's LIF, one step longer right after a spike."""
         tau = self.tau_rc
-        lost = float(np.expm1(np.full(1, -dt / tau))[0])
-        late, exponents = _charge(dt, tau, lost, J, voltage, refractory_time)
+        late, exponents = _charge(dt, tau, _lost(dt, tau), J, voltage, refractory_time)
         height = self.amplitude / dt
         fired, ratios = _fire(height, self.min_voltage, late, np.expm1(exponents), J, voltage, output)
         _reset(dt, tau, self.tau_ref, fired, np.log1p(ratios), voltage, refractory_time)
+
+
+@functools.cache
+def _lost(dt: float, tau: float) -> float:
+    """Minus the share of the distance from its current that a voltage loses in a step, as of an element of an array."""
+    return float(np.expm1(np.full(1, -dt / tau))[0])
 
 
 @numba.njit(cache=True)

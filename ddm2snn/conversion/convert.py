@@ -25,13 +25,11 @@ from ddm2snn.hardware.config import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for
 from ddm2snn.hardware.limits import longest_decay_s
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
-from ddm2snn.neuron import NeuronModel, SpikeTiming, part_of
+from ddm2snn.neuron import SpikeTiming, part_of
 from ddm2snn.randomness import check_seed, stream
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-    from ddm2snn.conversion.decoded import Decoded
 
 
 @dataclass(frozen=True)
@@ -117,15 +115,8 @@ def convert(
             heard = dataclasses.replace(heard, spikes=heard.spikes / (longer_s / first_s) ** NOISE_BY_TIME)
     decoded = decode(rate, encoding, population, clockwork, decoders, cloud, seed, progress, heard, rng)
     network = assemble(rate, encoding, decoded, population, clockwork, target.name)
-    diagnostics = {
-        "rank_audit": dataclasses.asdict(audit(network)),
-        "rate_singular_values": singular_values(rate.left_vectors, rate.right_vectors.T).tolist(),
-        **lengthened,
-        **_lag(rate, encoding, population.neuron, clockwork, decoded, cloud, seed),
-        **_activity(rate, network, encoding, cloud, clockwork),
-        "tuning": tuning,
-        **decoded.found,
-    }
+    measured = _measured(rate, network, encoding, clockwork, cloud, seed)
+    diagnostics = {**measured, **lengthened, "tuning": tuning, **decoded.found}
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
     if config is not None:
         provenance["hardware"] = config.as_json()
@@ -140,41 +131,33 @@ def _clockwork(
     return Clockwork(time_unit_s, dt_s, timing, device)
 
 
-def _lag(
-    rate: RateNetwork,
-    encoding: Encoding,
-    neuron: NeuronModel,
-    clockwork: Clockwork,
-    decoded: Decoded,
-    cloud: Float[np.ndarray, "sample rank"],
-    seed: int,
-) -> dict[str, Any]:
-    """Residual lag; nothing on a device, since rates along the flow know nothing of decode neurons."""
-    if clockwork.device is not None:
-        return {}
-    rng = stream(seed, "conversion", "lag")
-    return {"lag": measure_lag(rate, encoding, neuron, clockwork, decoded.decoders, cloud, rng).as_json()}
-
-
-def _activity(
+def _measured(
     rate: RateNetwork,
     network: SpikingNetwork,
     encoding: Encoding,
-    z: Float[np.ndarray, "sample rank"],
     clockwork: Clockwork,
+    z: Float[np.ndarray, "sample rank"],
+    seed: int,
 ) -> dict[str, Any]:
-    """Rates of the neurons on the stationary cloud."""
+    """Connectivity, rates of the neurons on the stationary states z and, without a device, the residual lag."""
     mean_hz, highest_hz = np.empty(network.neurons), np.empty(network.neurons)
     for part, some in encoding.parts(len(z)):
         neuron = part_of(network.neuron, part)
         rates_hz = rates_along_flow(rate, some, neuron, z, clockwork, compensate_lag=False)
         mean_hz[part], highest_hz[part] = rates_hz.mean(axis=0), rates_hz.max(axis=0)
-    return {
+    found = {
+        "rank_audit": dataclasses.asdict(audit(network)),
+        "rate_singular_values": singular_values(rate.left_vectors, rate.right_vectors.T).tolist(),
         "mean_rate_hz": float(mean_hz.mean()),
         "highest_rate_hz": float(highest_hz.max()),
         "silent_share": float((highest_hz == 0).mean()),
         "spikes_per_time_unit": float(mean_hz.sum() * network.time_unit_s),
     }
+    if clockwork.device is None:  # rates along the flow know nothing of decode neurons
+        rng = stream(seed, "conversion", "lag")
+        lag = measure_lag(rate, encoding, network.neuron, clockwork, network.decoders, z, rng)
+        found["lag"] = lag.as_json()
+    return found
 
 
 def _provenance(

@@ -44,12 +44,14 @@ def decode(
 
     Calibrated decoders take what `listen` heard, and its source of random numbers, or listen for themselves.
     """
-    neuron, z = population.neuron, around(cloud, seed)
+    neuron = population.neuron
     if isinstance(decoders, Kept):
-        return decode_kept(rate, encoding, neuron, clockwork, decoders, z, cloud, stream(seed, "conversion", "kept"))
+        z, rng = around(cloud, seed), stream(seed, "conversion", "kept")
+        return decode_kept(rate, encoding, neuron, clockwork, decoders, z, cloud, rng)
     if isinstance(decoders, Direct):
         return decode_direct(rate, clockwork, cloud, stream(seed, "conversion", "direct"))
     if isinstance(decoders, Static):
+        z = around(cloud, seed)
         solved, decoded = decode_static(rate, encoding, neuron, clockwork, decoders, z, cloud)
         velocity = rate.internal_readout(cloud) - cloud
         error = curve_error(decoded, regression_target(rate, cloud, clockwork), velocity)

@@ -2,10 +2,10 @@
 
 Every row: a system, neurons per unit, decoders and a backend, over conversion seeds and simulation seeds; 64
 trials of 40 rate time units after a burn-in of 4, sampled each 0.02. Each run is compared with four fresh runs of the
-rate network, and its floor is their distance from each other; none is a calibration trajectory or serves another run,
-so that the median over runs is one over independent excesses. The last row of each group, the control, is one more run
-of the rate network in the place of each spiking one: what chance makes of the medians. The largest median stands with
-its 95 % interval, from the bootstrap over runs.
+rate network, and its floor is their distance from each other; none is a calibration trajectory or serves another run
+of its row, so that the median over runs is one over independent excesses. Rows of a system share them, by seeds. The
+last row of each group, the control, is one more run of the rate network in the place of each spiking one: what chance
+makes of the medians. The largest median stands with its 95 % interval, from the bootstrap over runs.
 
 Decoders are `calibrated`, `static`, and `nengo`: one ensemble with Nengo's defaults for rates, thresholds and solver,
 at the same number of neurons, on the same time unit, with all of the rate network's noise injected. It is solved on
@@ -193,8 +193,10 @@ def group(rate: ddm2snn.RateNetwork, system: str, neurons: int, given: argparse.
     rows = []
     for name, paths in files.items():
         found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-        names = list(dict.fromkeys(measure for each in found for measure in each["excess"]))
-        excesses = {name: [each["excess"][name] for each in found if name in each["excess"]] for name in names}
+        excesses: dict[str, list[float]] = defaultdict(list)
+        for each in found:
+            for measure, excess in each["excess"].items():
+                excesses[measure].append(excess)
         rows.append({
             "system": system, "neurons_per_unit": neurons, "what": name, "runs": len(found),
             "median_excess": {measure: float(np.median(some)) for measure, some in excesses.items()},

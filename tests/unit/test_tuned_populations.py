@@ -52,13 +52,14 @@ def test_tuned_encoders_are_rows_of_gamma_with_the_sign_they_had(quick_rate, dra
 
 def test_the_gradient_is_the_derivative_of_the_loss():
     rng = np.random.default_rng(3)
-    problem = _Problem(
-        LIF(), rng.standard_normal((60, 4)), 1.0 + rng.random(4), rng.uniform(0.5, 2, 4), rng.uniform(0.5, 2, 4),
-        rng.standard_normal((60, 2)), ThreadPoolExecutor(1),
-    )  # fmt: skip
-    place = 0.1 * rng.standard_normal(8)
-    _, gradient = problem.loss(place, 0.05)
-    step = 1e-4 * np.eye(8)
-    numeric = [(problem.loss(place + e, 0.05)[0] - problem.loss(place - e, 0.05)[0]) / 2e-4 for e in step]
+    with ThreadPoolExecutor(1) as threads:
+        problem = _Problem(
+            LIF(), rng.standard_normal((60, 4)), 1.0 + rng.random(4), rng.uniform(0.5, 2, 4), rng.uniform(0.5, 2, 4),
+            rng.standard_normal((60, 2)), threads,
+        )  # fmt: skip
+        place = 0.1 * rng.standard_normal(8)
+        _, gradient = problem.loss(place, 0.05)
+        step = 1e-4 * np.eye(8)
+        numeric = [(problem.loss(place + e, 0.05)[0] - problem.loss(place - e, 0.05)[0]) / 2e-4 for e in step]
     # central differences: relative error of the order of the squared step over the squared width, 4e-6
     np.testing.assert_allclose(gradient, numeric, rtol=1e-3, atol=1e-3 * np.abs(numeric).max())
