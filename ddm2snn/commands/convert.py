@@ -13,6 +13,7 @@ from ddm2snn.commands.shared import BACKEND, DECODERS, HARDWARE, NEURONS, JsonFl
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
+    from ddm2snn.conversion import Population
     from ddm2snn.neuron import NeuronModel
 
 
@@ -90,6 +91,8 @@ def convert(
     from ddm2snn.console import shown
     from ddm2snn.conversion.figure import draw
     from ddm2snn.figure_style import check_figure_file, save_figure
+    from ddm2snn.hardware import find_hardware
+    from ddm2snn.hardware.limits import longest_decay_s
     from ddm2snn.network import RateNetwork
     from ddm2snn.neuron import LIF
     from ddm2snn.storage import check_writable, load_as
@@ -134,12 +137,20 @@ def convert(
     lines += [] if figure is None else [str(figure)]
     excess = found.get("noise", {}).get("spikes_over_target")
     if excess is not None and excess > 1:
-        more = f"About {math.ceil(excess * population.neurons_per_unit)} neurons per unit, or" if population else "Only"
-        lines.append(
-            f"Warning: in one direction the spikes are {excess:.3g} times as noisy as the rate network. "
-            f"{more} --time-unit-s {math.ceil(excess) * made.time_unit_s:g}, would meet it."
-        )
+        longest_s = math.inf if hardware is None else longest_decay_s(find_hardware(hardware), dt_s)
+        lines.append(_too_loud(excess, made.time_unit_s, longest_s, population))
     show(content, lines, as_json=as_json)
+
+
+def _too_loud(excess: float, time_unit_s: float, longest_s: float, population: Population | None) -> str:
+    """Warning of spikes noisier than the rate network, with what would meet it: time units up to the longest only."""
+    longer_s, ways = math.ceil(excess) * time_unit_s, []
+    if population is not None:
+        ways.append(f"about --neurons-per-unit {math.ceil(excess * population.neurons_per_unit)}")
+    if longer_s <= longest_s:
+        ways.append(f"--time-unit-s {longer_s:g}")
+    remedy = f"{' or '.join(ways)} would meet it" if ways else "the device has no room for the time unit that it takes"
+    return f"Warning: in one direction the spikes are {excess:.3g} times as noisy as the rate network; {remedy}."
 
 
 def restructure(

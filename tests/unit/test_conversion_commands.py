@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import ddm2snn
+from ddm2snn.commands.convert import _too_loud
+from ddm2snn.conversion import Population
 
 
 @pytest.fixture
@@ -120,3 +122,18 @@ def test_structures_that_make_no_sense_are_refused(cli, rate_file, spiking_file,
     swapped = ("restructure", rate_file, "--rate", spiking_file, "-o", "s.safetensors", "--one-sign")
     refused(cli(*swapped), "RateNetwork", "SpikingNetwork")
     assert not (tmp_path / "s.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("longest_s", "population", "said"),
+    [
+        (np.inf, Population(2), "about --neurons-per-unit 4 or --time-unit-s 8 would meet it."),
+        (8.0, None, "--time-unit-s 8 would meet it."),
+        (7.9, Population(2), "1.63 times as noisy as the rate network; about --neurons-per-unit 4 would meet it."),
+        (7.9, None, "the device has no room for the time unit that it takes."),
+    ],
+)
+def test_the_warning_of_loud_spikes_names_no_time_unit_that_the_device_refuses(longest_s, population, said):
+    warning = _too_loud(1.63, 4.0, longest_s, population)
+    assert warning.endswith(said)
+    assert ("--time-unit-s" in warning) == (longest_s >= 8.0)
