@@ -19,7 +19,7 @@ from ddm2snn.conversion.placing import place, stationary_states
 from ddm2snn.conversion.population import Encoding, Population
 from ddm2snn.conversion.requests import check_kinds, population_for, simulator_for
 from ddm2snn.conversion.solving import assemble, decode, listen
-from ddm2snn.conversion.time_unit import NOISE_BY_TIME, natural_time_unit_s, stretch, two_digits
+from ddm2snn.conversion.time_unit import NOISE_BY_TIME, natural_time_unit_s, stretch, whole_hundredths
 from ddm2snn.frozen import check_positive
 from ddm2snn.hardware.config import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for
@@ -74,7 +74,8 @@ def convert(
         Seconds per rate time unit, which is the synaptic time constant; by default such that the
         fastest latent changes little within a membrane time constant, and longer where there are few neurons. Where
         calibrated decoders then hear spikes that would take the total diffusion beyond the target's, up to four times
-        as long, which the diagnostics tell. Never longer than the decays of `hardware` allow.
+        as long, which the diagnostics tell. In whole hundreds of time steps, so that samples every 0.01 or 0.02 rate
+        time units are whole steps. Never longer than the decays of `hardware` allow.
     dt_s
         Time step of the simulation in seconds.
     seed
@@ -101,14 +102,15 @@ def convert(
     longest_s = np.inf if config is None else longest_decay_s(config, dt_s)
     first_s = time_unit_s
     if first_s is None:
-        first_s = two_digits(natural_time_unit_s(rate, cloud, population.neurons_per_unit), longest_s)
+        natural_s = natural_time_unit_s(rate, cloud, population.neurons_per_unit)
+        first_s = whole_hundredths(natural_s, dt_s, longest_s)
     check_positive("convert", time_unit_s=first_s)
     encoding, tuning = place(rate, population, decoders, cloud, seed)
     clockwork = _clockwork(rate, config, first_s, dt_s, timing)
     heard, rng, lengthened = None, stream(seed, "conversion", "calibration"), {}
     if isinstance(decoders, Calibrated):
         heard = listen(rate, encoding, population.neuron, clockwork, decoders, cloud, rng, progress)
-        longer_s = two_digits(first_s * stretch(heard), longest_s)
+        longer_s = whole_hundredths(first_s * stretch(heard), dt_s, longest_s)
         if time_unit_s is None and longer_s > first_s:
             lengthened = {"time_unit": {"first_s": first_s, "spikes_over_target": heard.excess}}
             clockwork = _clockwork(rate, config, longer_s, dt_s, timing)

@@ -15,7 +15,7 @@ from ddm2snn.conversion.placing import place, stationary_states
 from ddm2snn.conversion.population import Encoding, Population
 from ddm2snn.conversion.prediction import Prediction, optimistic, predict
 from ddm2snn.conversion.requests import check_convertible
-from ddm2snn.conversion.time_unit import natural_time_unit_s
+from ddm2snn.conversion.time_unit import natural_time_unit_s, whole_hundredths
 from ddm2snn.errors import InputError
 from ddm2snn.frozen import check_positive
 from ddm2snn.network import RateNetwork, to_internal
@@ -176,7 +176,8 @@ def plan(
     neuron.check_step(dt_s, timing)
     cloud = to_internal(rate, stationary_states(rate, seed))
     base_s = natural_time_unit_s(rate, cloud)
-    times_s = [time_unit_s] if time_unit_s is not None else [_round(base_s * longer) for longer in _LONGER]
+    longer_s = dict.fromkeys(whole_hundredths(base_s * longer, dt_s) for longer in _LONGER)
+    times_s = list(longer_s) if time_unit_s is None else [time_unit_s]
     multiples = [m for m in _LADDER if m * rate.units <= _MOST_NEURONS] or [1]
     if neurons_per_unit is not None:
         multiples = [neurons_per_unit]
@@ -314,13 +315,13 @@ class _Request:
         # both fall about in proportion to the number of neurons, and noise with the square of the time unit at the most
         loud = 1.0 if self.noise is None else max((best.spikes_over_target or 0.0) / self.noise, 1.0)
         off = 1.0 if self.drift_error is None else max(best.drift_error / self.drift_error, 1.0)
-        text = f"It would take some {_round(best.neurons_per_unit * max(loud, off), 2):g} neurons per unit"
+        text = f"It would take some {_round(best.neurons_per_unit * max(loud, off)):g} neurons per unit"
         if loud > 1:
-            text += f", or time_unit_s = {_round(best.time_unit_s * math.sqrt(loud), 2):g}"
-            text += f" and {_round(best.neurons_per_unit * off, 2):g} neurons per unit" if off > 1 else ""
+            text += f", or time_unit_s = {_round(best.time_unit_s * math.sqrt(loud)):g}"
+            text += f" and {_round(best.neurons_per_unit * off):g} neurons per unit" if off > 1 else ""
         return f"{text}{', or more' if at_least else ''}."
 
 
-def _round(value: float, digits: int = 3) -> float:
-    """Few significant digits, so that time units print as they are."""
-    return float(f"{value:.{digits}g}")
+def _round(value: float) -> float:
+    """Two significant digits."""
+    return float(f"{value:.2g}")

@@ -47,3 +47,14 @@ def two_digits(time_s: float, longest_s: float = np.inf) -> float:
         return rounded
     size = 10.0 ** np.floor(np.log10(longest_s))
     return float(f"{np.floor(10.0 * longest_s / size) * size / 10.0:.2g}")
+
+
+def whole_hundredths(time_s: float, dt_s: float, longest_s: float = np.inf) -> float:
+    """Time of two digits, and up to whole hundreds of steps: samples every 0.01, 0.02, ... time units are whole steps.
+
+    Of two digits only, where a device has no room for the longer time.
+    """
+    unit_s = 100.0 * dt_s
+    rounded = two_digits(time_s)
+    longer_s = float(f"{np.ceil(rounded / unit_s - 1e-9) * unit_s:.12g}")
+    return longer_s if longer_s <= longest_s else two_digits(time_s, longest_s)

@@ -13,7 +13,7 @@ from ddm2snn_backends.reference_backend import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import InputError, Population, Static
-from ddm2snn.conversion.time_unit import natural_time_unit_s, two_digits
+from ddm2snn.conversion.time_unit import natural_time_unit_s, two_digits, whole_hundredths
 
 
 def convert(rate, **settings):
@@ -212,7 +212,7 @@ def test_spikes_that_are_too_loud_get_a_longer_time_unit(quick_rate):
     first_s = result.diagnostics["time_unit"]["first_s"]
     loud = result.diagnostics["time_unit"]["spikes_over_target"]
     assert loud > 0.38
-    assert first_s < result.network.time_unit_s <= 4.1 * first_s  # two digits of at most four times as long
+    assert first_s < result.network.time_unit_s <= 4 * first_s + 0.1  # rounded up from at most four times as long
     kept = convert(quiet, **settings, time_unit_s=first_s)
     assert kept.network.time_unit_s == first_s
     assert "time_unit" not in kept.diagnostics
@@ -226,3 +226,21 @@ def test_a_time_unit_of_two_digits_stays_within_what_a_device_holds():
     assert two_digits(4.09, 4.0955) == 4.0  # 4.1 would be too long
     assert two_digits(0.5, 4.0955) == 0.5
     assert two_digits(1.0, 0.04095) == 0.04
+
+
+@pytest.mark.parametrize(
+    ("time_s", "dt_s", "longest_s", "expected_s"),
+    [
+        (0.38, 1e-3, np.inf, 0.4),  # samples every 0.02 would last 7.6 steps
+        (0.88, 1e-3, np.inf, 0.9),
+        (0.3, 1e-3, np.inf, 0.3),
+        (5.27, 1e-3, np.inf, 5.3),
+        (10.7, 1e-3, np.inf, 11.0),
+        (0.02, 1e-3, np.inf, 0.1),
+        (0.38, 1e-4, np.inf, 0.38),
+        (4.06, 1e-3, 4.0955, 4.0),
+        (0.02, 1e-3, 0.04095, 0.02),  # no room for a hundred steps
+    ],
+)
+def test_a_time_unit_is_whole_hundreds_of_steps_where_the_device_has_room(time_s, dt_s, longest_s, expected_s):
+    assert whole_hundredths(time_s, dt_s, longest_s) == expected_s
