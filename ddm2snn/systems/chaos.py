@@ -251,5 +251,8 @@ def _check_confined(name: str, drift: Drift, points: Float[np.ndarray, "sample r
         try:
             integrate(drift, noise * np.eye(points.shape[1]), state, dt=dt, steps=_STEPS + 1, stride=100, rng=rng)
         except InputError as error:
-            remedy = f"Take less of it: from_dysts({name!r}, noise={noise / 10:g})" if noise else "Take another flow"
+            remedy = "Take another flow"
+            if noise:
+                less = f"from_dysts({name!r}, noise={noise / 10:g})"
+                remedy = f"Take less of it: {less}, for commands as file.py:attribute"
             raise InputError(f"dysts:{name} runs away to infinity under noise {noise:g}. {remedy}.") from error

@@ -98,7 +98,7 @@ REFUSED = {
     "DoublePendulum": r"latent\(s\) \[0, 1\] are angles or places that grow without bound",
     "MacArthur": "it has 10 dimensions, and at most 6 are taken",
     "BelousovZhabotinsky": "its formula holds for single points only",
-    "SprottJerk": r"runs away to infinity under noise 0.01. Take less of it: from_dysts\('SprottJerk', noise=0.001\)",
+    "SprottJerk": r"under noise 0.01. Take less of it: from_dysts\('SprottJerk', noise=0.001\), for commands",
     "Henon": "is a map in discrete time",
     "Rosler": "There is no flow 'Rosler' in the collection dysts. Did you mean dysts:Rossler",
     "hindmarshrose": "Did you mean dysts:HindmarshRose",
