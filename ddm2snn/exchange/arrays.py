@@ -106,6 +106,10 @@ def _from_safetensors(path: Path) -> Arrays:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
 
 
+_MATLAB_TYPES = {*range(1, 8), 9, 12, 13, 14, 15, 16, 17, 18}
+_MATLAB_MATRIX, _MATLAB_COMPLEX = 14, 0x0800
+
+
 def _from_matlab(path: Path) -> Arrays:
     from scipy.io import loadmat, whosmat
 
@@ -134,16 +138,38 @@ def _check_unpacked(path: Path) -> None:
     """
     allowance, compressed, piece = Allowance(path), 15, 2**20
     with path.open("rb") as file:
-        order = "<" if file.read(128)[126:] == b"IM" else ">"
+        mark = file.read(128)[126:]
+        order, order_known = "<" if mark == b"IM" else ">", mark in (b"IM", b"MI")
         while len(head := file.read(8)) == 8:
             kind, size = struct.unpack(f"{order}II", head)
-            if kind != compressed:
-                file.seek(size, io.SEEK_CUR)
-                continue
-            unpacker, content = zlib.decompressobj(), file.read(min(size, path.stat().st_size))
-            while content and not unpacker.eof:
-                allowance.spend(len(unpacker.decompress(content, piece)), "compressed variables")
-                content = unpacker.unconsumed_tail
+            content = file.read(min(size, path.stat().st_size))
+            if kind == compressed:
+                unpacker, unpacked = zlib.decompressobj(), []
+                while content and not unpacker.eof:
+                    unpacked.append(unpacker.decompress(content, piece))
+                    allowance.spend(len(unpacked[-1]), "compressed variables")
+                    content = unpacker.unconsumed_tail
+                kind, content = _MATLAB_MATRIX, b"".join(unpacked)[8:]
+            if kind == _MATLAB_MATRIX and order_known:
+                _check_elements(path, content, order)
+
+
+def _check_elements(path: Path, content: bytes, order: str) -> None:
+    """Refuse a variable with elements of no known type, or fewer than it takes: SciPy does not check, and crashes."""
+    place, kinds, flags = 0, [], 0
+    while place + 8 <= len(content):
+        kind, size = struct.unpack_from(f"{order}II", content, place)
+        small = kind >> 16  # a size of up to four bytes, which lie in the place of the size
+        if not kinds and len(content) >= 12:
+            (flags,) = struct.unpack_from(f"{order}I", content, 8)
+        place += 8 if small else 8 + -(-size // 8) * 8
+        kinds.append(kind & 0xFFFF if small else kind)
+    numeric = 6 <= flags & 0xFF <= 15
+    values = kinds[3 : 5 if flags & _MATLAB_COMPLEX else 4] if numeric else []
+    expected = 0 if not numeric else 2 if flags & _MATLAB_COMPLEX else 1
+    wrong = [kind for kind in kinds if kind not in _MATLAB_TYPES] + [kind for kind in values if kind >= _MATLAB_MATRIX]
+    if wrong or len(values) < expected:
+        raise FileRefusedError(f"{path} is damaged: its elements are of types {kinds[:5]}. Write it anew.")
 
 
 def _from_hdf5(path: Path) -> Arrays:

@@ -169,3 +169,11 @@ def test_other_kinds_of_file(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"x")
     with pytest.raises(FileRefusedError, match="no known kind"):
         read_arrays(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize(("place", "value"), [(145, 0x08), (176, 0x5C)])  # complex without imaginary part; no such type
+def test_matlab_elements_on_which_scipy_crashes_are_refused(tmp_path: Path, place: int, value: int) -> None:
+    content = bytearray(SOUND[".mat"])
+    content[place] = value
+    (tmp_path / "net.mat").write_bytes(content)
+    assert "is damaged: its elements are of types" in refusal(tmp_path / "net.mat")
