@@ -106,8 +106,9 @@ def _from_safetensors(path: Path) -> Arrays:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
 
 
-_MATLAB_TYPES = {*range(1, 8), 9, 12, 13, 14, 15, 16, 17, 18}
-_MATLAB_MATRIX, _MATLAB_COMPLEX = 14, 0x0800
+_MATLAB_MATRIX, _MATLAB_COMPRESSED, _MATLAB_COMPLEX = 14, 15, 0x0800
+_MATLAB_NUMBERS = {*range(1, 8), 9, 12, 13}  # types of elements that hold numbers
+_MATLAB_NUMERIC = range(6, 16)  # classes of variables that are arrays of numbers
 
 
 def _from_matlab(path: Path) -> Arrays:
@@ -132,44 +133,55 @@ def _from_matlab(path: Path) -> Arrays:
 
 
 def _check_unpacked(path: Path) -> None:
-    """Refuse variables of MATLAB 5 that unpack to more than they can hold, a piece at a time: SciPy unpacks them whole.
+    """Refuse variables of MATLAB 5 on which SciPy, which checks neither, runs out of memory or crashes.
 
-    Behind 128 bytes, the last two of which give the byte order, a file is a row of elements: type, bytes, content.
+    That is, what unpacks to more than it can hold, a piece at a time, and arrays without sound elements. Behind 128
+    bytes, the last two of which give the byte order, a file is a row of elements: type, bytes, content.
     """
-    allowance, compressed, piece = Allowance(path), 15, 2**20
+    allowance = Allowance(path)
     with path.open("rb") as file:
         mark = file.read(128)[126:]
-        order, order_known = "<" if mark == b"IM" else ">", mark in (b"IM", b"MI")
+        order = "<" if mark == b"IM" else ">"
         while len(head := file.read(8)) == 8:
             kind, size = struct.unpack(f"{order}II", head)
-            content = file.read(min(size, path.stat().st_size))
-            if kind == compressed:
-                unpacker, unpacked = zlib.decompressobj(), []
-                while content and not unpacker.eof:
-                    unpacked.append(unpacker.decompress(content, piece))
-                    allowance.spend(len(unpacked[-1]), "compressed variables")
-                    content = unpacker.unconsumed_tail
-                kind, content = _MATLAB_MATRIX, b"".join(unpacked)[8:]
-            if kind == _MATLAB_MATRIX and order_known:
-                _check_elements(path, content, order)
+            end, variable = file.tell() + size, file
+            if kind == _MATLAB_COMPRESSED:
+                variable = _unpacked(file.read(min(size, path.stat().st_size)), allowance)
+                kind, _ = struct.unpack(f"{order}II", variable.read(8).ljust(8, b"\0"))
+            if kind == _MATLAB_MATRIX and mark in (b"IM", b"MI"):
+                _check_elements(path, variable, order)
+            file.seek(end)
 
 
-def _check_elements(path: Path, content: bytes, order: str) -> None:
-    """Refuse a variable with elements of no known type, or fewer than it takes: SciPy does not check, and crashes."""
-    place, kinds, flags = 0, [], 0
-    while place + 8 <= len(content):
-        kind, size = struct.unpack_from(f"{order}II", content, place)
-        small = kind >> 16  # a size of up to four bytes, which lie in the place of the size
-        if not kinds and len(content) >= 12:
-            (flags,) = struct.unpack_from(f"{order}I", content, 8)
-        place += 8 if small else 8 + -(-size // 8) * 8
+def _unpacked(content: bytes, allowance: Allowance) -> io.BytesIO:
+    """Compressed element, unpacked within the allowance."""
+    unpacker, found = zlib.decompressobj(), io.BytesIO()
+    while content and not unpacker.eof:
+        allowance.spend(found.write(unpacker.decompress(content, 2**20)), "compressed variables")
+        content = unpacker.unconsumed_tail
+    found.seek(0)
+    return found
+
+
+def _check_elements(path: Path, variable: IO[bytes], order: str) -> None:
+    """Refuse an array whose real or imaginary part is of no type of numbers; flags, dimensions and name precede it.
+
+    SciPy looks types up unchecked, and takes what follows for an imaginary part that is missing.
+    """
+    kinds, wanted = [], 4
+    while len(kinds) < wanted and len(head := variable.read(8)) == 8:
+        kind, size = struct.unpack(f"{order}II", head)
+        small = kind >> 16  # bytes of a content of up to four, which lies in the place of the size
         kinds.append(kind & 0xFFFF if small else kind)
-    numeric = 6 <= flags & 0xFF <= 15
-    values = kinds[3 : 5 if flags & _MATLAB_COMPLEX else 4] if numeric else []
-    expected = 0 if not numeric else 2 if flags & _MATLAB_COMPLEX else 1
-    wrong = [kind for kind in kinds if kind not in _MATLAB_TYPES] + [kind for kind in values if kind >= _MATLAB_MATRIX]
-    if wrong or len(values) < expected:
-        raise FileRefusedError(f"{path} is damaged: its elements are of types {kinds[:5]}. Write it anew.")
+        end = variable.tell() if small else variable.tell() - (-size // 8) * 8
+        if len(kinds) == 1:
+            (flags,) = struct.unpack(f"{order}I", variable.read(4).ljust(4, b"\0"))
+            if flags & 0xFF not in _MATLAB_NUMERIC:
+                return  # not read
+            wanted += bool(flags & _MATLAB_COMPLEX)
+        variable.seek(end)
+    if len(kinds) < wanted or not _MATLAB_NUMBERS.issuperset(kinds):
+        raise FileRefusedError(f"{path} is damaged: an array has elements of types {kinds}. Write it anew.")
 
 
 def _from_hdf5(path: Path) -> Arrays:

@@ -106,6 +106,9 @@ class Mapping(Settings):
     dt_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
+_LARGEST_WEIGHT = 1e100  # its square is a number
+
+
 @dataclass(frozen=True, eq=False)
 class _Parts:
     """``dz = -z + right^T phi(left z + bias) + input_map u``, before latents have a scale."""
@@ -189,6 +192,11 @@ def import_rate_network(path: Path | str, given: Mapping, *, seed: int = 0) -> R
     activation = _asked(
         path, "activation", given.activation or ("tanh" if known_module else None), "tanh, relu or logistic"
     )
+    largest = max(np.abs(array).max(initial=0.0) for array in dataclasses.astuple(parts))
+    if largest >= _LARGEST_WEIGHT:
+        raise InputError(
+            f"{path} holds a weight of {largest:.1e}, which no network has. Repair it, or map other arrays."
+        )
     if activation == "logistic":
         parts, activation = _by_tanh(parts), "tanh"
     factor = _noise_factor(path, arrays, names, given, parts)

@@ -176,4 +176,12 @@ def test_matlab_elements_on_which_scipy_crashes_are_refused(tmp_path: Path, plac
     content = bytearray(SOUND[".mat"])
     content[place] = value
     (tmp_path / "net.mat").write_bytes(content)
-    assert "is damaged: its elements are of types" in refusal(tmp_path / "net.mat")
+    assert "is damaged: an array has elements of types" in refusal(tmp_path / "net.mat")
+
+
+def test_a_weight_whose_square_is_no_number_is_refused(tmp_path: Path) -> None:
+    arrays = dict(np.load(io.BytesIO(SOUND[".npz"])))
+    largest = next(array for array in arrays.values() if array.ndim == 2)
+    largest[0, 0] = 1e211
+    np.savez(tmp_path / "net.npz", **arrays)
+    assert "holds a weight of 1.0e+211" in refusal(tmp_path / "net.npz")
