@@ -155,17 +155,6 @@ def _ensemble(network: SpikingNetwork, voltage: Float[np.ndarray, "trial neuron"
     )
 
 
-def _each(factor: Float[np.ndarray, "row column"], trials: int) -> Any:  # noqa: ANN401 - nengo is untyped
-    """The same matrix for each trial, and nothing between them."""
-    import nengo
-    from scipy.sparse import block_diag
-
-    if trials == 1:
-        return nengo.Dense(factor.shape, init=factor)
-    blocks = block_diag([factor] * trials, format="csr")
-    return nengo.Sparse(blocks.shape, init=blocks)
-
-
 def _rows(trials: slice, each: int) -> slice:
     """Rows of some trials, `each` of every one."""
     return slice(trials.start * each, trials.stop * each)
@@ -174,6 +163,8 @@ def _rows(trials: slice, each: int) -> slice:
 def _closed_loop(plan: Schedule, latents: _Latents, spikes: _SpikeTable) -> nengo.Network:
     """One network of all trials: neurons -> D -> lowpass -> latents -> E -> neurons, never E D."""
     import nengo
+
+    from ddm2snn_backends.nengo_transform import Repeated
 
     network, width = plan.network, plan.trials * plan.network.rank
     inputs, start = plan.inputs(), plan.initial_latent.ravel()
@@ -200,11 +191,14 @@ def _closed_loop(plan: Schedule, latents: _Latents, spikes: _SpikeTable) -> neng
             voltage = plan.initial_voltage[first : first + together]
             trials = slice(first, first + len(voltage))
             ensemble = _ensemble(network, voltage, plan.dt_s)
-            to_neurons, to_source = (_each(factor, len(voltage)) for factor in (network.encoders, network.decoders))
+            to_neurons, to_source = (Repeated(factor, len(voltage)) for factor in (network.encoders, network.decoders))
             nengo.Connection(latent[_rows(trials, network.rank)], ensemble.neurons, transform=to_neurons, synapse=None)
             nengo.Connection(ensemble.neurons, source[_rows(trials, network.rank)], transform=to_source, synapse=None)
             if entries is not None and plan.factor is not None:
-                target, to_entries = entries[_rows(trials, network.rank**2)], _each(plan.factor.decoders, len(voltage))
+                target, to_entries = (
+                    entries[_rows(trials, network.rank**2)],
+                    Repeated(plan.factor.decoders, len(voltage)),
+                )
                 nengo.Connection(ensemble.neurons, target, transform=to_entries, synapse=None)
             if plan.record.spikes:
                 sink = nengo.Node(spikes.from_trial(first, network.neurons), size_in=voltage.size, size_out=0)
@@ -217,8 +211,10 @@ def _connect_noise(plan: Schedule, source: nengo.Node) -> None:
     """White noise that leaves the low-pass as the scheduled increment, independent for every trial."""
     import nengo
 
+    from ddm2snn_backends.nengo_transform import Repeated
+
     # the low-pass passes (1 - decay) of a sample
-    transform = _each(plan.noise_factor / (1.0 - plan.decay), plan.trials)
+    transform = Repeated(plan.noise_factor / (1.0 - plan.decay), plan.trials)
     nengo.Connection(_white(plan, source.size_in), source, transform=transform, synapse=None)
 
 
