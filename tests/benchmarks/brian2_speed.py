@@ -22,7 +22,7 @@ import numpy as np
 from ddm2snn_backends import nengo_neurons, nengo_transform
 from ddm2snn_backends.brian2_backend import Brian2Backend
 from ddm2snn_backends.nengo_backend import NengoBackend
-from scipy.sparse import block_diag
+from scipy.sparse import block_diag, coo_matrix
 
 import ddm2snn
 from ddm2snn.backend import Backend, Record
@@ -137,7 +137,7 @@ def nengo(folder: Path) -> list[Row]:
 
 def block_diagonal(factor: np.ndarray, trials: int) -> Any:
     """The same matrix for each trial by Nengo's own transform."""
-    blocks = block_diag([factor] * trials, format="csr")
+    blocks = block_diag([coo_matrix(factor)] * trials, format="csr")
     return nengo_neurons.nengo.Sparse(blocks.shape, init=blocks)  # pyright: ignore[reportArgumentType] - nengo's sentinel
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ddm2snn_backends.nengo_transform import Repeated
 from nengo.exceptions import BuildError
-from scipy.sparse import block_diag
+from scipy.sparse import block_diag, coo_matrix
 
 
 @pytest.mark.parametrize(("rows", "columns", "trials"), [(3, 50, 4), (50, 3, 4), (2, 2, 7), (5, 1, 1)])
@@ -15,7 +15,7 @@ def test_values_are_those_of_the_block_diagonal_matrix(rows: int, columns: int, 
     rng = np.random.default_rng(7)
     factor = rng.normal(size=(rows, columns))
     values = rng.normal(size=(40, trials * columns)) * (rng.random((40, trials * columns)) < 0.4)
-    blocks = block_diag([factor] * trials, format="csr")
+    blocks = block_diag([coo_matrix(factor)] * trials, format="csr")
     with nengo.Network(seed=1) as model:
         source = nengo.Node(lambda t: values[round(t / 1e-3) - 1], size_out=trials * columns)
         probes = []
