@@ -195,10 +195,8 @@ def _closed_loop(plan: Schedule, latents: _Latents, spikes: _SpikeTable) -> neng
             nengo.Connection(latent[_rows(trials, network.rank)], ensemble.neurons, transform=to_neurons, synapse=None)
             nengo.Connection(ensemble.neurons, source[_rows(trials, network.rank)], transform=to_source, synapse=None)
             if entries is not None and plan.factor is not None:
-                target, to_entries = (
-                    entries[_rows(trials, network.rank**2)],
-                    Repeated(plan.factor.decoders, len(voltage)),
-                )
+                to_entries = Repeated(plan.factor.decoders, len(voltage))
+                target = entries[_rows(trials, network.rank**2)]
                 nengo.Connection(ensemble.neurons, target, transform=to_entries, synapse=None)
             if plan.record.spikes:
                 sink = nengo.Node(spikes.from_trial(first, network.neurons), size_in=voltage.size, size_out=0)

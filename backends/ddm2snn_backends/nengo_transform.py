@@ -61,9 +61,6 @@ class Repeated(Transform):
 class _RepeatedDotInc(DotInc):
     """`DotInc` whose matrix, given by columns, serves one stretch of its vectors after the other."""
 
-    def __init__(self, A: Signal, X: Signal, Y: Signal, tag: str | None = None) -> None:
-        super().__init__(A, X, Y, reshape=False, tag=tag)
-
     def make_step(self, signals: Any, dt: float, rng: Any) -> Callable[[], None]:  # noqa: ANN401
         """Add to each trial's values what its matrix makes of its input."""
         columns, x, y = (signals[signal] for signal in (self.A, self.X, self.Y))
@@ -89,7 +86,7 @@ def _build(
     weighted = Signal(shape=(transform.size_out,), name=f"{transform}.weighted")
     columns = Signal(np.ascontiguousarray(transform.sample(rng).T), name=f"{transform}.weights", readonly=True)
     model.add_op(Reset(weighted))
-    model.add_op(_RepeatedDotInc(columns, sig_in, weighted, tag=f"{transform}.apply_weights"))
+    model.add_op(_RepeatedDotInc(columns, sig_in, weighted, reshape=False, tag=f"{transform}.apply_weights"))
     return weighted, columns
 
 
