@@ -3,7 +3,7 @@
 The loops over trials, time and neurons are spelled out in each kernel. One loop around a step function that differs
 took 1.9 instead of 0.5 ns for each LIF neuron and step, since its stores to the state keep the compiler from
 vectorising, and Numba does not find such a closure in its cache again, which costs each process 1.5 s.
-A decay for each neuron where all have the same took 1.0 to 1.4 times as long, hence `_on_grid_each` beside `_on_grid`.
+A decay for each neuron where all have the same took 1.0 to 1.4 times as long, hence `_of_neuron`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
+from numba.extending import overload
 
 from ddm2snn.neuron import AdaptiveLIF, HeterogeneousLIF, NeuronModel, RectifiedLinear
 
@@ -37,7 +38,7 @@ def membrane_of(
         taus_s = neuron.taus_s(voltage)
         if timing == "interpolated":
             return _interpolated, (dt_s, taus_s, neuron.refractory_s), (start, wait)
-        return _on_grid_each, (np.exp(-dt_s / taus_s), float(neuron.refractory_steps(dt_s))), (start,)
+        return _on_grid, (np.exp(-dt_s / taus_s), float(neuron.refractory_steps(dt_s))), (start,)
     steps = (neuron.voltage_kept(dt_s), float(neuron.refractory_steps(dt_s))) if timing == "grid" else ()
     if isinstance(neuron, AdaptiveLIF):
         raised = np.zeros_like(voltage)
@@ -85,12 +86,25 @@ def _add_pooled(filtered: np.ndarray, pool: np.ndarray, row: np.ndarray) -> None
         row[pool[j]] += filtered[j]
 
 
+def _of_neuron(constant: float | np.ndarray, neuron: int) -> float:
+    """A constant that neurons share, or that of one of them: which, a kernel knows when it is compiled."""
+    return constant[neuron] if isinstance(constant, np.ndarray) else constant
+
+
+@overload(_of_neuron)
+def _compiled_of_neuron(constant, neuron) -> Callable[..., float]:  # noqa: ANN001 - Numba compares the signatures
+    del neuron
+    if isinstance(constant, numba.types.Array):
+        return lambda constant, neuron: constant[neuron]
+    return lambda constant, neuron: constant
+
+
 @numba.njit(parallel=True, cache=True)
 def _on_grid(
     path: np.ndarray,
     encoders: np.ndarray,
     bias: np.ndarray,
-    membrane: tuple[float, float],
+    membrane: tuple[float | np.ndarray, float],
     decay: float,
     jump: float,
     stride: int,
@@ -99,7 +113,7 @@ def _on_grid(
     filtered: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Spikes rounded up to the grid; membrane: decay of one step, refractory steps.
+    """Spikes rounded up to the grid; membrane: decay of one step (of all neurons or of each), refractory steps.
 
     Refractory neurons hold the steps that are left as a negative voltage: one array less to go through, and selections
     that the compiler vectorises, took the time to a third.
@@ -113,41 +127,7 @@ def _on_grid(
             currents(path[trial, step], encoders, bias, current)
             for j in range(neurons):
                 before = v[j]
-                x = current[j] + (before - current[j]) * membrane_decay
-                x = x if x > 0.0 else 0.0
-                x = x if before >= 0.0 else before + 1.0
-                fired = x > 1.0
-                v[j] = -refractory_steps if fired else x
-                r[j] = r[j] * decay + (jump if fired else 0.0)
-            if (step + 1) % stride == 0:
-                _add_pooled(r, pool, out[trial, step // stride])
-
-
-@numba.njit(parallel=True, cache=True)
-def _on_grid_each(
-    path: np.ndarray,
-    encoders: np.ndarray,
-    bias: np.ndarray,
-    membrane: tuple[np.ndarray, float],
-    decay: float,
-    jump: float,
-    stride: int,
-    pool: np.ndarray,
-    voltage: np.ndarray,
-    filtered: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    """As `_on_grid`, with a decay for each neuron."""
-    neurons = len(bias)
-    membrane_decay, refractory_steps = membrane
-    for trial in numba.prange(path.shape[0]):
-        current = np.empty(neurons)
-        v, r = voltage[trial], filtered[trial]
-        for step in range(path.shape[1]):
-            currents(path[trial, step], encoders, bias, current)
-            for j in range(neurons):
-                before = v[j]
-                x = current[j] + (before - current[j]) * membrane_decay[j]
+                x = current[j] + (before - current[j]) * _of_neuron(membrane_decay, j)
                 x = x if x > 0.0 else 0.0
                 x = x if before >= 0.0 else before + 1.0
                 fired = x > 1.0
