@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import mmap
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+
+from ddm2snn.errors import InputError
 
 LARGE_BYTES = 2**24
 """Size from which on an array lies in a file."""
@@ -30,6 +33,23 @@ def large_array(shape: tuple[int, ...], dtype: type[np.generic] = np.float64) ->
         else:
             file.truncate(size)
         return np.memmap(file, dtype, mode="r+", shape=shape)
+
+
+def refuse_without_room(size: int, what: str) -> None:
+    """Refuse at once what would fill the temporary folder after hours.
+
+    Raises
+    ------
+    InputError
+        Where fewer than `size` bytes are free there.
+    """
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise InputError(
+            f"The {what} of this run take {size / 2**30:,.1f} GiB in {folder}, where {free / 2**30:,.1f} GiB are free. "
+            "Choose a shorter duration or a longer sampling interval (every), or set TMPDIR to another folder."
+        )
 
 
 def is_own(array: np.ndarray[Any, Any]) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ddm2snn.backend import Consume, Network, Progress, Record, Unsupported, common_gaps, no_progress
 from ddm2snn.errors import InputError, UnsupportedError
-from ddm2snn.large_arrays import blocks_of, large_array
+from ddm2snn.large_arrays import blocks_of, large_array, refuse_without_room
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
 from ddm2snn.randomness import child_seed, global_generator_kept
@@ -296,6 +296,8 @@ def _drive_here(plan: OpenLoop, shape: Shape, mode: Mode, consume: Consume) -> N
 
 def _run_program(plan: Schedule, shape: Shape, mode: Mode, weights: Any, progress: Progress) -> _Results:  # noqa: ANN401
     """One process of the compiled program for each trial."""
+    # as the processes write them, and once more gathered
+    refuse_without_room(2 * 8 * plan.trials * plan.samples * plan.network.rank, "samples of the latents")
     program = program_of(shape)
     report = max(1, plan.steps // _PARTS)
     shared = weight_values(shape, plan) | neuron_values(shape, plan)

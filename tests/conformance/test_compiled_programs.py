@@ -160,6 +160,11 @@ def test_only_the_spikes_asked_for(make_spiking, mode):
         assert np.array_equal(mine, theirs[keep])
 
 
+def test_a_run_that_would_fill_the_disk_is_refused_before_it_starts(make_spiking):
+    with pytest.raises(InputError, match=r"samples of the latents of this run take 894,069\.\d GiB in .* are free\."):
+        Brian2Backend("cpp_standalone").run(make_spiking(), **RUN | {"duration": 1e12, "record": Record(every=0.1)})
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_is_one_line(make_spiking, tmp_path):
     command = _command_of(make_spiking(), tmp_path)
