@@ -60,6 +60,8 @@ def _status(arguments: list[str] | None) -> int:
         if error.errno != errno.ENOSPC:
             raise
         return _refuse(f"{error.filename or 'A file'}: there is no room left on the disk. Make some.")
+    except MemoryError as error:
+        return _refuse(f"There is not enough memory: {error}. Take fewer trials, a shorter duration or fewer neurons.")
     except (KeyboardInterrupt, typer.Abort):
         print("Interrupted.", file=sys.stderr)
         return 130

@@ -220,6 +220,12 @@ def test_a_mismatched_step_is_a_warning_not_an_error(cli, spiking_file):
     assert "The decoders were solved for dt_s = 0.001" in warnings[0]
 
 
+def test_a_run_larger_than_the_memory_is_one_line(cli, rate_file, tmp_path):
+    result = cli("simulate", str(rate_file), "-o", str(tmp_path / "run.nc"), "--trials", "4", "--duration", "1e12")
+    refused(result, "not enough memory", "shorter duration")
+    assert not (tmp_path / "run.nc").exists()
+
+
 def test_the_installed_command_is_the_same(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "ddm2snn.cli", "simulate", "none", "-o", "x.nc"],
