@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.errors import InputError, UnsupportedError
-from ddm2snn.frozen import check_positive
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
 from ddm2snn.recording import Recording, Spikes
@@ -20,15 +21,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 Network = RateNetwork | SpikingNetwork
-Progress = Callable[[float], None]
-"""Called with the finished share of a run, from 0 to 1."""
 Consume = Callable[["Float[np.ndarray, 'time neuron']"], None]
 """Called with consecutive blocks of filtered spikes in Hz."""
 GROUP = "ddm2snn.backends"
-
-
-def no_progress(share: float) -> None:
-    """Report progress to nobody."""
 
 
 @dataclass(frozen=True)

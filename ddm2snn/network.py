@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 import numpy as np
 
-from ddm2snn import storage
-from ddm2snn.activation import Activation, activate
+from ddm2snn.base.arrays import check_positive, check_provenance, freeze_arrays
+from ddm2snn.base.stored import fingerprint_of, save_arrays
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import check_positive, check_provenance, freeze_arrays
 from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming
+from ddm2snn.neuron.activation import Activation, activate
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -67,7 +67,7 @@ class RateNetwork:
     bias
         b, shape (unit,).
     activation
-        Pointwise :math:`\phi`; see `ddm2snn.activation.activate`.
+        Pointwise :math:`\phi`; see `ddm2snn.neuron.activation.activate`.
     diffusion_factor
         :math:`G_0`, shape (rank, rank), internal units: the whole factor where it is constant.
     diffusion_readout
@@ -115,7 +115,7 @@ class RateNetwork:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the content, provenance excluded."""
-        return storage.fingerprint_of(self)
+        return fingerprint_of(self)
 
     def hidden(self, z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... unit"]:
         r"""Outputs :math:`\phi(\Gamma z + b)` of the units at internal latents."""
@@ -149,7 +149,7 @@ class RateNetwork:
 
     def save(self, path: Path | str) -> None:
         """Write as safetensors."""
-        storage.save_arrays(self, path)
+        save_arrays(self, path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +255,7 @@ class SpikingNetwork:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the content, provenance excluded."""
-        return storage.fingerprint_of(self)
+        return fingerprint_of(self)
 
     def internal_factor(self, z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
         """Injected factor G at internal latents, internal units; where spikes decode it, from their steady rates."""
@@ -268,7 +268,7 @@ class SpikingNetwork:
 
     def save(self, path: Path | str) -> None:
         """Write as safetensors."""
-        storage.save_arrays(self, path)
+        save_arrays(self, path)
 
 
 def _check_common(network: RateNetwork | SpikingNetwork) -> None:

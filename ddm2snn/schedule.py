@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.backend import Backend, Network, Record, refuse_unless_spiking
+from ddm2snn.base.arrays import as_count, check_positive
+from ddm2snn.base.randomness import check_seed, stream
+from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import as_count, check_positive
 from ddm2snn.network import SpikingNetwork, to_internal, to_system
-from ddm2snn.randomness import check_seed, stream
 from ddm2snn.recording import Recording, Spikes
 from ddm2snn.stimulus import Stimulus
 
@@ -144,12 +145,10 @@ def run_provenance(
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Where a recording came from, without anything that differs between two equal runs."""
-    from ddm2snn import __version__
-
     return {
         "backend": backend,
         "options": dict(options or {}),
-        "versions": {"ddm2snn": __version__, **versions},
+        "versions": {"ddm2snn": package_version(), **versions},
         "network": network.fingerprint,
         "network_type": type(network).__name__,
         "stimulus": None if stimulus.empty else stimulus.fingerprint,

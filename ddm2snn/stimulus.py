@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn import storage
+from ddm2snn.base.arrays import freeze_arrays
+from ddm2snn.base.files import require_file
+from ddm2snn.base.stored import fingerprint_of, read_as, save_arrays
 from ddm2snn.errors import FileRefusedError, InputError
-from ddm2snn.frozen import freeze_arrays
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -48,7 +49,7 @@ class Stimulus:
     @property
     def fingerprint(self) -> str:
         """Hash of the content."""
-        return storage.fingerprint_of(self)
+        return fingerprint_of(self)
 
     def at(self, times: Float[np.ndarray, " sample"], inputs: int) -> Float[np.ndarray, "sample input"]:
         """Input at `times` (rate time units) for a network that takes `inputs` numbers."""
@@ -64,14 +65,14 @@ class Stimulus:
 
     def save(self, path: Path | str) -> None:
         """Write as safetensors."""
-        storage.save_arrays(self, path)
+        save_arrays(self, path)
 
     @classmethod
     def load(cls, path: Path | str) -> Stimulus:
         """Read what `save` wrote, or a CSV table: time in the first column, one column per input."""
         if Path(path).suffix.lower() != ".csv":
-            return storage.load_as(path, cls)
-        found = storage.require_file(path)
+            return read_as(path, cls)
+        found = require_file(path)
         form = "Each line needs the time in the first column and an input in each further one, separated by commas"
         try:
             with warnings.catch_warnings():

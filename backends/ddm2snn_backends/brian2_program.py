@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from ddm2snn.base.program_cache import fetch
 from ddm2snn.errors import InputError
-from ddm2snn.program_cache import fetch
 from ddm2snn_backends.brian2_model import Shape, brian2, latents_group, neurons_group
 
 # Brian2's own, and unrolling, which takes a third off the search for spikes; never those of the user's preferences,

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ddm2snn.backend import Consume, Network, Progress, Record, Unsupported, common_gaps, no_progress
+from ddm2snn.backend import Consume, Network, Record, Unsupported, common_gaps
+from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.randomness import child_seed, global_generator_kept
 from ddm2snn.errors import InputError
 from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import LIF, LoihiLIF, SpikeTiming
-from ddm2snn.randomness import child_seed, global_generator_kept
 from ddm2snn.recording import Recording, Spikes
 from ddm2snn.schedule import Schedule, blocks, schedule
 from ddm2snn.stimulus import Stimulus

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.backend import Consume, Network, Progress, Record, Unsupported, common_gaps, no_progress
+from ddm2snn.backend import Consume, Network, Record, Unsupported, common_gaps
+from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import LIF, LoihiLIF, SpikeTiming

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.backend import Consume, Network, Progress, Record, Unsupported, common_gaps, no_progress, refuse
+from ddm2snn.backend import Consume, Network, Record, Unsupported, common_gaps, refuse
+from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.errors import UnsupportedError
-from ddm2snn.frozen import check_positive
 from ddm2snn.network import RateNetwork, to_system
 from ddm2snn.neuron import SpikeTiming
-from ddm2snn.randomness import check_seed, stream
 from ddm2snn.recording import Recording
 from ddm2snn.schedule import blocks, check_path, check_run, run_provenance, whole_steps
 from ddm2snn.stimulus import Stimulus

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.backend import Consume, Network, Progress, Record, Unsupported, common_gaps, no_progress
+from ddm2snn.backend import Consume, Network, Record, Unsupported, common_gaps
+from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.randomness import stream
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
-from ddm2snn.randomness import stream
 from ddm2snn.recording import Recording, Spikes
 from ddm2snn.schedule import blocks, open_loop, schedule
 from ddm2snn.stimulus import Stimulus

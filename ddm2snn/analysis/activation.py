@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.activation import activate
 from ddm2snn.errors import InputError
+from ddm2snn.neuron.activation import activate
 
 if TYPE_CHECKING:
     from jaxtyping import Float

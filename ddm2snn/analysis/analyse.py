@@ -16,10 +16,10 @@ from ddm2snn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from ddm2snn.analysis.stationary import stationary_paths
 from ddm2snn.analysis.subspace import Subspace, full_state, recover_subspace
 from ddm2snn.analysis.symmetry import symmetry_norms
-from ddm2snn.backend import Progress, no_progress
+from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork
-from ddm2snn.randomness import check_seed, stream
 from ddm2snn.systems.integration import stable_step
 
 if TYPE_CHECKING:

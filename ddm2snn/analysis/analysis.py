@@ -1,17 +1,13 @@
-"""What was found out about a rate network: numbers, sentences and figures."""
+"""What was found out about a rate network: numbers and sentences."""
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.analysis import figures as draw
 from ddm2snn.analysis.cycle import LimitCycle
 from ddm2snn.analysis.fixed_points import FixedPoint
 from ddm2snn.analysis.irreversibility import Irreversibility
@@ -19,11 +15,9 @@ from ddm2snn.analysis.lyapunov import LyapunovSpectrum
 from ddm2snn.analysis.subspace import Subspace
 from ddm2snn.analysis.symmetry import SymmetryNorms, latent_parts
 from ddm2snn.network import RateNetwork
-from ddm2snn.storage import whole_file, write_text
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,20 +74,6 @@ class Analysis:
             "left_out": dict(self.left_out),
         }  # fmt: skip
 
-    def figures(self) -> dict[str, Figure]:
-        """Figures by name."""
-        flat = self.samples.reshape(-1, self.network.rank)
-        drawn = {"subspace": draw.subspace_spectrum(self.subspace)}
-        if self.symmetry:
-            drawn["symmetry"] = draw.symmetry_parts(self.network, flat)
-        if self.irreversibility and self.network.rank == 2:
-            drawn["irreversibility"] = draw.reversibility_parts(self.irreversibility, flat)
-        if self.fixed_points:
-            drawn["fixed-points"] = draw.jacobian_eigenvalues(self.fixed_points)
-        if self.lyapunov:
-            drawn["lyapunov"] = draw.lyapunov_bars(self.lyapunov)
-        return drawn
-
     def lines(self) -> list[str]:
         """The findings in words, a line each."""
         kinds = [point.kind for point in self.fixed_points]
@@ -114,22 +94,6 @@ class Analysis:
             pairs = zip(self.lyapunov.exponents, self.lyapunov.standard_error, strict=True)
             found.append("Lyapunov exponents: " + ", ".join(f"{v:.3g} ± {e:.1g}" for v, e in pairs))
         return [*found, *(f"left out, {name}: {reason}" for name, reason in self.left_out.items())]
-
-    def write(self, folder: Path | str) -> list[Path]:
-        """Write analysis.json and a PNG per figure into `folder`, made if missing; return the paths."""
-        from ddm2snn.pipeline import make_folder  # which imports every step of a run
-
-        target = make_folder(folder)
-        paths = []
-        for name, figure in self.figures().items():
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format="png", metadata={"Software": None})
-            paths.append(target / f"{name}.png")
-            with whole_file(paths[-1]) as temporary:
-                temporary.write_bytes(buffer.getvalue())
-        paths.append(target / "analysis.json")
-        write_text(paths[-1], json.dumps(self.as_json(), indent=1, allow_nan=False) + "\n")
-        return paths
 
     def _symmetry(self) -> dict[str, Any] | None:
         if self.symmetry is None:

@@ -9,8 +9,8 @@ import numpy as np
 from ddm2snn.analysis.diffusion import Tensor, diffusivity
 from ddm2snn.analysis.estimate import Estimate
 from ddm2snn.analysis.features import Features
+from ddm2snn.base.arrays import check_positive
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import check_positive
 
 if TYPE_CHECKING:
     from jaxtyping import Float

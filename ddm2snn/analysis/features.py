@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.arrays import freeze_arrays
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import freeze_arrays
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.analysis.jacobian import Jacobian, central_jacobian
+from ddm2snn.base.arrays import freeze_arrays
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import freeze_arrays
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import as_count, check_positive
 from ddm2snn.systems.integration import integrate, stable_step
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.arrays import as_count, freeze_arrays
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import as_count, freeze_arrays
 from ddm2snn.network import to_internal
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ddm2snn.base.arrays import as_count, check_positive
+from ddm2snn.base.progress import Progress
 from ddm2snn.conversion.trajectories import Trajectories
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import as_count, check_positive
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -24,7 +25,6 @@ _RIDGES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 EVERY = 0.1  # rate time units between samples: the filter's memory is one
 _WARM_UP = 3.0  # rate time units until membranes and most of the filter, which starts empty, have forgotten the start
 _BLOCK_BYTES = 2**27
-Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)

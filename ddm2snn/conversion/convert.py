@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.backend import Backend, Progress, no_progress
+from ddm2snn.backend import Backend
+from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.randomness import check_seed, stream
+from ddm2snn.base.version import package_version
 from ddm2snn.conversion.audit import audit, singular_values
 from ddm2snn.conversion.calibration import Calibrated
 from ddm2snn.conversion.decoders import Clockwork, rates_along_flow
@@ -20,13 +24,11 @@ from ddm2snn.conversion.population import Encoding, Population
 from ddm2snn.conversion.requests import check_kinds, population_for, simulator_for
 from ddm2snn.conversion.solving import assemble, decode, listen
 from ddm2snn.conversion.time_unit import NOISE_BY_TIME, natural_time_unit_s, stretch, whole_hundredths
-from ddm2snn.frozen import check_positive
 from ddm2snn.hardware.config import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for
 from ddm2snn.hardware.limits import longest_decay_s
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 from ddm2snn.neuron import SpikeTiming, part_of
-from ddm2snn.randomness import check_seed, stream
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -165,8 +167,6 @@ def _measured(
 def _provenance(
     rate: RateNetwork, seed: int, population: Population, decoders: Decoders, diagnostics: Mapping[str, Any]
 ) -> dict[str, Any]:
-    from ddm2snn import __version__
-
     return {
         "system": rate.provenance.get("system"),
         "seed": seed,
@@ -174,6 +174,6 @@ def _provenance(
         "max_rates_hz": list(population.max_rates_hz),
         "tuned": population.tuned,
         "decoders": {"kind": type(decoders).__name__.lower(), **dataclasses.asdict(decoders)},
-        "versions": {"ddm2snn": __version__, "numpy": np.__version__},
+        "versions": {"ddm2snn": package_version(), "numpy": np.__version__},
         "diagnostics": dict(diagnostics),
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.frozen import check_positive
+from ddm2snn.base.arrays import check_positive
 from ddm2snn.neuron import part_of
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.activation import LIF_UNIT
 from ddm2snn.conversion.decoded import Decoded, curve_error, noise_found
 from ddm2snn.conversion.decoders import rates_along_flow, regression_target
 from ddm2snn.conversion.kept import activation_target
 from ddm2snn.conversion.noise_budget import measure_budget
 from ddm2snn.conversion.population import Encoding, Population
 from ddm2snn.errors import InputError
+from ddm2snn.neuron.activation import LIF_UNIT
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -27,7 +27,7 @@ class Direct:
     r"""One neuron for each unit, with :math:`\Gamma`, b and :math:`W_s` as they were trained.
 
     A unit with activation "lif" is :math:`\phi(x) = t_\text{ref} F(x)`, the rate F of
-    `ddm2snn.activation.LIF_UNIT` in units of its limit (`ddm2snn.activation.activate`). With
+    `ddm2snn.neuron.activation.LIF_UNIT` in units of its limit (`ddm2snn.neuron.activation.activate`). With
 
     .. math:: E = \Gamma, \qquad \beta = b, \qquad D = s\,W_s, \qquad s \approx t_\text{ref},
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.activation import activate
+from ddm2snn.base.arrays import check_positive
 from ddm2snn.conversion.decoded import Decoded, curve_error, noise_found
 from ddm2snn.conversion.decoders import flow, rates_along_flow, regression_target
 from ddm2snn.conversion.noise_budget import measure_budget
 from ddm2snn.conversion.population import Encoding
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import check_positive
+from ddm2snn.neuron.activation import activate
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.backend import Record, find_backend
+from ddm2snn.base.randomness import child_seed, stream
 from ddm2snn.conversion.direct import Direct, direct_encoding
 from ddm2snn.conversion.kept import Kept, tune_units
 from ddm2snn.conversion.population import Encoding, Population, encode
 from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NEURON, Tunable, tune
 from ddm2snn.network import RateNetwork
-from ddm2snn.randomness import child_seed, stream
 from ddm2snn.training.sampling import widened
 
 if TYPE_CHECKING:

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ddm2snn.backend import Backend, Progress, find_backend, no_progress
+from ddm2snn.backend import Backend, find_backend
+from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.conversion.calibration import Calibrated
 from ddm2snn.conversion.decoders import Clockwork
 from ddm2snn.conversion.placing import place, stationary_states
@@ -17,10 +20,8 @@ from ddm2snn.conversion.prediction import Prediction, optimistic, predict
 from ddm2snn.conversion.requests import check_convertible
 from ddm2snn.conversion.time_unit import natural_time_unit_s, whole_hundredths
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import check_positive
 from ddm2snn.network import RateNetwork, to_internal
 from ddm2snn.neuron import LIF, NeuronModel, SpikeTiming
-from ddm2snn.randomness import check_seed, stream
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.arrays import check_positive
 from ddm2snn.conversion.allotment import allot, importance
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import check_positive
 from ddm2snn.neuron import LIF, NEURON_MODELS, NeuronModel
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import math
 import numba
 import numpy as np
 
-from ddm2snn.activation import LIF_UNIT
 from ddm2snn.conversion.membranes import currents
+from ddm2snn.neuron.activation import LIF_UNIT
 
 CODES = {"tanh": 0, "relu": 1, "lif": 2}
 _LEAK = LIF_UNIT.tau_membrane_s / LIF_UNIT.refractory_s

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.calibration import Calibrated, calibrate
 from ddm2snn.conversion.decoded import Decoded, curve_error, noise_found, with_constant
 from ddm2snn.conversion.decoders import Clockwork, Static, decode_static, regression_target
@@ -19,12 +20,11 @@ from ddm2snn.conversion.population import Encoding, Population
 from ddm2snn.hardware.compensate import compensated
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.neuron import NeuronModel
-from ddm2snn.randomness import stream
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.backend import Progress
+    from ddm2snn.base.progress import Progress
     from ddm2snn.conversion.kinds import Decoders
 
 

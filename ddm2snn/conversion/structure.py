@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.backend import Progress, no_progress
+from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.conversion.audit import audit
 from ddm2snn.conversion.calibration import Calibrated, NormalEquations, driven
 from ddm2snn.conversion.convert import Conversion
@@ -18,9 +20,7 @@ from ddm2snn.conversion.placing import stationary_states
 from ddm2snn.conversion.population import Encoding
 from ddm2snn.conversion.requests import check_convertible
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import check_positive
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
-from ddm2snn.randomness import check_seed, stream
 
 if TYPE_CHECKING:
     from jaxtyping import Float

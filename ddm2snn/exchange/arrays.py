@@ -12,9 +12,9 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.files import require_file
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.exchange.allowance import Allowance
-from ddm2snn.storage import require_file
 
 if TYPE_CHECKING:
     import h5py

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ddm2snn.base.randomness import check_seed
+from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.scripts import script_path, weights_of, write_script
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import AdaptiveLIF, HeterogeneousLIF, NeuronModel, RectifiedLinear
-from ddm2snn.randomness import check_seed
 
 
 def write_brian2_script(network: SpikingNetwork, path: Path | str, *, seed: int = 0) -> tuple[Path, Path]:
@@ -31,12 +32,11 @@ def write_brian2_script(network: SpikingNetwork, path: Path | str, *, seed: int 
     InputError
         Where the path is no .py file, or the step does not fit the neurons.
     """
-    from ddm2snn import __version__
-
     script = script_path(path, "A Brian2 script", network)
     update, threshold, reset, declared, constants = _membrane(network.neuron, network.dt_s)
     settings = {
-        "version": __version__, "fingerprint": network.fingerprint, "neurons": network.neurons, "rank": network.rank,
+        "version": package_version(), "fingerprint": network.fingerprint,
+        "neurons": network.neurons, "rank": network.rank,
         "time_unit_s": repr(network.time_unit_s), "dt_s": repr(network.dt_s),
         "diffusion_filter_s": repr(network.diffusion_filter_s), "seed": check_seed(seed), "update": "\n".join(update),
         "threshold": repr(threshold), "reset": repr("\n".join(reset)), "declared": repr(declared),

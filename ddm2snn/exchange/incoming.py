@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field
 
+from ddm2snn.base.randomness import check_seed, stream
+from ddm2snn.base.settings import Settings
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.arrays import Arrays, read_arrays
 from ddm2snn.exchange.factors import TOLERANCE, factored
 from ddm2snn.exchange.nir_incoming import import_nir
 from ddm2snn.exchange.plain_hdf5 import is_plain, read_hdf5
 from ddm2snn.network import RateNetwork, SpikingNetwork
-from ddm2snn.randomness import check_seed, stream
-from ddm2snn.settings import Settings
 from ddm2snn.systems.integration import integrate
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.files import check_writable, whole_file, write_text
+from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.scripts import weights_of
 from ddm2snn.network import SpikingNetwork, to_internal
 from ddm2snn.neuron import LIF
-from ddm2snn.storage import check_writable, whole_file, write_text
 
 if TYPE_CHECKING:
     from ddm2snn.hardware.config import HardwareConfig
@@ -66,8 +67,6 @@ def _content(
     network: SpikingNetwork, neuron: LIF, module: Path, weights: Path
 ) -> tuple[dict[str, np.ndarray], dict[str, object], str]:
     """Arrays of the weights, what the template asks for, and why there is nothing for a device."""
-    from ddm2snn import __version__
-
     arrays = weights_of(network) | {"initial_latent": to_internal(network, network.initial_latent)}
     try:
         of_device, chip = _of_device(network)
@@ -76,7 +75,7 @@ def _content(
         of_device, refusal = {}, str(error)
         chip = {"filter_s": 0.0, "swing_hz": 0.0, "block_neurons": [], "block_decode": [], "chips": 1}
     settings = {
-        "version": __version__, "name": module.name, "weights": weights.name, "fingerprint": network.fingerprint,
+        "version": package_version(), "name": module.name, "weights": weights.name, "fingerprint": network.fingerprint,
         "neurons": network.neurons, "rank": network.rank, "dt_s": network.dt_s, "time_unit_s": network.time_unit_s,
         "tau_membrane_s": neuron.tau_membrane_s, "refractory_s": neuron.refractory_s, "refusal": repr(refusal),
         "noise_filter_s": network.diffusion_filter_s, **chip,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ddm2snn.base.files import require_file, whole_file
 from ddm2snn.errors import FileRefusedError, InputError
 from ddm2snn.exchange.allowance import Allowance, refuse_elsewhere
 from ddm2snn.exchange.nir_graph import Graph, Node
-from ddm2snn.storage import require_file, whole_file
 
 if TYPE_CHECKING:
     import h5py

@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ddm2snn.base.arrays import check_positive
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import check_positive
 
 Dialect = Literal["factored", "latent", "dense"]
 """Where the filter stands: in each neuron's synapse behind the encoders, in k latents, or behind a dense matrix."""

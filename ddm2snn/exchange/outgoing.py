@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ddm2snn.backend import Progress, no_progress
+from ddm2snn.base.files import check_writable
+from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.consequences import losses
 from ddm2snn.exchange.nir_files import write_graph
@@ -16,7 +17,6 @@ from ddm2snn.exchange.nir_graph import graph_of
 from ddm2snn.exchange.plain_hdf5 import write_hdf5
 from ddm2snn.exchange.sidecar import write_sidecar
 from ddm2snn.network import RateNetwork, SpikingNetwork
-from ddm2snn.storage import check_writable
 
 
 @dataclass(frozen=True)

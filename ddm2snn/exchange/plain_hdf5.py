@@ -19,12 +19,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ddm2snn.base.arrays import array_fields, arrays_of, canonical_json
+from ddm2snn.base.files import require_file, whole_file
+from ddm2snn.base.stored import check_header, make_header, rebuild, settings_of
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.exchange.allowance import refuse_elsewhere
 from ddm2snn.exchange.arrays import read_arrays
-from ddm2snn.frozen import array_fields, arrays_of, canonical_json
 from ddm2snn.network import SpikingNetwork
-from ddm2snn.storage import check_header, make_header, rebuild, require_file, settings_of, whole_file
 
 FORMAT, VERSION = "ddm2snn spiking network", 1
 _EQUATIONS = """Input current of neuron j: J_j = sum_c encoders[j, c] z_c + bias[j], threshold 1, reset 0.

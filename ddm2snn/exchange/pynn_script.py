@@ -17,11 +17,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ddm2snn.base.randomness import check_seed
+from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.scripts import script_path, weights_of, write_script
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import LIF
-from ddm2snn.randomness import check_seed
 
 REQUIREMENTS = "pynn==0.13.0 nest-simulator==3.10.0"  # the versions whose spikes were compared
 _TIC_S = 1e-6  # NEST counts time in these
@@ -45,8 +46,6 @@ def write_pynn_script(network: SpikingNetwork, path: Path | str, *, seed: int = 
     InputError
         Where the path is no .py file, PyNN has no such neurons, or the step does not fit them or NEST.
     """
-    from ddm2snn import __version__
-
     script, neuron = script_path(path, "A PyNN script", network), network.neuron
     if not isinstance(neuron, LIF):
         raise InputError(
@@ -59,7 +58,7 @@ def write_pynn_script(network: SpikingNetwork, path: Path | str, *, seed: int = 
             f"dt_s={max(1, round(tics)) * _TIC_S:g}."
         )
     settings = {
-        "version": __version__, "requirements": REQUIREMENTS, "fingerprint": network.fingerprint,
+        "version": package_version(), "requirements": REQUIREMENTS, "fingerprint": network.fingerprint,
         "neurons": network.neurons, "rank": network.rank, "dt_s": repr(network.dt_s),
         "time_unit_s": repr(network.time_unit_s), "tau_membrane_s": repr(neuron.tau_membrane_s),
         "refractory_s": repr(neuron.refractory_s), "diffusion_filter_s": repr(network.diffusion_filter_s),

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.backend import find_backend, refuse
+from ddm2snn.base.files import check_writable, whole_file, write_text
 from ddm2snn.errors import InputError
 from ddm2snn.network import to_internal
-from ddm2snn.storage import check_writable, whole_file, write_text
 
 if TYPE_CHECKING:
     from ddm2snn.network import SpikingNetwork

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ddm2snn.base.arrays import array_fields, arrays_of
+from ddm2snn.base.files import require_file, write_text
+from ddm2snn.base.stored import check_header, make_header, rebuild, settings_of
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.frozen import array_fields, arrays_of
 from ddm2snn.network import SpikingNetwork
-from ddm2snn.storage import check_header, make_header, rebuild, require_file, settings_of, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

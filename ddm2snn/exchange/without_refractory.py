@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.backend import Progress, no_progress
+from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.randomness import check_seed
 from ddm2snn.conversion import Calibrated, Population
 from ddm2snn.conversion.decoders import Clockwork
 from ddm2snn.conversion.placing import stationary_states
@@ -17,7 +18,6 @@ from ddm2snn.conversion.solving import assemble, decode
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 from ddm2snn.neuron import LIF
-from ddm2snn.randomness import check_seed
 
 if TYPE_CHECKING:
     from ddm2snn.conversion import Static

@@ -10,9 +10,9 @@ import numpy as np
 
 from ddm2snn.analysis.jacobian import Jacobian
 from ddm2snn.analysis.lyapunov import lyapunov_spectrum
+from ddm2snn.base.randomness import stream
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.twins import twin_divergence
-from ddm2snn.randomness import stream
 from ddm2snn.recording import Recording
 from ddm2snn.systems.integration import stable_step
 

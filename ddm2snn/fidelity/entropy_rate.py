@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.arrays import as_count, check_positive, freeze_arrays
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.samples import check_samples, thinned
-from ddm2snn.frozen import as_count, check_positive, freeze_arrays
 
 if TYPE_CHECKING:
     from jaxtyping import Float

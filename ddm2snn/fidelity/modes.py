@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.arrays import check_positive
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.samples import check_samples, thinned
-from ddm2snn.frozen import check_positive
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.frozen import freeze_arrays
+from ddm2snn.base.arrays import freeze_arrays
 from ddm2snn.network import to_internal
 
 if TYPE_CHECKING:

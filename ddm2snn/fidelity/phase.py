@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.arrays import check_positive
 from ddm2snn.fidelity.oscillation import cycle_counts, mean_period
 from ddm2snn.fidelity.samples import check_samples
-from ddm2snn.frozen import check_positive
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ddm2snn.base.files import write_text
+from ddm2snn.base.stored import FORMAT_VERSION
 from ddm2snn.errors import InputError
-from ddm2snn.storage import FORMAT_VERSION, write_text
 
 
 @dataclass(frozen=True)

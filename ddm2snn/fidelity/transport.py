@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.arrays import as_count
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.samples import check_samples
-from ddm2snn.frozen import as_count
 
 if TYPE_CHECKING:
     from jaxtyping import Float

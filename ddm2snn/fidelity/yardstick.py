@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ddm2snn.base.randomness import stream
 from ddm2snn.fidelity.battery import battery
 from ddm2snn.fidelity.chance import Chance, find_chance
 from ddm2snn.fidelity.family import Entry, Family
 from ddm2snn.fidelity.occupancy import Matching
 from ddm2snn.fidelity.report import Measure
 from ddm2snn.fidelity.separation import Separation
-from ddm2snn.randomness import stream
 
 if TYPE_CHECKING:
     from jaxtyping import Float

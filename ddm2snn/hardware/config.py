@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from ddm2snn.base.settings import Settings, read_settings
 from ddm2snn.errors import InputError
-from ddm2snn.settings import Settings, read_settings
 
 _Count = Annotated[int, Field(gt=0)]
 _Exponent = Annotated[int, Field(ge=0)]

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.randomness import stream
 from ddm2snn.hardware.chip import Chip, Start, start_of
 from ddm2snn.hardware.config import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import DeviceDrive, device_of, machine_of
 from ddm2snn.hardware.inputs import input_amplitude, input_signs
-from ddm2snn.randomness import stream
 from ddm2snn.recording import Spikes
 from ddm2snn.schedule import blocks, open_loop
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ddm2snn.backend import Backend, Consume, Network, Progress
+    from ddm2snn.backend import Backend, Consume, Network
+    from ddm2snn.base.progress import Progress
     from ddm2snn.hardware.device import Machine
     from ddm2snn.schedule import Schedule
 

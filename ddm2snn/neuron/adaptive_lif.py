@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.frozen import check_positive
+from ddm2snn.base.arrays import check_positive
 from ddm2snn.neuron.timing import Refractory, SpikeTiming, check_reachable, step_of_grid
 
 if TYPE_CHECKING:

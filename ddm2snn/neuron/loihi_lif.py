@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import as_count, check_positive
 from ddm2snn.neuron.lif import LIF
 from ddm2snn.neuron.timing import Refractory, SpikeTiming, check_reachable, check_refractory, step_of_grid
 

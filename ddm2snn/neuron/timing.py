@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
 
+from ddm2snn.base.arrays import check_positive
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import check_positive
 
 if TYPE_CHECKING:
     from jaxtyping import Float

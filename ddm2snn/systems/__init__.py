@@ -6,8 +6,8 @@ import runpy
 from collections.abc import Callable
 from pathlib import Path
 
+from ddm2snn.base.files import require_file
 from ddm2snn.errors import InputError
-from ddm2snn.storage import require_file
 from ddm2snn.systems.anisotropic import anisotropic
 from ddm2snn.systems.chaos import from_dysts
 from ddm2snn.systems.dadras import dadras

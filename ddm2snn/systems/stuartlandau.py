@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.arrays import check_positive
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import check_positive
 from ddm2snn.systems.system import System
 
 if TYPE_CHECKING:

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.progress import Progress
+from ddm2snn.base.randomness import stream
+from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork
-from ddm2snn.randomness import stream
 from ddm2snn.training.accuracy import diffusion_error, drift_error
 from ddm2snn.training.options import Training
-from ddm2snn.training.projection import Device, VariableProjection
 from ddm2snn.training.robustness import check_return, strays
 from ddm2snn.training.sampling import Cloud, stationary_cloud, training_points
+from ddm2snn.training.variable_projection import Device, VariableProjection
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.activation import Activation
+    from ddm2snn.neuron.activation import Activation
     from ddm2snn.systems.system import System
 
 _POOL = 32  # stationary states to choose each training point from
@@ -30,7 +32,6 @@ _LENIENCE = 4.0  # the misfit also counts points beside the stationary states, w
 _HELD, _REACHES, _ROUNDS = 0.2, (0.6, 1.0, 1.6), 8  # weight and places of points against strays, and attempts
 _PRICE = 1.5  # factor on the drift error, where it is above the one asked for, that is not paid for them
 _GAINS = (0.2, 0.4, 0.8, 1.25)
-Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -271,13 +272,15 @@ def _rms(values: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, " rank"]
 def _provenance(system: System, units: int, seed: int, training: Training, device: Device) -> dict[str, object]:
     import torch
 
-    from ddm2snn import __version__
-
     return {
         "system": system.name,
         "units": units,
         "seed": seed,
         "training": dataclasses.asdict(training),
         "device": device,
-        "versions": {"ddm2snn": __version__, "torch": str(torch.__version__), "numpy": np.__version__},
+        "versions": {
+            "ddm2snn": package_version(),
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+        },
     }

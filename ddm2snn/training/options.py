@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from ddm2snn.activation import Activation
+from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.errors import InputError
-from ddm2snn.frozen import as_count, check_positive
+from ddm2snn.neuron.activation import Activation
 
 RIDGES = (1e-5, 1e-6, 1e-7, 1e-8)
 
@@ -30,7 +30,7 @@ class Training:
         Whether to go through all ridges, also after the error is reached: `stages` in the provenance then
         hold the whole trade-off between drift error and size of the read-out.
     activation
-        Response of the units; see `ddm2snn.activation.activate`.
+        Response of the units; see `ddm2snn.neuron.activation.activate`.
     points
         Training points; by default 8 for each unit, and 4,000 at least: fewer are learnt by heart.
     iterations

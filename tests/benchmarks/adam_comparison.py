@@ -24,10 +24,10 @@ import torch
 from systems_table import cpu_seconds, independent_sample
 
 import ddm2snn
-from ddm2snn.randomness import stream
+from ddm2snn.base.randomness import stream
 from ddm2snn.training import Training, drift_error
 from ddm2snn.training.matching import Task, _network, _start, _task
-from ddm2snn.training.projection import VariableProjection
+from ddm2snn.training.variable_projection import VariableProjection
 
 RATES = (1e-2, 3e-3, 1e-3)
 LAST_RATE = 1e-2  # of the first

@@ -24,8 +24,8 @@ from threadpoolctl import threadpool_limits
 import ddm2snn
 from ddm2snn.fidelity.battery import battery
 from ddm2snn.fidelity.family import Family
-from ddm2snn.page import Page
-from ddm2snn.systems.trajectories import record_system
+from ddm2snn.simulate import record_system
+from ddm2snn.workflow.report import Page
 
 TRIALS, EVERY = 64, 0.02
 SHORT, LONG = 2000, 8000

@@ -20,8 +20,8 @@ import numpy as np
 from ddm2snn_backends.loihi_compat import repaired
 
 import ddm2snn
+from ddm2snn.base.randomness import global_generator_kept
 from ddm2snn.network import to_internal, to_system
-from ddm2snn.randomness import global_generator_kept
 
 _PROBE_S = 0.02  # low-pass of the decoded read-out: short beside a time unit
 _SMEAR = 0.15

@@ -43,10 +43,10 @@ from ddm2snn.analysis import (
     split_drift,
     stationary_paths,
 )
+from ddm2snn.base.randomness import stream
 from ddm2snn.fidelity.compare import compare_each
 from ddm2snn.fidelity.report import Measure
 from ddm2snn.fidelity.wells import Visits, mean_dwell, transition_matrix, visits
-from ddm2snn.randomness import stream
 from ddm2snn.recording import Recording
 from ddm2snn.systems import BUILT_IN, System
 from ddm2snn.systems.integration import integrate, stable_step

@@ -32,7 +32,7 @@ from nir_runs import SETTLING, closed_loop, reader_counts, reference_counts, ref
 import ddm2snn
 from ddm2snn import Recording, SpikingNetwork, find_backend
 from ddm2snn.fidelity.compare import compare_each
-from ddm2snn.storage import load_as
+from ddm2snn.load import load_as
 
 EVERY = 0.02
 RATE_TOLERANCE, FEWEST = 0.01, 100

@@ -41,15 +41,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import ddm2snn
+from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.calibration import driven
 from ddm2snn.conversion.decoders import Clockwork
 from ddm2snn.conversion.noise_budget import diffusion_of, target_diffusion
 from ddm2snn.conversion.placing import stationary_states
 from ddm2snn.conversion.population import Encoding
 from ddm2snn.conversion.prediction import predict
-from ddm2snn.figure_style import COLOURS, MARKERS, legend, new_figure, plain
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
-from ddm2snn.randomness import stream
+from ddm2snn.plots.style import COLOURS, MARKERS, legend, new_figure, plain
 
 if TYPE_CHECKING:
     from jaxtyping import Float

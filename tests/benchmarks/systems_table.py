@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import ddm2snn
-from ddm2snn.randomness import stream
+from ddm2snn.base.randomness import stream
 from ddm2snn.systems import BUILT_IN, System
 from ddm2snn.systems.integration import heun_step, stable_step
 from ddm2snn.training import Training, diffusion_error, drift_error

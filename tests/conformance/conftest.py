@@ -20,8 +20,8 @@ from ddm2snn_backends.reference_backend import ReferenceBackend
 from ddm2snn.backend import Backend, backend_names, find_backend
 from ddm2snn.neuron import LIF, AdaptiveLIF, HeterogeneousLIF, LoihiLIF, RectifiedLinear
 from ddm2snn.recording import Recording
+from ddm2snn.simulate import simulate
 from ddm2snn.stimulus import Stimulus
-from ddm2snn.verbs import simulate
 
 if TYPE_CHECKING:
     from ddm2snn.network import SpikingNetwork

@@ -16,7 +16,7 @@ import numpy as np  # noqa: E402
 from ddm2snn_backends.brian2_backend import Brian2Backend  # noqa: E402
 
 import ddm2snn  # noqa: E402
-from ddm2snn.storage import load_as  # noqa: E402
+from ddm2snn.load import load_as  # noqa: E402
 
 
 def main(folder: Path) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ddm2snn.backend import Record
+from ddm2snn.base.randomness import stream
 from ddm2snn.network import to_internal
-from ddm2snn.randomness import stream
 
 STEP = 0.01  # in rate time units
 ROUNDING = 1e-13  # latents of order one go to internal units and back once

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from network_strategies import MODEST
 
 from ddm2snn import LIF, AdaptiveLIF, LoihiLIF, Population, RateNetwork, RectifiedLinear
+from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.population import encode
-from ddm2snn.randomness import stream
 
 
 @st.composite

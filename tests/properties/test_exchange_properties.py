@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from network_strategies import MODEST, spiking_networks
 
 from ddm2snn import LIF, InputError, Mapping, Nir, SpikingNetwork, export, import_network
+from ddm2snn.base.arrays import arrays_of
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.exchange.nir_form import READERS
 from ddm2snn.exchange.sidecar import sidecar_of
-from ddm2snn.frozen import arrays_of
 
 
 def there(network: SpikingNetwork, path: Path, **asked) -> str:

@@ -14,8 +14,8 @@ from network_strategies import ANYTHING, MODEST, rate_networks, recordings, spik
 
 import ddm2snn
 from ddm2snn import Recording
-from ddm2snn.frozen import array_fields, arrays_of
-from ddm2snn.storage import settings_of
+from ddm2snn.base.arrays import array_fields, arrays_of
+from ddm2snn.base.stored import settings_of
 
 
 def content(thing):

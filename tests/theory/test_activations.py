@@ -10,8 +10,8 @@ import torch
 
 import ddm2snn
 from ddm2snn import LIF, System, Training
-from ddm2snn.activation import activate
-from ddm2snn.training.projection import _activate
+from ddm2snn.neuron.activation import activate
+from ddm2snn.training.variable_projection import _activate
 
 QUICK = Training(points=2000, iterations=60, holdout=1000)
 

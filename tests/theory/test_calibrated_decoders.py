@@ -10,6 +10,7 @@ from ddm2snn_backends.reference_backend import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import Calibrated, InputError, Population
+from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.calibration import NormalEquations, pooled
 from ddm2snn.conversion.decoders import Clockwork
 from ddm2snn.conversion.noise_budget import _rest
@@ -34,7 +35,7 @@ def test_the_compiled_drive_is_the_reference(make_spiking, model, timing):
     backend.drive(network, path * network.latent_scale + network.latent_offset, seed=3, consume=expected.append)
     encoding = Encoding(network.encoders, network.bias, network.unit)
     clockwork = Clockwork(network.time_unit_s, network.dt_s, timing)
-    voltage = ddm2snn.randomness.stream(3, "drive", "voltage").random(40)[None]
+    voltage = stream(3, "drive", "voltage").random(40)[None]
     found = Drive(encoding, network.neuron, clockwork, voltage, np.arange(40)).advance(path[None], 10)[0]
     expected = np.concatenate(expected)
     assert expected.max() > 20.0, "neurons must fire for this to mean anything"

@@ -10,6 +10,7 @@ from ddm2snn_backends.reference_backend import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import Calibrated, InputError
+from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.calibration import calibrate
 from ddm2snn.conversion.closed_loop import ClosedLoop
 from ddm2snn.conversion.decoders import Clockwork, regression_target
@@ -17,7 +18,6 @@ from ddm2snn.conversion.population import Encoding, Population, encode
 from ddm2snn.conversion.trajectories import Trajectories
 from ddm2snn.network import to_internal
 from ddm2snn.neuron import NEURON_MODELS
-from ddm2snn.randomness import stream
 
 CLOCK = Clockwork(0.2, 1e-3, "grid")
 EVERY = 0.1

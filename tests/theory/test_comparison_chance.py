@@ -8,7 +8,7 @@ import ddm2snn
 from ddm2snn.fidelity.chance import find_chance
 from ddm2snn.fidelity.moments import Moments
 from ddm2snn.fidelity.yardstick import Yardstick
-from ddm2snn.page import Page
+from ddm2snn.workflow.report import Page
 
 WELLS = np.array([[-1.0, 0.0], [1.0, 0.0]])
 

@@ -60,7 +60,7 @@ def cli(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., tuple[int, str, str]]:
     """Run one command in an empty folder; return exit code, stdout and stderr."""
-    from ddm2snn.cli import main
+    from ddm2snn.cli.main import main
 
     monkeypatch.chdir(tmp_path)
 

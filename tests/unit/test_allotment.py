@@ -9,9 +9,9 @@ import pytest
 
 import ddm2snn
 from ddm2snn import InputError, Kept, Population, Static
+from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.allotment import allot, importance
 from ddm2snn.conversion.population import encode
-from ddm2snn.randomness import stream
 
 
 @pytest.fixture(scope="module")

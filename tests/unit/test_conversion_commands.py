@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn.commands.convert import _too_loud
+from ddm2snn.cli.convert import _too_loud
 from ddm2snn.conversion import Population
 
 

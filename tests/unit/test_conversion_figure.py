@@ -11,9 +11,9 @@ import pytest
 import ddm2snn
 from ddm2snn import InputError, Kept, Static
 from ddm2snn.conversion.decoded import with_constant
-from ddm2snn.conversion.figure import _shares, draw
-from ddm2snn.figure_style import save_figure
 from ddm2snn.network import to_internal
+from ddm2snn.plots.conversion import _shares, draw
+from ddm2snn.plots.style import save_figure
 
 SETTINGS = {"backend": "reference", "time_unit_s": 0.2, "seed": 5}
 PANELS = ["Tuning of 7 of 32 neurons", "Decoding error of the curves", "Noise budget"]

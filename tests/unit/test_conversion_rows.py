@@ -9,9 +9,9 @@ import pytest
 
 import ddm2snn
 from ddm2snn import LIF, Population
+from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.audit import audit
 from ddm2snn.conversion.population import encode
-from ddm2snn.randomness import stream
 
 ROUNDING = 1e-12
 

@@ -16,8 +16,8 @@ from ddm2snn.conversion.population import Population
 from ddm2snn.conversion.structure import Bounded
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.noise_share import NoiseShare
+from ddm2snn.load import load_as
 from ddm2snn.network import to_internal
-from ddm2snn.storage import load_as
 
 QUICK = {"population": Population(8, tuned=False), "time_unit_s": 0.2, "seed": 3}
 

@@ -10,8 +10,8 @@ from ddm2snn_backends.reference_backend import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import Direct, InputError, Population
-from ddm2snn.activation import LIF_UNIT
-from ddm2snn.cli import main
+from ddm2snn.cli.main import main
+from ddm2snn.neuron.activation import LIF_UNIT
 
 
 @pytest.fixture(scope="module")

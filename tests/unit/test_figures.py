@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn import plotting
-from ddm2snn.fidelity import figures, spike_figures
-from ddm2snn.page import Page, Table
+from ddm2snn.plots import comparison, recordings
+from ddm2snn.workflow.report import Page, Table
 
 NAMES = (
     *("excess", "phase-portraits", "drift-fields", "currents", "diffusion"),
     *("densities", "spectra", "latent-traces"),
 )
-FIGURES = (plotting.phase_portraits, plotting.latent_traces, plotting.marginal_densities, plotting.spectra)
+FIGURES = (recordings.phase_portraits, recordings.latent_traces, recordings.marginal_densities, recordings.spectra)
 
 
 def recording(rank, trials=3, samples=400, seed=0):
@@ -36,7 +35,7 @@ def test_every_figure_draws_every_rank(draw, rank):
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
-@pytest.mark.parametrize("draw", [figures.drift_fields, figures.diffusion_ellipses])
+@pytest.mark.parametrize("draw", [comparison.drift_fields, comparison.diffusion_ellipses])
 def test_fields_draw_every_rank(draw, rank):
     figure = draw(recording(rank, trials=8), {"spiking": recording(rank, trials=8, seed=1)}, burn_in=1.0)
     figure.canvas.draw()
@@ -50,7 +49,7 @@ def test_drift_arrows_of_a_known_field():
     fast, slow = (
         ddm2snn.Recording.from_arrays(start * np.exp(-r * time), every=0.02, time_unit_s=1.0) for r in (1, 0.5)
     )
-    figure = figures.drift_fields(fast, {"slow": slow})
+    figure = comparison.drift_fields(fast, {"slow": slow})
     arrows: list[Any] = [axis.collections[0] for axis in figure.axes]
     centres = arrows[0].XY
     assert np.corrcoef(arrows[0].U, -centres[:, 0])[0, 1] > 0.99
@@ -63,16 +62,16 @@ def test_a_raster_shows_the_spikes_of_one_trial():
     spikes = ddm2snn.Spikes.sorted(times, np.array([0, 3, 1, 2]), np.array([0, 0, 0, 1]))
     latent = np.sin(np.arange(100) * 0.1)[None, :, None] * np.ones((2, 1, 2))
     held = ddm2snn.Recording.from_arrays(latent, every=0.1, time_unit_s=0.1, spikes=spikes)
-    above, below = spike_figures.spike_raster(held, name="brian2").axes
+    above, below = spikes.spike_raster(held, name="brian2").axes
     np.testing.assert_allclose(np.sort(above.lines[0].get_xdata()), [0.1, 0.2, 5.0])
     assert len(below.lines) == 2
     with pytest.raises(ddm2snn.InputError, match="no spikes"):
-        spike_figures.spike_raster(recording(2))
+        spikes.spike_raster(recording(2))
 
 
 def test_traces_show_what_was_recorded():
     data = recording(2)
-    figure = plotting.latent_traces({"rate": data}, burn_in=1.0)
+    figure = recordings.latent_traces({"rate": data}, burn_in=1.0)
     for dimension, axis in enumerate(figure.axes):
         np.testing.assert_array_equal(axis.lines[0].get_ydata(), data.samples[0, 20:, dimension])
 

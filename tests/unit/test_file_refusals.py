@@ -12,9 +12,10 @@ from safetensors.numpy import save_file
 
 import ddm2snn
 from ddm2snn import RateNetwork, Recording, Stimulus
+from ddm2snn.base.arrays import arrays_of
+from ddm2snn.base.stored import FORMAT_VERSION, make_header, settings_of
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.frozen import arrays_of
-from ddm2snn.storage import FORMAT_VERSION, load_as, make_header, settings_of
+from ddm2snn.load import load_as
 
 
 @pytest.fixture

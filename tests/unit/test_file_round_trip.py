@@ -15,8 +15,9 @@ import xarray as xr
 
 import ddm2snn
 from ddm2snn import RateNetwork, Recording, Spikes, SpikingNetwork, Stimulus
-from ddm2snn.frozen import array_fields
-from ddm2snn.storage import load_as, write_text
+from ddm2snn.base.arrays import array_fields
+from ddm2snn.base.files import write_text
+from ddm2snn.load import load_as
 
 AWKWARD = np.array([-0.0, 5e-324, 1.7976931348623157e308, 0.1, -1.0 / 3.0])  # what a printed number would lose
 

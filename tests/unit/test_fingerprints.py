@@ -12,8 +12,8 @@ import pytest
 
 import ddm2snn
 from ddm2snn import LIF, RateNetwork, Spikes, SpikingNetwork, Stimulus
-from ddm2snn.frozen import array_fields, arrays_of, content_fingerprint
-from ddm2snn.storage import settings_of
+from ddm2snn.base.arrays import array_fields, arrays_of, content_fingerprint
+from ddm2snn.base.stored import settings_of
 
 
 def nudged(array):

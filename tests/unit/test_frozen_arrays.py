@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ddm2snn import InputError, RateNetwork, Spikes, SpikingNetwork, Stimulus
-from ddm2snn.frozen import array_fields
+from ddm2snn.base.arrays import array_fields
 
 ARRAYS = {
     RateNetwork: 9,

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from ddm2snn.cli import main
+from ddm2snn.cli.main import main
+from ddm2snn.load import load_as
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import LIF
-from ddm2snn.storage import load_as
 
 
 def called(capsys, *arguments):

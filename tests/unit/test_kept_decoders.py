@@ -7,11 +7,11 @@ import pytest
 
 import ddm2snn
 from ddm2snn import LIF, InputError, Kept, Population
+from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.decoded import with_constant
 from ddm2snn.conversion.decoders import Clockwork, regression_target
 from ddm2snn.conversion.kept import activation_target, solve_kept, tune_units
 from ddm2snn.conversion.population import Encoding, encode
-from ddm2snn.randomness import stream
 
 CLOCK = Clockwork(time_unit_s=0.2, dt_s=0.001, timing="interpolated")
 

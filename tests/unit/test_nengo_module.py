@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from ddm2snn.backend import Record, find_backend, no_progress
+from ddm2snn.backend import Record, find_backend
+from ddm2snn.base.progress import no_progress
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.nengo_module import write_nengo_module
 from ddm2snn.exchange.outgoing import exported

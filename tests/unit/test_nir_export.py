@@ -13,12 +13,12 @@ import pytest
 
 import ddm2snn
 from ddm2snn import LIF, InputError, Mapping, Nir, RectifiedLinear, SpikingNetwork, Static, export
+from ddm2snn.base.arrays import arrays_of
 from ddm2snn.exchange.consequences import floor_loss, refractory_loss
 from ddm2snn.exchange.nir_executor import NirExecutor
 from ddm2snn.exchange.nir_form import READERS
 from ddm2snn.exchange.nir_graph import Graph, Node
 from ddm2snn.exchange.sidecar import sidecar_of
-from ddm2snn.frozen import arrays_of
 
 FORMS = [Nir(dialect, reader) for dialect in ("factored", "latent", "dense") for reader in (None, *READERS)]
 forms = pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.dialect}-{form.reader}")
@@ -290,7 +290,7 @@ def test_every_array_of_a_network_is_in_the_file_or_beside_it(make_spiking, tmp_
 
 
 def test_the_commands_export_and_import(make_spiking, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from ddm2snn.cli import main
+    from ddm2snn.cli.main import main
 
     network, folder = make_spiking(), str(tmp_path)
     network.save(tmp_path / "snn.safetensors")

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn.device_rungs import device_rungs
 from ddm2snn.errors import InputError
 from ddm2snn.hardware import find_hardware
-from ddm2snn.pipeline import _Pipeline
-from ddm2snn.steps import Announce, step_graph
-from ddm2snn.storage import load_as
+from ddm2snn.load import load_as
+from ddm2snn.workflow.pipeline import _Pipeline
+from ddm2snn.workflow.rungs import device_rungs
+from ddm2snn.workflow.steps import Announce, step_graph
 
 
 class Log(Announce):

@@ -12,13 +12,13 @@ import pytest
 
 import ddm2snn
 from ddm2snn import LIF, Calibrated, InputError, Population
+from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.calibration import calibrate
 from ddm2snn.conversion.decoders import Clockwork
 from ddm2snn.conversion.noise_budget import measure_budget
 from ddm2snn.conversion.placing import place, stationary_states
 from ddm2snn.conversion.prediction import optimistic, predict
 from ddm2snn.network import to_internal
-from ddm2snn.randomness import stream
 
 PREDICTED_WITHIN = 0.2  # of the measured spike noise
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ddm2snn import program_cache
-from ddm2snn.cli import main
+from ddm2snn.base import program_cache
+from ddm2snn.cli.main import main
 from ddm2snn.errors import InputError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ddm2snn import InputError
-from ddm2snn.randomness import check_seed, child_seed, stream
+from ddm2snn.base.randomness import check_seed, child_seed, stream
 
 
 def draws(seed, *names):

@@ -13,8 +13,9 @@ import xarray as xr
 
 import ddm2snn
 from ddm2snn import RateNetwork, Recording
+from ddm2snn.base.stored import FORMAT_VERSION
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.storage import FORMAT_VERSION, load_as
+from ddm2snn.load import load_as
 
 # h5netcdf's File.close stumbles over a file that it could not open; Python reports that and goes on
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

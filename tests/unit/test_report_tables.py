@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn.fidelity import figures, spike_figures
 from ddm2snn.fidelity.chaos import Exponent
 from ddm2snn.fidelity.field_difference import recorded_differences
 from ddm2snn.fidelity.noise_share import NoiseShare
 from ddm2snn.fidelity.spiking import recorded_statistics
-from ddm2snn.fidelity.tables import chaos_table, connectivity_table, field_table, noise_table, spiking_table
-from ddm2snn.page import Page
+from ddm2snn.plots import comparison, spikes
+from ddm2snn.workflow.report import Page
+from ddm2snn.workflow.tables import chaos_table, connectivity_table, field_table, noise_table, spiking_table
 
 
 def by_name(table):
@@ -46,7 +46,7 @@ def test_noise_without_a_budget_is_all_injected(networks):
     np.testing.assert_allclose(share.target, expected)
     assert share.spikes is None
     assert by_name(noise_table({"a": share}))["brought along by spikes"] == "not measured"
-    spike_figures.noise_shares({"a": share}).canvas.draw()
+    spikes.noise_shares({"a": share}).canvas.draw()
 
 
 def test_a_budget_is_shown_in_system_units(networks):
@@ -62,7 +62,7 @@ def test_a_budget_is_shown_in_system_units(networks):
     whole = by_name(noise_table({"a": share}))["both, over the rate network's"]
     expected = (share.injected + share.spikes) / share.target
     assert whole == ", ".join(f"{value:.3g}" for value in expected)
-    upper: list[Any] = list(spike_figures.noise_shares({"a": share}).axes[0].patches)[2:]
+    upper: list[Any] = list(spikes.noise_shares({"a": share}).axes[0].patches)[2:]
     tallest = [bar.get_y() + bar.get_height() for bar in upper]
     np.testing.assert_allclose(tallest, expected)
 
@@ -121,11 +121,11 @@ def test_the_page_shows_and_keeps_all_of_it(networks, tmp_path):
 
 
 def test_a_current_goes_round_and_one_latent_has_none():
-    figure = figures.probability_currents(recording(1), {"same": recording(2)})
+    figure = comparison.probability_currents(recording(1), {"same": recording(2)})
     figure.canvas.draw()
     arrows: Any = figure.axes[0].collections[0]
     x, y = arrows.XY.T
     # cos(phase) and cos(phase + pi / 2) turn clockwise
     assert ((x * arrows.V - y * arrows.U) < 0).mean() > 0.9
     with pytest.raises(ddm2snn.InputError, match="no probability current"):
-        figures.probability_currents(recording(1, rank=1), {"same": recording(2, rank=1)})
+        comparison.probability_currents(recording(1, rank=1), {"same": recording(2, rank=1)})

@@ -7,11 +7,11 @@ import pytest
 
 import ddm2snn
 from ddm2snn import LIF, Population, Static
+from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.decoders import Clockwork, rates_along_flow, regression_target, solve_static
 from ddm2snn.conversion.lag import lag_of, measure_lag
 from ddm2snn.conversion.placing import place, stationary_states
 from ddm2snn.network import to_internal
-from ddm2snn.randomness import stream
 
 CLOCK = Clockwork(0.5, 1e-3, "grid")
 DELAY = 0.01

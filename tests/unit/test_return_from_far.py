@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn.randomness import stream
+from ddm2snn.base.randomness import stream
 from ddm2snn.training.accuracy import drift_error
 from ddm2snn.training.matching import _brought_back, _task
 from ddm2snn.training.robustness import strays

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ddm2snn import LIF, InputError, Population, Static
+from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.decoders import Clockwork, flow, rates_along_flow, regression_target, solve_static
 from ddm2snn.conversion.population import encode
-from ddm2snn.randomness import stream
 
 CLOCK = Clockwork(time_unit_s=0.1, dt_s=0.0005, timing="interpolated")
 

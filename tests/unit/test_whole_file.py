@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ddm2snn.base.files import whole_file, write_text
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.storage import whole_file, write_text
 
 # Files may grow to 50 kB, like a disk that fills up; the kernel then fails the write with EFBIG
 FULL_DISK = """

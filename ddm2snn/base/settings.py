@@ -1,0 +1,59 @@
+"""Settings files: TOML, validated, refused in one line."""
+
+from __future__ import annotations
+
+import tomllib
+import typing
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ddm2snn.base.files import require_file
+from ddm2snn.errors import FileRefusedError
+
+
+class Settings(BaseModel):
+    """A frozen section of a settings file that knows all its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def read_settings(path: Path | str, model: type[S]) -> S:
+    """Read and validate a TOML file; an unknown key is refused with the list of the known ones."""
+    found = require_file(path)
+    try:
+        content = tomllib.loads(found.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FileRefusedError(f"{found} is no TOML file: {error}.") from error
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise FileRefusedError(f"{found}: {explain(error, model)}") from error
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """Put the first problem of a validation into one line: the key, what is wrong, what is known there."""
+    first, more = error.errors()[0], error.error_count() - 1
+    where = [str(part) for part in first["loc"]]
+    key = ".".join(where) or "the file"
+    if first["type"] == "extra_forbidden":
+        section = _section(model, where[:-1])
+        text = f"unknown key {key}; known here are {', '.join(section.model_fields)}"
+    elif first["type"] == "missing":
+        text = f"key {key} is missing"
+    else:
+        text = f"{key}: {first['msg'].lower()}, got {first['input']!r}"
+    return f"{text}{f' (and {more} more problem(s))' if more else ''}."
+
+
+def _section(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
+    for part in path:
+        annotation = model.model_fields[part].annotation
+        for candidate in (annotation, *typing.get_args(annotation)):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                model = candidate
+    return model

@@ -1,0 +1,142 @@
+"""Files of ddm2snn objects: arrays and settings as safetensors, with a header that says whether to trust them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from ddm2snn.base.arrays import array_fields, arrays_of, canonical_json, content_fingerprint
+from ddm2snn.base.files import require_file, whole_file
+from ddm2snn.errors import FileRefusedError, InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+FORMAT_VERSION = 1
+_KEY = "ddm2snn"
+T = TypeVar("T", bound="DataclassInstance")
+
+
+def settings_of(instance: DataclassInstance) -> dict[str, Any]:
+    """Fields of a dataclass that are no arrays, as JSON values; those left out, whose default is None, are missing."""
+    fields, arrays = dataclasses.fields(instance), array_fields(type(instance))
+    left_out = {field.name for field in fields if field.default is None and getattr(instance, field.name) is None}
+    settings = {}
+    for field in fields:
+        if field.name not in arrays and field.name not in left_out:
+            value = getattr(instance, field.name)
+            if dataclasses.is_dataclass(value) and not isinstance(value, type):
+                value = {"model": getattr(value, "name", type(value).__name__), **dataclasses.asdict(value)}
+            settings[field.name] = dict(value) if isinstance(value, Mapping) else value
+    return settings
+
+
+def fingerprint_of(instance: DataclassInstance) -> str:
+    """Content fingerprint of arrays and settings; provenance does not count, content is what it is."""
+    settings = settings_of(instance)
+    settings.pop("provenance", None)
+    return content_fingerprint(type(instance).__name__, arrays_of(instance), settings)
+
+
+def save_arrays(instance: DataclassInstance, path: Path | str) -> None:
+    """Write a dataclass of arrays and settings as safetensors with JSON metadata."""
+    from safetensors.numpy import save
+
+    header = make_header(type(instance).__name__, fingerprint_of(instance), settings=settings_of(instance))
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays_of(instance).items()}
+    with whole_file(path) as temporary:
+        temporary.write_bytes(save(arrays, metadata={_KEY: canonical_json(header)}))
+
+
+def read_as(path: Path | str, cls: type[T]) -> T:
+    """Read a file that must hold a `cls` of plain settings, and refuse it by name where it holds something else."""
+    found = require_file(path)
+    header, arrays = read_safetensors(found)
+    if header["type"] != cls.__name__:
+        raise FileRefusedError(
+            f"{found} holds a {header['type']}, but a {cls.__name__} is needed here. Give another file."
+        )
+    return rebuild(cls, header, arrays, found)
+
+
+def make_header(kind: str, fingerprint: str, **content: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON values
+    """Put together what stands before the content of a file, provenance under a fingerprint of its own."""
+    header = {"type": kind, "format_version": FORMAT_VERSION, "fingerprint": fingerprint, **content}
+    return {**header, "provenance_fingerprint": provenance_digest(header)}
+
+
+def provenance_digest(header: Mapping[str, Any]) -> str:
+    """Fingerprint of the provenance in a header, which the content's fingerprint leaves out."""
+    settings = header.get("settings")
+    held = settings if isinstance(settings, dict) else header
+    return content_fingerprint("provenance", {}, {"provenance": held.get("provenance")})
+
+
+def check_header(header: object, path: Path) -> dict[str, Any]:
+    """Check what stands before the content of a file: who wrote it, in which version."""
+    if not isinstance(header, dict) or not isinstance(header.get("type"), str) or "format_version" not in header:
+        raise FileRefusedError(f"{path} was not written by ddm2snn: its header lacks type and format version.")
+    version = header["format_version"]
+    if not isinstance(version, int) or version < 1:
+        raise FileRefusedError(f"{path} is damaged: format version {version} is no whole number above zero.")
+    if version > FORMAT_VERSION:
+        raise FileRefusedError(
+            f"{path} has format version {version}; this ddm2snn reads up to {FORMAT_VERSION}. Install a newer ddm2snn."
+        )
+    if provenance_digest(header) != header.get("provenance_fingerprint"):
+        raise FileRefusedError(f"{path} is damaged: its provenance does not match its fingerprint.")
+    return header
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Header and arrays of a file that ddm2snn wrote; anything else is refused by its name."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="np") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise FileRefusedError(
+            f"{path} is no ddm2snn file, or it is damaged or cut short: {str(error).splitlines()[0]}."
+        ) from error
+    if _KEY not in metadata:
+        raise FileRefusedError(f"{path} was not written by ddm2snn: its metadata has no {_KEY!r} entry.")
+    try:
+        header = json.loads(metadata[_KEY])
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise FileRefusedError(f"{path} is damaged: its metadata is no JSON.") from error
+    return check_header(header, path), arrays
+
+
+def rebuild(
+    cls: type[T],
+    header: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    path: Path,
+    **decode: Callable[[object], object],
+) -> T:
+    """Object of a header and its arrays, refused by the name of its file where the two do not make one.
+
+    `decode` turns a stored setting, by its name, into the object that it stands for.
+    """
+    settings = header.get("settings")
+    names = {field.name for field in dataclasses.fields(cls)}
+    if isinstance(settings, dict):
+        names -= {name for name in names - {*settings, *arrays} if getattr(cls, name, ...) is None}
+    if not isinstance(settings, dict) or {*settings, *arrays} != names:
+        given = sorted({*(settings if isinstance(settings, dict) else ()), *arrays} ^ names)
+        raise FileRefusedError(f"{path} is damaged: missing or unknown field(s) {', '.join(given)}.")
+    try:
+        decoded = {name: decode[name](value) if name in decode else value for name, value in settings.items()}
+        instance = cls(**decoded, **arrays)
+    except InputError as error:
+        raise FileRefusedError(f"{path} cannot be used: {error}") from error
+    if fingerprint_of(instance) != header.get("fingerprint"):
+        raise FileRefusedError(f"{path} is damaged: its content does not match its fingerprint.")
+    return instance

@@ -1,0 +1,5 @@
+"""``python -m ddm2snn.cli``."""
+
+from ddm2snn.cli.main import main
+
+main()

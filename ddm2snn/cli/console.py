@@ -1,0 +1,63 @@
+"""What a person sees while a command works: a bar on a terminal, plain lines elsewhere, all on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+
+from ddm2snn.base.progress import Progress
+from ddm2snn.workflow.steps import Announce
+
+
+class Console(Announce):
+    """Shows steps on stderr."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._stack = contextlib.ExitStack()
+
+    def start(self, name: str) -> Progress:
+        """Begin a step: a bar on a terminal, a line elsewhere."""
+        self._began = time.perf_counter()
+        return self._stack.enter_context(_bar(name)) if sys.stderr.isatty() else _line(name)
+
+    def close(self) -> None:
+        """Take down the bar, also when the work was interrupted: it hides the cursor."""
+        self._stack.close()
+
+    def finish(self, name: str, *, done_before: bool) -> None:
+        """End a step with one line."""
+        self.close()
+        took = time.perf_counter() - self._began
+        _say(f"{name}: {'unchanged, done before' if done_before else f'done in {took:.1f} s'}")
+
+
+@contextlib.contextmanager
+def shown(name: str) -> Iterator[Progress]:
+    """Show the progress of one piece of work."""
+    with contextlib.closing(Console()) as console:
+        yield console.start(name)
+        console.finish(name, done_before=False)
+
+
+def _line(name: str) -> Progress:
+    _say(f"{name} ...")
+    return lambda share: None
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _bar(name: str) -> Iterator[Progress]:
+    from rich.console import Console as Terminal
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Terminal(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=1.0)
+        yield lambda share: bar.update(task, completed=share)

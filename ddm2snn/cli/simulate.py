@@ -1,0 +1,80 @@
+"""The command that runs a network: simulate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ddm2snn.cli.shared import JsonFlag, Seed, show
+from ddm2snn.errors import InputError
+
+
+def simulate(
+    network: Annotated[Path, typer.Argument(help="Rate or spiking network (.safetensors).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.nc).")],
+    backend: Annotated[str | None, typer.Option(help="Backend; by default the one that fits the network.")] = None,
+    duration: Annotated[float, typer.Option(help="Length in rate time units.")] = 60.0,
+    every: Annotated[float, typer.Option(help="Sampling interval in rate time units.")] = 0.02,
+    trials: Annotated[int, typer.Option(help="Independent trials, simulated together.")] = 16,
+    dt_s: Annotated[float | None, typer.Option(help="Time step in seconds; the converted one by default.")] = None,
+    seed: Seed = 0,
+    stimulus: Annotated[Path | None, typer.Option(help="Input: CSV (time, inputs ...) or .safetensors.")] = None,
+    spikes: Annotated[bool, typer.Option("--spikes", help="Record spikes as well.")] = False,
+    spike_window: Annotated[
+        tuple[float, float] | None, typer.Option(help="Spikes between two moments only, in rate time units.")
+    ] = None,
+    spike_neurons: Annotated[str | None, typer.Option(help="Spikes of some neurons only, such as 0-99,512.")] = None,
+    backend_option: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE for the backend, e.g. mode=cpp_standalone.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Simulate a network and record its latents."""
+    import ddm2snn
+    from ddm2snn.backend import find_backend
+    from ddm2snn.base.files import check_writable
+    from ddm2snn.cli.console import shown
+    from ddm2snn.load import load
+    from ddm2snn.network import RateNetwork, SpikingNetwork
+    from ddm2snn.stimulus import Stimulus
+
+    check_writable(output)
+    loaded = load(network)
+    if not isinstance(loaded, RateNetwork | SpikingNetwork):
+        raise InputError(f"{network} holds a {type(loaded).__name__}; a RateNetwork or SpikingNetwork is needed.")
+    name = backend or ("rate" if isinstance(loaded, RateNetwork) else loaded.backend)
+    chosen = find_backend(name, **_options(backend_option or []))
+    with shown(f"simulate on {name}") as progress:
+        recording = ddm2snn.simulate(
+            loaded, backend=chosen, duration=duration, trials=trials, seed=seed, every=every, dt_s=dt_s,
+            stimulus=Stimulus.load(stimulus) if stimulus else None,
+            spikes=spikes or spike_window is not None or spike_neurons is not None, spike_window=spike_window,
+            spike_neurons=None if spike_neurons is None else _neurons(spike_neurons), progress=progress,
+        )  # fmt: skip
+        recording.save(output)
+    shape = dict(recording.latent.sizes)
+    content: dict[str, Any] = {"file": str(output), "fingerprint": recording.fingerprint, "shape": shape}
+    content["provenance"] = dict(recording.provenance)
+    if recording.spikes is not None:
+        content["spikes"] = len(recording.spikes.time_s)
+    show(content, [f"{output}: {', '.join(f'{v} {k}' for k, v in shape.items())}"], as_json=as_json)
+
+
+def _neurons(ranges: str) -> list[int]:
+    """Whole numbers of '0-99,512'."""
+    found: list[int] = []
+    for part in ranges.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not (last.isdecimal() and int(first) <= int(last) < 2**31)):
+            raise InputError(f"--spike-neurons {ranges!r} must be numbers and ranges, such as 0-99,512.")
+        found += range(int(first), int(last if dash else first) + 1)
+    return found
+
+
+def _options(given: list[str]) -> dict[str, str]:
+    for option in given:
+        if "=" not in option:
+            raise InputError(f"--backend-option {option!r} must be KEY=VALUE, such as mode=cpp_standalone.")
+    return dict(option.split("=", 1) for option in given)

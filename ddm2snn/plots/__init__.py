@@ -1,0 +1,1 @@
+"""Every figure; each function returns a matplotlib Figure and touches no global state."""

@@ -1,0 +1,237 @@
+"""Figures of analyses; every function returns a Figure and touches no global state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn.analysis.subspace import full_state
+from ddm2snn.analysis.symmetry import energy, latent_parts
+from ddm2snn.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ddm2snn.analysis.analysis import Analysis
+    from ddm2snn.analysis.fixed_points import FixedPoint
+    from ddm2snn.analysis.irreversibility import Irreversibility
+    from ddm2snn.analysis.lyapunov import LyapunovSpectrum
+    from ddm2snn.analysis.subspace import Subspace
+    from ddm2snn.network import RateNetwork
+
+# Okabe, Ito, as in ddm2snn.plots.recordings
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7", "#56B4E9", "#E69F00")
+_BLUE, _VERMILION, _BLACK = _COLOURS[0], _COLOURS[1], _COLOURS[3]
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_GRID = 81
+_AXES_SHOWN = 20
+
+
+def analysis_figures(analysis: Analysis) -> dict[str, Figure]:
+    """Figures of an analysis by name; those of what was left out are missing."""
+    flat = analysis.samples.reshape(-1, analysis.network.rank)
+    drawn = {"subspace": subspace_spectrum(analysis.subspace)}
+    if analysis.symmetry:
+        drawn["symmetry"] = symmetry_parts(analysis.network, flat)
+    if analysis.irreversibility and analysis.network.rank == 2:
+        drawn["irreversibility"] = reversibility_parts(analysis.irreversibility, flat)
+    if analysis.fixed_points:
+        drawn["fixed-points"] = jacobian_eigenvalues(analysis.fixed_points)
+    if analysis.lyapunov:
+        drawn["lyapunov"] = lyapunov_bars(analysis.lyapunov)
+    return drawn
+
+
+def subspace_spectrum(subspace: Subspace) -> Figure:
+    """Standard deviation along the principal axes of the full state."""
+    figure = _figure(5.4, 3.2)
+    axis = figure.subplots()
+    shown = subspace.deviations[:_AXES_SHOWN]
+    number = np.arange(1, len(shown) + 1)
+    kept = number <= subspace.rank
+    # exact zeros have no place on a logarithmic axis: they stand where rounding begins
+    height = np.maximum(shown, shown[0] * np.finfo(np.float64).eps ** 1.1)
+    axis.semilogy(number[kept], height[kept], "o", color=_BLUE, ms=6, label=f"{subspace.rank} above rounding")
+    if not kept.all():
+        axis.semilogy(number[~kept], height[~kept], "s", color=_VERMILION, ms=5, mfc="white", label="rounding")
+    axis.set(xlabel="principal axis", ylabel="standard deviation of $x$", xlim=(0.3, len(shown) + 0.7))
+    axis.set_xticks(number[:: max(1, len(number) // 10)])
+    axis.set_title("Principal components of the full state", fontsize=10)
+    axis.legend(frameon=False, fontsize=9, loc="upper right")
+    return figure
+
+
+def symmetry_parts(network: RateNetwork, samples: Float[np.ndarray, "sample rank"]) -> Figure:
+    """Energy of the symmetric part and both parts of the drift over the plane of the first two latents.
+
+    Further latents stay at the mean of the samples; a single latent gives curves.
+    """
+    if network.rank == 1:
+        return _symmetry_line(network, samples)
+    figure = _figure(9.0, 3.9)
+    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+    x, y, z = _plane(samples)
+    height, parts = energy(network, full_state(network, z)), latent_parts(network, z)
+    # the corners of the plane, where the network never goes, would take most of the scale
+    top = np.quantile(height, 0.9)
+    levels = np.linspace(height.min(), top if top > height.min() else height.min() + 1.0, 17)
+    filled = left.contourf(x, y, height, levels=levels, cmap="Blues_r", extend="max")
+    _stream(left, x, y, parts.symmetric, _VERMILION)
+    bar = figure.colorbar(filled, ax=left, format="%.3g", shrink=0.9)
+    bar.set_label("energy $E$")
+    size = np.linalg.norm(parts.antisymmetric[..., :2], axis=-1)
+    filled = right.contourf(x, y, size, levels=16, cmap="Greys")
+    _stream(right, x, y, parts.antisymmetric, _BLUE)
+    bar = figure.colorbar(filled, ax=right, format="%.3g", shrink=0.9)
+    bar.set_label("speed (per rate time unit)")
+    left.set_title("Symmetric part and its energy", fontsize=10)
+    right.set_title("Antisymmetric part", fontsize=10)
+    _name_plane((left, right), network.rank)
+    return figure
+
+
+def _symmetry_line(network: RateNetwork, samples: Float[np.ndarray, "sample rank"]) -> Figure:
+    figure = _figure(9.0, 3.2)
+    left, right = figure.subplots(1, 2)
+    low, high = _range(samples[:, 0])
+    z = np.linspace(low, high, 400)[:, None]
+    parts = latent_parts(network, z)
+    left.plot(z[:, 0], energy(network, full_state(network, z)), color=_BLACK)
+    left.set(xlabel="$z_0$", ylabel="energy $E$")
+    left.set_title("Energy of the symmetric part", fontsize=10)
+    right.axhline(0.0, color="0.8", lw=0.8)
+    right.plot(z[:, 0], parts.symmetric[:, 0], color=_VERMILION, label="symmetric")
+    right.plot(z[:, 0], parts.antisymmetric[:, 0], color=_BLUE, ls="--", label="antisymmetric")
+    right.set(xlabel="$z_0$", ylabel="drift (per rate time unit)")
+    right.set_title("Parts of the drift", fontsize=10)
+    right.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def reversibility_parts(split: Irreversibility, samples: Float[np.ndarray, "sample rank"]) -> Figure:
+    """Density with the reversible drift, and the probability current, of two latents.
+
+    Raises
+    ------
+    InputError
+        Where there are not two latents.
+    """
+    if samples.shape[-1] != 2:
+        raise InputError(f"The figure of currents needs two latents, got {samples.shape[-1]}.")
+    figure = _figure(9.0, 3.9)
+    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+    x, y, z = _plane(samples)
+    # where no sample lies near the fit only extrapolates
+    far = ~_sampled(z, samples)
+    density, current = np.exp(split.log_density(np.where(far[..., None], samples.mean(axis=0), z))), split.current(z)
+    density, current[far], reversible = np.where(far, np.nan, density), np.nan, split.reversible(z)
+    reversible[far] = np.nan
+    filled = left.contourf(x, y, density, levels=np.linspace(0, np.nanmax(density), 17), cmap="Blues")
+    _stream(left, x, y, reversible, _VERMILION)
+    figure.colorbar(filled, ax=left, format="%.2g", shrink=0.9).set_label("density $p$")
+    size = np.linalg.norm(current, axis=-1)
+    filled = right.contourf(x, y, size, levels=np.linspace(0, np.nanmax(size) or 1.0, 17), cmap="Greys")
+    _stream(right, x, y, current, _BLUE)
+    figure.colorbar(filled, ax=right, format="%.2g", shrink=0.9).set_label("current $|J|$ (per rate time unit)")
+    rate = split.entropy_production
+    left.set_title("Reversible drift\non the stationary density", fontsize=10)
+    right.set_title(
+        f"Probability current\nentropy production {rate.value:.4g} [{rate.low:.4g}, {rate.high:.4g}]", fontsize=10
+    )
+    _name_plane((left, right), 2)
+    return figure
+
+
+def jacobian_eigenvalues(points: Sequence[FixedPoint]) -> Figure:
+    """Eigenvalues of the Jacobian at every fixed point, in the complex plane."""
+    if not points:
+        raise InputError("There is no fixed point to draw.")
+    figure = _figure(6.6, 3.6)
+    axis = figure.subplots()
+    kinds = sorted({point.kind for point in points})
+    for index, kind in enumerate(kinds):
+        same = [point for point in points if point.kind == kind]
+        values = np.concatenate([point.eigenvalues for point in same])
+        axis.plot(
+            np.real(values), np.imag(values), ls="", ms=7, mfc="none", mew=1.5,
+            color=_COLOURS[index % len(_COLOURS)], marker=_MARKERS[index % len(_MARKERS)],
+            label=f"{kind} ({len(same)})",
+        )  # fmt: skip
+    axis.axvline(0.0, color="0.6", lw=1, zorder=0)
+    axis.axhline(0.0, color="0.9", lw=1, zorder=0)
+    axis.margins(0.12)
+    everything = np.concatenate([point.eigenvalues for point in points])
+    if np.abs(np.imag(everything)).max() < 1e-9:
+        axis.set_ylim(-1, 1)
+    axis.set(xlabel="real part (per rate time unit)", ylabel="imaginary part")
+    axis.set_title("Jacobian eigenvalues at the fixed points", fontsize=10)
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+    return figure
+
+
+def lyapunov_bars(spectrum: LyapunovSpectrum) -> Figure:
+    """Lyapunov exponents with twice their standard errors."""
+    figure = _figure(5.0, 3.2)
+    axis = figure.subplots()
+    number = np.arange(1, len(spectrum.exponents) + 1)
+    colours = [_VERMILION if value > 0 else _BLUE for value in spectrum.exponents]
+    bars = axis.bar(number, spectrum.exponents, yerr=2 * spectrum.standard_error, color=colours, width=0.6, capsize=4)
+    axis.bar_label(bars, labels=[f"{value:.3g}" for value in spectrum.exponents], padding=4, fontsize=9)
+    axis.axhline(0.0, color=_BLACK, lw=0.8)
+    axis.margins(y=0.15)
+    axis.set_xticks(number, [rf"$\lambda_{{{n}}}$" for n in number])
+    axis.set(ylabel="exponent (per rate time unit)", xlim=(0.4, len(number) + 0.6))
+    axis.set_title(f"Lyapunov spectrum; Kaplan-Yorke dimension {spectrum.kaplan_yorke_dimension:.3g}", fontsize=10)
+    return figure
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", dpi=130)
+
+
+def _range(values: Float[np.ndarray, " sample"]) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.001, 0.999])
+    margin = 0.15 * max(high - low, 1e-9)
+    return float(low - margin), float(high + margin)
+
+
+def _plane(
+    samples: Float[np.ndarray, "sample rank"],
+) -> tuple[Float[np.ndarray, " x"], Float[np.ndarray, " y"], Float[np.ndarray, "y x rank"]]:
+    """Grid over the first two latents, the others at their mean."""
+    x, y = (np.linspace(*_range(samples[:, d]), _GRID) for d in (0, 1))
+    z = np.broadcast_to(samples.mean(axis=0), (_GRID, _GRID, samples.shape[1])).copy()
+    z[..., 0], z[..., 1] = np.meshgrid(x, y)
+    return x, y, z
+
+
+def _sampled(z: Float[np.ndarray, "y x rank"], samples: Float[np.ndarray, "sample rank"]) -> np.ndarray:
+    """Whether eight samples lie within two and a half cells of each point of the grid."""
+    from scipy.spatial import KDTree
+
+    cell = z[1, 1] - z[0, 0]
+    distance, _ = KDTree(samples / cell).query(z / cell, k=8)
+    return np.asarray(distance)[..., -1] < 2.5
+
+
+def _stream(
+    axis: Axes,
+    x: Float[np.ndarray, " x"],
+    y: Float[np.ndarray, " y"],
+    field: Float[np.ndarray, "y x rank"],
+    colour: str,
+) -> None:
+    axis.streamplot(x, y, field[..., 0], field[..., 1], color=colour, density=0.9, linewidth=0.8, arrowsize=0.9)
+    axis.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+
+
+def _name_plane(axes: tuple[Axes, ...], rank: int) -> None:
+    for axis in axes:
+        axis.set_xlabel("$z_0$" if rank == 2 else "$z_0$ (further latents at their mean)")
+    axes[0].set_ylabel("$z_1$")

@@ -1,0 +1,262 @@
+"""The figure of a conversion: its diagnostics, a panel each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn.conversion.decoders import Clockwork, rates_along_flow, regression_target
+from ddm2snn.conversion.noise_budget import target_diffusion
+from ddm2snn.conversion.population import Encoding
+from ddm2snn.errors import InputError
+from ddm2snn.network import RateNetwork, to_internal
+from ddm2snn.neuron import part_of
+from ddm2snn.plots.style import COLOURS, HATCH, MARKERS, PALE, WIDTH, latent_name, line_style, new_figure, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from jaxtyping import Float
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ddm2snn.conversion.convert import Conversion
+    from ddm2snn.network import SpikingNetwork
+
+_COLUMNS, _ROW = 3, 2.9
+_CURVES, _CANDIDATES, _POINTS = 7, 1000, 200
+_BLOCK = 2**22  # rates that are held at once
+_WORST = 0.99  # share of the states whose decoding error lies within the colours
+_BAR = 0.55
+
+
+def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
+    r"""Draw what a conversion learned about itself; touches no global state.
+
+    - Tuning curves :math:`F(E_j z + \beta_j)` of some neurons over the state :math:`x_i = \Gamma_i z + b_i` of
+      their units.
+    - Decoding error :math:`D F - y` on the rate network's stationary states, from the neurons' curves along the flow,
+      relative to the drift, over the first two latents (against itself for a single one).
+    - Noise budget: diffusion of spikes and injected noise over the target's, in the directions in which the spikes'
+      is largest and smallest beside it; means over the states where they depend on them.
+    - Held-out error of calibrated decoders against the ridge; left out where no ridge was chosen.
+    - Singular values of E D and of the rate network's W, each relative to its largest.
+    - Residual lag of the decoded spikes, with twice its standard error and half a time step.
+
+    Of a network that was converted in the loop of a device the decoding error is that which the loop measured, in
+    numbers, and the lag is left out: both panels rest on the neurons' curves, which know nothing of decode neurons.
+
+    Parameters
+    ----------
+    conversion
+        What `ddm2snn.convert` returned.
+    rate
+        The rate network that it came from.
+
+    Raises
+    ------
+    InputError
+        Where `conversion` came from another rate network, or holds no diagnostics of `convert`.
+    """
+    network, found = conversion.network, conversion.diagnostics
+    if network.rate_fingerprint != rate.fingerprint:
+        raise InputError(
+            f"This conversion is one of the rate network {network.rate_fingerprint}, not of {rate.fingerprint}. "
+            "Give the one that was converted."
+        )
+    in_loop = network.provenance.get("hardware")
+    if "lag" not in found and in_loop is None:
+        raise InputError(
+            f"This conversion has no lag among its diagnostics: {', '.join(found)}. Draw one that convert made."
+        )
+    cloud = to_internal(rate, rate.initial_latent)
+    curve = found.get("calibration", {}).get("held_out_error", {})
+    panels = 5 + (len(curve) > 1)
+    rows = -(-panels // _COLUMNS)
+    figure = new_figure(WIDTH, 0.2 + _ROW * rows)
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
+    tuning, error, noise, spectrum, lag, *more = figure.subplots(rows, _COLUMNS).flat
+    _tuning_curves(tuning, network, rate, cloud)
+    if in_loop is None:
+        _decoding_error(error, network, rate, cloud)
+        _residual_lag(lag, network, found["lag"])
+    else:
+        measured = "\n".join(f"{latent_name(d)}: {100 * e:.2g} %" for d, e in enumerate(found["drift_error"]))
+        _words(error, "Decoding error in the loop", f"measured on {in_loop['name']},\n% of the drift\n\n{measured}")
+        _words(lag, "Residual lag", "not drawn: the neurons' curves\nknow nothing of decode neurons,\n"
+               "whose lag decoders make up for")  # fmt: skip
+    _noise_budget(noise, network, found, target_diffusion(rate, cloud))
+    _spectrum(spectrum, network, found)
+    if len(curve) > 1:
+        _held_out(more[0], curve, found["calibration"]["ridge"])
+    for axis in more[panels - 5 :]:  # places without a panel
+        axis.set_visible(False)
+    for axis in (tuning, error, noise, spectrum, lag, *more):
+        plain(axis)
+    return figure
+
+
+def _in_rate_coordinates(network: SpikingNetwork, rate: RateNetwork) -> tuple[Encoding, np.ndarray]:
+    """Encoding at the rate network's internal latents, and what is decoded without a spike, shape (rank,)."""
+    constant = (network.latent_offset - rate.latent_offset) / rate.latent_scale
+    return Encoding(network.encoders, network.bias - network.encoders @ constant, network.unit), constant
+
+
+def _words(axis: Axes, title: str, words: str) -> None:
+    """A panel that says why it has no curve."""
+    axis.set_title(title)
+    axis.text(0.5, 0.5, words, ha="center", va="center", transform=axis.transAxes, size=9)
+    axis.set(xticks=[], yticks=[])
+
+
+def _tuning_curves(axis: Axes, network: SpikingNetwork, rate: RateNetwork, cloud: np.ndarray) -> None:
+    encoding, _ = _in_rate_coordinates(network, rate)
+    some = np.arange(0, network.neurons, max(1, network.neurons // _CANDIDATES))
+    active = (cloud @ encoding.encoders[some].T + encoding.bias[some] > network.neuron.threshold_current).mean(axis=0)
+    # from those that are seldom active to those that always are, the silent left out
+    order = some[np.argsort(active, kind="stable")][int((active == 0).sum()) :]
+    shown = order[np.linspace(0, len(order) - 1, min(_CURVES, len(order))).round().astype(int)]
+    for index, neuron in enumerate(shown):
+        unit = network.unit[neuron]
+        gamma = rate.left_vectors[unit]
+        x = cloud @ gamma + rate.bias[unit]
+        given = np.linspace(x.min(), x.max(), _POINTS)
+        along = (given - rate.bias[unit])[:, None] * gamma / max(float(gamma @ gamma), np.finfo(float).tiny)
+        current = along @ encoding.encoders[neuron] + encoding.bias[neuron]
+        model = part_of(network.neuron, slice(neuron, neuron + 1))
+        rates_hz = model.rate_hz(current[:, None], timing=network.spike_timing, dt_s=network.dt_s)
+        axis.plot(given, rates_hz[:, 0], lw=1.3, color=COLOURS[index % len(COLOURS)])
+    axis.set(xlabel="state $x$ of the neuron's unit", ylabel="rate (Hz)", ylim=(0, None))
+    axis.set_title(f"Tuning of {len(shown)} of {network.neurons} neurons")
+
+
+def _decoding_error(axis: Axes, network: SpikingNetwork, rate: RateNetwork, cloud: np.ndarray) -> None:
+    encoding, constant = _in_rate_coordinates(network, rate)
+    clockwork = Clockwork(network.time_unit_s, network.dt_s, network.spike_timing)
+    blocks = np.array_split(cloud, -(-len(cloud) * network.neurons // _BLOCK))
+    decoded = [
+        rates_along_flow(rate, encoding, network.neuron, z, clockwork, compensate_lag=True) @ network.decoders.T
+        for z in blocks
+    ]
+    miss = np.concatenate(decoded) + constant - regression_target(rate, cloud, clockwork)
+    speed = np.sqrt(((rate.internal_readout(cloud) - cloud) ** 2).mean(axis=0))
+    size = 100.0 * np.sqrt(((miss / np.where(speed > 0, speed, 1.0)) ** 2).mean(axis=1))
+    states = rate.initial_latent
+    if rate.rank == 1:
+        axis.plot(states[:, 0], size, ".", ms=3, color=COLOURS[1], rasterized=True)
+        axis.set(xlabel=latent_name(0), ylabel="% of the drift", ylim=(0, None))
+    else:
+        order = np.argsort(size, kind="stable")  # the largest on top
+        points = axis.scatter(
+            states[order, 0], states[order, 1], c=size[order], s=6, lw=0, cmap="cividis", vmin=0.0,
+            vmax=max(float(np.quantile(size, _WORST)), np.finfo(float).tiny), rasterized=True,
+        )  # fmt: skip
+        bar = axis.figure.colorbar(points, ax=axis, extend="max", shrink=0.9, pad=0.02)
+        bar.ax.tick_params(labelsize=8.5)
+        bar.set_label("% of the drift", size=9)
+        axis.set(xlabel=latent_name(0), ylabel=latent_name(1))
+    axis.set_title("Decoding error of the curves")
+
+
+def _noise_budget(
+    axis: Axes, network: SpikingNetwork, found: Mapping[str, Any], target: Float[np.ndarray, "rank rank"]
+) -> None:
+    spikes = np.array(found["noise"]["spikes"]) if "noise" in found else None
+    factor = network.internal_factor(to_internal(network, network.initial_latent))
+    share, added = _shares(target, spikes, (factor @ np.swapaxes(factor, -1, -2)).mean(axis=0))
+    axis.set_title("Noise budget")
+    if not len(share):
+        _words(axis, "Noise budget", "the target has no noise")
+        return
+    place = np.arange(1, len(share) + 1)
+    axis.bar(place, 100 * added, _BAR, color=PALE, label="injected")
+    if spikes is not None:
+        bars = axis.bar(place, 100 * share, _BAR, bottom=100 * added, color=COLOURS[2], label="spikes")
+        for bar in bars:
+            bar.set(hatch=HATCH, ec="white")
+    axis.axhline(100, color=COLOURS[0], ls="--", lw=1.1, label="target")
+    top = 100 * max(1.0, float((share + added).max()))
+    order = ", spikes unmeasured" if spikes is None else ", loudest spikes first"
+    axis.set(xlabel=f"direction{order}", ylabel="% of the target's diffusion", ylim=(0, 1.45 * top))
+    axis.set_xticks(place[:: max(1, len(place) // 8)])
+    axis.set_xlim(0.4, len(place) + 0.6)
+    axis.legend(loc="upper right", ncols=2, frameon=False, fontsize=8.5)
+
+
+def _shares(
+    target: Float[np.ndarray, "rank rank"],
+    spikes: Float[np.ndarray, "rank rank"] | None,
+    injected: Float[np.ndarray, "rank rank"],
+) -> tuple[Float[np.ndarray, " direction"], Float[np.ndarray, " direction"]]:
+    """Diffusion of spikes and injected noise over the target's, in directions of which each is free of the others."""
+    values, vectors = np.linalg.eigh(target)
+    used = values > 1e-12 * max(float(values.max()), np.finfo(float).tiny)
+    white = vectors[:, used] / np.sqrt(values[used])
+    share, turned = np.linalg.eigh(white.T @ (np.zeros_like(target) if spikes is None else spikes) @ white)
+    directions = (white @ turned)[:, ::-1]
+    return share[::-1], np.einsum("ij,ik,kj->j", directions, injected, directions)
+
+
+def _spectrum(axis: Axes, network: SpikingNetwork, found: Mapping[str, Any]) -> None:
+    hollow = {"color": COLOURS[0], "marker": "s", "ms": 9, "mfc": "none"}
+    kinds = (
+        ("rate network $W$", found["rate_singular_values"], hollow),
+        ("spiking $E D$", found["rank_audit"]["singular_values"], {"color": COLOURS[2], "marker": "o", "ms": 5}),
+    )
+    for label, values, style in kinds:
+        height = np.array(values) / max(*values, np.finfo(float).tiny)
+        axis.semilogy(np.arange(1, len(height) + 1), height, ls="none", label=label, **style)
+    lowest = min(min(values) / max(*values, np.finfo(float).tiny) for _, values, _ in kinds)
+    neurons, rank = network.neurons, network.rank
+    axis.set(xlabel="singular value", ylabel="relative to the largest", xlim=(0.4, rank + 0.6))
+    axis.set_ylim(max(lowest, 1e-16) / 10, 5)
+    axis.set_xticks(np.arange(1, rank + 1)[:: max(1, rank // 8)])
+    _plain_decades(axis)
+    axis.set_title("Spectrum of $E D$")
+    axis.legend(loc="upper right", frameon=False, fontsize=8.5)
+    cost = f"{neurons - rank:,} more are zero:\n{2 * neurons * rank:,} weights (2Nk),\nnot {neurons**2:,}"
+    axis.text(0.04, 0.05, cost, transform=axis.transAxes, size=8.5, color="#5b6470")
+
+
+def _residual_lag(axis: Axes, network: SpikingNetwork, found: Mapping[str, Any]) -> None:
+    place = np.arange(len(found["lag_s"]))
+    lag_ms, error_ms = (1e3 * np.array(found[name]) for name in ("lag_s", "standard_error_s"))
+    half_ms = 500.0 * network.dt_s
+    axis.axhspan(-half_ms, half_ms, color=PALE, lw=0, alpha=0.6)
+    axis.axhline(0.0, color=COLOURS[0], lw=0.8)
+    axis.errorbar(place, lag_ms, yerr=2 * error_ms, fmt="o", color=COLOURS[1], ms=5, capsize=4, lw=1.2)
+    reach = 1.15 * max(1.6 * half_ms, float((np.abs(lag_ms) + 2 * error_ms).max()))
+    axis.set(
+        xlabel="band: half a time step",
+        ylabel="lag (ms), positive: late",
+        ylim=(-reach, reach),
+        xlim=(-0.6, len(place) - 0.4),
+    )
+    every = max(1, len(place) // 8)
+    axis.set_xticks(place[::every], [latent_name(int(d)) for d in place[::every]])
+    axis.set_title("Residual lag")
+
+
+def _held_out(axis: Axes, curve: Mapping[str, list[float]], chosen: float) -> None:
+    ridge = np.array([float(name) for name in curve])
+    errors = np.array(list(curve.values()))
+    for latent in range(errors.shape[1]):
+        style = {**line_style(latent), "marker": MARKERS[latent % len(MARKERS)]}
+        axis.loglog(ridge, errors[:, latent], ms=4, lw=1.2, label=latent_name(latent), **style)
+    axis.axvline(chosen, color=COLOURS[0], ls=":", lw=1.1)
+    axis.set(xlabel="ridge (dotted: chosen)", ylabel="held-out error (internal units)")
+    axis.margins(y=0.25)
+    _plain_decades(axis)
+    axis.legend(loc="upper center", ncols=3, frameon=False, fontsize=8.5)
+    axis.set_title("Choice of the ridge")
+
+
+def _plain_decades(axis: Axes) -> None:
+    """Name 1, 2 and 5 of each decade, since errors often lie within one."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.yaxis.set_minor_locator(NullLocator())

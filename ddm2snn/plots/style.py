@@ -1,0 +1,96 @@
+"""How all figures look: colours, lines, sizes; no global state is touched."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ddm2snn.base.files import check_writable, whole_file
+from ddm2snn.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe, Ito: colours that survive colour blindness; line styles and markers carry the difference in print
+COLOURS = ("#1a1a1a", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+STYLES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+PALE = "#c9ced6"
+HATCH = "////"
+WIDTH = 9.0
+# what a file says about its making, but for the time, so that equal figures are equal files
+_FORMATS = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+_SHADE = "#5b6470"
+_LETTERS = 12  # of a line of a name
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Empty figure that belongs to nobody's global state."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", dpi=130)
+
+
+def check_figure_file(path: Path) -> None:
+    """Refuse a figure file of unknown kind, or one that cannot be written."""
+    if path.suffix not in _FORMATS:
+        raise InputError(
+            f"Figures are written as {', '.join(_FORMATS)}, but {path} ends in {path.suffix!r}. Rename it."
+        )
+    check_writable(path)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure whole or not at all, as PNG, PDF or SVG by the name of the file."""
+    from matplotlib import rc_context
+
+    check_figure_file(path)
+    with whole_file(path) as temporary, rc_context({"svg.hashsalt": "ddm2snn"}):
+        figure.savefig(temporary, format=path.suffix[1:], metadata=_FORMATS[path.suffix])
+
+
+def plain(axis: Axes) -> None:
+    """Take away what carries no information: upper and right frame, dark ticks."""
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["left", "bottom"]].set_color("#9aa1ab")
+    axis.tick_params(which="both", color="#9aa1ab", labelcolor=_SHADE, labelsize=8.5)
+    axis.xaxis.label.set(color=_SHADE, size=9.5)
+    axis.yaxis.label.set(color=_SHADE, size=9.5)
+    axis.title.set_fontsize(10.5)
+
+
+def legend(axis: Axes, columns: int = 5) -> None:
+    """Names above the axes, five in a line."""
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, fontsize=9)
+
+
+def line_style(index: int) -> dict[str, Any]:
+    """Colour and dashes of the recording with this index."""
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": STYLES[index % len(STYLES)]}
+
+
+def wrapped(name: str) -> str:
+    """A long name in lines, broken at hyphens and blanks."""
+    lines = [""]
+    for part in re.findall(r"[^-\s]+[-\s]*", name):
+        if lines[-1] and len(lines[-1]) + len(part) > _LETTERS:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def latent_name(dimension: int) -> str:
+    """Mathematical name of a latent."""
+    return f"$z_{{{dimension}}}$"
+
+
+def limits(values: Float[np.ndarray, " sample"]) -> tuple[float, float]:
+    """Range of all but a thousandth of the values, with a margin."""
+    low, high = np.quantile(values, [0.0005, 0.9995])
+    margin = 0.06 * max(high - low, 1e-9)
+    return float(low - margin), float(high + margin)

@@ -1,0 +1,196 @@
+"""Variable projection: hidden units by L-BFGS, the read-out in closed form inside the loss."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ddm2snn.errors import InputError
+from ddm2snn.neuron.activation import LIF_UNIT, Activation
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Float
+
+Device = Literal["cpu", "cuda"]
+
+_FEATURES_WORTH_THREADS = 1_000_000
+_CHUNK, _WORTHWHILE = 10, 1e-2
+_SETTLED = 10  # chunks: earlier, the fall says little about how it goes on
+_HOLDS_BACK = 0.5  # of the misfit: a ridge that costs more is worth lowering
+_THRESHOLD_WIDTH = 0.02  # of the smoothed LIF response, in units of the threshold current
+
+
+class VariableProjection:
+    r"""Least squares of :math:`\phi(z\Gamma^\top + b)\,W_s^\top` on a target, both layers free.
+
+    After solving for the read-out the loss is
+    :math:`\min_{W_s} \langle w^2|\Phi W_s^\top - y|^2\rangle + \lambda |W_s|^2`, minimised over
+    :math:`(\Gamma, b)`. The read-out minimises this very loss, ridge included, so its own derivative does
+    not count in the gradient. Source: Golub, Pereyra, SIAM J. Numer. Anal. 10 (1973).
+
+    Parameters
+    ----------
+    points, target
+        z and y, shape (sample, rank).
+    weight
+        w, shape (sample,).
+    left_vectors, bias
+        Starting values of Gamma (unit, rank) and b (unit,).
+    activation
+        :math:`\phi`. The response of LIF neurons has an infinite slope at threshold, so hidden units
+        descend on a smoothed one (Hunsberger, Eliasmith, arXiv 1611.05141); the read-out is solved for
+        the exact one.
+    device
+        Where to compute, in float64.
+    """
+
+    def __init__(
+        self,
+        points: Float[np.ndarray, "sample rank"],
+        target: Float[np.ndarray, "sample rank"],
+        weight: Float[np.ndarray, " sample"],
+        left_vectors: Float[np.ndarray, "unit rank"],
+        bias: Float[np.ndarray, " unit"],
+        activation: Activation = "tanh",
+        device: Device = "cpu",
+    ) -> None:
+        import torch
+
+        if device == "cuda" and not torch.cuda.is_available():
+            raise InputError("device cuda was asked for, but torch finds no CUDA device. Use --device cpu.")
+        put = {"dtype": torch.float64, "device": torch.device(device)}
+        self.points = torch.as_tensor(points, **put)
+        self.weight = torch.as_tensor(weight, **put)[:, None]
+        self.target = torch.as_tensor(target, **put) * self.weight
+        self.gamma = torch.as_tensor(left_vectors, **put).requires_grad_()
+        self.bias = torch.as_tensor(bias, **put).requires_grad_()
+        self.activation: Activation = activation
+        self.history: list[float] = []
+        self.misfit = np.inf
+
+    def _hidden(self, *, smooth: bool) -> torch.Tensor:
+        return _activate(self.activation, self.points @ self.gamma.T + self.bias, smooth=smooth) * self.weight
+
+    def _solve(self, features: torch.Tensor, ridge: float) -> torch.Tensor:
+        import torch
+
+        with torch.no_grad():
+            gram, moment = _products(features.detach(), self.target)
+            gram.diagonal().add_(ridge)
+            return torch.cholesky_solve(moment, torch.linalg.cholesky(gram))
+
+    def loss(self, ridge: float) -> float:
+        """Loss at the hidden units as they are."""
+        import torch
+
+        with torch.no_grad(), _few_threads(len(self.points) * len(self.bias)):
+            return float(self._loss(ridge))
+
+    def _loss(self, ridge: float) -> torch.Tensor:
+        features = self._hidden(smooth=True)
+        readout = self._solve(features, ridge)
+        misfit = ((features @ readout - self.target) ** 2).sum(dim=1).mean()
+        self.misfit = float(misfit.detach())
+        return misfit + ridge * (readout**2).sum()
+
+    def descend(self, ridge: float, iterations: int, progress: Callable[[float], None], goal: float = 0.0) -> None:
+        """Take at most `iterations` steps of L-BFGS at one ridge; `history` gains the losses.
+
+        Ends early where ten steps lower the loss by less than a hundredth, or where the misfit, the loss
+        without its ridge, would still be above `goal` if it went on falling as in the last ten steps and
+        the ridge is what holds it back.
+
+        Raises
+        ------
+        InputError
+            Where the loss stops being a finite number.
+        """
+        import torch
+
+        optimiser = torch.optim.LBFGS(
+            [self.gamma, self.bias], max_iter=min(_CHUNK, iterations), history_size=50,
+            line_search_fn="strong_wolfe", tolerance_grad=1e-10, tolerance_change=1e-13,
+        )  # fmt: skip
+        before = len(self.history)
+
+        def closure() -> torch.Tensor:
+            optimiser.zero_grad()
+            loss = self._loss(ridge)
+            loss.backward()
+            self.history.append(float(loss.detach()))
+            progress(min(1.0, (len(self.history) - before) / (1.25 * iterations)))
+            return loss
+
+        try:
+            with _few_threads(len(self.points) * len(self.bias)):
+                chunks = -(-iterations // _CHUNK)
+                for left in reversed(range(chunks)):
+                    misfit = self.misfit
+                    at_first = float(optimiser.step(closure).detach())
+                    if not at_first - self.history[-1] > _WORTHWHILE * at_first:
+                        break
+                    held_back = self.history[-1] - self.misfit > _HOLDS_BACK * self.misfit
+                    settled = chunks - left >= _SETTLED
+                    if goal and settled and held_back and self.misfit * (self.misfit / misfit) ** left > goal:
+                        break
+        except torch.linalg.LinAlgError as error:  # pyright: ignore[reportPrivateImportUsage]
+            raise InputError(
+                "Training broke down: its features are not finite, or repeat. Use a larger ridge."
+            ) from error
+        if not np.isfinite(self.history[-1]):
+            raise InputError("Training diverged: the loss is not finite. Use a larger ridge or fewer units.")
+
+    def readout(self, ridge: float) -> Float[np.ndarray, "unit rank"]:
+        """Solve for W_s^T at the hidden units as they are."""
+        with _few_threads(len(self.points) * len(self.bias)):
+            return self._solve(self._hidden(smooth=False), ridge).cpu().numpy()
+
+    def hidden_weights(self) -> tuple[Float[np.ndarray, "unit rank"], Float[np.ndarray, " unit"]]:
+        """Gamma and b as they are."""
+        return self.gamma.detach().cpu().numpy().copy(), self.bias.detach().cpu().numpy().copy()
+
+
+def _products(features: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean of features times features, and of features times targets."""
+    import torch
+
+    if features.device.type != "cpu":
+        return features.T @ features / len(features), features.T @ target / len(features)
+    phi, y = features.numpy(), target.numpy()  # NumPy sees that the first product is symmetric: half the work
+    return torch.from_numpy(phi.T @ phi / len(phi)), torch.from_numpy(phi.T @ y / len(phi))
+
+
+def _activate(activation: Activation, x: torch.Tensor, *, smooth: bool) -> torch.Tensor:
+    """Do as `ddm2snn.neuron.activation.activate` does, in torch, and smoothly where asked for."""
+    import torch
+
+    if activation == "tanh":
+        return 2.0 * torch.sigmoid(2.0 * x) - 1.0  # tanh to rounding; torch takes three times as long for tanh itself
+    if activation == "relu":
+        return torch.relu(x)
+    width = _THRESHOLD_WIDTH
+    above = torch.relu(x - 1.0)
+    if smooth:  # clamped, since the slope of log1p(1 / above) is no number at zero
+        above = torch.clamp(width * torch.nn.functional.softplus((x - 1.0) / width), min=1e-12)
+    ratio = LIF_UNIT.tau_membrane_s / LIF_UNIT.refractory_s
+    return 1.0 / (1.0 + ratio * torch.log1p(1.0 / above))
+
+
+@contextlib.contextmanager
+def _few_threads(features: int) -> Iterator[None]:
+    """Keep torch and BLAS to one thread where threads would wait for each other longer than they compute."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    few = features < _FEATURES_WORTH_THREADS
+    torch.set_num_threads(1 if few else before)
+    try:
+        with threadpool_limits(1 if few else None):
+            yield
+    finally:
+        torch.set_num_threads(before)

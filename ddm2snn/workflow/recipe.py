@@ -1,0 +1,106 @@
+"""Settings of a whole run, from a TOML file or from a system's name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from ddm2snn.backend import backend_names
+from ddm2snn.base.settings import Settings, read_settings
+
+_Count = Annotated[int, Field(gt=0)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class TrainingSettings(Settings):
+    """Section [training]: rate units (the system's own number unless given), drift error or ridge."""
+
+    units: _Count | None = None
+    error: _Positive = 1e-3
+    ridge: _Positive | None = None
+
+
+class ConversionSettings(Settings):
+    """Section [conversion]: neurons, their largest rates, decoders, the ridge of static and kept ones, the clock."""
+
+    neurons_per_unit: _Count | _Positive = 4
+    max_rates_hz: tuple[_Positive, _Positive] = (100.0, 200.0)
+    decoders: Literal["calibrated", "static", "kept"] = "calibrated"
+    ridge: _Positive = 0.01
+    time_unit_s: _Positive | None = None
+    dt_s: _Positive = 1e-3
+
+
+class SimulationSettings(Settings):
+    """Section [simulation]: rate time units kept and left out, sampling interval, trials."""
+
+    duration: _Positive = 40.0
+    burn_in: _Share = 4.0
+    every: _Positive = 0.02
+    trials: _Count = 64
+
+
+class Recipe(Settings):
+    """The whole way from a target system to a report.
+
+    Parameters
+    ----------
+    system
+        Built-in name or ``path/to/file.py:attribute``, relative to the recipe's folder.
+    seed
+        Seed of everything.
+    backends
+        Spiking backends to convert for and run on.
+    hardware
+        Devices, by name or the path of a .toml file, to convert for in the loop and to run on as well.
+    emulator
+        Whether nengo-loihi itself runs those that it targets, which takes a hundred times as long as the project's own
+        arithmetic with the same spikes.
+    reference_runs
+        Independent runs of the rate network; the floor is the mean distance over their pairs.
+    training, conversion, simulation
+        Sections of settings.
+    """
+
+    system: str = "vanderpol"
+    seed: Annotated[int, Field(ge=0)] = 0
+    backends: tuple[str, ...] = ("brian2", "nengo")
+    hardware: tuple[str, ...] = ()
+    emulator: bool = False
+    reference_runs: Annotated[int, Field(ge=2)] = 4
+    training: TrainingSettings = TrainingSettings()
+    conversion: ConversionSettings = ConversionSettings()
+    simulation: SimulationSettings = SimulationSettings()
+
+    @field_validator("backends")
+    @classmethod
+    def _installed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        spiking = [name for name in backend_names() if name != "rate"]
+        unknown = [name for name in value if name not in spiking]
+        if unknown or not value or len(set(value)) != len(value):
+            raise ValueError(f"must name each backend once, out of {', '.join(spiking)}")
+        return value
+
+    @classmethod
+    def read(cls, path: Path | str) -> Recipe:
+        """Read and validate a TOML file; an unknown key is refused with the list of the known ones."""
+        recipe = read_settings(path, cls)
+        file, separator, attribute = recipe.system.rpartition(":")
+        if separator and file.endswith(".py"):
+            recipe = recipe.model_copy(update={"system": f"{(Path(path).parent / file).resolve()}:{attribute}"})
+        folder = Path(path).parent
+        own = tuple(str((folder / name).resolve()) if name.endswith(".toml") else name for name in recipe.hardware)
+        return recipe.model_copy(update={"hardware": own})
+
+    def as_toml(self) -> str:
+        """TOML text: values are numbers, strings, lists and truth values, which JSON writes alike."""
+        content = self.model_dump(mode="json", exclude_none=True)
+        top = [f"{key} = {json.dumps(value)}" for key, value in content.items() if not isinstance(value, dict)]
+        for section, values in content.items():
+            if isinstance(values, dict):
+                top += ["", f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+        return "\n".join(top)

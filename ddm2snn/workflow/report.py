@@ -1,0 +1,310 @@
+"""The report: one self-contained HTML page, its figures as PNG and PDF files and its numbers as JSON."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddm2snn.base.files import make_folder, whole_file, write_text
+from ddm2snn.base.version import package_version
+from ddm2snn.fidelity.chaos import Exponent
+from ddm2snn.fidelity.field_difference import FieldDifference, recorded_differences
+from ddm2snn.fidelity.ladder import Rung, attribution
+from ddm2snn.fidelity.noise_share import NoiseShare
+from ddm2snn.fidelity.report import FidelityReport
+from ddm2snn.fidelity.spiking import SpikeStatistics, recorded_statistics
+from ddm2snn.network import SpikingNetwork
+from ddm2snn.plots import comparison, recordings, spikes
+from ddm2snn.plots.analysis import analysis_figures
+from ddm2snn.recording import Recording
+from ddm2snn.workflow.tables import Table, chaos_table, connectivity_table, field_table, noise_table, spiking_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ddm2snn.analysis import Analysis
+
+_LEADING = ("sliced_wasserstein", "d_stsp", "d_h")
+_HIDDEN = ("drift_error", "diagnostics", "robustness", "stages")  # of provenance: shown elsewhere, or long
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with its file name, title and caption."""
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a report page shows.
+
+    Parameters
+    ----------
+    title, subtitle
+        Heading and the line below.
+    recordings
+        Recordings by name, the reference first; those named as a report are shown in the figures of fields.
+    reports
+        Comparisons with the reference.
+    tables
+        Further tables.
+    command
+        How to make the page again.
+    summary
+        Further content of summary.json.
+    ladder
+        Steps from the target on, if there are several.
+    rasters
+        Recordings with spikes, by name.
+    networks
+        Spiking networks, by the same names, for their connectivity, noise and number of neurons.
+    exponents
+        Largest Lyapunov exponents.
+    """
+
+    title: str
+    subtitle: str
+    recordings: Mapping[str, Recording]
+    reports: Sequence[FidelityReport]
+    command: str
+    tables: Sequence[Table] = ()
+    summary: Mapping[str, Any] | None = None
+    ladder: Sequence[Rung] = ()
+    rasters: Mapping[str, Recording] = field(default_factory=dict)
+    networks: Mapping[str, SpikingNetwork] = field(default_factory=dict)
+    exponents: Sequence[Exponent] = ()
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write report.html, summary.json and figures/*.png and *.pdf into `folder`; return what was written."""
+        (folder / "figures").mkdir(exist_ok=True)
+        written, shown = [], []
+        for picture in self._pictures():
+            png = _rendered(picture.figure, "png")
+            for ending, content in (("png", png), ("pdf", _rendered(picture.figure, "pdf"))):
+                path = folder / "figures" / f"{picture.name}.{ending}"
+                with whole_file(path) as temporary:
+                    temporary.write_bytes(content)
+                written.append(path)
+            shown.append((picture, base64.b64encode(png).decode()))
+        write_text(folder / "report.html", self._html(shown))
+        content = {
+            "findings": self.findings(),
+            "reports": {report.label: report.as_json() for report in self.reports},
+            **({"ladder": [rung.as_json() for rung in self.ladder]} if self.ladder else {}),
+            **self._findings_beside(),
+            **(self.summary or {}),
+        }
+        write_text(folder / "summary.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
+        return [*written, folder / "report.html", folder / "summary.json"]
+
+    def findings(self) -> list[str]:
+        """The verdict of each report, and what each step of the ladder loses."""
+        ladder = attribution(self.ladder)
+        return [report.verdict for report in self.reports] + ([ladder] if ladder else [])
+
+    @property
+    def _burn_in(self) -> float:
+        return self.reports[0].burn_in if self.reports else 0.0
+
+    @cached_property
+    def _judged(self) -> dict[str, Recording]:
+        """Recordings with a report."""
+        return {
+            report.label: self.recordings[report.label] for report in self.reports if report.label in self.recordings
+        }
+
+    @cached_property
+    def _fields(self) -> tuple[float, dict[str, FieldDifference]]:
+        """Lag and differences of the fields from the reference's."""
+        if not self._judged:
+            return 0.0, {}
+        return recorded_differences(next(iter(self.recordings.values())), self._judged, self._burn_in)
+
+    @cached_property
+    def _spiking(self) -> dict[str, SpikeStatistics]:
+        found = {}
+        for name, recording in self.rasters.items():
+            neurons = self.networks[name].neurons if name in self.networks else None
+            found[name] = recorded_statistics(recording, neurons)
+        return found
+
+    @cached_property
+    def _noise(self) -> dict[str, NoiseShare]:
+        return {name: NoiseShare.of(network) for name, network in self.networks.items()}
+
+    def _findings_beside(self) -> dict[str, Any]:
+        """What stands beside the distances, as JSON values."""
+        lag, differences = self._fields
+        found = {
+            "fields": {"lag": lag, **{name: d.as_json() for name, d in differences.items()}} if differences else {},
+            "noise": {name: share.as_json() for name, share in self._noise.items()},
+            "spiking": {name: statistics.as_json() for name, statistics in self._spiking.items()},
+            "exponents": [exponent.as_json() for exponent in self.exponents],
+        }
+        return {name: content for name, content in found.items() if content}
+
+    def _all_tables(self) -> list[Table]:
+        """Those of what the page holds, then those given."""
+        lag, differences = self._fields
+        found = [
+            field_table(differences, lag) if differences else None,
+            noise_table(self._noise) if self._noise else None,
+            spiking_table(self._spiking) if self._spiking else None,
+            chaos_table(self.exponents) if self.exponents else None,
+            connectivity_table(self.networks) if self.networks else None,
+        ]
+        return [*(table for table in found if table is not None), *self.tables]
+
+    def _pictures(self) -> Iterator[Picture]:
+        burn_in = self._burn_in
+        if self.reports:
+            yield Picture("excess", "All measures beside their floor",
+                          "Distance over floor with its 95 % interval; filled symbols differ by more than chance, pale "
+                          "ones cannot tell at this sample size.", comparison.excess_plot(self.reports))  # fmt: skip
+        yield Picture("phase-portraits", "Latent portraits",
+                      "Shade: square root of the density of states; orange: six trials.",
+                      recordings.phase_portraits(self.recordings, burn_in=burn_in))  # fmt: skip
+        yield from self._field_pictures(burn_in)
+        for name, title, caption, draw in _RECORDED:
+            yield Picture(name, title, caption, draw(self.recordings, burn_in=burn_in))
+        yield from self._spike_pictures()
+        if len(self.ladder) > 1:
+            yield Picture("ladder", "The ladder", "Which step costs what: excess of the leading measures on each rung.",
+                          comparison.ladder_plot(self.ladder))  # fmt: skip
+
+    def _field_pictures(self, burn_in: float) -> Iterator[Picture]:
+        if not self._judged:
+            return
+        reference = next(iter(self.recordings.values()))
+        plane = "" if reference.rank < 3 else " First and last latent; the others are averaged over."
+        for name, title, caption, draw in _FIELDS:
+            if reference.rank > 1 or draw is not comparison.probability_currents:
+                yield Picture(name, title, caption + plane, draw(reference, self._judged, burn_in=burn_in))
+        if self._noise:
+            yield Picture("noise", "Where the noise comes from",
+                          "Variance of each latent's noise per rate time unit, as a share of the rate network's.",
+                          spikes.noise_shares(self._noise))  # fmt: skip
+
+    def _spike_pictures(self) -> Iterator[Picture]:
+        for name, recording in self.rasters.items():
+            words = "Spikes of one trial and the latents that they carry."
+            figure = spikes.spike_raster(recording, name=name)
+            yield Picture(_file_name(f"spikes-{name}"), "Spikes", words, figure)
+        if self._spiking:
+            yield Picture("spike-statistics", "Rates and regularity", "Mean rate of each neuron, and how much its "
+                          "successive inter-spike intervals differ (CV2).",
+                          spikes.spike_histograms(self._spiking))  # fmt: skip
+
+    def _html(self, shown: Sequence[tuple[Picture, str]]) -> str:
+        from jinja2 import Environment, PackageLoader
+
+        environment = Environment(loader=PackageLoader("ddm2snn.workflow"), autoescape=True, trim_blocks=True)
+        environment.filters["number"] = _number
+        environment.filters["interval"] = _interval
+        return environment.get_template("report.html.j2").render(
+            title=self.title,
+            subtitle=self.subtitle,
+            figures=[{"title": p.title, "caption": p.caption, "png": png, "name": p.name} for p, png in shown],
+            reports=self.reports,
+            leading=_LEADING,
+            ladder=self.ladder,
+            attribution=attribution(self.ladder),
+            tables=self._all_tables(),
+            provenance=self._provenance(),
+            command=self.command,
+            version=package_version(),
+        )
+
+    def _provenance(self) -> list[tuple[str, str, str]]:
+        """Recording, fingerprint and settings, each recording once."""
+        rows: dict[str, tuple[str, str, str]] = {}
+        for report in self.reports:
+            for role, content in report.provenance.items():
+                name = report.label if role == "test" else f"{report.label}, {role}" if role[:4] == "test" else role
+                settings = ", ".join(f"{k} {_plain(v)}" for k, v in content.items()
+                                     if k != "fingerprint" and k not in _HIDDEN and v is not None)  # fmt: skip
+                rows.setdefault(content["fingerprint"], (name, content["fingerprint"], settings))
+        return list(rows.values())
+
+
+_FIELDS: tuple[tuple[str, str, str, Callable[..., Any]], ...] = (
+    (
+        "drift-fields", "Drift fields",
+        "Estimated from the trajectories (Kramers-Moyal), arrows per cell. The difference is enlarged, pale where it "
+        "is within two standard errors.", comparison.drift_fields,
+    ),
+    (
+        "currents", "Probability currents",
+        "Where probability flows in the stationary state; none does in equilibrium.", comparison.probability_currents,
+    ),
+    (
+        "diffusion", "Diffusion",
+        "Diffusion tensors along the attractor: ellipses of one standard deviation.", comparison.diffusion_ellipses,
+    ),
+)  # fmt: skip
+_RECORDED: tuple[tuple[str, str, str, Callable[..., Any]], ...] = (
+    ("densities", "Densities", "Stationary density of each latent.", recordings.marginal_densities),
+    (
+        "spectra", "Power spectra",
+        "Share of power of each latent; the band holds 95 % of second runs of the reference.", recordings.spectra,
+    ),
+    (
+        "latent-traces", "Latents over time",
+        "One trial of each; trials have independent noise, so they agree in kind, not in phase.",
+        recordings.latent_traces,
+    ),
+)  # fmt: skip
+
+
+def write_analysis(analysis: Analysis, folder: Path | str) -> list[Path]:
+    """Write analysis.json and a PNG per figure into `folder`, made if missing; return the paths."""
+    target = make_folder(folder)
+    paths = []
+    for name, figure in analysis_figures(analysis).items():
+        paths.append(target / f"{name}.png")
+        with whole_file(paths[-1]) as temporary:
+            temporary.write_bytes(_rendered(figure, "png"))
+    paths.append(target / "analysis.json")
+    write_text(paths[-1], json.dumps(analysis.as_json(), indent=1, allow_nan=False) + "\n")
+    return paths
+
+
+def _rendered(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    metadata = {"Software": None} if kind == "png" else {"CreationDate": None}
+    figure.savefig(buffer, format=kind, metadata=metadata)
+    figure.set_layout_engine("none")  # found once, it holds for the other file as well
+    return buffer.getvalue()
+
+
+def _file_name(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    if value != 0 and abs(math.log10(abs(value))) > 4:
+        return f"{value:.1e}"
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
+
+
+def _interval(pair: tuple[float, float] | None) -> str:
+    return f"{_number(pair[0])} – {_number(pair[1])}" if pair else "–"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "(" + ", ".join(f"{k} {_plain(v)}" for k, v in value.items()) + ")"
+    return f"{value:g}" if isinstance(value, float) else str(value)
