@@ -9,6 +9,7 @@ import pytest
 
 import ddm2snn
 from ddm2snn.plots import comparison, recordings
+from ddm2snn.plots import spikes as spike_plots
 from ddm2snn.workflow.report import Page, Table
 
 NAMES = (
