@@ -13,7 +13,7 @@ import numpy as np
 from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.population import Population, encode
-from ddm2snn.neuron import LIF, HeterogeneousLIF, LoihiLIF
+from ddm2snn.neuron import LIF, HeterogeneousLIF, LoihiLIF, NeuronModel
 from ddm2snn.training.sampling import widened
 
 if TYPE_CHECKING:
