@@ -27,7 +27,7 @@ from ddm2snn.hardware.limits import longest_decay_s
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 
 if TYPE_CHECKING:
-    pass
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class Direct:
         power = float((unscaled**2).sum())
         scale = float((unscaled * wanted).sum()) / power if power > 0 else LIF_UNIT.refractory_s
         decoders = scale * rate.right_vectors.T
-        budget = measure_budget(rate, ensemble, decoders, states, problem.rng("direct"))
+        budget = measure_budget(rate, ensemble, decoders, states, problem.rng("noise budget"))
         errors = scale * rates_hz - activation_target(rate, states, ensemble.clock)
         diagnostics = {
             "drift_error": budget.drift_bias.tolist(),
