@@ -145,10 +145,11 @@ class Calibrated:
 
     def pilot(self, problem: Problem, progress: Progress) -> NoiseBudget:
         """Measure the spikes' noise with decoders of a shorter calibration."""
-        duration = max(_SHORTEST_PILOT, self.duration_for(problem.ensemble.neurons) / 4)
-        shorter, rng = replace(self, duration=duration, rounds=0), problem.rng("pilot")
-        regression = shorter.calibrate(problem.rate, problem.ensemble, problem.states, rng, lambda s: progress(0.2 * s))
         rate, ensemble, states = problem.rate, problem.ensemble, problem.states
+        duration = max(_SHORTEST_PILOT, self.duration_for(ensemble.neurons) / 4)
+        shorter = replace(self, duration=duration, rounds=0)
+        regression = shorter.calibrate(rate, ensemble, states, problem.rng("pilot"), lambda s: progress(0.2 * s))
+        rng = problem.rng("pilot noise budget")
         return measure_budget(rate, ensemble, regression.decoders, states, rng, duration=_PILOT_BUDGET_DURATION)
 
     def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
