@@ -122,9 +122,7 @@ def convert(
     measured = _measured(rate, network, encoding, clockwork, cloud, seed)
     diagnostics = {**measured, **lengthened, "tuning": tuning, **decoded.found}
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
-    if config is not None:
-        provenance["hardware"] = config.as_json()
-    return Conversion(dataclasses.replace(network, provenance=provenance), diagnostics)
+    return Conversion(dataclasses.replace(network, provenance=provenance, hardware=config), diagnostics)
 
 
 def _clockwork(

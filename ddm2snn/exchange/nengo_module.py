@@ -85,12 +85,12 @@ def _content(
 
 def _of_device(network: SpikingNetwork) -> tuple[dict[str, np.ndarray], dict[str, object]]:
     """Arrays and settings of the device that the network was converted for, or of Loihi 1."""
+    from ddm2snn.hardware.config import find_hardware
     from ddm2snn.hardware.device import device_of
     from ddm2snn.hardware.gaps import refuse_gaps
     from ddm2snn.hardware.layout import layout_of
-    from ddm2snn.hardware.run import hardware_of
 
-    config = hardware_of(None, network)
+    config = network.hardware or find_hardware()
     refuse_gaps(network, config)
     relay, layout = device_of(network, config, network.dt_s).relay, layout_of(network.neurons, network.rank, config)
     sizes = [group.neurons.stop for group in layout.groups]
@@ -101,8 +101,7 @@ def _of_device(network: SpikingNetwork) -> tuple[dict[str, np.ndarray], dict[str
         "neuron_groups": np.array([0, *sizes]),
         "decode_groups": np.array([0, *(relay.of(group).stop for group in range(relay.groups))]),
     }  # fmt: skip
-    real = config.model_copy(update={"precision": type(config.precision)()})
-    for target, used in (("sim", config), ("simreal", real)):
+    for target, used in (("sim", config), ("simreal", config.unrounded)):
         arrays |= {f"{target}_{name}": value for name, value in _registers(network, used).items()}
     settings = {
         "filter_s": config.decode_neurons.filter_s, "swing_hz": relay.swing_hz,

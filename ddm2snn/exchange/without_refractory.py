@@ -76,4 +76,4 @@ def without_refractory(
     decoded = decode(rate, encoding, population, clockwork, decoders or Calibrated(), cloud, seed, progress)
     made = assemble(rate, encoding, decoded, population, clockwork, network.backend)
     provenance = {**network.provenance, "without_refractory": {"seed": seed, **decoded.found}}
-    return dataclasses.replace(made, provenance=provenance)
+    return dataclasses.replace(made, provenance=provenance, hardware=network.hardware)

@@ -13,7 +13,7 @@ from ddm2snn.hardware.layout import layout_of
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.hardware.config import HardwareConfig
+    from ddm2snn.base.hardware_config import HardwareConfig
     from ddm2snn.hardware.relay import Relay
     from ddm2snn.network import SpikingNetwork
     from ddm2snn.neuron import NeuronModel

@@ -19,7 +19,7 @@ from ddm2snn.network import to_internal
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ddm2snn.hardware.config import HardwareConfig
+    from ddm2snn.base.hardware_config import HardwareConfig
     from ddm2snn.hardware.registers import Rounding
     from ddm2snn.network import SpikingNetwork
     from ddm2snn.neuron import NeuronModel

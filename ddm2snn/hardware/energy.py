@@ -8,7 +8,7 @@ from ddm2snn.errors import InputError
 from ddm2snn.hardware.layout import layout_of
 
 if TYPE_CHECKING:
-    from ddm2snn.hardware.config import HardwareConfig
+    from ddm2snn.base.hardware_config import HardwareConfig
     from ddm2snn.network import SpikingNetwork
 
 _PJ_PER_NJ = 1e3

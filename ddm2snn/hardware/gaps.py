@@ -8,7 +8,7 @@ from ddm2snn.backend import Unsupported
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
-    from ddm2snn.hardware.config import HardwareConfig
+    from ddm2snn.base.hardware_config import HardwareConfig
     from ddm2snn.network import SpikingNetwork
     from ddm2snn.neuron import NeuronModel
 

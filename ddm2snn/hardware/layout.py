@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
-    from ddm2snn.hardware.config import HardwareConfig
+    from ddm2snn.base.hardware_config import HardwareConfig
 
 _WEIGHTS_PER_GROUP, _HEAD_BITS, _WORD_BITS = 64, 10, 64
 _FLOATING_BITS = 8  # of a weight where a device has no bits, for the tables

@@ -12,7 +12,7 @@ from ddm2snn.hardware.limits import BOARD_ONLY, PER_CORE, check_core
 if TYPE_CHECKING:
     import networkx
 
-    from ddm2snn.hardware.config import HardwareConfig
+    from ddm2snn.base.hardware_config import HardwareConfig
     from ddm2snn.network import SpikingNetwork
 
 

@@ -15,7 +15,7 @@ from ddm2snn.hardware.registers import check_precision
 from ddm2snn.neuron import LIF, LoihiLIF
 
 if TYPE_CHECKING:
-    from ddm2snn.hardware.config import HardwareConfig
+    from ddm2snn.base.hardware_config import HardwareConfig
     from ddm2snn.hardware.device import Machine
     from ddm2snn.hardware.registers import Registers, Rounding
     from ddm2snn.network import SpikingNetwork

@@ -12,8 +12,8 @@ from ddm2snn.errors import InputError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from ddm2snn.base.hardware_config import Precision
     from ddm2snn.hardware.blocks import Block
-    from ddm2snn.hardware.config import Precision
 
 Rounding = Literal["deterministic", "stochastic"]
 _REAL_EXPONENT = 6  # a weight of exponent 0 counts 2^6: nengo_loihi.block.SynapseConfig.get_real_weight_exp

@@ -12,7 +12,7 @@ from ddm2snn.base.arrays import freeze_arrays
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ddm2snn.hardware.config import DecodeNeurons
+    from ddm2snn.base.hardware_config import DecodeNeuronSettings
 
 _PLACES = 201  # latents from -radius to radius, to find the read-out
 
@@ -103,13 +103,13 @@ class Relay:
         return self.side * self.own_radius * self.readout_s
 
 
-def radius_of(settings: DecodeNeurons, latents: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, " rank"]:
+def radius_of(settings: DecodeNeuronSettings, latents: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, " rank"]:
     """Radius that follows from internal latents that a network visits."""
     size = np.quantile(np.abs(latents), settings.radius_quantile, axis=0)
     return settings.radius_margin * np.maximum(size, 1e-6)
 
 
-def relay_for(settings: DecodeNeurons, radius: Float[np.ndarray, "group rank"], dt_s: float) -> Relay:
+def relay_for(settings: DecodeNeuronSettings, radius: Float[np.ndarray, "group rank"], dt_s: float) -> Relay:
     """Decode neurons of some radius in each group."""
     (groups, rank), pairs = radius.shape, settings.pairs_per_latent
     bias_hz = np.linspace(*settings.bias_hz, pairs) if pairs > 1 else np.array([np.mean(settings.bias_hz)])

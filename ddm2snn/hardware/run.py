@@ -9,7 +9,7 @@ import numpy as np
 
 from ddm2snn.base.randomness import stream
 from ddm2snn.hardware.chip import Chip, Start, start_of
-from ddm2snn.hardware.config import HardwareConfig, find_hardware
+from ddm2snn.hardware.config import find_hardware
 from ddm2snn.hardware.device import DeviceDrive, device_of, machine_of
 from ddm2snn.hardware.inputs import input_amplitude, input_signs
 from ddm2snn.recording import Spikes
@@ -19,19 +19,12 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     from ddm2snn.backend import Backend, Consume, Network
+    from ddm2snn.base.hardware_config import HardwareConfig
     from ddm2snn.base.progress import Progress
     from ddm2snn.hardware.device import Machine
     from ddm2snn.schedule import Schedule
 
 BLOCK = 512
-
-
-def hardware_of(given: str | HardwareConfig | None, network: Network) -> HardwareConfig:
-    """The device that was given, or that a network was converted for, or Loihi 1 as it is emulated."""
-    if given is None:
-        kept = network.provenance.get("hardware")
-        given = "loihi1-emulator" if kept is None else HardwareConfig.model_validate(kept)
-    return given if isinstance(given, HardwareConfig) else find_hardware(given)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +77,18 @@ def drive_device(
     backend: Backend,
     network: Network,
     latent_path: Float[np.ndarray, "time rank"],
-    config: HardwareConfig,
+    config: HardwareConfig | None,
     *,
     seed: int,
     dt_s: float | None,
     consume: Consume,
 ) -> None:
-    """Open loop on a device: its decode neurons are held at z(t); see `ddm2snn.backend.Backend.drive`."""
+    """Open loop on a device: its decode neurons are held at z(t); see `ddm2snn.backend.Backend.drive`.
+
+    Without a configuration the device is the network's own, or Loihi 1 as it is emulated.
+    """
     plan = open_loop(backend, network, latent_path, seed=seed, dt_s=dt_s)
-    device = device_of(plan.network, config, plan.dt_s)
+    device = device_of(plan.network, config or plan.network.hardware or find_hardware(), plan.dt_s)
     machine = machine_of(plan.network, device)
     relay_voltage = stream(seed, "device", "relay voltage").random((1, device.relay.neurons))
     pool = np.arange(plan.network.neurons)

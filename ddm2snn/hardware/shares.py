@@ -12,7 +12,7 @@ from ddm2snn.network import to_internal
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.hardware.config import DecodeNeurons
+    from ddm2snn.base.hardware_config import DecodeNeuronSettings
     from ddm2snn.network import SpikingNetwork
 
 _STATES, _STEPS, _SETTLED, _STEP = 32, 60, 30, 0.1  # states, steps of 0.1 time units, those left out
@@ -22,7 +22,7 @@ _LEAST = 0.25  # of an equal share: weights of a group that is much smaller than
 def shared_radius(
     network: SpikingNetwork,
     groups: list[slice],
-    settings: DecodeNeurons,
+    settings: DecodeNeuronSettings,
     whole: Float[np.ndarray, " rank"],
     dt_s: float,
 ) -> Float[np.ndarray, "group rank"]:

@@ -66,7 +66,7 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
             f"This conversion is one of the rate network {network.rate_fingerprint}, not of {rate.fingerprint}. "
             "Give the one that was converted."
         )
-    in_loop = network.provenance.get("hardware")
+    in_loop = network.hardware
     if "lag" not in found and in_loop is None:
         raise InputError(
             f"This conversion has no lag among its diagnostics: {', '.join(found)}. Draw one that convert made."
@@ -84,7 +84,7 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
         _residual_lag(lag, network, found["lag"])
     else:
         measured = "\n".join(f"{latent_name(d)}: {100 * e:.2g} %" for d, e in enumerate(found["drift_error"]))
-        _words(error, "Decoding error in the loop", f"measured on {in_loop['name']},\n% of the drift\n\n{measured}")
+        _words(error, "Decoding error in the loop", f"measured on {in_loop.name},\n% of the drift\n\n{measured}")
         _words(lag, "Residual lag", "not drawn: the neurons' curves\nknow nothing of decode neurons,\n"
                "whose lag decoders make up for")  # fmt: skip
     _noise_budget(noise, network, found, target_diffusion(rate, cloud))
