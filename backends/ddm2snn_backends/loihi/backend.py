@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ddm2snn.hardware.chip import Start
     from ddm2snn.hardware.run import Prepared
-    from ddm2snn_backends.loihi_model import Trial
+    from ddm2snn_backends.loihi.model import Trial
 
 Target = Literal["sim", "simreal", "loihi"]
 _BLOCK = 512
@@ -124,8 +124,8 @@ class LoihiBackend:
     ) -> tuple[np.ndarray, Spikes | None, dict[str, str]]:
         import nengo
 
-        from ddm2snn_backends.loihi_compat import repaired
-        from ddm2snn_backends.loihi_model import build
+        from ddm2snn_backends.loihi.compat import repaired
+        from ddm2snn_backends.loihi.model import build
 
         machine = ready.machine
         with repaired() as nengo_loihi, global_generator_kept(), _quiet():
