@@ -39,7 +39,7 @@ class QuantisedBackend:
         self, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None
     ) -> list[Unsupported]:
         """Neuron models and diffusions that the device lacks, and limits of its cores."""
-        from ddm2snn.hardware.gaps import device_gaps
+        from ddm2snn.hardware.place import device_gaps
 
         gaps = common_gaps(network, SpikingNetwork, dt_s, self.spike_timing)
         if not gaps and isinstance(network, SpikingNetwork):
@@ -61,7 +61,7 @@ class QuantisedBackend:
         progress: Progress = no_progress,
     ) -> Recording:
         """Simulate; see `ddm2snn.backend.Backend.run`."""
-        from ddm2snn.hardware.run import prepare, run_device
+        from ddm2snn.hardware.chip import prepare, run_device
 
         plan = schedule(
             self, network, duration=duration, trials=trials, seed=seed, dt_s=dt_s, stimulus=stimulus,
@@ -88,6 +88,6 @@ class QuantisedBackend:
         consume: Consume,
     ) -> None:
         """Open loop, decode neurons and their delay included; see `ddm2snn.backend.Backend.drive`."""
-        from ddm2snn.hardware.run import drive_device
+        from ddm2snn.hardware.chip import drive_device
 
         drive_device(self, network, latent_path, self.hardware, seed=seed, dt_s=dt_s, consume=consume)

@@ -54,7 +54,7 @@ class Clockwork:
     @property
     def decay(self) -> float:
         """What remains of a latent after one step: exp(-dt/T), or what a device makes of it."""
-        return float(np.exp(-self.dt_s / self.time_unit_s)) if self.device is None else self.device.kept
+        return float(np.exp(-self.dt_s / self.time_unit_s)) if self.device is None else self.device.decay
 
 
 def flow(rate: RateNetwork, z: Float[np.ndarray, "sample rank"], step: float) -> Float[np.ndarray, "sample rank"]:

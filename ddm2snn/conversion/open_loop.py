@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.conversion.membranes import membrane_of
+from ddm2snn.hardware.chip import DeviceDrive
 from ddm2snn.neuron import part_of
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from ddm2snn.conversion.decoders import Clockwork
     from ddm2snn.conversion.population import Encoding
-    from ddm2snn.hardware.device import DeviceDrive
     from ddm2snn.neuron import NeuronModel
 
 
@@ -28,7 +28,7 @@ def drive_of(
     """Neurons to be driven, on the device where there is one in the loop."""
     if clockwork.device is None:
         return Drive(encoding, neuron, clockwork, voltage, pool)
-    return clockwork.device.drive(encoding.encoders, encoding.bias, neuron, voltage, pool)
+    return DeviceDrive.of_neurons(clockwork.device, encoding.encoders, encoding.bias, neuron, voltage, pool)
 
 
 _PART = 4096  # neurons: their state stays in the cache from step to step, which takes a quarter off the time

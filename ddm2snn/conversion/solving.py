@@ -17,7 +17,7 @@ from ddm2snn.conversion.kept import Kept, decode_kept
 from ddm2snn.conversion.noise_budget import NoiseBudget, louder, measure_budget
 from ddm2snn.conversion.placing import around
 from ddm2snn.conversion.population import Encoding, Population
-from ddm2snn.hardware.compensate import compensated
+from ddm2snn.hardware.quantise import compensated
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.neuron import NeuronModel
 

@@ -25,8 +25,7 @@ from ddm2snn.stimulus import Stimulus
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.hardware.chip import Start
-    from ddm2snn.hardware.run import Prepared
+    from ddm2snn.hardware.chip import Prepared, Start
     from ddm2snn_backends.loihi.model import Trial
 
 Target = Literal["sim", "simreal", "loihi"]
@@ -63,7 +62,7 @@ class LoihiBackend:
         self, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None
     ) -> list[Unsupported]:
         """Neuron models and diffusions that the chip lacks, limits of cores, and a missing package."""
-        from ddm2snn.hardware.gaps import device_gaps
+        from ddm2snn.hardware.place import device_gaps
 
         gaps = common_gaps(network, SpikingNetwork, dt_s, self.spike_timing)
         if not gaps and isinstance(network, SpikingNetwork):
@@ -87,7 +86,7 @@ class LoihiBackend:
         progress: Progress = no_progress,
     ) -> Recording:
         """Simulate; see `ddm2snn.backend.Backend.run`."""
-        from ddm2snn.hardware.run import prepare
+        from ddm2snn.hardware.chip import prepare
 
         plan = schedule(
             self, network, duration=duration, trials=trials, seed=seed, dt_s=dt_s, stimulus=stimulus,
@@ -115,7 +114,7 @@ class LoihiBackend:
 
         nengo-loihi has no way to hold decode neurons at given latents.
         """
-        from ddm2snn.hardware.run import drive_device
+        from ddm2snn.hardware.chip import drive_device
 
         drive_device(self, network, latent_path, self.hardware, seed=seed, dt_s=dt_s, consume=consume)
 
@@ -170,8 +169,8 @@ def load_registers(simulator: Any, made: list[Trial], start: Start) -> None:  # 
     for trial, objects in enumerate(made):
         for ensembles, register, values in (
             (objects.neurons, state.voltage, start.voltage[trial]),
-            (objects.relay, state.voltage, start.relay_voltage[trial]),
-            (objects.relay, state.current, start.relay_current[trial]),
+            (objects.decode, state.voltage, start.decode_voltage[trial]),
+            (objects.decode, state.current, start.decode_current[trial]),
         ):
             first = 0
             for ensemble in ensembles:
