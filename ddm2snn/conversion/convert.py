@@ -128,9 +128,7 @@ def convert(
         {**measured, **lengthened, "tuning": tuning or None, **solution.diagnostics}
     )
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
-    if config is not None:
-        provenance["hardware"] = config.as_json()
-    return Conversion(dataclasses.replace(network, provenance=provenance), diagnostics)
+    return Conversion(dataclasses.replace(network, provenance=provenance, hardware=config), diagnostics)
 
 
 def assemble(problem: Problem, solution: Solution, backend: str) -> SpikingNetwork:
@@ -217,7 +215,7 @@ def _in_loop(problem: Problem, clock: Clock, config: HardwareConfig | None) -> P
         device = device_for(
             config, to_internal(problem.rate, problem.rate.initial_latent), clock.time_unit_s, clock.dt_s
         )
-        clock = dataclasses.replace(clock, rounded_decay=device.kept)
+        clock = dataclasses.replace(clock, rounded_decay=device.decay)
     return dataclasses.replace(problem, ensemble=problem.ensemble.timed(clock, device))
 
 

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ddm2snn_backends import nengo_neurons, nengo_transform
-from ddm2snn_backends.brian2_backend import Brian2Backend
-from ddm2snn_backends.nengo_backend import NengoBackend
+from ddm2snn_backends.brian2 import Brian2Backend
+from ddm2snn_backends.nengo import NengoBackend
+from ddm2snn_backends.nengo import neurons as nengo_neurons
+from ddm2snn_backends.nengo import transform as nengo_transform
 from scipy.sparse import block_diag, coo_matrix
 
 import ddm2snn

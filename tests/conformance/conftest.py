@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from ddm2snn_backends.brian2_backend import Brian2Backend
-from ddm2snn_backends.brian2_model import brian2 as _brian2
-from ddm2snn_backends.reference_backend import ReferenceBackend
+from ddm2snn_backends.brian2 import Brian2Backend
+from ddm2snn_backends.brian2.model import brian2 as _brian2
+from ddm2snn_backends.reference import ReferenceBackend
 
 from ddm2snn.backend import Backend, backend_names, find_backend
 from ddm2snn.neuron import LIF, AdaptiveLIF, HeterogeneousLIF, LoihiLIF, RectifiedLinear

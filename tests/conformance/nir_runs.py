@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from ddm2snn_backends.reference_backend import ReferenceBackend
+from ddm2snn_backends.reference import ReferenceBackend
 from nir_readers import READERS, Step
 
 from ddm2snn import Nir, Record, Recording, SpikingNetwork, export

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from ddm2snn_backends.brian2_backend import Brian2Backend
-from ddm2snn_backends.reference_backend import ReferenceBackend
+from ddm2snn_backends.brian2 import Brian2Backend
+from ddm2snn_backends.reference import ReferenceBackend
 
 from ddm2snn.backend import Record, find_backend
 from ddm2snn.neuron import LIF

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ddm2snn_backends import brian2_processes, brian2_program
-from ddm2snn_backends.brian2_backend import Brian2Backend
-from ddm2snn_backends.reference_backend import ReferenceBackend
+from ddm2snn_backends.brian2 import Brian2Backend, processes, program
+from ddm2snn_backends.reference import ReferenceBackend
 
 from ddm2snn.backend import Record
 from ddm2snn.errors import InputError, UnsupportedError
@@ -31,7 +30,7 @@ def no_build(monkeypatch):
     def refuse(shape, folder):
         raise AssertionError(f"compiled {shape}")
 
-    monkeypatch.setattr(brian2_program, "_build", refuse)
+    monkeypatch.setattr(program, "_build", refuse)
 
 
 def _spikes(recording):
@@ -170,21 +169,21 @@ def test_a_full_disk_is_one_line(make_spiking, tmp_path):
     command = _command_of(make_spiking(), tmp_path)
     (tmp_path / "samples").symlink_to("/dev/full")
     with pytest.raises(InputError, match=r"There is no room left in .* for the results of the simulation"):
-        brian2_processes.run_all([command], [tmp_path], lambda index: None, lambda steps: None)
+        processes.run_all([command], [tmp_path], lambda index: None, lambda steps: None)
 
 
 def test_a_program_without_its_files_is_no_result(make_spiking, tmp_path):
     command = [*_command_of(make_spiking(), tmp_path), f"neurons.v={tmp_path / 'nowhere'}"]
     with pytest.raises(RuntimeError, match=r"ended with status 0: .*nowhere"):
-        brian2_processes.run_all([command], [tmp_path], lambda index: None, lambda steps: None)
+        processes.run_all([command], [tmp_path], lambda index: None, lambda steps: None)
 
 
 def _command_of(network, folder):
     """Program of a shape on zeros, which writes 1,000,000 samples."""
-    shape = brian2_program.Shape(network.neurons, network.rank, "leaky")
+    shape = program.Shape(network.neurons, network.rank, "leaky")
     settings: dict[str, Any] = {"steps": 1e6, "stride": 1.0, "report": 1e6, "first": 0.0, "last": 0.0, "seed": 1.0}
-    given = brian2_processes.arguments("latents", settings, np.float64, folder)
-    return brian2_processes.command(brian2_program.program_of(shape), folder, given)
+    given = processes.arguments("latents", settings, np.float64, folder)
+    return processes.command(program.program_of(shape), folder, given)
 
 
 def test_an_interrupt_ends_all_processes(make_spiking, tmp_path):

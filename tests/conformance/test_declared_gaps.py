@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ddm2snn_backends.brian2_backend import Brian2Backend
+from ddm2snn_backends.brian2 import Brian2Backend
 
 from ddm2snn.backend import Record
 from ddm2snn.errors import UnsupportedError

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from ddm2snn_backends.brian2_backend import Brian2Backend
+from ddm2snn_backends.brian2 import Brian2Backend
 
 RUN = {"duration": 0.2, "trials": 1, "seed": 81}
 

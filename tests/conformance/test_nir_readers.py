@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ddm2snn_backends.reference_backend import ReferenceBackend
+from ddm2snn_backends.reference import ReferenceBackend
 from nir_readers import INSTALLED, READERS
 from nir_runs import SETTLING, closed_loop, reader_counts, reference_counts, reference_path
 

@@ -3,7 +3,7 @@
 import nengo
 import numpy as np
 import pytest
-from ddm2snn_backends.nengo_backend import NengoBackend
+from ddm2snn_backends.nengo import NengoBackend
 from nengo.solvers import Solver
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ddm2snn_backends.brian2_backend import Brian2Backend
+from ddm2snn_backends.brian2 import Brian2Backend
 
 # Runs of Brian2's compiled modes are held to the same in test_closed_loop.py and test_standalone_runs.py
 

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from ddm2snn_backends.reference_backend import ReferenceBackend
+from ddm2snn_backends.reference import ReferenceBackend
 
 from ddm2snn.backend import Record
 from ddm2snn.stimulus import Stimulus

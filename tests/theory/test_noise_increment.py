@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ddm2snn_backends.reference_backend import ReferenceBackend
+from ddm2snn_backends.reference import ReferenceBackend
 
 from ddm2snn.backend import Record
 from ddm2snn.schedule import schedule

@@ -154,7 +154,7 @@ def test_a_network_from_the_loop_of_a_device_says_what_is_left_out(quick_rate):
     assert not shown["Residual lag"].has_data()
     assert shown["Noise budget"].has_data()
     # without a device, a missing lag is refused as before
-    bare = dataclasses.replace(made, network=dataclasses.replace(made.network, provenance={}))
+    bare = dataclasses.replace(made, network=dataclasses.replace(made.network, hardware=None))
     with pytest.raises(InputError, match="no lag among its diagnostics"):
         draw(bare, quick_rate)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ddm2snn_backends.reference_backend import ReferenceBackend
+from ddm2snn_backends.reference import ReferenceBackend
 from pynn_stand_in import Nodes, stand_ins
 
 from ddm2snn import LIF, AdaptiveLIF, InputError, Record, Recording, SpikingNetwork, export

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ddm2snn_backends.brian2_backend import Brian2Backend
-from ddm2snn_backends.reference_backend import ReferenceBackend
+from ddm2snn_backends.brian2 import Brian2Backend
+from ddm2snn_backends.reference import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import InputError, Record, Stimulus, Training, find_backend, simulate

@@ -18,7 +18,7 @@ import numpy as np
 
 from ddm2snn.base.program_cache import fetch
 from ddm2snn.errors import InputError
-from ddm2snn_backends.brian2_model import Shape, brian2, latents_group, neurons_group
+from ddm2snn_backends.brian2.model import Shape, brian2, latents_group, neurons_group
 
 # Brian2's own, and unrolling, which takes a third off the search for spikes; never those of the user's preferences,
 # so that a program is a function of its shape
@@ -108,7 +108,7 @@ def _about(shape: Shape, compiler_path: Path) -> dict[str, Any]:
     """Everything that the compiled program depends on."""
     status = compiler_path.stat()
     here = Path(__file__).parent
-    sources = [here / f"brian2_{name}.py" for name in ("membranes", "model", "program")]
+    sources = [here / f"{name}.py" for name in ("membranes", "model", "program")]
     return {
         "backend": "brian2",
         "shape": dataclasses.asdict(shape),

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, cast
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn_backends.brian2_model import Values
+from ddm2snn_backends.brian2.model import Values
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -25,8 +25,8 @@ from ddm2snn.neuron import SpikeTiming
 from ddm2snn.recording import Recording, Spikes
 from ddm2snn.schedule import OpenLoop, Schedule, open_loop, schedule
 from ddm2snn.stimulus import Stimulus
-from ddm2snn_backends import brian2_processes as processes
-from ddm2snn_backends.brian2_model import (
+from ddm2snn_backends.brian2 import processes
+from ddm2snn_backends.brian2.model import (
     Precision,
     Shape,
     Values,
@@ -38,7 +38,7 @@ from ddm2snn_backends.brian2_model import (
     sums_of,
     weight_values,
 )
-from ddm2snn_backends.brian2_program import compiler, dense_synapses, program_of
+from ddm2snn_backends.brian2.program import compiler, dense_synapses, program_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -25,9 +25,8 @@ from ddm2snn.stimulus import Stimulus
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.hardware.chip import Start
-    from ddm2snn.hardware.run import Prepared
-    from ddm2snn_backends.loihi_model import Trial
+    from ddm2snn.hardware.chip import Prepared, Start
+    from ddm2snn_backends.loihi.model import Trial
 
 Target = Literal["sim", "simreal", "loihi"]
 _BLOCK = 512
@@ -63,12 +62,11 @@ class LoihiBackend:
         self, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None
     ) -> list[Unsupported]:
         """Neuron models and diffusions that the chip lacks, limits of cores, and a missing package."""
-        from ddm2snn.hardware.gaps import device_gaps
-        from ddm2snn.hardware.run import hardware_of
+        from ddm2snn.hardware.place import device_gaps
 
         gaps = common_gaps(network, SpikingNetwork, dt_s, self.spike_timing)
         if not gaps and isinstance(network, SpikingNetwork):
-            config = hardware_of(self.hardware, network)
+            config = self.hardware or network.hardware or find_hardware()
             gaps = device_gaps(network, config, network.dt_s if dt_s is None else dt_s, (LIF, LoihiLIF))
         if not gaps and importlib.util.find_spec("nengo_loihi") is None:
             gaps = [Unsupported("nengo-loihi", "it is not installed", "Install ddm2snn[loihi]")]
@@ -88,15 +86,15 @@ class LoihiBackend:
         progress: Progress = no_progress,
     ) -> Recording:
         """Simulate; see `ddm2snn.backend.Backend.run`."""
-        from ddm2snn.hardware.run import hardware_of, prepare
+        from ddm2snn.hardware.chip import prepare
 
         plan = schedule(
             self, network, duration=duration, trials=trials, seed=seed, dt_s=dt_s, stimulus=stimulus,
             initial_latent=initial_latent, record=record,
         )  # fmt: skip
-        config = used = hardware_of(self.hardware, network)
+        config = used = self.hardware or plan.network.hardware or find_hardware()
         if self.target == "simreal":
-            used = config.model_copy(update={"precision": type(config.precision)()})
+            used = config.unrounded
         samples, spikes, versions = self._simulate(plan, prepare(plan, used), progress)
         return plan.recording(
             samples, spikes, backend=self.name, versions=versions,
@@ -116,18 +114,17 @@ class LoihiBackend:
 
         nengo-loihi has no way to hold decode neurons at given latents.
         """
-        from ddm2snn.hardware.run import drive_device, hardware_of
+        from ddm2snn.hardware.chip import drive_device
 
-        config = hardware_of(self.hardware, network)
-        drive_device(self, network, latent_path, config, seed=seed, dt_s=dt_s, consume=consume)
+        drive_device(self, network, latent_path, self.hardware, seed=seed, dt_s=dt_s, consume=consume)
 
     def _simulate(
         self, plan: Schedule, ready: Prepared, progress: Progress
     ) -> tuple[np.ndarray, Spikes | None, dict[str, str]]:
         import nengo
 
-        from ddm2snn_backends.loihi_compat import repaired
-        from ddm2snn_backends.loihi_model import build
+        from ddm2snn_backends.loihi.compat import repaired
+        from ddm2snn_backends.loihi.model import build
 
         machine = ready.machine
         with repaired() as nengo_loihi, global_generator_kept(), _quiet():
@@ -172,8 +169,8 @@ def load_registers(simulator: Any, made: list[Trial], start: Start) -> None:  # 
     for trial, objects in enumerate(made):
         for ensembles, register, values in (
             (objects.neurons, state.voltage, start.voltage[trial]),
-            (objects.relay, state.voltage, start.relay_voltage[trial]),
-            (objects.relay, state.current, start.relay_current[trial]),
+            (objects.decode, state.voltage, start.decode_voltage[trial]),
+            (objects.decode, state.current, start.decode_current[trial]),
         ):
             first = 0
             for ensemble in ensembles:

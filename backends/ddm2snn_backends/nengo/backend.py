@@ -142,7 +142,7 @@ def _ensemble(network: SpikingNetwork, voltage: Float[np.ndarray, "trial neuron"
     """Neurons of some trials, one trial after the other, to be driven by currents of their own."""
     import nengo
 
-    from ddm2snn_backends.nengo_neurons import neuron_type
+    from ddm2snn_backends.nengo.neurons import neuron_type
 
     return nengo.Ensemble(
         voltage.size,
@@ -165,7 +165,7 @@ def _closed_loop(plan: Schedule, latents: _Latents, spikes: _SpikeTable) -> neng
     """One network of all trials: neurons -> D -> lowpass -> latents -> E -> neurons, never E D."""
     import nengo
 
-    from ddm2snn_backends.nengo_transform import Repeated
+    from ddm2snn_backends.nengo.transform import Repeated
 
     network, width = plan.network, plan.trials * plan.network.rank
     inputs, start = plan.inputs(), plan.initial_latent.ravel()
@@ -210,7 +210,7 @@ def _connect_noise(plan: Schedule, source: nengo.Node) -> None:
     """White noise that leaves the low-pass as the scheduled increment, independent for every trial."""
     import nengo
 
-    from ddm2snn_backends.nengo_transform import Repeated
+    from ddm2snn_backends.nengo.transform import Repeated
 
     # the low-pass passes (1 - decay) of a sample
     transform = Repeated(plan.noise_factor / (1.0 - plan.decay), plan.trials)

@@ -14,7 +14,7 @@ from ddm2snn.neuron import SpikeTiming
 from ddm2snn.recording import Recording, Spikes
 from ddm2snn.schedule import blocks, open_loop, schedule
 from ddm2snn.stimulus import Stimulus
-from ddm2snn_backends.reference_membranes import membrane_of
+from ddm2snn_backends.reference.membranes import membrane_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -39,12 +39,11 @@ class QuantisedBackend:
         self, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None
     ) -> list[Unsupported]:
         """Neuron models and diffusions that the device lacks, and limits of its cores."""
-        from ddm2snn.hardware.gaps import device_gaps
-        from ddm2snn.hardware.run import hardware_of
+        from ddm2snn.hardware.place import device_gaps
 
         gaps = common_gaps(network, SpikingNetwork, dt_s, self.spike_timing)
         if not gaps and isinstance(network, SpikingNetwork):
-            config = hardware_of(self.hardware, network)
+            config = self.hardware or network.hardware or find_hardware()
             gaps = device_gaps(network, config, network.dt_s if dt_s is None else dt_s, (LIF, LoihiLIF))
         return gaps
 
@@ -62,13 +61,13 @@ class QuantisedBackend:
         progress: Progress = no_progress,
     ) -> Recording:
         """Simulate; see `ddm2snn.backend.Backend.run`."""
-        from ddm2snn.hardware.run import hardware_of, prepare, run_device
+        from ddm2snn.hardware.chip import prepare, run_device
 
         plan = schedule(
             self, network, duration=duration, trials=trials, seed=seed, dt_s=dt_s, stimulus=stimulus,
             initial_latent=initial_latent, record=record,
         )  # fmt: skip
-        config = hardware_of(self.hardware, network)
+        config = self.hardware or plan.network.hardware or find_hardware()
         latent, spikes, counts = run_device(plan, prepare(plan, config), progress)
         names = ("neurons", "decode_neurons", "inputs")
         return plan.recording(
@@ -89,7 +88,6 @@ class QuantisedBackend:
         consume: Consume,
     ) -> None:
         """Open loop, decode neurons and their delay included; see `ddm2snn.backend.Backend.drive`."""
-        from ddm2snn.hardware.run import drive_device, hardware_of
+        from ddm2snn.hardware.chip import drive_device
 
-        config = hardware_of(self.hardware, network)
-        drive_device(self, network, latent_path, config, seed=seed, dt_s=dt_s, consume=consume)
+        drive_device(self, network, latent_path, self.hardware, seed=seed, dt_s=dt_s, consume=consume)
