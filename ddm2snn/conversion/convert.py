@@ -114,18 +114,18 @@ def convert(
     clock = Clock(first_s, dt_s, timing)
     ensemble, tuning = decoders.place(rate, population, clock, states, seed)
     problem = _in_loop(Problem(rate, ensemble, states, seed), clock, config)
-    pilot, lengthened = decoders.pilot(problem, progress), {}
+    pilot, lengthened = decoders.pilot(problem, progress), None
     if pilot is not None and time_unit_s is None:
         longer_s = whole_hundredths(first_s * stretch(pilot), dt_s, longest_s)
         if longer_s > first_s:
-            lengthened = {"time_unit": {"first_s": first_s, "spikes_over_target": pilot.spike_noise_ratio}}
+            lengthened = {"first_s": first_s, "spikes_over_target": pilot.spike_noise_ratio}
             problem = _in_loop(problem, dataclasses.replace(clock, time_unit_s=longer_s), config)
             pilot = dataclasses.replace(pilot, spikes=pilot.spikes / (longer_s / first_s) ** NOISE_BY_TIME)
     solution = decoders.solve(problem, pilot, progress)
     network = assemble(problem, solution, target.name)
     measured = _measured(network, problem)
     diagnostics = Diagnostics.model_validate(
-        {**measured, **lengthened, "tuning": tuning or None, **solution.diagnostics}
+        {**measured, "time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
     )
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
     return Conversion(dataclasses.replace(network, provenance=provenance, hardware=config), diagnostics)
