@@ -106,7 +106,7 @@ def training_points(
     """Points to train on, out of many stationary states in standardised coordinates.
 
     The first half are stationary. The others cover the visited region evenly, however rarely a part of it is visited;
-    half of these are moved, so that the drift is also fitted beside the visited region, whence trajectories return.
+    half of these are moved beside it, where noise can lead and trajectories must return from.
     """
     stationary = pool[: count - count // 2]
     even = evenly(pool, count - len(stationary), rng)
@@ -135,7 +135,7 @@ def evenly(
 
 
 def _moved(z: Float[np.ndarray, "sample rank"], rng: np.random.Generator) -> Float[np.ndarray, "sample rank"]:
-    """Move all points at random, and scale half of them outwards by up to half their distance from the mean."""
+    """Move all points at random, and scale half of them outwards by a factor of up to 1.5."""
     out = z + _SHIFT * rng.standard_normal(z.shape)
     half = len(z) // 2
     out[:half] *= rng.uniform(1.0, _REACH, (half, 1))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Device = Literal["cpu", "cuda"]
 
-_FEATURES_WORTH_THREADS = 1_000_000
+_FEATURES_WORTH_THREADS = 1_000_000  # samples times units: below, threads wait for each other longer than they compute
 _CHUNK = 10  # iterations between decisions whether to go on
 _LEAST_DECREASE = 1e-2  # of the loss in a chunk, relative: below, the descent ends
 _CHUNKS_BEFORE_FORECAST = 10  # early chunks say little about how the misfit goes on falling
@@ -30,13 +30,13 @@ class VariableProjection:
 
     After solving for the read-out the loss is
     :math:`\min_{W_s} \langle w^2|\Phi W_s^\top - y|^2\rangle + \lambda |W_s|^2`, minimised over
-    :math:`(\Gamma, b)`. The read-out minimises this very loss, ridge included, so its own derivative does
-    not count in the gradient. Source: Golub, Pereyra, SIAM J. Numer. Anal. 10 (1973).
+    :math:`(\Gamma, b)`. The read-out is the minimum of this loss, ridge included, so its derivative by
+    :math:`(\Gamma, b)` does not enter the gradient. Source: Golub, Pereyra, SIAM J. Numer. Anal. 10 (1973).
 
     Parameters
     ----------
     points, target
-        z and y, shape (sample, rank).
+        z, shape (sample, rank), and y, shape (sample, output).
     weight
         w, shape (sample,).
     left_vectors, bias
@@ -52,7 +52,7 @@ class VariableProjection:
     def __init__(
         self,
         points: Float[np.ndarray, "sample rank"],
-        target: Float[np.ndarray, "sample rank"],
+        target: Float[np.ndarray, "sample output"],
         weight: Float[np.ndarray, " sample"],
         left_vectors: Float[np.ndarray, "unit rank"],
         bias: Float[np.ndarray, " unit"],
@@ -156,7 +156,7 @@ class VariableProjection:
         if not np.isfinite(self.history[-1]):
             raise InputError("Training diverged: the loss is not finite. Use a larger ridge or fewer units.")
 
-    def readout(self, ridge: float) -> Float[np.ndarray, "unit rank"]:
+    def readout(self, ridge: float) -> Float[np.ndarray, "unit output"]:
         """Solve for W_s^T at the hidden units as they are."""
         with _few_threads(len(self.points) * len(self.bias)):
             return self._solve(self._hidden(smooth=False), ridge).cpu().numpy()
@@ -194,7 +194,7 @@ def _activate(activation: Activation, x: torch.Tensor, *, smooth: bool) -> torch
 
 @contextlib.contextmanager
 def _few_threads(features: int) -> Iterator[None]:
-    """Keep torch and BLAS to one thread where so few features are faster on one than on several."""
+    """Keep torch and BLAS to one thread for few features; see `_FEATURES_WORTH_THREADS`."""
     import torch
     from threadpoolctl import threadpool_limits
 
