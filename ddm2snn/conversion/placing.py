@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.backend import Record, find_backend
 from ddm2snn.base.randomness import child_seed, stream
 from ddm2snn.conversion.direct import Direct, direct_encoding
 from ddm2snn.conversion.kept import Kept, tune_units
 from ddm2snn.conversion.population import Encoding, Population, encode
 from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NEURON, Tunable, tune
 from ddm2snn.network import RateNetwork
+from ddm2snn.simulate import simulate
 from ddm2snn.training.sampling import widened
 
 if TYPE_CHECKING:
@@ -26,13 +26,8 @@ _SMEAR = 0.15
 
 def stationary_states(rate: RateNetwork, seed: int) -> Float[np.ndarray, "sample rank"]:
     """States of the rate network itself, in system units, after it has forgotten where it started."""
-    run = find_backend("rate").run(
-        rate,
-        duration=_DURATION,
-        trials=_TRIALS,
-        seed=child_seed(seed, "conversion", "states"),
-        record=Record(every=_EVERY),
-    )
+    states_seed = child_seed(seed, "conversion", "states")
+    run = simulate(rate, duration=_DURATION, trials=_TRIALS, seed=states_seed, every=_EVERY)
     return run.samples[:, run.samples.shape[1] // 4 :].reshape(-1, rate.rank)
 
 

@@ -171,8 +171,6 @@ def plan(
     check_positive("plan", **given)
     neuron = neuron or LIF()
     target = find_backend(backend) if isinstance(backend, str) else backend
-    if target.name == "rate":
-        raise InputError("Backend rate runs rate networks; plan for brian2, nengo or reference.")
     timing = neuron.timing_on(target.spike_timing)
     neuron.check_step(dt_s, timing)
     cloud = to_internal(rate, stationary_states(rate, seed))

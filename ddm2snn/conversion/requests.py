@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from ddm2snn.backend import Backend, find_backend
+from ddm2snn.backend import Backend, DeviceBackend, find_backend
 from ddm2snn.conversion.calibration import Calibrated
 from ddm2snn.conversion.direct import Direct, direct_population
 from ddm2snn.conversion.kept import Kept
@@ -67,16 +67,15 @@ def population_for(rate: RateNetwork, population: Population | None, decoders: D
 def simulator_for(backend: str | Backend | None, config: HardwareConfig | None, decoders: Decoders) -> Backend:
     """Simulator to convert for; refused where it does not run the device, or decoders cannot be in its loop."""
     if config is None:
-        found = find_backend(backend or "brian2") if backend is None or isinstance(backend, str) else backend
-        if found.name == "rate":
-            raise InputError("Backend rate runs rate networks; convert for brian2, nengo or reference.")
-        return found
+        return find_backend(backend or "brian2") if backend is None or isinstance(backend, str) else backend
     if not isinstance(decoders, Calibrated) or decoders.rounds:
         raise InputError(
             f"Only calibrated decoders without rounds are solved in the loop of a device, got {decoders!r}. "
             "Choose Calibrated(rounds=0), or leave hardware out."
         )
-    name = config.target if backend is None else backend if isinstance(backend, str) else backend.name
-    if name not in ("nengo-loihi", "quantised"):
+    asked = config.target if backend is None else backend
+    simulator = find_backend(asked) if isinstance(asked, str) else asked
+    if not isinstance(simulator, DeviceBackend):
+        name = simulator.name
         raise InputError(f"Backend {name} does not run {config.name}. Leave backend out, or choose {config.target}.")
-    return find_backend(name, hardware=config) if backend is None or isinstance(backend, str) else backend
+    return find_backend(asked, hardware=config) if isinstance(asked, str) else simulator

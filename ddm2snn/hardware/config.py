@@ -142,7 +142,8 @@ class HardwareConfig(Settings):
     name, summary, source
         Stable name, one line, and where the numbers come from.
     target
-        What runs it: "nengo-loihi" (its emulator or the board), or "quantised", this project's own arithmetic.
+        Name of the backend that runs it, such as "nengo-loihi" (its emulator or the board) or "quantised", this
+        project's own arithmetic.
     step_s
         Time step in seconds where the device fixes it.
     precision
@@ -160,7 +161,7 @@ class HardwareConfig(Settings):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     summary: str
     source: str
-    target: Literal["nengo-loihi", "quantised"] = "quantised"
+    target: str = "quantised"
     step_s: _Seconds | None = None
     precision: Precision = Precision()
     capacity: Capacity = Capacity()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ddm2snn.base.progress import no_progress
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.layout import layout_of
 
@@ -76,13 +77,18 @@ def estimate_energy(
 
 def energy_of_run(network: SpikingNetwork, config: HardwareConfig, seed: int = 0) -> dict[str, Any]:
     """Estimate from the rates of a short run: four trials of ten rate time units."""
-    from ddm2snn.backend import find_backend
+    from ddm2snn.hardware.gaps import refuse_gaps
+    from ddm2snn.hardware.run import prepare, run_device
+    from ddm2snn.schedule import Run, Schedule
 
-    trials, duration = 4, 10.0
-    run = find_backend("quantised", hardware=config).run(network, duration=duration, trials=trials, seed=seed)
-    counts, seconds = run.provenance["options"]["spike_counts"], trials * duration * network.time_unit_s
+    refuse_gaps(network, config)
+    run = Run(network, duration=10.0, trials=4, seed=seed)
+    schedule = Schedule.of(run)
+    _, _, counts = run_device(schedule, prepare(schedule, config), no_progress)
+    spikes, decode_spikes, arriving = counts.sum(axis=0).tolist()
+    seconds = run.trials * run.duration * network.time_unit_s
     relay = layout_of(network.neurons, network.rank, config).relay_neurons
     return estimate_energy(
-        network, config, rate_hz=counts["neurons"] / seconds / network.neurons,
-        decode_rate_hz=counts["decode_neurons"] / seconds / relay, inputs=counts["inputs"] > 0,
+        network, config, rate_hz=spikes / seconds / network.neurons, decode_rate_hz=decode_spikes / seconds / relay,
+        inputs=arriving > 0,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ddm2snn.backend import Unsupported
+from ddm2snn.backend import Unsupported, step_gaps
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,6 +43,6 @@ def refuse_gaps(network: SpikingNetwork, config: HardwareConfig) -> None:
     """Refuse a network that the device cannot hold, before anything is built."""
     from ddm2snn.neuron import LIF, LoihiLIF
 
-    gaps = device_gaps(network, config, network.dt_s, (LIF, LoihiLIF))
+    gaps = step_gaps(network, network.dt_s, "grid") or device_gaps(network, config, network.dt_s, (LIF, LoihiLIF))
     if gaps:
         raise InputError(" ".join(map(str, gaps)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,14 @@ from ddm2snn.hardware.config import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import DeviceDrive, device_of, machine_of
 from ddm2snn.hardware.inputs import input_amplitude, input_signs
 from ddm2snn.recording import Spikes
-from ddm2snn.schedule import blocks, open_loop
+from ddm2snn.schedule import blocks
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ddm2snn.backend import Backend, Consume, Network
     from ddm2snn.base.progress import Progress
     from ddm2snn.hardware.device import Machine
-    from ddm2snn.schedule import Schedule
+    from ddm2snn.schedule import Network, OpenLoop, Schedule
 
 BLOCK = 512
 
@@ -80,22 +80,12 @@ def run_device(
     return np.concatenate(samples, axis=1), spikes, chip.counts
 
 
-def drive_device(
-    backend: Backend,
-    network: Network,
-    latent_path: Float[np.ndarray, "time rank"],
-    config: HardwareConfig,
-    *,
-    seed: int,
-    dt_s: float | None,
-    consume: Consume,
-) -> None:
+def drive_device(loop: OpenLoop, config: HardwareConfig) -> Iterator[Float[np.ndarray, "time neuron"]]:
     """Open loop on a device: its decode neurons are held at z(t); see `ddm2snn.backend.Backend.drive`."""
-    plan = open_loop(backend, network, latent_path, seed=seed, dt_s=dt_s)
-    device = device_of(plan.network, config, plan.dt_s)
-    machine = machine_of(plan.network, device)
-    relay_voltage = stream(seed, "device", "relay voltage").random((1, device.relay.neurons))
-    pool = np.arange(plan.network.neurons)
-    drive = DeviceDrive(machine.population, device, plan.initial_voltage[None], relay_voltage, pool)
-    for block in blocks(len(plan.path), BLOCK):
-        consume(drive.advance(plan.path[None, block.start : block.stop], 1)[0])
+    device = device_of(loop.network, config, loop.dt_s)
+    machine = machine_of(loop.network, device)
+    relay_voltage = stream(loop.seed, "device", "relay voltage").random((1, device.relay.neurons))
+    pool = np.arange(loop.network.neurons)
+    drive = DeviceDrive(machine.population, device, loop.initial_voltage[None], relay_voltage, pool)
+    for block in blocks(len(loop.path), BLOCK):
+        yield drive.advance(loop.path[None, block.start : block.stop], 1)[0]
