@@ -159,7 +159,7 @@ class HardwareConfig(Settings):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     summary: str
     source: str
-    target: Literal["nengo-loihi", "quantised"] = "quantised"
+    target: str = "quantised"
     step_s: _Seconds | None = None
     precision: Precision = Precision()
     capacity: Capacity = Capacity()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,24 +10,22 @@ import numpy as np
 
 from ddm2snn.base.randomness import stream
 from ddm2snn.hardware import arithmetic
-from ddm2snn.hardware.config import find_hardware
 from ddm2snn.hardware.device import device_of, machine_of, per_compartment, population_blocks
 from ddm2snn.hardware.inputs import input_amplitude, input_signs
 from ddm2snn.hardware.layout import layout_of
 from ddm2snn.hardware.registers import registers_of
 from ddm2snn.recording import Spikes
-from ddm2snn.schedule import blocks, open_loop
+from ddm2snn.schedule import blocks
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ddm2snn.backend import Backend, Consume, Network
     from ddm2snn.base.hardware_config import HardwareConfig
     from ddm2snn.base.progress import Progress
     from ddm2snn.hardware.device import Device, Machine
     from ddm2snn.hardware.registers import Registers
     from ddm2snn.neuron import NeuronModel
-    from ddm2snn.schedule import Schedule
+    from ddm2snn.schedule import OpenLoop, Schedule
 
 BLOCK = 512
 _DECODE_VOLTAGE = "relay voltage"
@@ -251,28 +250,15 @@ class DeviceDrive:
         return out
 
 
-def drive_device(
-    backend: Backend,
-    network: Network,
-    latent_path: Float[np.ndarray, "time rank"],
-    config: HardwareConfig | None,
-    *,
-    seed: int,
-    dt_s: float | None,
-    consume: Consume,
-) -> None:
-    """Open loop on a device: its decode neurons are held at z(t); see `ddm2snn.backend.Backend.drive`.
-
-    Without a configuration the device is the network's own, or Loihi 1 as it is emulated.
-    """
-    plan = open_loop(backend, network, latent_path, seed=seed, dt_s=dt_s)
-    device = device_of(plan.network, config or plan.network.hardware or find_hardware(), plan.dt_s)
-    machine = machine_of(plan.network, device)
-    decode_voltage = stream(seed, "device", _DECODE_VOLTAGE).random((1, device.decode_neurons.neurons))
-    pool = np.arange(plan.network.neurons)
-    drive = DeviceDrive(machine.population, device, plan.initial_voltage[None], decode_voltage, pool)
-    for block in blocks(len(plan.path), BLOCK):
-        consume(drive.advance(plan.path[None, block.start : block.stop], 1)[0])
+def drive_device(loop: OpenLoop, config: HardwareConfig) -> Iterator[Float[np.ndarray, "time neuron"]]:
+    """Open loop on a device: its decode neurons are held at z(t); see `ddm2snn.backend.Backend.drive`."""
+    device = device_of(loop.network, config, loop.dt_s)
+    machine = machine_of(loop.network, device)
+    decode_voltage = stream(loop.seed, "device", _DECODE_VOLTAGE).random((1, device.decode_neurons.neurons))
+    pool = np.arange(loop.network.neurons)
+    drive = DeviceDrive(machine.population, device, loop.initial_voltage[None], decode_voltage, pool)
+    for block in blocks(len(loop.path), BLOCK):
+        yield drive.advance(loop.path[None, block.start : block.stop], 1)[0]
 
 
 def _compartments(parts: tuple[Registers, ...], weights: np.ndarray) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.backend import Unsupported
+from ddm2snn.backend import Unsupported, step_gaps
 from ddm2snn.errors import InputError
 from ddm2snn.neuron import LIF, LoihiLIF
 
@@ -42,7 +42,8 @@ def check_core(core: Core, config: HardwareConfig) -> None:
 
 def refuse_model_gaps(network: SpikingNetwork, config: HardwareConfig) -> None:
     """Refuse a network that a device cannot compute, wherever it is placed."""
-    if gaps := model_gaps(network, config, network.dt_s, (LIF, LoihiLIF)):
+    gaps = step_gaps(network, network.dt_s, "grid") or model_gaps(network, config, network.dt_s, (LIF, LoihiLIF))
+    if gaps:
         raise InputError(" ".join(map(str, gaps)))
 
 
@@ -52,12 +53,10 @@ def model_gaps(
     """Gaps that no placement mends: neuron models, diffusion that depends on the state, and ranges of registers."""
     if not isinstance(network.neuron, models):
         names = " or ".join(model.__name__ for model in models)
-        return [
-            Unsupported(f"{network.neuron.name} neurons", f"{config.name} has {names}", "Convert with --neuron lif")
-        ]
+        return [Unsupported(f"{network.neuron.name} neurons", f"{config.name} has {names}", "Convert LIF neurons")]
     if network.diffusion_decoders is not None:
         reason = "spikes would have to multiply noise, which no synapse does"
-        return [Unsupported("diffusion_decoders", reason, "Use --backend brian2 or nengo")]
+        return [Unsupported("diffusion_decoders", reason, 'Use backend="brian2" or "nengo"')]
     return range_gaps(network, config, dt_s)
 
 

@@ -9,11 +9,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from ddm2snn.conversion.time_unit import natural_time_unit_s, two_digits, whole_hundredths
 from ddm2snn_backends.reference import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import InputError, Population, Static
-from ddm2snn.conversion.time_unit import natural_time_unit_s, two_digits, whole_hundredths
 
 
 def convert(rate, **settings):

@@ -7,10 +7,10 @@ import dataclasses
 import matplotlib as mpl
 import numpy as np
 import pytest
+from ddm2snn.conversion.decoded import with_constant
 
 import ddm2snn
 from ddm2snn import InputError, Kept, Static
-from ddm2snn.conversion.decoded import with_constant
 from ddm2snn.network import to_internal
 from ddm2snn.plots.conversion import _shares, draw
 from ddm2snn.plots.style import save_figure
