@@ -254,12 +254,11 @@ def string_keys(tree: Tree) -> list[str]:
     hits = []
     for module in tree.modules:
         for node in ast.walk(module.tree):
-            key, value = _key_read(node)
-            base = value
+            key, base = _key_read(node)
             while (inner := _key_read(base)[1]) is not None:
                 base = inner
-            if key is not None and base is not None and name_of(base).lstrip("_") in ("diagnostics", "provenance"):
-                hits.append(f"{module.path}:{node.lineno} {key}")
+            if base is not None and name_of(base).lstrip("_") in ("diagnostics", "provenance"):
+                hits.append(f"{module.path}:{base.lineno} {key}")
     return hits
 
 
@@ -431,10 +430,9 @@ def documented(tree: Tree) -> tuple[int, int]:
     return sum(ast.get_docstring(node) is not None for node in nodes), len(nodes)
 
 
-def doctest_lines(tree: Tree) -> int:
-    """Lines of docstrings that begin with the prompt of an example."""
-    nodes: Iterator[ast.AST] = (n for m in tree.modules for n in ast.walk(m.tree))
-    texts = (ast.get_docstring(n) or "" for n in nodes if isinstance(n, ast.Module | Definition))
+def prompts(tree: ast.Module) -> int:
+    """Lines of a module's docstrings that begin with the prompt of an example."""
+    texts = (ast.get_docstring(n) or "" for n in ast.walk(tree) if isinstance(n, ast.Module | Definition))
     return sum(line.lstrip().startswith(">>>") for text in texts for line in text.splitlines())
 
 
@@ -464,7 +462,7 @@ def figures(root: Path = ROOT) -> dict[str, int]:
         "lines that only tests reach": sum(only_tests_reach(tree).values()),
         "names found": counts["found"],
         **runtime_figures(),
-        "doctest lines": doctest_lines(tree),
+        "doctest lines": sum(prompts(m.tree) for m in tree.modules),
         "percent annotated": 100 * part_annotated[0] // part_annotated[1],
         "percent documented": 100 * part_documented[0] // part_documented[1],
         "assert statements": sum(isinstance(n, ast.Assert) for m in tree.modules for n in ast.walk(m.tree)),

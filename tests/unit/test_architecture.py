@@ -107,6 +107,6 @@ def test_an_unannotated_and_an_undocumented_function_are_seen(tree_of):
     )
     assert architecture.annotated(tree) == (1, 3)
     assert architecture.documented(tree) == (2, 6)
-    assert architecture.doctest_lines(tree) == 1
+    assert architecture.prompts(tree.modules[1].tree) == 1
     (function, _) = (n for n in tree.modules[1].tree.body if isinstance(n, ast.FunctionDef))
     assert (architecture.length(function), architecture.code_length(function)) == (5, 1)
