@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive, check_provenance, freeze_arrays
-from ddm2snn.base.stored import fingerprint_of, save_arrays
+from ddm2snn.base.stored import fingerprint_of, rebuild, save_arrays
 from ddm2snn.errors import InputError
 from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming
 from ddm2snn.neuron.activation import Activation, activate
+from ddm2snn.neuron.stored import stored_neuron
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -269,6 +270,11 @@ class SpikingNetwork:
     def save(self, path: Path | str) -> None:
         """Write as safetensors."""
         save_arrays(self, path)
+
+
+def rebuild_spiking(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: Path) -> SpikingNetwork:
+    """Spiking network of the header and the arrays of a file; see `ddm2snn.base.stored.rebuild`."""
+    return rebuild(SpikingNetwork, header, arrays, path, neuron=stored_neuron)
 
 
 def _check_common(network: RateNetwork | SpikingNetwork) -> None:
