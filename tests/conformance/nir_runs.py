@@ -11,7 +11,7 @@ from ddm2snn_backends.reference_backend import ReferenceBackend
 from nir_readers import READERS, Step
 
 from ddm2snn import Nir, Record, Recording, SpikingNetwork, export
-from ddm2snn.exchange.nir_form import Dialect
+from ddm2snn.exchange.nir_graph import Dialect
 from ddm2snn.network import to_internal, to_system
 
 SETTLING = 10.0  # time units in which biases, that pass through the filter, come within 5e-5 of their values

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn.cli.convert import _too_loud
+from ddm2snn.cli.convert import _noise_warning
 from ddm2snn.conversion import Population
 
 
@@ -134,6 +134,6 @@ def test_structures_that_make_no_sense_are_refused(cli, rate_file, spiking_file,
     ],
 )
 def test_the_warning_of_loud_spikes_names_no_time_unit_that_the_device_refuses(longest_s, population, said):
-    warning = _too_loud(1.63, 4.0, longest_s, population)
+    warning = _noise_warning(1.63, 4.0, longest_s, population)
     assert warning.endswith(said)
     assert ("--time-unit-s" in warning) == (longest_s >= 8.0)
