@@ -56,7 +56,7 @@ def read_arrays(path: Path | str) -> Arrays:
 
 @contextlib.contextmanager
 def damage_refused(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a parser raises on a damaged file into a refusal of the file, which should be of this kind."""
+    """Turn any error of a parser into a refusal of the file, which is read as one of the named kind."""
     try:
         yield
     except FileRefusedError:

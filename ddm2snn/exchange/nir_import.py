@@ -155,76 +155,55 @@ class _Parts:
     tau_names: tuple[str, str]
 
 
-class _Wiring:
-    """How the nodes of a graph are connected."""
-
-    def __init__(self, path: Path, graph: Graph) -> None:
-        self.path, self.nodes = path, graph.nodes
-        self._sources: dict[str, list[str]] = {name: [] for name in graph.nodes}
-        for source, target in graph.edges:
-            self._sources[target].append(source)
-
-    def sources(self, name: str) -> list[str]:
-        """Names of the nodes that feed a node."""
-        return self._sources[name]
-
-    def of_kind(self, names: Iterable[str], *kinds: str) -> list[str]:
-        """Names of those nodes that are of one of the kinds."""
-        return [name for name in names if self.nodes[name].kind in kinds]
-
-    def single(self, names: list[str], kinds: tuple[str, ...], refusal: str) -> str:
-        """Name of the only node, which must be of one of the kinds."""
-        if len(names) != 1 or not self.of_kind(names, *kinds):
-            raise self.refuse(refusal)
-        return names[0]
-
-    def refuse(self, reason: str) -> InputError:
-        """Error for a graph of another form."""
-        return InputError(
-            f"{self.path} is no graph of the factored form: {reason}. The form is spikes, Affine (rank, neuron), "
-            "Affine (neuron, rank), CubaLIF, or with an LI node between the two and a LIF."
-        )
-
-
 def _parts(path: Path, graph: Graph) -> _Parts:
     """Nodes of the factored form by how they are connected, or a refusal that says which is missing."""
-    wiring, nodes = _Wiring(path, graph), graph.nodes
-    spiking = wiring.of_kind(nodes, "CubaLIF", "LIF")
+    nodes = graph.nodes
+    sources: dict[str, list[str]] = {name: [] for name in nodes}
+    for source, target in graph.edges:
+        sources[target].append(source)
+
+    def of_kind(names: Iterable[str], *kinds: str) -> list[str]:
+        return [name for name in names if nodes[name].kind in kinds]
+
+    def single(names: list[str], kinds: tuple[str, ...], reason: str) -> str:
+        if len(names) != 1 or not of_kind(names, *kinds):
+            raise _other_form(path, reason)
+        return names[0]
+
+    spiking = of_kind(nodes, "CubaLIF", "LIF")
     if len(spiking) != 1:
-        raise wiring.refuse(f"it has {len(spiking)} spiking nodes, not one")
+        raise _other_form(path, f"it has {len(spiking)} spiking nodes, not one")
     neurons = nodes[spiking[0]]
-    encode = wiring.single(wiring.sources(spiking[0]), _LINEAR, "the neurons are not fed by one linear map")
-    latent, feeding = neurons, wiring.sources(encode)
+    encode = single(sources[spiking[0]], _LINEAR, "the neurons are not fed by one linear map")
+    latent, feeding = neurons, sources[encode]
     if neurons.kind == "LIF":
-        name = wiring.single(feeding, ("LI",), "a LIF without a synapse needs an LI node before its encoders")
-        latent, feeding = nodes[name], wiring.sources(name)
-    decode = [name for name in wiring.of_kind(feeding, *_LINEAR) if wiring.sources(name) == spiking]
+        name = single(feeding, ("LI",), "a LIF without a synapse needs an LI node before its encoders")
+        latent, feeding = nodes[name], sources[name]
+    decode = [name for name in of_kind(feeding, *_LINEAR) if sources[name] == spiking]
     inputs = [name for name in feeding if name not in decode]
     if len(decode) != 1 or len(inputs) > 1:
-        raise wiring.refuse("the latents are not fed by one linear map of the spikes and one input at most")
+        raise _other_form(path, "the latents are not fed by one linear map of the spikes and one input at most")
     rank = _checked_rank(path, neurons, nodes[encode], latent, nodes[decode[0]])
-    input_map, constant = _input_map(wiring, inputs, rank)
+    input_map, constant = np.zeros((rank, 0)), _bias(nodes[decode[0]])
+    if of_kind(inputs, "Input"):
+        input_map = np.eye(rank)
+    elif inputs:
+        reason = "what feeds the latents besides the spikes is no linear map of the input"
+        node = nodes[single(inputs, _LINEAR, reason)]
+        single(sources[inputs[0]], ("Input",), reason)
+        input_map = node.arrays.get("weight", np.zeros(0))
+        if input_map.ndim != 2 or len(input_map) != rank or _bias(node).shape != (rank,):
+            raise _other_form(path, f"the map of the input has shape {input_map.shape} for {rank} latents")
+        constant = constant + _bias(node)
     tau_names = ("tau_syn", "tau_mem") if latent is neurons else ("tau", "tau")
-    total = _bias(nodes[decode[0]]) + constant
-    return _Parts(neurons, nodes[encode], latent, nodes[decode[0]], input_map, total, tau_names)
+    return _Parts(neurons, nodes[encode], latent, nodes[decode[0]], input_map, constant, tau_names)
 
 
-def _input_map(wiring: _Wiring, inputs: list[str], rank: int) -> tuple[np.ndarray, Float[np.ndarray, " rank"]]:
-    """Map of the input (rank, input), and the constant that it adds to the latents."""
-    if not inputs:
-        return np.zeros((rank, 0)), np.zeros(rank)
-    name = inputs[0]
-    node = wiring.nodes[name]
-    if node.kind == "Input":
-        return np.eye(rank), np.zeros(rank)
-    refusal = "what feeds the latents besides the spikes is no linear map of the input"
-    if node.kind not in _LINEAR:
-        raise wiring.refuse(refusal)
-    wiring.single(wiring.sources(name), ("Input",), refusal)
-    weight = node.arrays.get("weight", np.zeros(0))
-    if weight.ndim != 2 or len(weight) != rank or _bias(node).shape != (rank,):
-        raise wiring.refuse(f"the map of the input has shape {weight.shape} for {rank} latents")
-    return weight, _bias(node)
+def _other_form(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"{path} is no graph of the factored form: {reason}. The form is spikes, Affine (rank, neuron), Affine "
+        "(neuron, rank), CubaLIF, or with an LI node between the two and a LIF."
+    )
 
 
 def _bias(node: Node) -> Float[np.ndarray, " row"]:

@@ -127,29 +127,6 @@ def _diffusion_factors(network: SpikingNetwork) -> Float[np.ndarray, "sample ran
         return network.diffusion_factor + np.einsum("sj,rcj->src", rates_hz, decoders)
 
 
-@dataclass(frozen=True)
-class NoiseLoss:
-    """Size of the injected noise, which NIR leaves out: root of the diagonal of G G^T.
-
-    Parameters
-    ----------
-    least, largest
-        Least and largest over the states that the network carries, shape (rank,), in system units per square root of
-        the time unit.
-    """
-
-    least: Float[np.ndarray, " rank"]
-    largest: Float[np.ndarray, " rank"]
-
-
-@np.errstate(all="ignore")
-def noise_loss(network: SpikingNetwork) -> NoiseLoss:
-    """Size of the injected noise; where spikes decode its factor, by the neurons' steady rates."""
-    factor = _diffusion_factors(network)
-    spread = np.sqrt((factor**2).sum(axis=-1)) * network.latent_scale
-    return NoiseLoss(spread.min(axis=0), spread.max(axis=0))
-
-
 @np.errstate(all="ignore")
 def losses(network: SpikingNetwork) -> list[str]:
     """Sentences on what NIR leaves out of a network, each with its numbers; none where it leaves out nothing."""
@@ -169,20 +146,22 @@ def losses(network: SpikingNetwork) -> list[str]:
             f"more than 1 %, at most by {floor.worst:.0%}, since they answer late after inhibition. Convert with a "
             "longer time unit."
         )
-    noise = noise_loss(network)
-    if noise.largest.any():
-        sentences.append(_noise_sentence(noise, by_state=network.diffusion_decoders is not None))
-    return sentences
+    noise = _noise_sentence(network)
+    return [*sentences, *([noise] if noise else [])]
 
 
-def _noise_sentence(noise: NoiseLoss, *, by_state: bool) -> str:
-    pairs = zip(noise.least, noise.largest, strict=True)
-    sizes = ", ".join(f"{least:.3g}" if least == most else f"{least:.3g} to {most:.3g}" for least, most in pairs)
+def _noise_sentence(network: SpikingNetwork) -> str:
+    """Size of the injected noise, root of the diagonal of G G^T, over the states that the network carries."""
+    sizes = np.sqrt((_diffusion_factors(network) ** 2).sum(axis=-1)) * network.latent_scale
+    if not sizes.any():
+        return ""
+    ranges = zip(sizes.min(axis=0), sizes.max(axis=0), strict=True)
+    words = ", ".join(f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}" for low, high in ranges)
     remedy = "the sidecar has the factor, which the input node can be fed with."
-    if by_state:
+    if network.diffusion_decoders is not None:
         remedy = (
             "it depends on the state, and the sidecar has the decoders that make its factor out of spikes: feed the "
             "input node with that, or use format hdf5, brian2 or pynn."
         )
     unit = "in system units per square root of the time unit"
-    return f"NIR has no noise: {sizes} per latent, {unit}, stay out; {remedy}"
+    return f"NIR has no noise: {words} per latent, {unit}, stay out; {remedy}"

@@ -116,7 +116,7 @@ class _File:
 
     @property
     def is_low_rank_module(self) -> bool:
-        """Whether this is the state of the public module, whose meaning is known."""
+        """Whether this is the state of the public LowRankRNN module, which needs no mapping."""
         return set(self.arrays) >= _LOW_RANK_MODULE
 
     def stated(self, field: str, of_module: str, choices: str) -> str:
@@ -193,7 +193,7 @@ def _weights(file: _File) -> tuple[_Weights, dict[str, Any]]:
 
 
 def _factors(file: _File) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """Left and right vectors in whichever form the file has them, and facts for the provenance."""
+    """Left and right vectors from the form that the file has, and facts for the provenance."""
     names = file.names
     if {"left", "right"} <= set(names):
         return file.array("left"), file.array("right").T, {"form": "factors"}

@@ -33,14 +33,14 @@ from ddm2snn.training import Training, train
 from ddm2snn.workflow.device_stages import DeviceStage
 from ddm2snn.workflow.recipe import ConversionSettings, Recipe
 from ddm2snn.workflow.report import Page
-from ddm2snn.workflow.steps import Action, versions
+from ddm2snn.workflow.steps import versions
 from ddm2snn.workflow.tables import conversion_table, training_table
 
 if TYPE_CHECKING:
     from ddm2snn.conversion.kinds import Decoders
     from ddm2snn.hardware import HardwareConfig
 
-RATE_FILE = "rate.safetensors"
+RATE_FILE, SPIKES_FILE = "rate.safetensors", "spikes.nc"
 RASTER_DURATION = 10.0
 """Length of the run whose spikes are shown, in rate time units."""
 PAIR_DURATION, PAIRS = 10.0, 32
@@ -79,24 +79,20 @@ class Actions:
         )  # fmt: skip
         network.save(self.folder / RATE_FILE)
 
-    def convert(self, output: str, backend: str | None, hardware: HardwareConfig | None = None) -> Action:
+    def convert(self, output: str, backend: str | None, hardware: HardwareConfig | None, progress: Progress) -> None:
         """Convert the rate network for a backend or a device."""
         settings = self.recipe.conversion
-
-        def action(progress: Progress) -> None:
-            conversion = convert(
-                self._rate_network(),
-                population=Population(settings.neurons_per_unit, settings.max_rates_hz),
-                decoders=_decoders(settings),
-                backend=backend,
-                hardware=hardware,
-                time_unit_s=settings.time_unit_s,
-                dt_s=settings.dt_s,
-                seed=self.recipe.seed,
-            )
-            conversion.network.save(self.folder / output)
-
-        return action
+        conversion = convert(
+            self._rate_network(),
+            population=Population(settings.neurons_per_unit, settings.max_rates_hz),
+            decoders=_decoders(settings),
+            backend=backend,
+            hardware=hardware,
+            time_unit_s=settings.time_unit_s,
+            dt_s=settings.dt_s,
+            seed=self.recipe.seed,
+        )
+        conversion.network.save(self.folder / output)
 
     def simulate_target(self, progress: Progress) -> None:
         """Record the target system."""
@@ -110,51 +106,40 @@ class Actions:
             )  # fmt: skip
             recording.save(self.folder / file)
 
-    def simulate(self, name: str, network: str, backend: str | Backend, *, spikes: bool = False) -> Action:
-        """Run a network; with `spikes`, one short trial that records them."""
+    def simulate(self, name: str, network: str, backend: str | Backend, progress: Progress) -> None:
+        """Run a network."""
         settings = self.recipe.simulation
+        recording = simulate(
+            self._network(network, backend), backend=backend, duration=settings.burn_in + settings.duration,
+            trials=settings.trials, seed=child_seed(self.recipe.seed, "simulate", name), every=settings.every,
+            progress=progress,
+        )  # fmt: skip
+        recording.save(self.folder / f"{name}.nc")
 
-        def action(progress: Progress) -> None:
-            recording = simulate(
-                self._network(network, backend),
-                backend=backend,
-                duration=RASTER_DURATION if spikes else settings.burn_in + settings.duration,
-                trials=1 if spikes else settings.trials,
-                seed=child_seed(self.recipe.seed, "simulate", name),
-                every=settings.every,
-                spikes=spikes,
-                progress=progress,
-            )
-            recording.save(self.folder / f"{name}.nc")
+    def simulate_spikes(self, network: str, backend: str, progress: Progress) -> None:
+        """Run one short trial that records spikes."""
+        recording = simulate(
+            self._network(network, backend), backend=backend, duration=RASTER_DURATION, trials=1,
+            seed=child_seed(self.recipe.seed, "simulate", "spikes"), every=self.recipe.simulation.every, spikes=True,
+            progress=progress,
+        )  # fmt: skip
+        recording.save(self.folder / SPIKES_FILE)
 
-        return action
-
-    def simulate_pairs(self, backend: str, network: str) -> Action:
+    def simulate_pairs(self, network: str, backend: str, progress: Progress) -> None:
         """Run a network twice with the same noise, from stationary states and from perturbed ones."""
+        loaded = self._network(network, backend)
+        distance = APART if backend == "rate" else SPIKES_APART
+        starts = twin_starts(loaded.initial_latent, PAIRS, self.recipe.seed, distance)
+        for index, (file, initial) in enumerate(zip(pair_files(backend), starts, strict=True)):
+            recording = simulate(
+                loaded, backend=backend, duration=PAIR_DURATION, trials=PAIRS, initial_latent=initial,
+                seed=child_seed(self.recipe.seed, "simulate", f"twins {backend}"), every=self.recipe.simulation.every,
+                progress=lambda share, done=index: progress((done + share) / 2),
+            )  # fmt: skip
+            recording.save(self.folder / file)
 
-        def action(progress: Progress) -> None:
-            loaded = self._network(network, backend)
-            distance = APART if backend == "rate" else SPIKES_APART
-            starts = twin_starts(loaded.initial_latent, PAIRS, self.recipe.seed, distance)
-            for index, (file, initial) in enumerate(zip(pair_files(backend), starts, strict=True)):
-                recording = simulate(
-                    loaded, backend=backend, duration=PAIR_DURATION, trials=PAIRS, initial_latent=initial,
-                    seed=child_seed(self.recipe.seed, "simulate", f"twins {backend}"),
-                    every=self.recipe.simulation.every, progress=lambda share, done=index: progress((done + share) / 2),
-                )  # fmt: skip
-                recording.save(self.folder / file)
-
-        return action
-
-    def report(self, stages: Sequence[DeviceStage]) -> Action:
+    def report(self, stages: Sequence[DeviceStage], progress: Progress) -> None:
         """Compare all recordings and write the report page; `stages` are those on devices."""
-
-        def action(progress: Progress) -> None:
-            self._report(stages, progress)
-
-        return action
-
-    def _report(self, stages: Sequence[DeviceStage], progress: Progress) -> None:
         recipe = self.recipe
         rates = [self._recording(f"rate-{i + 1}.nc") for i in range(recipe.reference_runs)]
         targets = [self._recording(file) for file in target_files(recipe.reference_runs)]
@@ -174,7 +159,7 @@ class Actions:
             recordings={RATE: rates[0], **tests, TARGET: targets[0]},
             reports=reports,
             ladder=ladder,
-            rasters={recipe.backends[0]: self._recording("spikes.nc")},
+            rasters={recipe.backends[0]: self._recording(SPIKES_FILE)},
             command=f"ddm2snn run {recipe.system} -o {self.folder.name}\n\n{recipe.as_toml().rstrip()}",
             tables=[training_table(rate), conversion_table(networks)],
             networks=networks,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from ddm2snn.workflow.actions import (
     PAIRS,
     RASTER_DURATION,
     RATE_FILE,
+    SPIKES_FILE,
     Actions,
     pair_files,
     spiking_file,
@@ -91,7 +92,7 @@ class _Pipeline:
         for backend in recipe.backends:
             network, conversion = spiking_file(backend), f"convert {backend}"
             settings = {**recipe.conversion.model_dump(), "backend": backend, "seed": recipe.seed}
-            action = self._actions.convert(network, backend)
+            action = partial(self._actions.convert, network, backend, None)
             steps.append(Step(conversion, ("train",), settings, (network,), action))
             steps.append(self._simulation(backend, conversion, network, backend))
         for stage in self._stages:
@@ -102,7 +103,7 @@ class _Pipeline:
             steps += [self._pair_step(b, f"convert {b}", spiking_file(b)) for b in recipe.backends]
         needs = ("train", *(s.name for s in steps if s.name.startswith(("convert", "simulate"))))
         outputs, settings = ("report.html", "summary.json"), {"recipe": recipe.model_dump(mode="json")}
-        steps.append(Step("report", needs, settings, outputs, self._actions.report(self._stages)))
+        steps.append(Step("report", needs, settings, outputs, partial(self._actions.report, self._stages)))
         return steps
 
     @cached_property
@@ -115,16 +116,15 @@ class _Pipeline:
 
     def _simulation(self, name: str, need: str, network: str, backend: str | Backend) -> Step:
         settings = {**self.recipe.simulation.model_dump(), "seed": self.recipe.seed}
-        return Step(
-            f"simulate {name}", (need,), settings, (f"{name}.nc",), self._actions.simulate(name, network, backend)
-        )
+        action = partial(self._actions.simulate, name, network, backend)
+        return Step(f"simulate {name}", (need,), settings, (f"{name}.nc",), action)
 
     def _stage_steps(self, stage: DeviceStage) -> list[Step]:
         """Conversion and run of a stage of the ladder on a device."""
         recipe, name, device = self.recipe, f"convert {stage.name}", stage.settings(self.recipe)
-        convert = self._actions.convert(stage.network_file, None, stage.in_loop)
+        convert = partial(self._actions.convert, stage.network_file, None, stage.in_loop)
         backend = stage.backend(emulator=recipe.emulator)
-        simulate = self._actions.simulate(stage.name, stage.network_file, backend)
+        simulate = partial(self._actions.simulate, stage.name, stage.network_file, backend)
         files = (f"{stage.name}.nc",)
         return [
             Step(name, ("train",), recipe.conversion.model_dump() | device, (stage.network_file,), convert),
@@ -140,8 +140,8 @@ class _Pipeline:
     def _raster_step(self, backend: str) -> Step:
         """One short trial with its spikes, for the figure."""
         settings = {"every": self.recipe.simulation.every, "seed": self.recipe.seed, "duration": RASTER_DURATION}
-        action = self._actions.simulate("spikes", spiking_file(backend), backend, spikes=True)
-        return Step(f"simulate spikes of {backend}", (f"convert {backend}",), settings, ("spikes.nc",), action)
+        action = partial(self._actions.simulate_spikes, spiking_file(backend), backend)
+        return Step(f"simulate spikes of {backend}", (f"convert {backend}",), settings, (SPIKES_FILE,), action)
 
     def _pair_step(self, backend: str, need: str, network: str) -> Step:
         """Pairs of runs with the same noise from states close to each other, for the Lyapunov exponent."""
@@ -149,7 +149,7 @@ class _Pipeline:
             "seed": self.recipe.seed, "duration": PAIR_DURATION, "trials": PAIRS, "apart": [APART, SPIKES_APART],
             "every": self.recipe.simulation.every,
         }  # fmt: skip
-        action = self._actions.simulate_pairs(backend, network)
+        action = partial(self._actions.simulate_pairs, network, backend)
         return Step(f"simulate twins on {backend}", (need,), settings, pair_files(backend), action)
 
     def _system_identity(self) -> dict[str, Any]:

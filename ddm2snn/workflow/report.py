@@ -101,7 +101,7 @@ class Page:
         content = {
             "findings": self.findings(),
             "reports": {report.label: report.as_json() for report in self.reports},
-            **({"ladder": [rung.as_json() for rung in self.ladder]} if self.ladder else {}),
+            **({"ladder": [stage.as_json() for stage in self.ladder]} if self.ladder else {}),
             **self._further_results(),
             **(self.summary or {}),
         }
@@ -180,7 +180,7 @@ class Page:
             yield Picture(name, title, caption, draw(self.recordings, burn_in=burn_in))
         yield from self._spike_pictures()
         if len(self.ladder) > 1:
-            yield Picture("ladder", "The ladder", "Which step costs what: excess of the leading measures on each rung.",
+            yield Picture("ladder", "The ladder", "Excess of the leading measures at each stage, from the target on.",
                           comparison.ladder_plot(self.ladder))  # fmt: skip
 
     def _field_pictures(self, burn_in: float) -> Iterator[Picture]:
@@ -268,7 +268,7 @@ _RECORDED: tuple[tuple[str, str, str, Callable[..., Any]], ...] = (
 
 
 def write_analysis(analysis: Analysis, folder: Path | str) -> list[Path]:
-    """Write analysis.json and a PNG per figure into `folder`, made if missing; return the paths."""
+    """Write analysis.json and a PNG per figure into `folder`, created if missing; return their paths."""
     target = make_folder(folder)
     paths = []
     for name, figure in analysis_figures(analysis).items():

@@ -147,9 +147,9 @@ def chaos_table(exponents: Sequence[Exponent]) -> Table:
         for e in exponents
     ]
     note = (
-        "Per rate time unit, with standard errors. The drift field is free of noise; twin runs share theirs, start a "
-        "millionth of a standard deviation apart, a thousandth where there are spikes, and are followed until they are "
-        "a tenth as far apart as strangers."
+        "Per rate time unit, with standard errors. The drift field is free of noise. Twin runs are pairs with the same "
+        "noise that start a millionth of a standard deviation apart, a thousandth where there are spikes; they are "
+        "followed until their distance is a tenth of that of independent states."
     )
     return Table("Largest Lyapunov exponent", rows, ("exponent",), note)
 
