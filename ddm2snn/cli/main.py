@@ -1,4 +1,8 @@
-"""The command line: commands put together, and errors as one line on stderr."""
+"""The command line: commands put together, and errors as one line on stderr.
+
+Messages of the library name arguments. An option is spelled as its argument with dashes (``--burn-in`` is `burn_in`),
+so that no message is translated.
+"""
 
 from __future__ import annotations
 
