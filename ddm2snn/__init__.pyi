@@ -1,12 +1,11 @@
 from .backend import Backend as Backend
-from .backend import Record as Record
 from .backend import Unsupported as Unsupported
 from .backend import find_backend as find_backend
 from .conversion import Bounded as Bounded
 from .conversion import Calibrated as Calibrated
 from .conversion import Conversion as Conversion
 from .conversion import Direct as Direct
-from .conversion import Kept as Kept
+from .conversion import TrainedReadout as TrainedReadout
 from .conversion import OneSign as OneSign
 from .conversion import Plan as Plan
 from .conversion import Population as Population
@@ -35,6 +34,7 @@ from .neuron import NeuronModel as NeuronModel
 from .neuron import RectifiedLinear as RectifiedLinear
 from .recording import Recording as Recording
 from .recording import Spikes as Spikes
+from .schedule import Record as Record
 from .simulate import simulate as simulate
 from .stimulus import Stimulus as Stimulus
 from .systems import System as System

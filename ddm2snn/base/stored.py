@@ -17,7 +17,8 @@ from ddm2snn.errors import FileRefusedError, InputError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 kept the device of a spiking network in its provenance; see `ddm2snn.network.rebuild_spiking`."""
 _KEY = "ddm2snn"
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -25,7 +26,8 @@ T = TypeVar("T", bound="DataclassInstance")
 def settings_of(instance: DataclassInstance) -> dict[str, Any]:
     """Fields of a dataclass that are no arrays, as JSON values; those left out, whose default is None, are missing.
 
-    A field that is itself a dataclass becomes its name, under ``model``, and those of its fields that are no arrays.
+    A field that is itself a dataclass becomes its name, under ``model``, and those of its fields that are no arrays;
+    one that is a settings model becomes its settings that are not None.
     """
     fields, arrays = dataclasses.fields(instance), array_fields(type(instance))
     left_out = {field.name for field in fields if field.default is None and getattr(instance, field.name) is None}
@@ -37,6 +39,8 @@ def settings_of(instance: DataclassInstance) -> dict[str, Any]:
                 inner = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
                 inner = {name: part for name, part in inner.items() if not isinstance(part, np.ndarray)}
                 value = {"model": getattr(value, "name", type(value).__name__), **inner}
+            elif hasattr(value, "model_dump"):  # pydantic's, which is imported only by those who need it
+                value = value.model_dump(mode="json", exclude_none=True)
             settings[field.name] = dict(value) if isinstance(value, Mapping) else value
     return settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,10 +20,6 @@ from ddm2snn.cli.options import (
     neuron_model,
     show,
 )
-from ddm2snn.errors import InputError
-
-if TYPE_CHECKING:
-    from ddm2snn.conversion import Population
 
 
 def convert(
@@ -48,6 +44,7 @@ def convert(
     import ddm2snn
     from ddm2snn.base.files import check_writable
     from ddm2snn.cli.console import shown
+    from ddm2snn.conversion import find_decoders
     from ddm2snn.hardware import find_hardware
     from ddm2snn.hardware.limits import longest_decay_s
     from ddm2snn.load import load_as
@@ -60,11 +57,9 @@ def convert(
     if figure is not None:
         check_figure_file(figure)
     model = neuron_model(neuron)
-    kinds = {"calibrated": ddm2snn.Calibrated, "static": ddm2snn.Static, "kept": ddm2snn.Kept, "direct": ddm2snn.Direct}
-    if decoders not in kinds:
-        raise InputError(f"There are no decoders {decoders!r}; known are {', '.join(kinds)}.")
+    chosen = find_decoders(decoders)
     population = None
-    if decoders != "direct" or neurons_per_unit is not None or neuron is not None:
+    if neurons_per_unit is not None or model is not None:
         count = 4 if neurons_per_unit is None else neurons_per_unit
         population = ddm2snn.Population(count, neuron=model or LIF())
     network = load_as(rate, RateNetwork)
@@ -72,7 +67,7 @@ def convert(
         conversion = ddm2snn.convert(
             network,
             population=population,
-            decoders=kinds[decoders](),
+            decoders=chosen,
             backend=backend,
             hardware=hardware,
             time_unit_s=time_unit_s,
@@ -86,29 +81,30 @@ def convert(
     spiking, diagnostics = conversion.network, conversion.diagnostics
     content = {
         "file": str(output), "fingerprint": spiking.fingerprint, "neurons": spiking.neurons,
-        "time_unit_s": spiking.time_unit_s, "dt_s": spiking.dt_s, **diagnostics,
+        "time_unit_s": spiking.time_unit_s, "dt_s": spiking.dt_s, **diagnostics.as_json(),
     }  # fmt: skip
-    error, rank = ", ".join(f"{e:.2g}" for e in diagnostics["drift_error"]), diagnostics["rank_audit"]["rank"]
+    error = ", ".join(f"{e:.2g}" for e in diagnostics.drift_error)
     lines = [
-        f"{output}: {spiking.neurons} neurons, rank {rank}, time unit {spiking.time_unit_s:g} s, "
-        f"relative drift error per latent {error}"
+        f"{output}: {spiking.neurons} neurons, rank {diagnostics.rank_audit.rank}, "
+        f"time unit {spiking.time_unit_s:g} s, relative drift error per latent {error}"
     ]
     lines += [] if figure is None else [str(figure)]
-    excess = diagnostics.get("noise", {}).get("spikes_over_target")
-    if excess is not None and excess > 1:
+    ratio = None if diagnostics.noise is None else diagnostics.noise.spikes_over_target
+    if ratio is not None and ratio > 1:
         longest_s = math.inf if hardware is None else longest_decay_s(find_hardware(hardware), dt_s)
-        lines.append(_noise_warning(excess, spiking.time_unit_s, longest_s, population))
+        per_unit = None if chosen.name == "direct" else spiking.neurons / network.units
+        lines.append(_noise_warning(ratio, spiking.time_unit_s, longest_s, per_unit))
     show(content, lines, as_json=as_json)
 
 
-def _noise_warning(excess: float, time_unit_s: float, longest_s: float, population: Population | None) -> str:
+def _noise_warning(ratio: float, time_unit_s: float, longest_s: float, neurons_per_unit: float | None) -> str:
     """Warning of spikes noisier than the rate network, with its remedies; no time unit is longer than `longest_s`."""
-    longer_s, remedies = math.ceil(excess) * time_unit_s, []
-    if population is not None:
-        remedies.append(f"about --neurons-per-unit {math.ceil(excess * population.neurons_per_unit)}")
+    longer_s, remedies = math.ceil(ratio) * time_unit_s, []
+    if neurons_per_unit is not None:
+        remedies.append(f"about --neurons-per-unit {math.ceil(ratio * neurons_per_unit)}")
     if longer_s <= longest_s:
         remedies.append(f"--time-unit-s {longer_s:g}")
     remedy = "the device has no room for the time unit that it takes"
     if remedies:
         remedy = f"{' or '.join(remedies)} would meet it"
-    return f"Warning: in one direction the spikes are {excess:.3g} times as noisy as the rate network; {remedy}."
+    return f"Warning: in one direction the spikes are {ratio:.3g} times as noisy as the rate network; {remedy}."

@@ -14,7 +14,7 @@ from ddm2snn.errors import InputError
 def import_(
     file: Annotated[Path, typer.Argument(help="Weights: .npz, .safetensors, .mat, .h5, .pt or .pth; or a .nir graph.")],
     output: NetworkFile,
-    mapping: Annotated[Path | None, typer.Option(help="TOML file of names and meanings; see README.")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="TOML file of names and meanings; see the guide.")] = None,
     activation: Annotated[str | None, typer.Option(help="Response of the units: tanh, relu or logistic.")] = None,
     filtered: Annotated[
         str | None, typer.Option(help="What the leak acts on: currents (-x + W phi(x)) or rates (-r + phi(W r)).")

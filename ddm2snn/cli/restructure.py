@@ -45,18 +45,15 @@ def restructure(
     with shown(f"restructure {spiking}") as progress:
         conversion = ddm2snn.restructure(source, network, structures[0], seed=seed, progress=progress)
         conversion.network.save(output)
-    result, diagnostics = conversion.network, conversion.diagnostics
-    content = {"file": str(output), "fingerprint": result.fingerprint, "neurons": result.neurons, **diagnostics}
-    rank, zero, largest = (
-        diagnostics["rank_audit"]["rank"], diagnostics["zero_share"], diagnostics["largest_over_rms"],
-    )  # fmt: skip
+    result, report = conversion.network, conversion.diagnostics
+    content = {"file": str(output), "fingerprint": result.fingerprint, "neurons": result.neurons, **report.as_json()}
     lines = [
-        f"{output}: {result.neurons} neurons, rank {rank}, {100 * zero:.3g} % of the decoders zero, largest "
-        f"{largest:.3g} times the rms"
+        f"{output}: {result.neurons} neurons, rank {report.rank_audit.rank}, "
+        f"{100 * report.zero_share:.3g} % of the decoders zero, largest {report.largest_over_rms:.3g} times the rms"
     ]
-    for name in ("before", "after"):
-        error = ", ".join(f"{e:.2g}" for e in diagnostics[name]["drift_error"])
-        excess = diagnostics[name]["spikes_over_target"]
-        noise = "" if excess is None else f", spike noise {excess:.2g} of the target's"
+    for name, price in (("before", report.before), ("after", report.after)):
+        error = ", ".join(f"{e:.2g}" for e in price.drift_error)
+        ratio = price.spikes_over_target
+        noise = "" if ratio is None else f", spike noise {ratio:.2g} of the target's"
         lines.append(f"{name}: relative drift error per latent {error}{noise}")
     show(content, lines, as_json=as_json)

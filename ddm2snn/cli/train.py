@@ -63,5 +63,5 @@ def _return_lines(robustness: Mapping[str, Any]) -> list[str]:
     if not lost:
         return []
     counts = ", ".join(f"{count} {name}" for name, count in lost.items())
-    total = robustness["far"] + robustness["shaken"]
-    return [f"Warning: {counts} of {total} trajectories from far outside or under loud noise did not come back."]
+    total = robustness["far"] + robustness["perturbed"]
+    return [f"Warning: {counts} of {total} trajectories from far outside or under strong noise did not come back."]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ddm2snn.backend import Backend, find_backend
-from ddm2snn.hardware.config import HardwareConfig, Precision, find_hardware
+from ddm2snn.hardware.config import HardwareConfig, find_hardware
 
 if TYPE_CHECKING:
     from ddm2snn.workflow.recipe import Recipe
@@ -40,8 +40,7 @@ class DeviceStage:
     @property
     def in_loop(self) -> HardwareConfig:
         """The device that decoders are solved on and that runs: one without bits where nothing is rounded."""
-        real = self.target == "simreal"
-        return self.config.model_copy(update={"precision": Precision()}) if real else self.config
+        return self.config.unrounded if self.target == "simreal" else self.config
 
     @property
     def network_file(self) -> str:
@@ -49,13 +48,8 @@ class DeviceStage:
         return f"spiking-{self.name}.safetensors"
 
     def backend(self, *, emulator: bool) -> Backend:
-        """Backend of the run: nengo-loihi itself where `emulator` asks for it, else the quantised reference.
-
-        The spikes of the quantised reference are those of the emulator with target "sim".
-        """
-        if emulator and self.config.target == "nengo-loihi":
-            return find_backend("nengo-loihi", hardware=self.config, target=self.target)
-        return find_backend("quantised", hardware=self.in_loop)
+        """Backend of the run: the project's own arithmetic, or with `emulator` the device's target."""
+        return find_backend(self.config.target if emulator else "quantised", hardware=self.in_loop)
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         """Settings that network and recording depend on, besides the sections of the recipe."""
@@ -66,13 +60,13 @@ class DeviceStage:
 def device_stages(hardware: Sequence[str], floating: str) -> list[DeviceStage]:
     """Stages of devices, by name or path, behind the spiking network in floating point.
 
-    A device that nengo-loihi targets has two: its decode neurons, filter and delay without rounding, then with it.
+    A device with a simulator of its own has two: its decode neurons, filter and delay without rounding, then with it.
     Others are run by the quantised reference alone.
     """
     stages: list[DeviceStage] = []
     for name in hardware:
         config = find_hardware(name)
-        if config.target == "nengo-loihi":
+        if config.target != "quantised":
             real = DeviceStage(f"{config.name}-simreal", floating, config, "simreal")
             stages += [real, DeviceStage(f"{config.name}-sim", real.name, config, "sim")]
         else:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tomli_w
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from ddm2snn.backend import backend_names
+from ddm2snn.backend import RATE, backend_names
 from ddm2snn.base.settings import Settings, read_settings
+from ddm2snn.conversion.decoders import find_decoders
+from ddm2snn.errors import InputError
 
 _Count = Annotated[int, Field(gt=0)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -25,14 +27,25 @@ class TrainingSettings(Settings):
 
 
 class ConversionSettings(Settings):
-    """Section [conversion]: neurons and their largest rates, decoders and their ridge, time unit and step."""
+    """Section [conversion]: neurons and their largest rates, decoders and their ridge, time unit and step.
 
-    neurons_per_unit: _Count | _Positive = 4
-    max_rates_hz: tuple[_Positive, _Positive] = (100.0, 200.0)
-    decoders: Literal["calibrated", "static", "kept"] = "calibrated"
-    ridge: _Positive = 0.01
+    A setting that is None has the default of `ddm2snn.Population` or of the decoders.
+    """
+
+    neurons_per_unit: _Count | _Positive | None = None
+    max_rates_hz: tuple[_Positive, _Positive] | None = None
+    decoders: str = "calibrated"
+    ridge: _Positive | None = None
     time_unit_s: _Positive | None = None
     dt_s: _Positive = 1e-3
+
+    @model_validator(mode="after")
+    def _known_decoders(self) -> ConversionSettings:
+        try:
+            find_decoders(self.decoders, **({} if self.ridge is None else {"ridge": self.ridge}))
+        except InputError as error:
+            raise ValueError(str(error).rstrip(".")) from error
+        return self
 
 
 class SimulationSettings(Settings):
@@ -91,7 +104,7 @@ class Recipe(Settings):
     @field_validator("backends")
     @classmethod
     def _installed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        spiking = [name for name in backend_names() if name != "rate"]
+        spiking = [name for name in backend_names() if name != RATE]
         unknown = [name for name in value if name not in spiking]
         if unknown or not value or len(set(value)) != len(value):
             raise ValueError(f"must name each backend once, out of {', '.join(spiking)}")

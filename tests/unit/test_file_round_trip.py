@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 import ddm2snn
-from ddm2snn import RateNetwork, Recording, Spikes, SpikingNetwork, Stimulus
+from ddm2snn import RateNetwork, Recording, Spikes, SpikingNetwork, Stimulus, find_hardware
 from ddm2snn.base.arrays import array_fields
 from ddm2snn.base.files import write_text
 from ddm2snn.base.stored import fingerprint_of, read_safetensors, rebuild, save_arrays, settings_of
@@ -67,6 +67,12 @@ def test_a_spiking_network_comes_back_with_its_neuron_model(spiking_of, tmp_path
     assert_same(loaded, network)
     assert loaded.neuron.tau_membrane_s == 0.03
     assert loaded.provenance["nested"] == {"list": [1, 2.5, None, True]}
+
+
+def test_a_device_comes_back(spiking_of, tmp_path):
+    network = spiking_of(hardware=find_hardware("loihi1-emulator"))
+    network.save(tmp_path / "snn.safetensors")
+    assert_same(ddm2snn.load(tmp_path / "snn.safetensors"), network)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

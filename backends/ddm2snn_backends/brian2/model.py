@@ -1,0 +1,238 @@
+"""Brian2 objects of the factored loop: what stands in the code, and the values that come in at run time."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ddm2snn.schedule import OpenLoop, Schedule
+from ddm2snn_backends.brian2.membranes import MEMBRANES, Kind, constants_of, kind_of
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+Precision = Literal["double", "single"]
+Values = dict[str, "float | np.ndarray"]
+"""Values of a group's variables by name."""
+
+
+def brian2() -> Any:  # noqa: ANN401 - brian2 is untyped
+    """Import Brian2, and undo what its import does to this process: exception hook and redirected warnings."""
+    import logging
+
+    hook, show = sys.excepthook, warnings.showwarning
+    import brian2.only
+
+    sys.excepthook = hook
+    if warnings.showwarning is not show:
+        logging.captureWarnings(capture=False)
+    return brian2.only
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of a problem stands in the generated code. Brian2's time is counted in steps: its second is one step.
+
+    Parameters
+    ----------
+    neurons, rank
+        Neurons of one trial, and latents.
+    membrane
+        Code of the neuron model.
+    driven
+        Open loop: latents are given, and each neuron filters its spikes.
+    noise
+        Rows and columns of the noise factor that are not zero.
+    decoded_noise
+        Whether spikes decode a diffusion factor.
+    stimulus
+        Whether there is latent input.
+    dense
+        Whether spikes also reach neurons through single weights, which then replace the encoders of what spikes decode.
+    precision
+        Of the neurons; latents are always in double.
+    """
+
+    neurons: int
+    rank: int
+    membrane: Kind
+    driven: bool = False
+    noise: tuple[tuple[int, int], ...] = ()
+    decoded_noise: bool = False
+    stimulus: bool = False
+    dense: bool = False
+    precision: Precision = "double"
+
+    @classmethod
+    def of_run(cls, plan: Schedule, precision: Precision, *, dense: bool = False) -> Shape:
+        """Shape of a closed loop."""
+        return cls(
+            neurons=plan.network.neurons,
+            rank=plan.network.rank,
+            membrane=kind_of(plan.network.neuron),
+            noise=tuple((int(row), int(column)) for row, column in np.argwhere(plan.noise_factor)),
+            decoded_noise=plan.factor is not None,
+            stimulus=not plan.stimulus.empty,
+            dense=dense,
+            precision=precision,
+        )
+
+    @classmethod
+    def of_drive(cls, plan: OpenLoop, precision: Precision) -> Shape:
+        """Shape of an open loop."""
+        snn = plan.network
+        return cls(snn.neurons, snn.rank, kind_of(snn.neuron), driven=True, precision=precision)
+
+    @property
+    def dtype(self) -> type[np.floating]:
+        """Of what each neuron holds."""
+        return np.float32 if self.precision == "single" else np.float64
+
+    def noise_names(self) -> list[str]:
+        """Constants of the noise factor."""
+        return [f"noise{row}_{column}" for row, column in self.noise]
+
+
+def _group(name: str, size: int, equations: list[str], wide: list[str], clock: Any, namespace: dict[str, Any]) -> Any:  # noqa: ANN401
+    """NeuronGroup whose variables named in `wide` are in double precision."""
+    dtypes = dict.fromkeys(wide, np.float64)
+    # fixed names: generated code is found again, by Cython and by whoever sets values at run time
+    return brian2().NeuronGroup(
+        size, "\n".join(equations), name=name, clock=clock, dtype=dtypes, namespace=namespace
+    )  # fmt: skip
+
+
+def latents_group(shape: Shape, trials: int, clock: Any, feed: Float[np.ndarray, "step rank"] | None = None) -> Any:  # noqa: ANN401
+    """One latent vector for each trial, updated at the end of a step; neurons see `seen0`..
+
+    `feed` holds the path of an open loop, or the latent input of a closed one, row by step. Without it (in a
+    standalone program) whoever runs the steps writes `seen0`.. or `input0`..
+    """
+    ranks = range(shape.rank)
+    seen = [f"seen{c}" for c in ranks]
+    namespace: dict[str, Any] = {}
+    fed = seen if shape.driven else [f"input{c}" for c in ranks]
+    if feed is not None:
+        step = brian2().second
+        namespace = {f"given{c}": brian2().TimedArray(feed[:, c].copy(), dt=step) for c in ranks}
+    lines = [f"{name} = given{c}(t)" for c, name in enumerate(fed)] if feed is not None else []
+    if shape.driven:
+        group = _group("latents", trials, [f"{name} : 1" for name in seen], [], clock, namespace)
+        if lines:
+            group.run_regularly("\n".join(lines), when="start")
+        return group
+    states = [f"{name}{c}" for name in ("z", "sum", *(["rest"] if shape.dense else [])) for c in ranks]
+    states += fed if shape.stimulus else []
+    constants = ["kept", "gain", *shape.noise_names()]
+    if shape.decoded_noise:
+        states += [f"{name}{entry}" for name in ("entry", "part") for entry in range(shape.rank**2)]
+        constants += ["noise_scale", "entry_kept", "entry_gain"]
+    constants += ["steps", "stride", "first", "last", "report", "seed"]  # read by the standalone program's own loop
+    equations = [f"{name} : 1" for name in (*states, *seen)] + [f"{name} : 1 (shared)" for name in constants]
+    group = _group("latents", trials, equations, [*states, *constants], clock, namespace)
+    group.run_regularly("\n".join([*lines, *_latent_step(shape)]), when="end")
+    return group
+
+
+def _latent_step(shape: Shape) -> list[str]:
+    """Lines of one step of the latents; `gain` holds the step's share and the spikes' unit, 1/dt."""
+    noisy = bool(shape.noise) or shape.decoded_noise
+    lines = [f"xi{c} = randn()" for c in range(shape.rank)] if noisy else []
+    for c in range(shape.rank):
+        added = [f"(1 - kept) * input{c}"] if shape.stimulus else []
+        added += [f"noise{row}_{column} * xi{column}" for row, column in shape.noise if row == c]
+        if shape.decoded_noise:
+            added += [f"noise_scale * entry{c * shape.rank + other} * xi{other}" for other in range(shape.rank)]
+        if shape.dense:
+            lines += [
+                f"own{c} = {' + '.join(added) or '0'}",
+                f"rest{c} = kept * rest{c} + own{c}",
+                f"seen{c} = rest{c}",
+            ]
+            added = [f"own{c}"]
+        lines.append(f"z{c} = {' + '.join([f'kept * z{c}', f'gain * sum{c}', *added])}")
+        lines += [f"sum{c} = 0", *([] if shape.dense else [f"seen{c} = z{c}"])]
+    for entry in range(shape.rank**2 if shape.decoded_noise else 0):
+        lines += [f"entry{entry} = entry_kept * entry{entry} + entry_gain * part{entry}", f"part{entry} = 0"]
+    return lines
+
+
+def sums_of(shape: Shape) -> dict[str, str]:
+    """Weights of each neuron, and the sum of its trial that each is added to at a spike."""
+    sums = {f"d{c}": f"sum{c}" for c in range(shape.rank)}
+    if shape.decoded_noise:
+        sums |= {f"h{entry}": f"part{entry}" for entry in range(shape.rank**2)}
+    return {} if shape.driven else sums
+
+
+def neurons_group(shape: Shape, latents: Any, trials: int, clock: Any, *, sends: bool) -> Any:  # noqa: ANN401
+    """All trials' neurons, which see their trial's latents.
+
+    With `sends`, the reset adds a spike's weights to the sums of the latents: right where resets go through neurons
+    one by one (C++), wrong in NumPy, where two spikes of a step would overwrite one another.
+    """
+    b2, membrane, ranks = brian2(), MEMBRANES[shape.membrane], range(shape.rank)
+    constants = [*membrane.constants, *(["filter_kept", "filter_gain"] if shape.driven else [])]
+    constants += ["dense_kept", "dense_gain"] if shape.dense else []
+    sums = sums_of(shape) if sends else {}
+    equations = [*membrane.declared, "trial : integer", "bias : 1", *(f"e{c} : 1" for c in ranks)]
+    equations += [f"{name} : 1" for name in sums] + [f"{name} : 1 (shared)" for name in constants]
+    equations += [f"{name} : 1 (linked)" for name in (*(f"seen{c}" for c in ranks), *sums.values())]
+    equations += ["filtered : 1"] if shape.driven else []
+    equations += ["arrived : 1", "recurrent : 1"] if shape.dense else []
+    reset = [*membrane.reset, *(["filtered += filter_gain"] if shape.driven else [])]
+    reset += [f"{total} += {name}" for name, total in sums.items()]
+    terms = ["bias", *(["recurrent"] if shape.dense else []), *(f"e{c} * seen{c}" for c in ranks)]
+    update = ["filtered = filtered * filter_kept"] if shape.driven else []
+    update += ["recurrent = recurrent * dense_kept + dense_gain * arrived", "arrived = 0"] if shape.dense else []
+    update += [f"current = {' + '.join(terms)}", *membrane.update]
+    group = b2.NeuronGroup(
+        trials * shape.neurons, "\n".join(equations), name="neurons", clock=clock, dtype=shape.dtype, namespace={},
+        threshold=membrane.threshold, reset="\n".join(reset),
+    )  # fmt: skip
+    group.run_regularly("\n".join(update), when="groups")
+    for c in ranks:  # one trial's latents are one number for all neurons, which is read outside the loop
+        index = {"index": "trial"} if trials > 1 else {}
+        setattr(group, f"seen{c}", b2.linked_var(latents, f"seen{c}", **index))
+    for total in sums.values():
+        setattr(group, total, b2.linked_var(latents, total, index="trial"))
+    return group
+
+
+def latent_values(shape: Shape, plan: Schedule) -> Values:
+    """Values of the latents' variables, those of all trials along the last axis."""
+    initial, rank = plan.initial_latent, shape.rank
+    found: Values = {f"z{c}": initial[:, c] for c in range(rank)}
+    found |= {f"seen{c}": np.zeros(len(initial)) if shape.dense else initial[:, c] for c in range(rank)}
+    found |= {"kept": plan.decay, "gain": (1.0 - plan.decay) / plan.dt_s}
+    found |= {f"noise{row}_{column}": float(plan.noise_factor[row, column]) for row, column in shape.noise}
+    if plan.factor is not None:
+        kept = plan.factor.decay
+        found |= {"noise_scale": plan.noise_scale, "entry_kept": kept, "entry_gain": (1.0 - kept) / plan.dt_s}
+        found |= {f"entry{entry}": plan.factor.start[:, entry] for entry in range(rank**2)}
+    return found
+
+
+def neuron_values(shape: Shape, plan: Schedule | OpenLoop) -> Values:
+    """Values of the neurons' variables, the same for all trials but for their voltages."""
+    snn = plan.network
+    found: Values = {**constants_of(snn.neuron, plan.dt_s, snn.neurons), "bias": snn.bias}
+    found |= {f"e{c}": snn.encoders[:, c] for c in range(shape.rank)}
+    per_spike = (1.0 - plan.decay) / plan.dt_s
+    if shape.driven:
+        found |= {"filter_kept": plan.decay, "filter_gain": per_spike}
+    if shape.dense:
+        found |= {"dense_kept": plan.decay, "dense_gain": per_spike}
+    return found
+
+
+def weight_values(shape: Shape, plan: Schedule) -> Values:
+    """Weights with which neurons reach latents."""
+    found: Values = {f"d{c}": row for c, row in enumerate(plan.network.decoders)}
+    if plan.factor is not None:
+        found |= {f"h{entry}": row for entry, row in enumerate(plan.factor.decoders)}
+    return found

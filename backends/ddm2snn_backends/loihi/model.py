@@ -1,0 +1,130 @@
+"""A network and its decode neurons as Nengo objects that nengo-loihi places on cores."""
+# pyright: reportArgumentType=false
+# nengo annotates defaults by a sentinel type, which no real argument has
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import nengo
+import numpy as np
+
+from ddm2snn.hardware.layout import layout_of
+from ddm2snn.neuron import LIF, LoihiLIF
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from jaxtyping import Float, Int
+
+    from ddm2snn.hardware.device import Device
+    from ddm2snn.hardware.layout import Layout
+    from ddm2snn.network import SpikingNetwork
+
+SURE = 1.0 + 1e-9  # a node's value of one must reach the threshold of its on neuron whatever rounding does
+
+
+@dataclass
+class Trial:
+    """Nengo's objects of one trial, one of each kind for each group of neurons with its decode neurons."""
+
+    neurons: list[nengo.Ensemble]
+    decode: list[nengo.Ensemble]
+    latent: list[nengo.Probe]
+    spikes: list[nengo.Probe]
+
+
+def build(
+    network: SpikingNetwork,
+    device: Device,
+    nengo_loihi: ModuleType,
+    *,
+    trials: int,
+    seed: int,
+    amplitude: Float[np.ndarray, " rank"] | None,
+    signs: Int[np.ndarray, "trial step rank"] | None,
+    record_spikes: bool,
+) -> tuple[nengo.Network, list[Trial]]:
+    """One Nengo network of all trials, each with cores of its own; configured locally, never by Nengo's defaults."""
+    layout = layout_of(network.neurons, network.rank, device.config)
+    with nengo.Network(seed=seed) as model:
+        nengo_loihi.add_params(model)
+        made = []
+        for trial in range(trials):
+            populations = [_population(network, group.neurons) for group in layout.groups]
+            decoding = [_decode_neurons(device, group) for group in range(len(layout.groups))]
+            _connect(network, device, layout, populations, decoding)
+            if amplitude is not None and signs is not None:
+                _drive(device, amplitude, signs[trial], decoding)
+            for group, *made_of in zip(layout.groups, populations, decoding, strict=True):
+                for ensemble, parts in zip(made_of, (group.neuron_parts, group.decode_parts), strict=True):
+                    shape = nengo_loihi.BlockShape((parts[0].stop - parts[0].start,), (ensemble.n_neurons,))
+                    model.config[ensemble].block_shape = shape
+            made.append(
+                Trial(
+                    populations, decoding,
+                    [nengo.Probe(some.neurons[: network.rank], "input") for some in decoding],
+                    [nengo.Probe(some.neurons, "output") for some in populations] if record_spikes else [],
+                )
+            )  # fmt: skip
+    return model, made
+
+
+def _population(network: SpikingNetwork, group: slice) -> nengo.Ensemble:
+    neuron, bias = network.neuron, network.bias[group]
+    refractory_s = neuron.refractory_s if isinstance(neuron, LIF | LoihiLIF) else 0.0
+    at_rest = {"voltage": nengo.dists.Choice([0])}
+    return nengo.Ensemble(
+        len(bias), 1, neuron_type=nengo.LIF(neuron.tau_membrane_s, refractory_s, initial_state=at_rest),
+        gain=np.ones(len(bias)), bias=bias, encoders=np.ones((len(bias), 1)), eval_points=np.zeros((1, 1)),
+    )  # fmt: skip
+
+
+def _decode_neurons(device: Device, group: int) -> nengo.Ensemble:
+    decode, at_rest = device.decode_neurons, {"voltage": nengo.dists.Choice([0])}
+    bias_hz = decode.bias_hz[decode.of_group(group)]
+    return nengo.Ensemble(
+        len(bias_hz), 1, neuron_type=nengo.SpikingRectifiedLinear(initial_state=at_rest),
+        gain=np.full(len(bias_hz), decode.swing_hz), bias=bias_hz, encoders=np.ones((len(bias_hz), 1)),
+        eval_points=np.zeros((1, 1)),
+    )  # fmt: skip
+
+
+def _connect(
+    network: SpikingNetwork, device: Device, layout: Layout, populations: list[nengo.Ensemble],
+    decoding: list[nengo.Ensemble],
+) -> None:  # fmt: skip
+    """Neurons -> D -> low-pass of the latents -> their group's decode neurons -> E -> neurons of all groups."""
+    decode, filter_s = device.decode_neurons, device.config.decode_neurons.filter_s
+    decoders = network.decoders.T[:, decode.latent] * (decode.side / decode.own_radius)
+    encoders = network.encoders[:, decode.latent] * decode.output
+    for number, (group, ensemble) in enumerate(zip(layout.groups, decoding, strict=True)):
+        nengo.Connection(
+            populations[number].neurons, ensemble.neurons, transform=decoders[group.neurons, decode.of_group(number)].T,
+            synapse=network.time_unit_s,
+        )  # fmt: skip
+        for target, population in zip(layout.groups, populations, strict=True):
+            nengo.Connection(
+                ensemble.neurons, population.neurons, transform=encoders[target.neurons, decode.of_group(number)],
+                synapse=filter_s or None,
+            )  # fmt: skip
+
+
+def _drive(
+    device: Device, amplitude: Float[np.ndarray, " rank"], signs: Int[np.ndarray, "step rank"],
+    decoding: list[nengo.Ensemble],
+) -> None:  # fmt: skip
+    """Input from the host: plus or minus one for each latent, which nengo-loihi sends as one of a pair of spikes."""
+    decode, dt_s = device.decode_neurons, device.dt_s
+    rank = signs.shape[1]
+
+    def value(t: float) -> np.ndarray:
+        step = round(t / dt_s) - 1
+        return SURE * signs[step] if step < len(signs) else np.zeros(rank)
+
+    size = decode.side * amplitude[decode.latent] / decode.total_radius[decode.latent]
+    transform = np.equal.outer(decode.latent, np.arange(rank)) * size[:, None]
+    node = nengo.Node(value, size_out=rank)
+    for group, ensemble in enumerate(decoding):
+        nengo.Connection(node, ensemble.neurons, transform=transform[decode.of_group(group)], synapse=None)
