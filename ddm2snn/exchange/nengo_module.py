@@ -51,7 +51,7 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[tuple
     if module.suffix != ".py":
         raise InputError(f"{module} is no Python module. Use a name that ends in .py.")
     if not isinstance(network.neuron, LIF):
-        raise InputError(f"A Nengo module has LIF neurons, got {network.neuron.name}. Use backend nengo.")
+        raise InputError(f'A Nengo module has LIF neurons, got {network.neuron.name}. Use backend="nengo".')
     for file in (module, module.with_suffix(".npz")):
         check_writable(file)
     arrays = weights_of(network) | {"initial_latent": to_internal(network, network.initial_latent)}

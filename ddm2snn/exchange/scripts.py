@@ -73,7 +73,7 @@ def _membrane(neuron: NeuronModel, dt_s: float) -> tuple[list[str], str, list[st
         update, reset = ["v = v + clip(current, 0, inf) * per_step"], ["v = clip(v - 1, 0, 1)"]
         return update, "v > 1", reset, ["v : 1"], {"per_step": dt_s / neuron.tau_membrane_s}
     if isinstance(neuron, HeterogeneousLIF):
-        raise InputError("A Brian2 script has one membrane time constant for all neurons. Use format hdf5.")
+        raise InputError('A Brian2 script has one membrane time constant for all neurons. Use format="hdf5".')
     update = [
         "v = clip(current + (v - current) * membrane_decay, 0, inf) * int(wait < 0.5)",
         "wait = clip(wait - 1, 0, inf)",
@@ -114,7 +114,7 @@ def write_pynn_script(network: SpikingNetwork, path: Path | str, *, seed: int = 
     script, neuron = _script_path(path, "A PyNN script", network), network.neuron
     if not isinstance(neuron, LIF):
         raise InputError(
-            f"PyNN has no {type(neuron).__name__} neurons. Convert with LIF neurons, or use format brian2."
+            f'PyNN has no {type(neuron).__name__} neurons. Convert with LIF neurons, or use format="brian2".'
         )
     tics = network.dt_s / _TIC_S
     if not round(tics) or abs(tics - round(tics)) > 1e-6 * tics:

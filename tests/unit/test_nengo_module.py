@@ -108,7 +108,7 @@ def test_alone_it_gives_the_spikes_of_the_emulator(target, quiet, grouped, make_
 
 
 def test_what_nengo_lacks_is_refused(make_spiking, tmp_path):
-    with pytest.raises(InputError, match=r"got rectified-linear\. Use backend nengo"):
+    with pytest.raises(InputError, match=r"got rectified-linear\. Use backend=.nengo"):
         write_nengo_module(make_spiking(neuron=RectifiedLinear()), tmp_path / "net.py")
     with pytest.raises(InputError, match=r"net\.txt is no Python module"):
         write_nengo_module(make_spiking(), tmp_path / "net.txt")
