@@ -14,7 +14,7 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.version import package_version
-from ddm2snn.conversion.audit import audit, singular_values
+from ddm2snn.conversion.audit import audit
 from ddm2snn.conversion.calibration import Calibrated
 from ddm2snn.conversion.decoders import Clockwork, rates_along_flow
 from ddm2snn.conversion.kinds import Decoders
@@ -149,7 +149,7 @@ def _measured(
         mean_hz[part], highest_hz[part] = rates_hz.mean(axis=0), rates_hz.max(axis=0)
     found = {
         "rank_audit": dataclasses.asdict(audit(network)),
-        "rate_singular_values": singular_values(rate.left_vectors, rate.right_vectors.T).tolist(),
+        "rate_singular_values": rate.recurrent.singular_values().tolist(),
         "mean_rate_hz": float(mean_hz.mean()),
         "highest_rate_hz": float(highest_hz.max()),
         "silent_share": float((highest_hz == 0).mean()),
