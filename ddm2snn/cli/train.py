@@ -65,8 +65,8 @@ def _return_lines(found: Mapping[str, Any]) -> list[str]:
     if not lost:
         return []
     counts = ", ".join(f"{count} {name}" for name, count in lost.items())
-    total = found["far"] + found["shaken"]
-    return [f"Warning: {counts} of {total} trajectories from far outside or under loud noise did not come back."]
+    total = found["far"] + found["perturbed"]
+    return [f"Warning: {counts} of {total} trajectories from far outside or under strong noise did not come back."]
 
 
 def import_(

@@ -1,4 +1,4 @@
-"""How far a trained network is from its target, on given states."""
+"""Relative errors of a trained network's drift and diffusion."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ def drift_error(
 def diffusion_error(network: RateNetwork, system: System, points: Float[np.ndarray, "sample rank"]) -> float:
     """Relative root-mean-square error of the tensor G G^T over `points`, in Frobenius norm.
 
-    Each latent counts in units of the network's scale, so that none outweighs the others. Zero where there
-    is no noise.
+    Latents are in units of the network's scale, so that none outweighs the others. Zero where the system has no noise.
     """
     unit = np.multiply.outer(network.latent_scale, network.latent_scale)
     factor = system.factor(points)
