@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.backend import Backend, find_backend
+from ddm2snn.backend import Backend, DeviceBackend, find_backend
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed
@@ -198,14 +198,13 @@ def _checked_population(population: Population | None) -> Population | None:
 def _simulator(backend: str | Backend | None, config: HardwareConfig | None) -> Backend:
     """Simulator to convert for; refused where it does not run the device."""
     if config is None:
-        chosen = find_backend(backend or "brian2") if backend is None or isinstance(backend, str) else backend
-        if chosen.name == "rate":
-            raise InputError("Backend rate runs rate networks; convert for brian2, nengo or reference.")
-        return chosen
-    name = config.target if backend is None else backend if isinstance(backend, str) else backend.name
-    if name not in ("nengo-loihi", "quantised"):
+        return find_backend(backend or "brian2") if backend is None or isinstance(backend, str) else backend
+    asked = config.target if backend is None else backend
+    simulator = find_backend(asked) if isinstance(asked, str) else asked
+    if not isinstance(simulator, DeviceBackend):
+        name = simulator.name
         raise InputError(f"Backend {name} does not run {config.name}. Leave backend out, or choose {config.target}.")
-    return find_backend(name, hardware=config) if backend is None or isinstance(backend, str) else backend
+    return find_backend(asked, hardware=config) if isinstance(asked, str) else simulator
 
 
 def _in_loop(problem: Problem, clock: Clock, config: HardwareConfig | None) -> Problem:

@@ -115,10 +115,9 @@ def _of_device(network: SpikingNetwork) -> tuple[dict[str, np.ndarray], dict[str
 
 def _registers(network: SpikingNetwork, config: HardwareConfig) -> dict[str, np.ndarray]:
     """Noise of one step, and scales of the registers that a run starts from and is read out of."""
-    from ddm2snn.backend import Record
     from ddm2snn.hardware.device import device_of, machine_of, per_compartment
     from ddm2snn.hardware.inputs import input_amplitude
-    from ddm2snn.schedule import Schedule
+    from ddm2snn.schedule import Record, Schedule
     from ddm2snn.stimulus import Stimulus
 
     device = device_of(network, config, network.dt_s)

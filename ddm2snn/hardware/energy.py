@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ddm2snn.backend import Record
 from ddm2snn.base.progress import no_progress
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.chip import prepare, run_device
 from ddm2snn.hardware.layout import layout_of
 from ddm2snn.hardware.limits import refuse_model_gaps
-from ddm2snn.schedule import Schedule, check_run
-from ddm2snn.stimulus import Stimulus
+from ddm2snn.schedule import Run, Schedule
 
 if TYPE_CHECKING:
     from ddm2snn.base.hardware_config import HardwareConfig
@@ -122,14 +120,13 @@ def energy_of_run(network: SpikingNetwork, config: HardwareConfig, seed: int = 0
         Where the device cannot run the network, or states no energies.
     """
     refuse_model_gaps(network, config)
-    trials, seconds = 4, 10.0 * network.time_unit_s
-    steps = round(seconds / network.dt_s)
-    initial_latent = check_run(network, duration=10.0, trials=trials, seed=seed, initial_latent=None)
-    plan = Schedule(network, network.dt_s, steps, steps, trials, seed, Stimulus(), initial_latent, Record())
-    counts = run_device(plan, prepare(plan, config), no_progress)[2]
-    neurons, decode_neurons, inputs = counts.sum(axis=0).tolist()
+    run = Run(network, duration=10.0, trials=4, seed=seed)
+    schedule = Schedule.of(run)
+    _, _, counts = run_device(schedule, prepare(schedule, config), no_progress)
+    spikes, decode_spikes, arriving = counts.sum(axis=0).tolist()
+    seconds = run.trials * run.duration * network.time_unit_s
     decode = layout_of(network.neurons, network.rank, config).decode_neurons
     return estimate_energy(
-        network, config, rate_hz=neurons / (trials * seconds) / network.neurons,
-        decode_rate_hz=decode_neurons / (trials * seconds) / decode, inputs=inputs > 0,
+        network, config, rate_hz=spikes / seconds / network.neurons, decode_rate_hz=decode_spikes / seconds / decode,
+        inputs=arriving > 0,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.backend import Unsupported
+from ddm2snn.backend import Unsupported, step_gaps
 from ddm2snn.errors import InputError
 from ddm2snn.neuron import LIF, LoihiLIF
 
@@ -42,7 +42,8 @@ def check_core(core: Core, config: HardwareConfig) -> None:
 
 def refuse_model_gaps(network: SpikingNetwork, config: HardwareConfig) -> None:
     """Refuse a network that a device cannot compute, wherever it is placed."""
-    if gaps := model_gaps(network, config, network.dt_s, (LIF, LoihiLIF)):
+    gaps = step_gaps(network, network.dt_s, "grid") or model_gaps(network, config, network.dt_s, (LIF, LoihiLIF))
+    if gaps:
         raise InputError(" ".join(map(str, gaps)))
 
 

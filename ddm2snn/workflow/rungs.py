@@ -46,10 +46,8 @@ class DeviceRung:
         return f"spiking-{self.name}.safetensors"
 
     def backend(self, *, emulator: bool) -> Backend:
-        """The project's own arithmetic, whose spikes are those of the emulator (target sim), or nengo-loihi itself."""
-        if emulator and self.config.target == "nengo-loihi":
-            return find_backend("nengo-loihi", hardware=self.config, target=self.target)
-        return find_backend("quantised", hardware=self.in_loop)
+        """The project's own arithmetic, or with `emulator` the backend that the device names as its target."""
+        return find_backend(self.config.target if emulator else "quantised", hardware=self.in_loop)
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         """What network and recording depend on, beside the sections of the recipe."""
@@ -60,13 +58,13 @@ class DeviceRung:
 def device_rungs(hardware: Sequence[str], floating: str) -> list[DeviceRung]:
     """Rungs of devices, by name or path, behind the spiking network in floating point.
 
-    A device that nengo-loihi targets has two: its decode neurons, filter and delay without rounding, then with it.
+    A device with a simulator of its own has two: its decode neurons, filter and delay without rounding, then with it.
     Others are run by the quantised reference alone.
     """
     rungs: list[DeviceRung] = []
     for given in hardware:
         config = find_hardware(given)
-        if config.target == "nengo-loihi":
+        if config.target != "quantised":
             real = DeviceRung(f"{config.name}-simreal", floating, config, "simreal")
             rungs += [real, DeviceRung(f"{config.name}-sim", real.name, config, "sim")]
         else:

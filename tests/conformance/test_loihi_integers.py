@@ -7,10 +7,10 @@ import pytest
 from ddm2snn_backends.loihi.backend import LoihiBackend, _quiet
 from ddm2snn_backends.quantised import QuantisedBackend
 
-from ddm2snn.backend import Record
 from ddm2snn.hardware import find_hardware
 from ddm2snn.hardware.device import device_of, machine_of
 from ddm2snn.neuron import LIF, LoihiLIF
+from ddm2snn.simulate import simulate
 from ddm2snn.stimulus import Stimulus
 
 pytest.importorskip("nengo_loihi")
@@ -110,8 +110,9 @@ def test_parts_on_several_cores_have_registers_of_their_own(make_spiking):
 
 def runs(network, *, seed=3, config=CONFIG, **changed):
     """The same run by nengo-loihi and by the own arithmetic."""
-    settings = {"duration": 2.0, "trials": 2, "seed": seed, "record": Record(spikes=True), **changed}
-    return LoihiBackend(config).run(network, **settings), QuantisedBackend(config).run(network, **settings)
+    settings = {"duration": 2.0, "trials": 2, "seed": seed, "spikes": True, **changed}
+    theirs, ours = (simulate(network, backend=b(config), **settings) for b in (LoihiBackend, QuantisedBackend))
+    return theirs, ours
 
 
 def spikes_of(run):
@@ -148,16 +149,16 @@ def test_more_neurons_than_a_core_has_axons(make_spiking):
 
 def test_one_bit_less_gives_other_spikes(make_spiking):
     network = make_spiking(**NETWORKS["noisy"])
-    settings = {"duration": 2.0, "trials": 2, "seed": 3, "record": Record(spikes=True)}
+    settings = {"duration": 2.0, "trials": 2, "seed": 3, "spikes": True}
     fewer = CONFIG.model_copy(update={"precision": CONFIG.precision.model_copy(update={"weight_bits": 7})})
-    found, expected = (spikes_of(QuantisedBackend(c).run(network, **settings)) for c in (fewer, CONFIG))
+    found, expected = (spikes_of(simulate(network, backend=QuantisedBackend(c), **settings)) for c in (fewer, CONFIG))
     assert not np.array_equal(found, expected)
 
 
 def test_sampling_grids_that_blocks_do_not_divide(make_spiking):
     network = make_spiking(neurons=12, seed=7)
     # 1,030 steps are two blocks of 512 and a rest; every third step is sampled
-    settings = {"duration": 10.3, "trials": 1, "record": Record(every=0.03, spikes=True)}
+    settings = {"duration": 10.3, "trials": 1, "every": 0.03}
     theirs, ours = runs(network, **settings)
     assert theirs.samples.shape == (1, 344, 2)
     assert np.array_equal(theirs.samples, ours.samples)
