@@ -69,6 +69,16 @@ def network_jacobian(network: RateNetwork) -> Jacobian:
 
     with :math:`\Lambda` the latent scales; O(n k^2) per point. An activation whose slope is not in `SLOPES` is
     differentiated by central differences.
+
+    Examples
+    --------
+    >>> from ddm2snn.network import RateNetwork
+    >>> network = RateNetwork(
+    ...     left_vectors=[[2.0]], right_vectors=[[1.0]], bias=[0.0], diffusion_factor=[[0.0]], input_map=[[1.0]],
+    ...     latent_offset=[0.0], latent_scale=[1.0], initial_latent=[[-1.0], [1.0]],
+    ... )
+    >>> network_jacobian(network)(np.array([0.0]))  # 2 phi'(0) - 1
+    array([[1.]])
     """
     slope = SLOPES.get(network.activation)
     if slope is None:

@@ -54,6 +54,20 @@ def stationary_paths(
     ------
     InputError
         Where a setting makes no sense or a trajectory leaves the range of finite numbers.
+
+    Examples
+    --------
+    >>> from ddm2snn.network import RateNetwork
+    >>> network = RateNetwork(
+    ...     left_vectors=[[2.0]], right_vectors=[[1.0]], bias=[0.0], diffusion_factor=[[0.1]], input_map=[[1.0]],
+    ...     latent_offset=[0.0], latent_scale=[1.0], initial_latent=[[-1.0], [1.0]],
+    ... )
+    >>> rng = np.random.default_rng(0)
+    >>> path = stationary_paths(network, trials=20, duration=5.0, every=0.5, burn_in=5.0, rng=rng)
+    >>> path.shape
+    (20, 10, 1)
+    >>> np.abs(path).mean().round(1)  # around the two stable states, at -0.96 and 0.96
+    np.float64(1.0)
     """
     check_positive("stationary_paths", duration=duration, every=every)
     if not (np.isfinite(burn_in) and burn_in >= 0):

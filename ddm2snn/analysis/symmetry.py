@@ -2,6 +2,24 @@ r"""Symmetric and antisymmetric parts of the recurrent matrix, with the energy o
 
 :math:`W = \Gamma W_s = S + A` with :math:`S = \tfrac12(W + W^\top)` and :math:`A = \tfrac12(W - W^\top)`, each of rank
 2k at most. Products with them go through the factors, in O(n k).
+
+Examples
+--------
+Two units that inhibit and excite each other: W is antisymmetric, and turns the latents.
+
+>>> from ddm2snn.network import RateNetwork
+>>> network = RateNetwork(
+...     left_vectors=[[1.0, 0.0], [0.0, 1.0]], right_vectors=[[0.0, 1.0], [-1.0, 0.0]], bias=[0.0, 0.0],
+...     diffusion_factor=np.zeros((2, 2)), input_map=np.eye(2), latent_offset=[0.0, 0.0], latent_scale=[1.0, 1.0],
+...     initial_latent=[[1.0, 0.0], [0.0, 1.0]],
+... )
+>>> symmetry_norms(network).antisymmetric_share
+1.0
+>>> parts = latent_parts(network, np.array([1.0, 0.0]))
+>>> parts.symmetric, parts.antisymmetric.round(3)
+(array([-1.,  0.]), array([0.   , 0.762]))
+>>> energy(network, np.array([1.0, 0.0])).round(3)
+np.float64(0.328)
 """
 
 from __future__ import annotations

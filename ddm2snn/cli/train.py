@@ -72,7 +72,7 @@ def _return_lines(found: Mapping[str, Any]) -> list[str]:
 def import_(
     file: Annotated[Path, typer.Argument(help="Weights: .npz, .safetensors, .mat, .h5, .pt or .pth; or a .nir graph.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.safetensors).")],
-    mapping: Annotated[Path | None, typer.Option(help="TOML file of names and meanings; see README.")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="TOML file of names and meanings; see the guide.")] = None,
     activation: Annotated[str | None, typer.Option(help="Response of the units: tanh, relu or logistic.")] = None,
     filtered: Annotated[
         str | None, typer.Option(help="What the leak acts on: currents (-x + W phi(x)) or rates (-r + phi(W r)).")

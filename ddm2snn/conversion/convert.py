@@ -202,8 +202,9 @@ def _simulator(backend: str | Backend | None, config: HardwareConfig | None) -> 
     asked = config.target if backend is None else backend
     simulator = find_backend(asked) if isinstance(asked, str) else asked
     if not isinstance(simulator, DeviceBackend):
-        name = simulator.name
-        raise InputError(f"Backend {name} does not run {config.name}. Leave backend out, or choose {config.target}.")
+        raise InputError(
+            f"Backend {simulator.name} does not run {config.name}. Leave backend out, or choose {config.target}."
+        )
     return find_backend(asked, hardware=config) if isinstance(asked, str) else simulator
 
 

@@ -122,11 +122,11 @@ def energy_of_run(network: SpikingNetwork, config: HardwareConfig, seed: int = 0
     refuse_model_gaps(network, config)
     run = Run(network, duration=10.0, trials=4, seed=seed)
     schedule = Schedule.of(run)
-    _, _, counts = run_device(schedule, prepare(schedule, config), no_progress)
-    spikes, decode_spikes, arriving = counts.sum(axis=0).tolist()
+    counts = run_device(schedule, prepare(schedule, config), no_progress)[2]
+    spikes, decode_spikes, inputs = counts.sum(axis=0).tolist()
     seconds = run.trials * run.duration * network.time_unit_s
     decode = layout_of(network.neurons, network.rank, config).decode_neurons
     return estimate_energy(
         network, config, rate_hz=spikes / seconds / network.neurons, decode_rate_hz=decode_spikes / seconds / decode,
-        inputs=arriving > 0,
+        inputs=inputs > 0,
     )  # fmt: skip

@@ -53,12 +53,10 @@ def model_gaps(
     """Gaps that no placement mends: neuron models, diffusion that depends on the state, and ranges of registers."""
     if not isinstance(network.neuron, models):
         names = " or ".join(model.__name__ for model in models)
-        return [
-            Unsupported(f"{network.neuron.name} neurons", f"{config.name} has {names}", "Convert with --neuron lif")
-        ]
+        return [Unsupported(f"{network.neuron.name} neurons", f"{config.name} has {names}", "Convert LIF neurons")]
     if network.diffusion_decoders is not None:
         reason = "spikes would have to multiply noise, which no synapse does"
-        return [Unsupported("diffusion_decoders", reason, "Use --backend brian2 or nengo")]
+        return [Unsupported("diffusion_decoders", reason, 'Use backend="brian2" or "nengo"')]
     return range_gaps(network, config, dt_s)
 
 

@@ -44,7 +44,7 @@ class ConversionSettings(Settings):
         try:
             find_decoders(self.decoders, **({} if self.ridge is None else {"ridge": self.ridge}))
         except InputError as error:
-            raise ValueError(str(error)) from error
+            raise ValueError(str(error).rstrip(".")) from error
         return self
 
 

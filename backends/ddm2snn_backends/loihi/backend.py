@@ -65,9 +65,13 @@ class LoihiBackend:
     def __repr__(self) -> str:
         return f"LoihiBackend(hardware={self.hardware and self.hardware.name!r}, target={self.target!r})"
 
+    def _config(self, network: SpikingNetwork) -> HardwareConfig:
+        """The device that was asked for, the network's own, or Loihi 1 as it is emulated."""
+        return self.hardware or network.hardware or find_hardware()
+
     def unsupported(self, network: SpikingNetwork, *, dt_s: float, stimulus: Stimulus) -> list[Unsupported]:
         """Neuron models and diffusions that the chip lacks, limits of cores, and a missing package."""
-        gaps = device_gaps(network, self.hardware or network.hardware or find_hardware(), dt_s, (LIF, LoihiLIF))
+        gaps = device_gaps(network, self._config(network), dt_s, (LIF, LoihiLIF))
         if not gaps and importlib.util.find_spec("nengo_loihi") is None:
             gaps = [Unsupported("nengo-loihi", "it is not installed", "Install ddm2snn[loihi]")]
         return gaps
@@ -79,7 +83,7 @@ class LoihiBackend:
         from ddm2snn_backends.loihi.compat import repaired
         from ddm2snn_backends.loihi.model import build
 
-        config = used = self.hardware or schedule.network.hardware or find_hardware()
+        config = used = self._config(schedule.network)
         if self.target == "simreal":
             used = config.unrounded
         ready = prepare(schedule, used)
@@ -108,7 +112,7 @@ class LoihiBackend:
 
         nengo-loihi has no way to hold decode neurons at given latents.
         """
-        return drive_device(loop, self.hardware or loop.network.hardware or find_hardware())
+        return drive_device(loop, self._config(loop.network))
 
 
 def _board_options(nengo_loihi: ModuleType, config: HardwareConfig) -> dict[str, Any]:
