@@ -5,7 +5,7 @@ from .conversion import Bounded as Bounded
 from .conversion import Calibrated as Calibrated
 from .conversion import Conversion as Conversion
 from .conversion import Direct as Direct
-from .conversion import Kept as Kept
+from .conversion import TrainedReadout as TrainedReadout
 from .conversion import OneSign as OneSign
 from .conversion import Plan as Plan
 from .conversion import Population as Population

@@ -10,8 +10,8 @@ import numpy as np
 from ddm2snn.backend import Unsupported
 from ddm2snn.base.progress import Progress
 from ddm2snn.hardware import HardwareConfig, find_hardware
-from ddm2snn.hardware.gaps import device_gaps
-from ddm2snn.hardware.run import drive_device, hardware_of, prepare, run_device
+from ddm2snn.hardware.chip import drive_device, prepare, run_device
+from ddm2snn.hardware.place import device_gaps
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import LIF, LoihiLIF, SpikeTiming
 from ddm2snn.schedule import OpenLoop, Schedule, Trace
@@ -40,13 +40,17 @@ class QuantisedBackend:
     def __repr__(self) -> str:
         return f"QuantisedBackend(hardware={self.hardware and self.hardware.name!r})"
 
+    def _config(self, network: SpikingNetwork) -> HardwareConfig:
+        """The device that was asked for, the network's own, or Loihi 1 as it is emulated."""
+        return self.hardware or network.hardware or find_hardware()
+
     def unsupported(self, network: SpikingNetwork, *, dt_s: float, stimulus: Stimulus) -> list[Unsupported]:
         """Neuron models and diffusions that the device lacks, and limits of its cores."""
-        return device_gaps(network, hardware_of(self.hardware, network), dt_s, (LIF, LoihiLIF))
+        return device_gaps(network, self._config(network), dt_s, (LIF, LoihiLIF))
 
     def run(self, schedule: Schedule, progress: Progress) -> Trace:
         """Simulate; see `ddm2snn.backend.Backend.run`."""
-        config = hardware_of(self.hardware, schedule.network)
+        config = self._config(schedule.network)
         latent, spikes, counts = run_device(schedule, prepare(schedule, config), progress)
         counted = dict(zip(("neurons", "decode_neurons", "inputs"), counts.sum(axis=0).tolist(), strict=True))
         options = {"hardware": config.as_json(), "spike_counts": counted}
@@ -54,4 +58,4 @@ class QuantisedBackend:
 
     def drive(self, loop: OpenLoop) -> Iterator[Float[np.ndarray, "time neuron"]]:
         """Open loop, decode neurons and their delay included; see `ddm2snn.backend.Backend.drive`."""
-        return drive_device(loop, hardware_of(self.hardware, loop.network))
+        return drive_device(loop, self._config(loop.network))

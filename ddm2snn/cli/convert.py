@@ -13,7 +13,6 @@ from ddm2snn.cli.shared import BACKEND, DECODERS, HARDWARE, NEURONS, JsonFlag, R
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
-    from ddm2snn.conversion import Population
     from ddm2snn.neuron import NeuronModel
 
 
@@ -90,6 +89,7 @@ def convert(
     import ddm2snn
     from ddm2snn.base.files import check_writable
     from ddm2snn.cli.console import shown
+    from ddm2snn.conversion import find_decoders
     from ddm2snn.hardware import find_hardware
     from ddm2snn.hardware.limits import longest_decay_s
     from ddm2snn.load import load_as
@@ -102,11 +102,9 @@ def convert(
     if figure is not None:
         check_figure_file(figure)
     model = _neuron(neuron)
-    kinds = {"calibrated": ddm2snn.Calibrated, "static": ddm2snn.Static, "kept": ddm2snn.Kept, "direct": ddm2snn.Direct}
-    if decoders not in kinds:
-        raise InputError(f"There are no decoders {decoders!r}; known are {', '.join(kinds)}.")
+    chosen = find_decoders(decoders)
     population = None
-    if decoders != "direct" or neurons_per_unit is not None or neuron is not None:
+    if neurons_per_unit is not None or model is not None:
         count = 4 if neurons_per_unit is None else neurons_per_unit
         population = ddm2snn.Population(count, neuron=model or LIF())
     network = load_as(rate, RateNetwork)
@@ -114,7 +112,7 @@ def convert(
         conversion = ddm2snn.convert(
             network,
             population=population,
-            decoders=kinds[decoders](),
+            decoders=chosen,
             backend=backend,
             hardware=hardware,
             time_unit_s=time_unit_s,
@@ -125,33 +123,34 @@ def convert(
         conversion.network.save(output)
         if figure is not None:
             save_figure(draw(conversion, network), figure)
-    made, found = conversion.network, conversion.diagnostics
+    made, diagnostics = conversion.network, conversion.diagnostics
     content = {
         "file": str(output), "fingerprint": made.fingerprint, "neurons": made.neurons,
-        "time_unit_s": made.time_unit_s, "dt_s": made.dt_s, **found,
+        "time_unit_s": made.time_unit_s, "dt_s": made.dt_s, **diagnostics.as_json(),
     }  # fmt: skip
-    error = ", ".join(f"{e:.2g}" for e in found["drift_error"])
+    error = ", ".join(f"{e:.2g}" for e in diagnostics.drift_error)
     lines = [
-        f"{output}: {made.neurons} neurons, rank {found['rank_audit']['rank']}, time unit {made.time_unit_s:g} s, "
+        f"{output}: {made.neurons} neurons, rank {diagnostics.rank_audit.rank}, time unit {made.time_unit_s:g} s, "
         f"relative drift error per latent {error}"
     ]
     lines += [] if figure is None else [str(figure)]
-    excess = found.get("noise", {}).get("spikes_over_target")
-    if excess is not None and excess > 1:
+    ratio = None if diagnostics.noise is None else diagnostics.noise.spikes_over_target
+    if ratio is not None and ratio > 1:
         longest_s = math.inf if hardware is None else longest_decay_s(find_hardware(hardware), dt_s)
-        lines.append(_too_loud(excess, made.time_unit_s, longest_s, population))
+        per_unit = None if chosen.name == "direct" else made.neurons / network.units
+        lines.append(_too_noisy(ratio, made.time_unit_s, longest_s, per_unit))
     show(content, lines, as_json=as_json)
 
 
-def _too_loud(excess: float, time_unit_s: float, longest_s: float, population: Population | None) -> str:
+def _too_noisy(ratio: float, time_unit_s: float, longest_s: float, neurons_per_unit: float | None) -> str:
     """Warning of spikes noisier than the rate network, with what would meet it: time units up to the longest only."""
-    longer_s, ways = math.ceil(excess) * time_unit_s, []
-    if population is not None:
-        ways.append(f"about --neurons-per-unit {math.ceil(excess * population.neurons_per_unit)}")
+    longer_s, ways = math.ceil(ratio) * time_unit_s, []
+    if neurons_per_unit is not None:
+        ways.append(f"about --neurons-per-unit {math.ceil(ratio * neurons_per_unit)}")
     if longer_s <= longest_s:
         ways.append(f"--time-unit-s {longer_s:g}")
     remedy = f"{' or '.join(ways)} would meet it" if ways else "the device has no room for the time unit that it takes"
-    return f"Warning: in one direction the spikes are {excess:.3g} times as noisy as the rate network; {remedy}."
+    return f"Warning: in one direction the spikes are {ratio:.3g} times as noisy as the rate network; {remedy}."
 
 
 def restructure(
@@ -182,21 +181,21 @@ def restructure(
     asked += [] if bounded is None else [ddm2snn.Bounded(bounded)]
     asked += [ddm2snn.OneSign()] if one_sign else []
     if len(asked) != 1:
-        found = ", ".join(map(repr, asked)) or "none"
-        raise InputError(f"restructure needs one structure, found {found}. Give --sparse, --bounded or --one-sign.")
+        names = ", ".join(map(repr, asked)) or "none"
+        raise InputError(f"restructure needs one structure, found {names}. Give --sparse, --bounded or --one-sign.")
     network, source = load_as(spiking, SpikingNetwork), load_as(rate, RateNetwork)
     with shown(f"restructure {spiking}") as progress:
         conversion = ddm2snn.restructure(source, network, asked[0], seed=seed, progress=progress)
         conversion.network.save(output)
-    made, found = conversion.network, conversion.diagnostics
-    content = {"file": str(output), "fingerprint": made.fingerprint, "neurons": made.neurons, **found}
+    made, report = conversion.network, conversion.diagnostics
+    content = {"file": str(output), "fingerprint": made.fingerprint, "neurons": made.neurons, **report.as_json()}
     lines = [
-        f"{output}: {made.neurons} neurons, rank {found['rank_audit']['rank']}, "
-        f"{100 * found['zero_share']:.3g} % of the decoders zero, largest {found['largest_over_rms']:.3g} times the rms"
+        f"{output}: {made.neurons} neurons, rank {report.rank_audit.rank}, "
+        f"{100 * report.zero_share:.3g} % of the decoders zero, largest {report.largest_over_rms:.3g} times the rms"
     ]
-    for name in ("before", "after"):
-        error = ", ".join(f"{e:.2g}" for e in found[name]["drift_error"])
-        loud = found[name]["spikes_over_target"]
-        noise = "" if loud is None else f", spike noise {loud:.2g} of the target's"
+    for name, price in (("before", report.before), ("after", report.after)):
+        error = ", ".join(f"{e:.2g}" for e in price.drift_error)
+        ratio = price.spikes_over_target
+        noise = "" if ratio is None else f", spike noise {ratio:.2g} of the target's"
         lines.append(f"{name}: relative drift error per latent {error}{noise}")
     show(content, lines, as_json=as_json)

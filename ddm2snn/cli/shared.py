@@ -11,7 +11,9 @@ import typer
 
 SYSTEM = "Built-in name or path/to/file.py:attribute (which executes the file)."
 WELLS = "Centres of wells: JSON such as '[[-1, 0], [1, 0]]', a file of it or CSV, or a system with memories."
-DECODERS = "calibrated (on the neurons' own spikes), static, kept (W_s as trained), or direct (one LIF neuron a unit)."
+DECODERS = (
+    "calibrated (on the neurons' own spikes), static, trained (W_s as trained), or direct (one LIF neuron a unit)."
+)
 BACKEND = "Simulator that decoders are solved for."
 HARDWARE = "Device to have in the loop of calibrated decoders: a name (`ddm2snn hardware`) or a .toml file."
 NEURONS = "Neuron model: lif (by default), rectified-linear, adaptive-lif, loihi-lif or heterogeneous-lif."

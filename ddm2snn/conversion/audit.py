@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ddm2snn.conversion.diagnostics import RankAudit
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ddm2snn.network import SpikingNetwork
-
-
-@dataclass(frozen=True)
-class RankAudit:
-    """What connects a spiking network to the rate network it came from.
-
-    Parameters
-    ----------
-    rank
-        Numerical rank of E D.
-    singular_values
-        Singular values of E D, largest first.
-    row_residual
-        Largest sine of the angle between a row of E and the row of Gamma of its unit.
-    principal_angles_rad
-        Angles between the column spaces of Gamma and of the encoders folded back to units, units without neurons
-        left out.
-    """
-
-    rank: int
-    singular_values: list[float]
-    row_residual: float
-    principal_angles_rad: list[float]
 
 
 def audit(network: SpikingNetwork) -> RankAudit:

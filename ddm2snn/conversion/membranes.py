@@ -20,17 +20,17 @@ from ddm2snn.neuron import AdaptiveLIF, HeterogeneousLIF, NeuronModel, Rectified
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.conversion.decoders import Clockwork
+    from ddm2snn.conversion.clock import Clock
 
 Kernel = Callable[..., None]
 _HALVINGS = 52  # of a step, to find a crossing in it to the last bit
 
 
 def membrane_of(
-    neuron: NeuronModel, clockwork: Clockwork, voltage: Float[np.ndarray, "trial neuron"]
+    neuron: NeuronModel, clock: Clock, voltage: Float[np.ndarray, "trial neuron"]
 ) -> tuple[Kernel, tuple[float | np.ndarray, ...], tuple[np.ndarray, ...]]:
     """Kernel of a neuron model, its constants, and its state at given voltages."""
-    dt_s, timing = clockwork.dt_s, neuron.timing_on(clockwork.timing)
+    dt_s, timing = clock.dt_s, neuron.timing_on(clock.spike_timing)
     start, wait = voltage.copy(), np.zeros_like(voltage)
     if isinstance(neuron, RectifiedLinear):
         return _linear, (dt_s / neuron.tau_membrane_s,), (start,)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ddm2snn.conversion.decoded import with_constant
+from ddm2snn.conversion.convert import with_constant
 from ddm2snn.errors import FileRefusedError, InputError
 from ddm2snn.exchange.nir_files import read_graph
 from ddm2snn.exchange.nir_form import Form

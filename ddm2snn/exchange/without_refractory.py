@@ -9,12 +9,10 @@ import numpy as np
 
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed
-from ddm2snn.conversion import Calibrated, Population
-from ddm2snn.conversion.decoders import Clockwork
-from ddm2snn.conversion.placing import stationary_states
-from ddm2snn.conversion.population import Encoding
-from ddm2snn.conversion.requests import check_convertible
-from ddm2snn.conversion.solving import assemble, decode
+from ddm2snn.conversion import Calibrated, Ensemble
+from ddm2snn.conversion.convert import assemble, check_convertible
+from ddm2snn.conversion.decoders import Problem
+from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 from ddm2snn.neuron import LIF
@@ -65,15 +63,16 @@ def without_refractory(
         )
     if not np.array_equal(network.latent_offset, rate.latent_offset):
         raise InputError(
-            "This network's latents have another origin than the rate network's, as Kept decoders give it. "
+            "This network's latents have another origin than the rate network's, as TrainedReadout gives it. "
             "Convert with Calibrated or Static decoders."
         )
     neuron = dataclasses.replace(network.neuron, refractory_s=0.0)
-    encoding = Encoding(network.encoders, network.bias, network.unit)
-    clockwork = Clockwork(network.time_unit_s, network.dt_s, "grid")
-    population = Population(neuron=neuron)
-    cloud = to_internal(rate, stationary_states(rate, seed))
-    decoded = decode(rate, encoding, population, clockwork, decoders or Calibrated(), cloud, seed, progress)
-    made = assemble(rate, encoding, decoded, population, clockwork, network.backend)
-    provenance = {**network.provenance, "without_refractory": {"seed": seed, **decoded.found}}
-    return dataclasses.replace(made, provenance=provenance)
+    ensemble = Ensemble.of(network)
+    clock = dataclasses.replace(ensemble.clock, spike_timing="grid")
+    ensemble = dataclasses.replace(ensemble, neuron=neuron, clock=clock)
+    problem = Problem(rate, ensemble, to_internal(rate, stationary_states(rate, seed)), seed)
+    chosen = decoders or Calibrated()
+    solution = chosen.solve(problem, chosen.pilot(problem, progress), progress)
+    made = assemble(problem, solution, network.backend)
+    provenance = {**network.provenance, "without_refractory": {"seed": seed, **solution.diagnostics}}
+    return dataclasses.replace(made, provenance=provenance, hardware=network.hardware)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.base.arrays import freeze_arrays
+from ddm2snn.conversion.diagnostics import Diagnostics
 from ddm2snn.network import to_internal
 
 if TYPE_CHECKING:
@@ -44,12 +45,13 @@ class NoiseShare:
         scale = network.latent_scale**2
         factor = network.internal_factor(to_internal(network, network.initial_latent))
         injected = (factor**2).sum(axis=-1).mean(axis=0) * scale
-        measured = network.provenance.get("diagnostics", {}).get("noise", {})
-        # without a budget, all of the target's noise is injected
+        diagnostics = Diagnostics.of(network)
+        if diagnostics is None or diagnostics.noise is None:  # without a budget, all of the target's noise is injected
+            return cls(injected, injected)
         target, spikes = (
-            np.diag(np.array(measured[n])) * scale if n in measured else None for n in ("target", "spikes")
+            np.diag(np.array(tensor)) * scale for tensor in (diagnostics.noise.target, diagnostics.noise.spikes)
         )
-        return cls(injected if target is None else target, injected, spikes)
+        return cls(target, injected, spikes)
 
     def as_json(self) -> dict[str, Any]:
         """Lists; None where the conversion measured nothing."""

@@ -15,7 +15,7 @@ from ddm2snn.backend import Backend
 from ddm2snn.base.files import make_folder
 from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import child_seed
-from ddm2snn.conversion import Calibrated, Kept, Population, Static, convert
+from ddm2snn.conversion import Decoders, Population, convert, find_decoders
 from ddm2snn.fidelity.chaos import (
     APART,
     FEWEST_LATENTS,
@@ -39,7 +39,6 @@ from ddm2snn.workflow.steps import Announce, Step, perform, versions
 from ddm2snn.workflow.tables import conversion_table, training_table
 
 if TYPE_CHECKING:
-    from ddm2snn.conversion.kinds import Decoders
     from ddm2snn.hardware import HardwareConfig
 
 _RATE = "rate.safetensors"
@@ -176,7 +175,7 @@ class _Pipeline:
         def action(progress: Progress) -> None:
             conversion = convert(
                 load_as(self.folder / _RATE, RateNetwork),
-                population=Population(settings.neurons_per_unit, settings.max_rates_hz),
+                population=_population(settings),
                 decoders=_decoders(settings),
                 backend=backend,
                 hardware=hardware,
@@ -285,7 +284,11 @@ class _Pipeline:
             summary={
                 "recipe": self.recipe.model_dump(mode="json"),
                 "training": {"fingerprint": rate.fingerprint, **rate.provenance},
-                "conversions": {n: {"fingerprint": s.fingerprint, **s.provenance} for n, s in networks.items()},
+                "conversions": {
+                    n: {"fingerprint": s.fingerprint, **s.provenance}
+                    | ({} if s.hardware is None else {"hardware": s.hardware.as_json()})
+                    for n, s in networks.items()
+                },
                 "versions": versions(),
             },
         )
@@ -298,9 +301,14 @@ def _twin_files(backend: str) -> tuple[str, str]:
 
 def _decoders(settings: ConversionSettings) -> Decoders:
     """Way of finding decoders that a recipe asks for."""
-    if settings.decoders == "static":
-        return Static(ridge=settings.ridge)
-    return Kept(ridge=settings.ridge) if settings.decoders == "kept" else Calibrated()
+    return find_decoders(settings.decoders, **({} if settings.ridge is None else {"ridge": settings.ridge}))
+
+
+def _population(settings: ConversionSettings) -> Population | None:
+    """Population that a recipe asks for; None where it names neither neurons nor rates."""
+    asked = {"neurons_per_unit": settings.neurons_per_unit, "max_rates_hz": settings.max_rates_hz}
+    named = {name: value for name, value in asked.items() if value is not None}
+    return Population(**named) if named else None  # pyright: ignore[reportArgumentType] - by the names above
 
 
 def _wells(system: System) -> np.ndarray | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ddm2snn.backend import RATE, backend_names
 from ddm2snn.base.settings import Settings, read_settings
+from ddm2snn.conversion.decoders import find_decoders
+from ddm2snn.errors import InputError
 
 _Count = Annotated[int, Field(gt=0)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -25,14 +27,25 @@ class TrainingSettings(Settings):
 
 
 class ConversionSettings(Settings):
-    """Section [conversion]: neurons, their largest rates, decoders, the ridge of static and kept ones, the clock."""
+    """Section [conversion]: neurons, their largest rates, decoders and their ridge, the clock.
 
-    neurons_per_unit: _Count | _Positive = 4
-    max_rates_hz: tuple[_Positive, _Positive] = (100.0, 200.0)
-    decoders: Literal["calibrated", "static", "kept"] = "calibrated"
-    ridge: _Positive = 0.01
+    What is left out is the default of `ddm2snn.Population` and of the decoders.
+    """
+
+    neurons_per_unit: _Count | _Positive | None = None
+    max_rates_hz: tuple[_Positive, _Positive] | None = None
+    decoders: str = "calibrated"
+    ridge: _Positive | None = None
     time_unit_s: _Positive | None = None
     dt_s: _Positive = 1e-3
+
+    @model_validator(mode="after")
+    def _known_decoders(self) -> ConversionSettings:
+        try:
+            find_decoders(self.decoders, **({} if self.ridge is None else {"ridge": self.ridge}))
+        except InputError as error:
+            raise ValueError(str(error).rstrip(".")) from error
+        return self
 
 
 class SimulationSettings(Settings):

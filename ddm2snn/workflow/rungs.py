@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ddm2snn.backend import Backend, find_backend
-from ddm2snn.hardware.config import HardwareConfig, Precision, find_hardware
+from ddm2snn.hardware.config import HardwareConfig, find_hardware
 
 if TYPE_CHECKING:
     from ddm2snn.workflow.recipe import Recipe
@@ -38,8 +38,7 @@ class DeviceRung:
     @property
     def in_loop(self) -> HardwareConfig:
         """The device that decoders are solved on and that runs: without bits where nothing is rounded."""
-        real = self.target == "simreal"
-        return self.config.model_copy(update={"precision": Precision()}) if real else self.config
+        return self.config.unrounded if self.target == "simreal" else self.config
 
     @property
     def network_file(self) -> str:

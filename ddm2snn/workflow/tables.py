@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ddm2snn.conversion.diagnostics import Diagnostics
+from ddm2snn.errors import InputError
 from ddm2snn.fidelity.chaos import Exponent
 from ddm2snn.fidelity.field_difference import FieldDifference
 from ddm2snn.fidelity.noise_share import NoiseShare
@@ -57,7 +59,7 @@ def conversion_table(networks: Mapping[str, SpikingNetwork]) -> Table:
     rows = _rows(networks.values(), {
         "spiking neurons": lambda n: f"{n.neurons} {type(n.neuron).__name__}",
         "time unit, step": lambda n: f"{n.time_unit_s:g} s, {n.dt_s:g} s",
-        "drift error of the decoders per latent": lambda n: _percents(n.provenance["diagnostics"]["drift_error"]),
+        "drift error of the decoders per latent": lambda n: _percents(_diagnostics(n).drift_error),
         "fingerprint": lambda n: n.fingerprint,
     })  # fmt: skip
     return Table("Conversion", rows, tuple(networks))
@@ -65,21 +67,22 @@ def conversion_table(networks: Mapping[str, SpikingNetwork]) -> Table:
 
 def connectivity_table(networks: Mapping[str, SpikingNetwork]) -> Table:
     """The audit of each conversion: what connects the neurons is what connected the units."""
-
-    def audit(name: str, words: str) -> Callable[[SpikingNetwork], str]:
-        def written(network: SpikingNetwork) -> str:
-            value = network.provenance["diagnostics"]["rank_audit"][name]
-            return _numbers(value if isinstance(value, list) else [value], words)
-
-        return written
-
-    rows = _rows(networks.values(), {
-        "rank of E D": audit("rank", "d"),
-        "singular values of E D": audit("singular_values", ".3g"),
-        "principal angles between E, folded to units, and Gamma (radian)": audit("principal_angles_rad", ".1e"),
-        "largest sine between a row of E and its row of Gamma": audit("row_residual", ".1e"),
+    rows = _rows([_diagnostics(network).rank_audit for network in networks.values()], {
+        "rank of E D": lambda a: str(a.rank),
+        "singular values of E D": lambda a: _numbers(a.singular_values, ".3g"),
+        "principal angles between E, folded to units, and Gamma (radian)":
+            lambda a: _numbers(a.principal_angles_rad, ".1e"),
+        "largest sine between a row of E and its row of Gamma": lambda a: f"{a.row_residual:.1e}",
     })  # fmt: skip
     return Table("Connectivity", rows, tuple(networks))
+
+
+def _diagnostics(network: SpikingNetwork) -> Diagnostics:
+    """Diagnostics of a converted network."""
+    diagnostics = Diagnostics.of(network)
+    if diagnostics is None:
+        raise InputError("A report needs networks that convert made; this one carries no diagnostics.")
+    return diagnostics
 
 
 def field_table(differences: Mapping[str, FieldDifference], lag: float) -> Table:

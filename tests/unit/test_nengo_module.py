@@ -71,7 +71,7 @@ def in_groups(network):
     axons = config.capacity.model_copy(update={"input_axons_per_core": 32})
     blocks = config.placement.model_copy(update={"block_compartments": 10})
     config = config.model_copy(update={"capacity": axons, "decode_neurons": fewer, "placement": blocks})
-    return dataclasses.replace(network, provenance={"hardware": config.as_json()})
+    return dataclasses.replace(network, hardware=config)
 
 
 def spikes_of(found):

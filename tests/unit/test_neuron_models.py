@@ -21,11 +21,11 @@ from ddm2snn import (
     Calibrated,
     HeterogeneousLIF,
     InputError,
-    Kept,
     LoihiLIF,
     Population,
     RectifiedLinear,
     Static,
+    TrainedReadout,
 )  # fmt: skip
 from ddm2snn.neuron import NEURON_MODELS, part_of
 
@@ -99,7 +99,7 @@ def test_time_constants_are_log_normal_and_those_of_the_neuron():
 
 def test_what_heterogeneous_neurons_cannot_do(quick_rate, make_spiking, tmp_path):
     with pytest.raises(InputError, match="which HeterogeneousLIF neurons do not share"):
-        ddm2snn.convert(quick_rate, population=Population(neuron=HeterogeneousLIF()), decoders=Kept())
+        ddm2snn.convert(quick_rate, population=Population(neuron=HeterogeneousLIF()), decoders=TrainedReadout())
     network = make_spiking(neuron=HeterogeneousLIF())
     for form, words in (("brian2", "one membrane time constant"), ("nir", "got HeterogeneousLIF"), ("nengo", "LIF")):
         with pytest.raises(InputError, match=words):
@@ -185,14 +185,14 @@ def test_static_decoders_of_any_model(quick_rate, neuron, timing):
     made = ddm2snn.convert(
         quick_rate, population=population, decoders=Static(), backend=ReferenceBackend(timing), time_unit_s=0.2
     )
-    network, found = made.network, made.diagnostics
+    network, diagnostics = made.network, made.diagnostics
     assert network.neuron == population.neuron
     assert network.spike_timing == neuron.timing_on(timing)
-    assert max(found["drift_error"]) < 0.3
-    assert 5.0 < found["mean_rate_hz"] < 150.0
-    assert found["highest_rate_hz"] < 250.0
-    assert found["silent_share"] < 0.1
-    assert bool(found["tuning"]) == isinstance(neuron, LoihiLIF | HeterogeneousLIF), (
+    assert max(diagnostics.drift_error) < 0.3
+    assert 5.0 < diagnostics.mean_rate_hz < 150.0
+    assert diagnostics.highest_rate_hz < 250.0
+    assert diagnostics.silent_share < 0.1
+    assert (diagnostics.tuning is not None) == isinstance(neuron, LoihiLIF | HeterogeneousLIF), (
         "only a curve that tuning knows is tuned"
     )
 
@@ -203,7 +203,7 @@ def test_calibrated_decoders_of_any_model_carry_the_oscillation(quick_rate, neur
     made = ddm2snn.convert(
         quick_rate, population=population, decoders=Calibrated(duration=400.0), backend="reference", time_unit_s=0.2
     )
-    assert max(made.diagnostics["drift_error"]) < 0.15
+    assert max(made.diagnostics.drift_error) < 0.15
 
     def spread(network):
         samples = ddm2snn.simulate(network, duration=15.0, trials=16, seed=1).samples

@@ -16,8 +16,8 @@ from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import child_seed, global_generator_kept
 from ddm2snn.errors import InputError
 from ddm2snn.hardware import HardwareConfig, find_hardware
-from ddm2snn.hardware.gaps import device_gaps
-from ddm2snn.hardware.run import drive_device, hardware_of, prepare
+from ddm2snn.hardware.chip import drive_device, prepare
+from ddm2snn.hardware.place import device_gaps
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import LIF, LoihiLIF, SpikeTiming
 from ddm2snn.recording import Spikes
@@ -65,9 +65,13 @@ class LoihiBackend:
     def __repr__(self) -> str:
         return f"LoihiBackend(hardware={self.hardware and self.hardware.name!r}, target={self.target!r})"
 
+    def _config(self, network: SpikingNetwork) -> HardwareConfig:
+        """The device that was asked for, the network's own, or Loihi 1 as it is emulated."""
+        return self.hardware or network.hardware or find_hardware()
+
     def unsupported(self, network: SpikingNetwork, *, dt_s: float, stimulus: Stimulus) -> list[Unsupported]:
         """Neuron models and diffusions that the chip lacks, limits of cores, and a missing package."""
-        gaps = device_gaps(network, hardware_of(self.hardware, network), dt_s, (LIF, LoihiLIF))
+        gaps = device_gaps(network, self._config(network), dt_s, (LIF, LoihiLIF))
         if not gaps and importlib.util.find_spec("nengo_loihi") is None:
             gaps = [Unsupported("nengo-loihi", "it is not installed", "Install ddm2snn[loihi]")]
         return gaps
@@ -79,7 +83,7 @@ class LoihiBackend:
         from ddm2snn_backends.loihi.compat import repaired
         from ddm2snn_backends.loihi.model import build
 
-        config = used = hardware_of(self.hardware, schedule.network)
+        config = used = self._config(schedule.network)
         if self.target == "simreal":
             used = config.model_copy(update={"precision": type(config.precision)()})
         ready = prepare(schedule, used)
@@ -108,7 +112,7 @@ class LoihiBackend:
 
         nengo-loihi has no way to hold decode neurons at given latents.
         """
-        return drive_device(loop, hardware_of(self.hardware, loop.network))
+        return drive_device(loop, self._config(loop.network))
 
 
 def _board_options(nengo_loihi: ModuleType, config: HardwareConfig) -> dict[str, Any]:
@@ -133,8 +137,8 @@ def load_registers(simulator: Any, made: list[Trial], start: Start) -> None:  # 
     for trial, objects in enumerate(made):
         for ensembles, register, values in (
             (objects.neurons, state.voltage, start.voltage[trial]),
-            (objects.relay, state.voltage, start.relay_voltage[trial]),
-            (objects.relay, state.current, start.relay_current[trial]),
+            (objects.decode, state.voltage, start.decode_voltage[trial]),
+            (objects.decode, state.current, start.decode_current[trial]),
         ):
             first = 0
             for ensemble in ensembles:
