@@ -1,5 +1,4 @@
 from .backend import Backend as Backend
-from .backend import Record as Record
 from .backend import Unsupported as Unsupported
 from .backend import find_backend as find_backend
 from .conversion import Bounded as Bounded
@@ -35,6 +34,7 @@ from .neuron import NeuronModel as NeuronModel
 from .neuron import RectifiedLinear as RectifiedLinear
 from .recording import Recording as Recording
 from .recording import Spikes as Spikes
+from .schedule import Record as Record
 from .simulate import simulate as simulate
 from .stimulus import Stimulus as Stimulus
 from .systems import System as System

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ddm2snn.base.files import require_file
 from ddm2snn.base.stored import read_safetensors, rebuild
-from ddm2snn.errors import FileRefusedError, InputError
-from ddm2snn.network import RateNetwork, SpikingNetwork
-from ddm2snn.neuron import NEURON_MODELS, NeuronModel
+from ddm2snn.errors import FileRefusedError
+from ddm2snn.network import RateNetwork, SpikingNetwork, rebuild_spiking
 from ddm2snn.recording import Recording
 from ddm2snn.stimulus import Stimulus
 
@@ -39,8 +37,9 @@ def load(path: Path | str) -> RateNetwork | SpikingNetwork | Stimulus | Recordin
     kind = header["type"]
     if kind not in types:
         raise FileRefusedError(f"{found} holds a {kind!r}; this reader knows {', '.join(sorted(types))}.")
-    decode = {"neuron": _neuron} if kind == "SpikingNetwork" else {}
-    return rebuild(types[kind], header, arrays, found, **decode)  # pyright: ignore[reportReturnType]
+    if kind == "SpikingNetwork":
+        return rebuild_spiking(header, arrays, found)
+    return rebuild(types[kind], header, arrays, found)  # pyright: ignore[reportReturnType]
 
 
 def load_as(path: Path | str, cls: type[T]) -> T:
@@ -51,17 +50,3 @@ def load_as(path: Path | str, cls: type[T]) -> T:
             f"{path} holds a {type(instance).__name__}, but a {cls.__name__} is needed here. Give another file."
         )
     return instance
-
-
-def _neuron(settings: object) -> NeuronModel:
-    """Neuron model from its stored name and parameters."""
-    given = dict(settings) if isinstance(settings, dict) else {}
-    name = given.pop("model", None)
-    if not isinstance(name, str) or name not in NEURON_MODELS:
-        raise InputError(f"There is no neuron model {name!r}; known models are {', '.join(NEURON_MODELS)}.")
-    known = [field.name for field in dataclasses.fields(NEURON_MODELS[name])]
-    if set(given) - set(known):
-        raise InputError(
-            f"Neuron model {name} has the parameters {', '.join(known)}; found {', '.join(given) or 'none'}."
-        )
-    return NEURON_MODELS[name](**given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive, check_provenance, freeze_arrays
-from ddm2snn.base.stored import fingerprint_of, save_arrays
-from ddm2snn.errors import InputError
+from ddm2snn.base.stored import fingerprint_of, rebuild, save_arrays
+from ddm2snn.errors import FileRefusedError, InputError
 from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming
 from ddm2snn.neuron.activation import Activation, activate
+from ddm2snn.neuron.stored import stored_neuron
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+    from ddm2snn.base.hardware_config import HardwareConfig
     from ddm2snn.systems.system import Factor
 
 
@@ -195,6 +198,9 @@ class SpikingNetwork:
         H, shape (rank, rank, neuron), internal units per Hz; None where the diffusion does not depend on the state.
     diffusion_filter_s
         tau, the time constant of the exponential filter behind these decoders; None without them.
+    hardware
+        The device that the network was converted for, whose arithmetic a device backend uses unless it is told
+        another; None where there is none.
     """
 
     encoders: Float[np.ndarray, "neuron rank"]
@@ -216,6 +222,7 @@ class SpikingNetwork:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     diffusion_decoders: Float[np.ndarray, "rank rank neuron"] | None = None
     diffusion_filter_s: float | None = None
+    hardware: HardwareConfig | None = None
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -238,6 +245,8 @@ class SpikingNetwork:
         for name in ("backend", "rate_fingerprint"):
             if not isinstance(getattr(self, name), str):
                 raise InputError(f"SpikingNetwork.{name} must be a text, got {getattr(self, name)!r}.")
+        if self.hardware is not None:
+            _check_hardware(self.hardware)
         units = len(self.rate_left_vectors)
         if self.unit.size and not (self.unit.min() >= 0 and self.unit.max() < units):
             raise InputError(f"SpikingNetwork.unit must lie in 0 to {units - 1}; found one outside.")
@@ -269,6 +278,37 @@ class SpikingNetwork:
     def save(self, path: Path | str) -> None:
         """Write as safetensors."""
         save_arrays(self, path)
+
+
+def rebuild_spiking(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: Path) -> SpikingNetwork:
+    """Spiking network of the header and the arrays of a file; see `ddm2snn.base.stored.rebuild`.
+
+    Format version 1 has the device in the provenance, where the fingerprint leaves it out.
+    """
+    network = rebuild(SpikingNetwork, header, arrays, path, neuron=stored_neuron, hardware=_stored_hardware)
+    if header["format_version"] > 1 or network.provenance.get("hardware") is None:
+        return network
+    provenance = dict(network.provenance)
+    try:
+        hardware = _stored_hardware(provenance.pop("hardware"))
+    except InputError as error:
+        raise FileRefusedError(f"{path} cannot be used: {error}") from error
+    return dataclasses.replace(network, hardware=hardware, provenance=provenance)
+
+
+def _stored_hardware(settings: object) -> HardwareConfig:
+    from ddm2snn.base.hardware_config import HardwareConfig  # pydantic takes longer to import than all else here
+
+    return HardwareConfig.from_json(settings)
+
+
+def _check_hardware(hardware: object) -> None:
+    from ddm2snn.base.hardware_config import HardwareConfig  # pydantic takes longer to import than all else here
+
+    if not isinstance(hardware, HardwareConfig):
+        raise InputError(
+            f"SpikingNetwork.hardware must be a HardwareConfig or None, got {hardware!r}. Use find_hardware."
+        )
 
 
 def _check_common(network: RateNetwork | SpikingNetwork) -> None:

@@ -36,9 +36,16 @@ def array_fields(cls: type[DataclassInstance]) -> dict[str, tuple[type, tuple[st
 
 
 def arrays_of(instance: DataclassInstance) -> dict[str, np.ndarray]:
-    """Arrays that an instance holds, by name; those left out are missing."""
-    held = {name: getattr(instance, name) for name in array_fields(type(instance))}
-    return {name: array for name, array in held.items() if array is not None}
+    """Arrays that an instance holds, by name; those left out are missing.
+
+    An array in a dataclass that is itself a field has a dotted name: ``neuron.tau_membrane_s``.
+    """
+    arrays = {name: getattr(instance, name) for name in array_fields(type(instance))}
+    for field in dataclasses.fields(instance):
+        value = getattr(instance, field.name)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            arrays |= {f"{field.name}.{inner.name}": getattr(value, inner.name) for inner in dataclasses.fields(value)}
+    return {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}
 
 
 def freeze_arrays(instance: DataclassInstance) -> None:

@@ -17,13 +17,18 @@ from ddm2snn.errors import FileRefusedError, InputError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 kept the device of a spiking network in its provenance; see `ddm2snn.network.rebuild_spiking`."""
 _KEY = "ddm2snn"
 T = TypeVar("T", bound="DataclassInstance")
 
 
 def settings_of(instance: DataclassInstance) -> dict[str, Any]:
-    """Fields of a dataclass that are no arrays, as JSON values; those left out, whose default is None, are missing."""
+    """Fields of a dataclass that are no arrays, as JSON values; those left out, whose default is None, are missing.
+
+    A field that is itself a dataclass becomes its name, under ``model``, and those of its fields that are no arrays;
+    one that is a settings model becomes its settings that are not None.
+    """
     fields, arrays = dataclasses.fields(instance), array_fields(type(instance))
     left_out = {field.name for field in fields if field.default is None and getattr(instance, field.name) is None}
     settings = {}
@@ -31,7 +36,11 @@ def settings_of(instance: DataclassInstance) -> dict[str, Any]:
         if field.name not in arrays and field.name not in left_out:
             value = getattr(instance, field.name)
             if dataclasses.is_dataclass(value) and not isinstance(value, type):
-                value = {"model": getattr(value, "name", type(value).__name__), **dataclasses.asdict(value)}
+                inner = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+                inner = {name: part for name, part in inner.items() if not isinstance(part, np.ndarray)}
+                value = {"model": getattr(value, "name", type(value).__name__), **inner}
+            elif hasattr(value, "model_dump"):  # pydantic's, which is imported only by those who need it
+                value = value.model_dump(mode="json", exclude_none=True)
             settings[field.name] = dict(value) if isinstance(value, Mapping) else value
     return settings
 
@@ -123,20 +132,36 @@ def rebuild(
 ) -> T:
     """Object of a header and its arrays, refused by the name of its file where the two do not make one.
 
-    `decode` turns a stored setting, by its name, into the object that it stands for.
+    `decode` turns a stored setting, by its name, into the object that it stands for. A dotted name of an array,
+    ``neuron.tau_membrane_s``, puts the array into a setting. The fingerprint is that of the file's content, so that
+    `decode` may turn settings of an older format version into today's.
     """
-    settings = header.get("settings")
-    names = {field.name for field in dataclasses.fields(cls)}
-    if isinstance(settings, dict):
-        names -= {name for name in names - {*settings, *arrays} if getattr(cls, name, ...) is None}
-    if not isinstance(settings, dict) or {*settings, *arrays} != names:
-        given = sorted({*(settings if isinstance(settings, dict) else ()), *arrays} ^ names)
-        raise FileRefusedError(f"{path} is damaged: missing or unknown field(s) {', '.join(given)}.")
+    settings, names = header.get("settings"), {field.name for field in dataclasses.fields(cls)}
+    present = {*(settings if isinstance(settings, dict) else ()), *(name for name in arrays if "." not in name)}
+    names -= {name for name in names - present if getattr(cls, name, ...) is None}
+    if not isinstance(settings, dict) or present != names:
+        raise FileRefusedError(f"{path} is damaged: missing or unknown field(s) {', '.join(sorted(present ^ names))}.")
     try:
-        decoded = {name: decode[name](value) if name in decode else value for name, value in settings.items()}
-        instance = cls(**decoded, **arrays)
+        decoded = _with_nested(settings, arrays)
+        decoded = {name: decode[name](value) if name in decode else value for name, value in decoded.items()}
+        instance = cls(**decoded, **{name: array for name, array in arrays.items() if "." not in name})
     except InputError as error:
         raise FileRefusedError(f"{path} cannot be used: {error}") from error
-    if fingerprint_of(instance) != header.get("fingerprint"):
+    frozen = arrays_of(instance)
+    content = {name: value for name, value in settings.items() if name != "provenance"}
+    stored = {name: frozen.get(name, array) for name, array in arrays.items()}
+    if content_fingerprint(cls.__name__, stored, content) != header.get("fingerprint"):
         raise FileRefusedError(f"{path} is damaged: its content does not match its fingerprint.")
     return instance
+
+
+def _with_nested(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Settings, with arrays of dotted names in the settings that they belong to."""
+    joined = dict(settings)
+    for name, array in arrays.items():
+        owner, dot, inner = name.partition(".")
+        if dot and not isinstance(joined.get(owner), dict):
+            raise InputError(f"there is an array {name!r}, but {owner!r} is no group of settings.")
+        if dot:
+            joined[owner] = {**joined[owner], inner: array}
+    return joined

@@ -18,8 +18,7 @@ def fit(
     """Place a network on a device: what each core holds, what rounding does to it, and energy."""
     from ddm2snn.hardware import find_hardware
     from ddm2snn.hardware.energy import energy_of_run
-    from ddm2snn.hardware.gaps import refuse_gaps
-    from ddm2snn.hardware.place import place
+    from ddm2snn.hardware.place import placement_of
     from ddm2snn.hardware.quantise import quantise
     from ddm2snn.load import load_as
     from ddm2snn.network import SpikingNetwork
@@ -28,24 +27,22 @@ def fit(
 
     if figure is not None:
         check_figure_file(figure)
-    config, found = find_hardware(hardware), load_as(network, SpikingNetwork)
-    refuse_gaps(found, config)
-    placement, rounded = place(found, config), quantise(found, config).diagnostics
-    content = {"placement": placement.as_json(), "quantisation": dict(rounded)}
+    config, spiking = find_hardware(hardware), load_as(network, SpikingNetwork)
+    placement, rounded = placement_of(spiking, config), quantise(spiking, config).diagnostics
+    content = {"placement": placement.as_json(), "quantisation": rounded.as_json()}
     lines = placement.lines()
-    for name in ("encoders", "decoders"):
-        if name in rounded:
-            part = rounded[name]
+    for name, part in (("encoders", rounded.encoders), ("decoders", rounded.decoders)):
+        if part is not None:
             lines.append(
-                f"{name}: {part['bits_left']} bits left, {part['saturated_share']:.2%} clipped, "
-                f"{part['flushed_share']:.2%} rounded to zero, relative error {part['relative_error']:.2g}"
+                f"{name}: {part.bits_left} bits left, {part.saturated_share:.2%} clipped, "
+                f"{part.flushed_share:.2%} rounded to zero, relative error {part.relative_error:.2g}"
             )
     if config.energy is not None:
-        energy = energy_of_run(found, config)
-        content["energy"] = energy
+        energy = energy_of_run(spiking, config)
+        content["energy"] = energy.as_json()
         lines.append(
-            f"energy (estimate): {energy['nanojoule_per_time_unit']:.4g} nJ per time unit of {found.time_unit_s:g} s, "
-            f"{energy['microwatt']:.4g} uW; {energy['source']}"
+            f"energy (estimate): {energy.nanojoule_per_time_unit:.4g} nJ per time unit of {spiking.time_unit_s:g} s, "
+            f"{energy.microwatt:.4g} uW; {energy.source}"
         )
     if figure is not None:
         save_figure(draw_placement(placement), figure)

@@ -45,7 +45,8 @@ def simulate(
     if not isinstance(loaded, RateNetwork | SpikingNetwork):
         raise InputError(f"{network} holds a {type(loaded).__name__}; a RateNetwork or SpikingNetwork is needed.")
     name = backend or ("rate" if isinstance(loaded, RateNetwork) else loaded.backend)
-    chosen = find_backend(name, **_options(backend_option or []))
+    options = _options(backend_option or [])
+    chosen = find_backend(name, **options) if options else name
     with shown(f"simulate on {name}") as progress:
         recording = ddm2snn.simulate(
             loaded, backend=chosen, duration=duration, trials=trials, seed=seed, every=every, dt_s=dt_s,

@@ -65,14 +65,14 @@ def _return_lines(found: Mapping[str, Any]) -> list[str]:
     if not lost:
         return []
     counts = ", ".join(f"{count} {name}" for name, count in lost.items())
-    total = found["far"] + found["shaken"]
-    return [f"Warning: {counts} of {total} trajectories from far outside or under loud noise did not come back."]
+    total = found["far"] + found["perturbed"]
+    return [f"Warning: {counts} of {total} trajectories from far outside or under strong noise did not come back."]
 
 
 def import_(
     file: Annotated[Path, typer.Argument(help="Weights: .npz, .safetensors, .mat, .h5, .pt or .pth; or a .nir graph.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.safetensors).")],
-    mapping: Annotated[Path | None, typer.Option(help="TOML file of names and meanings; see README.")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="TOML file of names and meanings; see the guide.")] = None,
     activation: Annotated[str | None, typer.Option(help="Response of the units: tanh, relu or logistic.")] = None,
     filtered: Annotated[
         str | None, typer.Option(help="What the leak acts on: currents (-x + W phi(x)) or rates (-r + phi(W r)).")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.backend import Backend, find_backend
+from ddm2snn.backend import Backend, DeviceBackend, find_backend
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed
@@ -132,23 +132,21 @@ def convert(
     clock = Clock(first_s, dt_s, timing)
     ensemble, tuning = decoders.place(rate, population, clock, states, seed)
     problem = _in_loop(Problem(rate, ensemble, states, seed), clock, config)
-    pilot, lengthened = decoders.pilot(problem, progress), {}
+    pilot, lengthened = decoders.pilot(problem, progress), None
     if pilot is not None and time_unit_s is None:
         longer_s = whole_hundredths(first_s * stretch(pilot), dt_s, longest_s)
         if longer_s > first_s:
-            lengthened = {"time_unit": {"first_s": first_s, "spikes_over_target": pilot.spike_noise_ratio}}
+            lengthened = {"first_s": first_s, "spikes_over_target": pilot.spike_noise_ratio}
             problem = _in_loop(problem, dataclasses.replace(clock, time_unit_s=longer_s), config)
             pilot = dataclasses.replace(pilot, spikes=pilot.spikes / (longer_s / first_s) ** NOISE_BY_TIME)
     solution = decoders.solve(problem, pilot, progress)
     network = assemble(problem, solution, target.name)
     measured = _measured(network, problem)
     diagnostics = Diagnostics.model_validate(
-        {**measured, **lengthened, "tuning": tuning or None, **solution.diagnostics}
+        {**measured, "time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
     )
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
-    if config is not None:
-        provenance["hardware"] = config.as_json()
-    return Conversion(dataclasses.replace(network, provenance=provenance), diagnostics)
+    return Conversion(dataclasses.replace(network, provenance=provenance, hardware=config), diagnostics)
 
 
 def assemble(problem: Problem, solution: Solution, backend: str) -> SpikingNetwork:
@@ -218,14 +216,14 @@ def _checked_population(population: Population | None) -> Population | None:
 def _simulator(backend: str | Backend | None, config: HardwareConfig | None) -> Backend:
     """Simulator to convert for; refused where it does not run the device."""
     if config is None:
-        chosen = find_backend(backend or "brian2") if backend is None or isinstance(backend, str) else backend
-        if chosen.name == "rate":
-            raise InputError("Backend rate runs rate networks; convert for brian2, nengo or reference.")
-        return chosen
-    name = config.target if backend is None else backend if isinstance(backend, str) else backend.name
-    if name not in ("nengo-loihi", "quantised"):
-        raise InputError(f"Backend {name} does not run {config.name}. Leave backend out, or choose {config.target}.")
-    return find_backend(name, hardware=config) if backend is None or isinstance(backend, str) else backend
+        return find_backend(backend or "brian2") if backend is None or isinstance(backend, str) else backend
+    asked = config.target if backend is None else backend
+    simulator = find_backend(asked) if isinstance(asked, str) else asked
+    if not isinstance(simulator, DeviceBackend):
+        raise InputError(
+            f"Backend {simulator.name} does not run {config.name}. Leave backend out, or choose {config.target}."
+        )
+    return find_backend(asked, hardware=config) if isinstance(asked, str) else simulator
 
 
 def _in_loop(problem: Problem, clock: Clock, config: HardwareConfig | None) -> Problem:
@@ -235,7 +233,7 @@ def _in_loop(problem: Problem, clock: Clock, config: HardwareConfig | None) -> P
         device = device_for(
             config, to_internal(problem.rate, problem.rate.initial_latent), clock.time_unit_s, clock.dt_s
         )
-        clock = dataclasses.replace(clock, rounded_decay=device.kept)
+        clock = dataclasses.replace(clock, rounded_decay=device.decay)
     return dataclasses.replace(problem, ensemble=problem.ensemble.timed(clock, device))
 
 

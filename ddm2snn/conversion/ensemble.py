@@ -10,12 +10,13 @@ import numpy as np
 
 from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.driving import Drive
+from ddm2snn.hardware.chip import DeviceDrive
 from ddm2snn.neuron import NeuronModel, part_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ddm2snn.hardware.device import Device, DeviceDrive
+    from ddm2snn.hardware.device import Device
     from ddm2snn.network import SpikingNetwork
 
 _PART_BYTES = 2**23  # curves are some three times as fast where their temporaries stay in the cache
@@ -115,7 +116,7 @@ class Ensemble:
         """
         if self.device is None:
             return Drive(self, voltage, columns)
-        return self.device.drive(self.encoders, self.bias, self.neuron, voltage, columns)
+        return DeviceDrive.of_neurons(self.device, self.encoders, self.bias, self.neuron, voltage, columns)
 
     def parts(self, samples: int) -> Iterator[tuple[slice, Ensemble]]:
         """Consecutive neurons in parts so small that one number for each neuron and sample takes 8 MiB at most."""

@@ -180,8 +180,6 @@ def plan(
     check_positive("plan", dt_s=dt_s, **({} if time_unit_s is None else {"time_unit_s": time_unit_s}))
     neuron = neuron or LIF()
     target = find_backend(backend) if isinstance(backend, str) else backend
-    if target.name == "rate":
-        raise InputError("Backend rate runs rate networks; plan for brian2, nengo or reference.")
     timing = neuron.timing_on(target.spike_timing)
     neuron.check_step(dt_s, timing)
     states = to_internal(rate, stationary_states(rate, seed))

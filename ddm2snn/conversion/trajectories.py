@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.backend import Record, find_backend
 from ddm2snn.base.randomness import child_seed
 from ddm2snn.conversion.rate_steps import CODES, follow
 from ddm2snn.network import to_internal
+from ddm2snn.simulate import simulate
 from ddm2snn.systems.integration import stable_step
 
 if TYPE_CHECKING:
@@ -25,13 +25,8 @@ _TRIALS, _DURATION, _STATES_EVERY = 128, 20.0, 0.5
 
 def stationary_states(rate: RateNetwork, seed: int) -> Float[np.ndarray, "sample rank"]:
     """States of the rate network itself, in system units, after it has forgotten where it started."""
-    run = find_backend("rate").run(
-        rate,
-        duration=_DURATION,
-        trials=_TRIALS,
-        seed=child_seed(seed, "conversion", "states"),
-        record=Record(every=_STATES_EVERY),
-    )
+    states_seed = child_seed(seed, "conversion", "states")
+    run = simulate(rate, duration=_DURATION, trials=_TRIALS, seed=states_seed, every=_STATES_EVERY)
     return run.samples[:, run.samples.shape[1] // 4 :].reshape(-1, rate.rank)
 
 

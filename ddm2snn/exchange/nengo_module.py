@@ -85,29 +85,29 @@ def _content(
 
 def _of_device(network: SpikingNetwork) -> tuple[dict[str, np.ndarray], dict[str, object]]:
     """Arrays and settings of the device that the network was converted for, or of Loihi 1."""
+    from ddm2snn.hardware.config import find_hardware
     from ddm2snn.hardware.device import device_of
-    from ddm2snn.hardware.gaps import refuse_gaps
     from ddm2snn.hardware.layout import layout_of
-    from ddm2snn.hardware.run import hardware_of
+    from ddm2snn.hardware.place import placement_of
 
-    config = hardware_of(None, network)
-    refuse_gaps(network, config)
-    relay, layout = device_of(network, config, network.dt_s).relay, layout_of(network.neurons, network.rank, config)
+    config = network.hardware or find_hardware()
+    placement_of(network, config)  # refuses what does not fit
+    decode = device_of(network, config, network.dt_s).decode_neurons
+    layout = layout_of(network.neurons, network.rank, config)
     sizes = [group.neurons.stop for group in layout.groups]
     arrays = {
-        "relay_latent": relay.latent, "relay_side": relay.side, "relay_bias_hz": relay.bias_hz,
-        "relay_output": relay.output, "relay_gain": relay.gain, "relay_share": relay.share,
-        "relay_radius": relay.own_radius, "total_radius": relay.radius.sum(axis=0),
+        "relay_latent": decode.latent, "relay_side": decode.side, "relay_bias_hz": decode.bias_hz,
+        "relay_output": decode.output, "relay_gain": decode.gain, "relay_share": decode.share,
+        "relay_radius": decode.own_radius, "total_radius": decode.total_radius,
         "neuron_groups": np.array([0, *sizes]),
-        "decode_groups": np.array([0, *(relay.of(group).stop for group in range(relay.groups))]),
+        "decode_groups": np.array([0, *(decode.of_group(group).stop for group in range(decode.groups))]),
     }  # fmt: skip
-    real = config.model_copy(update={"precision": type(config.precision)()})
-    for target, used in (("sim", config), ("simreal", real)):
+    for target, used in (("sim", config), ("simreal", config.unrounded)):
         arrays |= {f"{target}_{name}": value for name, value in _registers(network, used).items()}
     settings = {
-        "filter_s": config.decode_neurons.filter_s, "swing_hz": relay.swing_hz,
-        "block_neurons": [group.population[0].stop - group.neurons.start for group in layout.groups],
-        "block_decode": [group.relay[0].stop - group.relay[0].start for group in layout.groups],
+        "filter_s": config.decode_neurons.filter_s, "swing_hz": decode.swing_hz,
+        "block_neurons": [group.neuron_parts[0].stop - group.neurons.start for group in layout.groups],
+        "block_decode": [group.decode_parts[0].stop - group.decode_parts[0].start for group in layout.groups],
         "chips": config.capacity.chips or 1,
     }  # fmt: skip
     return arrays, settings
@@ -115,10 +115,9 @@ def _of_device(network: SpikingNetwork) -> tuple[dict[str, np.ndarray], dict[str
 
 def _registers(network: SpikingNetwork, config: HardwareConfig) -> dict[str, np.ndarray]:
     """Noise of one step, and scales of the registers that a run starts from and is read out of."""
-    from ddm2snn.backend import Record
     from ddm2snn.hardware.device import device_of, machine_of, per_compartment
     from ddm2snn.hardware.inputs import input_amplitude
-    from ddm2snn.schedule import Schedule
+    from ddm2snn.schedule import Record, Schedule
     from ddm2snn.stimulus import Stimulus
 
     device = device_of(network, config, network.dt_s)
@@ -128,11 +127,11 @@ def _registers(network: SpikingNetwork, config: HardwareConfig) -> dict[str, np.
     machine = machine_of(network, device, amplitude)
     return {
         "amplitude": np.zeros(network.rank) if amplitude is None else amplitude,
-        "noise_factor": plan.noise_factor / (1.0 - device.kept),
+        "noise_factor": plan.noise_factor / (1.0 - device.decay),
         "threshold": per_compartment(machine.population, "threshold"),
-        "decode_threshold": per_compartment(machine.relay, "threshold"),
-        "per_current": per_compartment(machine.relay, "per_current"),
-        "current_kept": np.array(machine.relay[0].current_kept),
+        "decode_threshold": per_compartment(machine.decode_neurons, "threshold"),
+        "per_current": per_compartment(machine.decode_neurons, "per_current"),
+        "current_kept": np.array(machine.decode_neurons[0].current_decay),
         "per_latent": machine.per_latent,
-        "whole": np.array(machine.relay[0].whole),
+        "whole": np.array(machine.decode_neurons[0].whole),
     }

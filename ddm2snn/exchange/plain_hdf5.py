@@ -10,7 +10,8 @@ All other datasets are float64 (``unit``: int64), each with the attributes ``axe
 ``meaning``: ``encoders`` (neuron, rank), ``bias`` (neuron), ``decoders`` (rank, neuron), ``unit`` (neuron),
 ``rate_left_vectors`` (unit, rank), ``diffusion_factor`` (rank, rank), ``input_map`` (rank, input), ``latent_offset``
 and ``latent_scale`` (rank), ``initial_latent`` (sample, rank), and where the noise depends on the state
-``diffusion_decoders`` (rank, rank, neuron).
+``diffusion_decoders`` (rank, rank, neuron). A parameter of the neuron model that differs between neurons is a dataset
+of a dotted name, such as ``neuron.tau_membrane_s`` (neuron).
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from typing import Any
 
 from ddm2snn.base.arrays import array_fields, arrays_of, canonical_json
 from ddm2snn.base.files import require_file, whole_file
-from ddm2snn.base.stored import check_header, make_header, rebuild, settings_of
+from ddm2snn.base.stored import check_header, make_header, settings_of
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.exchange.allowance import refuse_elsewhere
 from ddm2snn.exchange.arrays import read_arrays
-from ddm2snn.network import SpikingNetwork
+from ddm2snn.network import SpikingNetwork, rebuild_spiking
 
 FORMAT, VERSION = "ddm2snn spiking network", 1
 _EQUATIONS = """Input current of neuron j: J_j = sum_c encoders[j, c] z_c + bias[j], threshold 1, reset 0.
@@ -62,7 +63,8 @@ def write_hdf5(network: SpikingNetwork, path: Path | str) -> None:
         file.create_dataset("header", data=canonical_json(header), dtype=h5py.string_dtype())
         for name, array in arrays_of(network).items():
             item = file.create_dataset(name, data=array)
-            item.attrs["axes"], item.attrs["meaning"] = ", ".join(axes[name]), _MEANINGS[name]
+            item.attrs["axes"] = ", ".join(axes.get(name, ("neuron",)))
+            item.attrs["meaning"] = _MEANINGS.get(name, "a parameter of the neuron model")
 
 
 def is_plain(path: Path | str) -> bool:
@@ -96,7 +98,7 @@ def read_hdf5(path: Path | str) -> SpikingNetwork:
         raise FileRefusedError(
             f"{found} holds a {checked['type']!r}; a SpikingNetwork is needed. Give the file of one."
         )
-    return rebuild(SpikingNetwork, checked, arrays, found)
+    return rebuild_spiking(checked, arrays, found)
 
 
 def _header(path: Path) -> tuple[Any, Any]:

@@ -30,7 +30,7 @@ def script_path(path: Path | str, what: str, network: SpikingNetwork) -> Path:
     if script.suffix != ".py":
         raise InputError(f"{what} must end in .py, got {script.name}. Rename it.")
     check_writable(script.with_suffix(".npz"))
-    refuse(find_backend("reference"), network, dt_s=None, stimulus=None)
+    refuse(find_backend("reference"), network)
     return script
 
 

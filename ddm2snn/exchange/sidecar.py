@@ -11,9 +11,9 @@ import numpy as np
 
 from ddm2snn.base.arrays import array_fields, arrays_of
 from ddm2snn.base.files import require_file, write_text
-from ddm2snn.base.stored import check_header, make_header, rebuild, settings_of
+from ddm2snn.base.stored import check_header, make_header, settings_of
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.network import SpikingNetwork
+from ddm2snn.network import SpikingNetwork, rebuild_spiking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,10 +81,11 @@ def read_sidecar(path: Path | str, held: Mapping[str, np.ndarray]) -> tuple[Spik
             f"{found} is damaged: it has no arrays or no form. Remove it to import what the file holds."
         )
     kinds = array_fields(SpikingNetwork)
-    arrays = {name: _array(found, name, value, kinds[name][0]) for name, value in own.items() if name in kinds}
+    dtypes = {name: kinds[name][0] if name in kinds else np.float64 for name in own if name in kinds or "." in name}
+    arrays = {name: _array(found, name, own[name], dtype) for name, dtype in dtypes.items()}
     needed = {name: array for name, array in held.items() if name not in own}
     try:
-        network = rebuild(SpikingNetwork, header, {**arrays, **needed}, found)
+        network = rebuild_spiking(header, {**arrays, **needed}, found)
     except FileRefusedError as error:
         raise FileRefusedError(f"{error} Remove it to import what the file beside it holds.") from error
     return network, form

@@ -75,4 +75,4 @@ def without_refractory(
     solution = chosen.solve(problem, chosen.pilot(problem, progress), progress)
     made = assemble(problem, solution, network.backend)
     provenance = {**network.provenance, "without_refractory": {"seed": seed, **solution.diagnostics}}
-    return dataclasses.replace(made, provenance=provenance)
+    return dataclasses.replace(made, provenance=provenance, hardware=network.hardware)

@@ -1,4 +1,4 @@
-"""Limits of a device: what a core holds and what registers can count; each refused with limit, need and remedy."""
+"""Limits of a device: models that it has, what a core holds, what registers count; each with need and remedy."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.backend import Unsupported
+from ddm2snn.backend import Unsupported, step_gaps
 from ddm2snn.errors import InputError
+from ddm2snn.neuron import LIF, LoihiLIF
 
 if TYPE_CHECKING:
-    from ddm2snn.hardware.config import HardwareConfig
+    from ddm2snn.base.hardware_config import HardwareConfig
     from ddm2snn.hardware.layout import Core
     from ddm2snn.network import SpikingNetwork
+    from ddm2snn.neuron import NeuronModel
 
 PER_CORE = {
     "compartments": "compartments_per_core",
@@ -36,6 +38,26 @@ def check_core(core: Core, config: HardwareConfig) -> None:
                 f"{config.name} has {limit} {resource.replace('_', ' ')} per core; {core.name} need {need}. "
                 f"Spread them over {-(-need // limit)} cores, or use a device with capacity.{name} >= {need}."
             )
+
+
+def refuse_model_gaps(network: SpikingNetwork, config: HardwareConfig) -> None:
+    """Refuse a network that a device cannot compute, wherever it is placed."""
+    gaps = step_gaps(network, network.dt_s, "grid") or model_gaps(network, config, network.dt_s, (LIF, LoihiLIF))
+    if gaps:
+        raise InputError(" ".join(map(str, gaps)))
+
+
+def model_gaps(
+    network: SpikingNetwork, config: HardwareConfig, dt_s: float, models: tuple[type[NeuronModel], ...]
+) -> list[Unsupported]:
+    """Gaps that no placement mends: neuron models, diffusion that depends on the state, and ranges of registers."""
+    if not isinstance(network.neuron, models):
+        names = " or ".join(model.__name__ for model in models)
+        return [Unsupported(f"{network.neuron.name} neurons", f"{config.name} has {names}", "Convert LIF neurons")]
+    if network.diffusion_decoders is not None:
+        reason = "spikes would have to multiply noise, which no synapse does"
+        return [Unsupported("diffusion_decoders", reason, 'Use backend="brian2" or "nengo"')]
+    return range_gaps(network, config, dt_s)
 
 
 def range_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> list[Unsupported]:

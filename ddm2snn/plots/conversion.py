@@ -81,8 +81,9 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
         _decoding_error(error, network, rate, cloud)
         _residual_lag(lag, network, diagnostics.lag)
     else:
+        device = "the device" if network.hardware is None else network.hardware.name
         measured = "\n".join(f"{latent_name(d)}: {100 * e:.2g} %" for d, e in enumerate(diagnostics.drift_error))
-        _words(error, "Decoding error in the loop", f"measured on the device,\n% of the drift\n\n{measured}")
+        _words(error, "Decoding error in the loop", f"measured on {device},\n% of the drift\n\n{measured}")
         _words(lag, "Residual lag", "not drawn: the neurons' curves\nknow nothing of decode neurons,\n"
                "whose lag decoders make up for")  # fmt: skip
     _noise_budget(noise, network, diagnostics.noise, target_diffusion(rate, cloud))

@@ -284,7 +284,11 @@ class _Pipeline:
             summary={
                 "recipe": self.recipe.model_dump(mode="json"),
                 "training": {"fingerprint": rate.fingerprint, **rate.provenance},
-                "conversions": {n: {"fingerprint": s.fingerprint, **s.provenance} for n, s in networks.items()},
+                "conversions": {
+                    n: {"fingerprint": s.fingerprint, **s.provenance}
+                    | ({} if s.hardware is None else {"hardware": s.hardware.as_json()})
+                    for n, s in networks.items()
+                },
                 "versions": versions(),
             },
         )

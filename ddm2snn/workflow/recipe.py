@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from ddm2snn.backend import backend_names
+from ddm2snn.backend import RATE, backend_names
 from ddm2snn.base.settings import Settings, read_settings
 from ddm2snn.conversion.decoders import find_decoders
 from ddm2snn.errors import InputError
@@ -92,7 +92,7 @@ class Recipe(Settings):
     @field_validator("backends")
     @classmethod
     def _installed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        spiking = [name for name in backend_names() if name != "rate"]
+        spiking = [name for name in backend_names() if name != RATE]
         unknown = [name for name in value if name not in spiking]
         if unknown or not value or len(set(value)) != len(value):
             raise ValueError(f"must name each backend once, out of {', '.join(spiking)}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ddm2snn.backend import Backend, find_backend
-from ddm2snn.hardware.config import HardwareConfig, Precision, find_hardware
+from ddm2snn.hardware.config import HardwareConfig, find_hardware
 
 if TYPE_CHECKING:
     from ddm2snn.workflow.recipe import Recipe
@@ -38,8 +38,7 @@ class DeviceRung:
     @property
     def in_loop(self) -> HardwareConfig:
         """The device that decoders are solved on and that runs: without bits where nothing is rounded."""
-        real = self.target == "simreal"
-        return self.config.model_copy(update={"precision": Precision()}) if real else self.config
+        return self.config.unrounded if self.target == "simreal" else self.config
 
     @property
     def network_file(self) -> str:
@@ -47,10 +46,8 @@ class DeviceRung:
         return f"spiking-{self.name}.safetensors"
 
     def backend(self, *, emulator: bool) -> Backend:
-        """The project's own arithmetic, whose spikes are those of the emulator (target sim), or nengo-loihi itself."""
-        if emulator and self.config.target == "nengo-loihi":
-            return find_backend("nengo-loihi", hardware=self.config, target=self.target)
-        return find_backend("quantised", hardware=self.in_loop)
+        """The project's own arithmetic, or with `emulator` the backend that the device names as its target."""
+        return find_backend(self.config.target if emulator else "quantised", hardware=self.in_loop)
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         """What network and recording depend on, beside the sections of the recipe."""
@@ -61,13 +58,13 @@ class DeviceRung:
 def device_rungs(hardware: Sequence[str], floating: str) -> list[DeviceRung]:
     """Rungs of devices, by name or path, behind the spiking network in floating point.
 
-    A device that nengo-loihi targets has two: its decode neurons, filter and delay without rounding, then with it.
+    A device with a simulator of its own has two: its decode neurons, filter and delay without rounding, then with it.
     Others are run by the quantised reference alone.
     """
     rungs: list[DeviceRung] = []
     for given in hardware:
         config = find_hardware(given)
-        if config.target == "nengo-loihi":
+        if config.target != "quantised":
             real = DeviceRung(f"{config.name}-simreal", floating, config, "simreal")
             rungs += [real, DeviceRung(f"{config.name}-sim", real.name, config, "sim")]
         else:

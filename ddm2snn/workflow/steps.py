@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ddm2snn.backend import backend_versions
 from ddm2snn.base.arrays import canonical_json
 from ddm2snn.base.files import write_text
 from ddm2snn.base.progress import Progress
@@ -93,9 +94,10 @@ def _digests(folder: Path, names: tuple[str, ...]) -> dict[str, str | None]:
 
 
 def versions() -> dict[str, str]:
-    """Versions that results depend on, and the kind of machine."""
+    """Versions that results depend on, those of installed backends too, and the kind of machine."""
     packages = ("torch", "numpy", "brian2", "nengo", "matplotlib")
     return {
+        **backend_versions(),
         "ddm2snn": package_version(),
         "machine": platform.machine(),
         **{name: version(name) for name in packages},

@@ -36,8 +36,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ddm2snn_backends.brian2_backend import Brian2Backend
-from ddm2snn_backends.reference_backend import ReferenceBackend
+from ddm2snn_backends.brian2 import Brian2Backend
+from ddm2snn_backends.reference import ReferenceBackend
 
 import ddm2snn
 from ddm2snn.backend import Backend, find_backend

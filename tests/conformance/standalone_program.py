@@ -13,7 +13,7 @@ from pathlib import Path
 BEFORE = id(sys.excepthook), id(warnings.showwarning)  # before anything has imported Brian2
 
 import numpy as np  # noqa: E402
-from ddm2snn_backends.brian2_backend import Brian2Backend  # noqa: E402
+from ddm2snn_backends.brian2 import Brian2Backend  # noqa: E402
 
 import ddm2snn  # noqa: E402
 from ddm2snn.load import load_as  # noqa: E402

@@ -1,11 +1,16 @@
-"""Writes the golden files: `python tests/golden/make_golden.py`. Say in CHANGELOG why numbers moved."""
+"""Writes the golden files: `python tests/golden/make_golden.py`. Say in CHANGELOG why numbers moved.
 
+Files of format version 1 are no longer written; see make_version_1.py.
+"""
+
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 
 import ddm2snn
+from ddm2snn import find_hardware
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.neuron import LIF
 
@@ -53,6 +58,11 @@ def tiny_spiking():
     )
 
 
+def on_device():
+    """`tiny_spiking` for a device."""
+    return dataclasses.replace(tiny_spiking(), dt_s=1e-3, hardware=find_hardware("loihi2-like"))
+
+
 def tiny_recording():
     """One reference run of `tiny_spiking`, with spikes."""
     return ddm2snn.simulate(tiny_spiking(), backend="reference", duration=2.0, trials=2, seed=7, every=0.1, spikes=True)
@@ -69,14 +79,20 @@ def numbers():
     return {
         "rate_fingerprint": tiny_rate().fingerprint,
         "spiking_fingerprint": tiny_spiking().fingerprint,
+        "on_device_fingerprint": on_device().fingerprint,
         "spiking_latent": spiking.samples[:, -1].tolist(),
         "spikes": 0 if spiking.spikes is None else len(spiking.spikes.time_s),
         "rate_latent": rate.samples[:, -1].tolist(),
     }
 
 
+def networks():
+    """Networks by the name of their file."""
+    return {"rate": tiny_rate(), "spiking": tiny_spiking(), "spiking_on_device": on_device()}
+
+
 if __name__ == "__main__":
-    tiny_rate().save(FOLDER / "rate.safetensors")
-    tiny_spiking().save(FOLDER / "spiking.safetensors")
-    tiny_recording().save(FOLDER / "recording.nc")
+    for name, network in networks().items():
+        network.save(FOLDER / "version_2" / f"{name}.safetensors")
+    tiny_recording().save(FOLDER / "version_2" / "recording.nc")
     (FOLDER / "numbers.json").write_text(json.dumps(numbers(), indent=1) + "\n")

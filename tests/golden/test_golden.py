@@ -6,13 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import ddm2snn
+from ddm2snn.base.stored import provenance_digest, read_safetensors
+from ddm2snn.errors import FileRefusedError
 
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER))
 
 import make_golden  # noqa: E402
+import make_version_1  # noqa: E402
 
 # exp and tanh differ between processors in the last bit; two time units amplify that by far less than 1e6
 ROUNDING = 1e-9
@@ -29,7 +33,7 @@ def today():
 
 
 def test_fingerprints_stay(yesterday, today):
-    for name in ("rate_fingerprint", "spiking_fingerprint"):
+    for name in ("rate_fingerprint", "spiking_fingerprint", "on_device_fingerprint"):
         assert today[name] == yesterday[name]
 
 
@@ -39,14 +43,59 @@ def test_runs_stay(yesterday, today):
     assert today["spikes"] == yesterday["spikes"]
 
 
-def test_files_of_format_version_1_are_read():
-    assert ddm2snn.load(FOLDER / "rate.safetensors").fingerprint == make_golden.tiny_rate().fingerprint
-    spiking = ddm2snn.load(FOLDER / "spiking.safetensors")
+@pytest.mark.parametrize("version", ["version_1", "version_2"])
+def test_files_of_every_format_version_are_read(version):
+    folder = FOLDER / version
+    assert ddm2snn.load(folder / "rate.safetensors").fingerprint == make_golden.tiny_rate().fingerprint
+    spiking = ddm2snn.load(folder / "spiking.safetensors")
     assert isinstance(spiking, ddm2snn.SpikingNetwork)
     assert spiking.fingerprint == make_golden.tiny_spiking().fingerprint
     assert spiking.provenance["made_by"] == "tests/golden/make_golden.py"
-    recording = ddm2snn.load(FOLDER / "recording.nc")
+    recording = ddm2snn.load(folder / "recording.nc")
     assert isinstance(recording, ddm2snn.Recording)
     assert recording.provenance["network"] == spiking.fingerprint
     assert recording.spikes is not None
     np.testing.assert_allclose(recording.samples, make_golden.tiny_recording().samples, rtol=ROUNDING)
+
+
+@pytest.mark.parametrize("name", make_golden.networks())
+def test_bytes_stay(name, tmp_path):
+    make_golden.networks()[name].save(tmp_path / name)
+    assert (tmp_path / name).read_bytes() == (FOLDER / "version_2" / f"{name}.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["rate_by_state", "spiking_by_state", "spiking_heterogeneous"])
+def test_content_of_version_1_without_a_device_keeps_its_fingerprint(name):
+    path = FOLDER / "version_1" / f"{name}.safetensors"
+    network = ddm2snn.load(path)
+    assert network.fingerprint == read_safetensors(path)[0]["fingerprint"]
+    assert network.fingerprint == getattr(make_version_1, name)().fingerprint
+
+
+def test_a_stimulus_of_version_1_is_read():
+    stimulus = ddm2snn.load(FOLDER / "version_1" / "stimulus.safetensors")
+    assert isinstance(stimulus, ddm2snn.Stimulus)
+    assert stimulus.values.tolist() == [[0.5, -0.25], [0.0, 0.0]]
+
+
+def test_a_device_in_the_provenance_of_version_1_becomes_content():
+    network = ddm2snn.load(FOLDER / "version_1" / "spiking_on_device.safetensors")
+    assert isinstance(network, ddm2snn.SpikingNetwork)
+    assert network.hardware == ddm2snn.find_hardware("loihi2-like")
+    assert network.provenance == {"seed": 1}
+    assert network.fingerprint == make_golden.on_device().fingerprint
+    run = ddm2snn.simulate(network, backend="quantised", duration=2.0, trials=2, seed=7, every=0.1, spikes=True)
+    yesterday = json.loads((FOLDER / "version_1" / "run_on_device.json").read_text())
+    assert run.spikes is not None
+    assert len(run.spikes.time_s) == yesterday["spikes"]
+    np.testing.assert_allclose(run.samples[:, -1], yesterday["latent"], rtol=ROUNDING)
+
+
+def test_a_device_of_version_1_that_is_none_is_refused_by_the_name_of_the_file(tmp_path):
+    header, arrays = read_safetensors(FOLDER / "version_1" / "spiking_on_device.safetensors")
+    header["settings"]["provenance"]["hardware"] = {"name": "mine"}
+    header["provenance_fingerprint"] = provenance_digest(header)
+    path = tmp_path / "forged.safetensors"
+    save_file(arrays, path, metadata={"ddm2snn": json.dumps(header)})
+    with pytest.raises(FileRefusedError, match=r"forged.safetensors cannot be used: .* key summary is missing"):
+        ddm2snn.load(path)

@@ -21,7 +21,9 @@ from ddm2snn import (
     Spikes,
     SpikingNetwork,
     Stimulus,
+    find_hardware,
 )
+from ddm2snn.hardware import hardware_names
 
 # no deadline: the first example imports, and the machine is shared; no database: every run is new
 MODEST = settings(deadline=None, max_examples=30, database=None, print_blob=True)
@@ -42,6 +44,7 @@ NEURONS = st.one_of(
     st.builds(LoihiLIF, POSITIVE, POSITIVE, st.integers(1, 30)),
     st.builds(HeterogeneousLIF, POSITIVE, POSITIVE, POSITIVE, st.integers(0, 2**40)),
 )
+HARDWARE = st.none() | st.sampled_from([find_hardware(name) for name in hardware_names()])
 
 
 def floats(*shape: int) -> st.SearchStrategy[np.ndarray]:
@@ -100,6 +103,7 @@ def spiking_networks(draw: st.DrawFn) -> SpikingNetwork:
         diffusion_decoders=draw(floats(rank, rank, neurons)) if by_state else None,
         diffusion_filter_s=draw(POSITIVE) if by_state else None,
         provenance=draw(PROVENANCE),
+        hardware=draw(HARDWARE),
         **draw(coordinates(rank)),
     )
 

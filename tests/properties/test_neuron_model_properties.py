@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from ddm2snn_backends.reference_membranes import membrane_of
+from ddm2snn_backends.reference.membranes import membrane_of
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from network_strategies import MODEST

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from ddm2snn_backends.reference_backend import ReferenceBackend
+from ddm2snn_backends.reference import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import Calibrated, InputError, Population
@@ -21,6 +21,7 @@ from ddm2snn.conversion.rate_steps import CODES, outputs
 from ddm2snn.conversion.trajectories import Trajectories
 from ddm2snn.network import to_internal
 from ddm2snn.neuron import NEURON_MODELS
+from ddm2snn.simulate import drive as open_loop
 
 QUICK = Calibrated(duration=200.0)
 
@@ -31,13 +32,11 @@ def test_the_compiled_drive_is_the_reference(make_spiking, model, timing):
     network = dataclasses.replace(make_spiking(neurons=40), neuron=model(), spike_timing=timing)
     rng = np.random.default_rng(1)
     path = np.cumsum(0.03 * rng.standard_normal((3000, 2)), axis=0)
-    expected = []
-    backend = ReferenceBackend(timing)
-    backend.drive(network, path * network.latent_scale + network.latent_offset, seed=3, consume=expected.append)
+    outside = path * network.latent_scale + network.latent_offset
+    expected = np.concatenate(list(open_loop(network, outside, backend=ReferenceBackend(timing), seed=3)))
     ensemble = Ensemble.of(network)
     voltage = stream(3, "drive", "voltage").random(40)[None]
     compiled = Drive(ensemble, voltage, np.arange(40)).advance(path[None], 10)[0]
-    expected = np.concatenate(expected)
     assert expected.max() > 20.0, "neurons must fire for this to mean anything"
     assert np.abs(compiled - expected[9::10]).max() < 1e-9 * expected.max()
     # in two blocks, and pooled in pairs, it is the same

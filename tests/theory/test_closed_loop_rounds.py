@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from ddm2snn_backends.reference_backend import ReferenceBackend
+from ddm2snn_backends.reference import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import Calibrated, InputError
@@ -43,13 +43,14 @@ def test_the_loop_is_that_of_the_reference(make_spiking, loop_of, model, timing)
     network = dataclasses.replace(make_spiking(neurons=40), neuron=model(), spike_timing=timing, time_unit_s=0.2)
     trials, seed = 3, 4
     start = network.initial_latent[:trials]
-    run = ReferenceBackend(timing).run(
+    run = ddm2snn.simulate(
         network,
+        backend=ReferenceBackend(timing),
         duration=2.0,
         trials=trials,
         seed=seed,
         initial_latent=start,
-        record=ddm2snn.backend.Record(every=EVERY),
+        every=EVERY,
     )
     voltage = stream(seed, "run", "voltage").random((trials, network.neurons))
     filtered, _, states = loop_of(network, voltage, to_internal(network, start), np.zeros((2, 2))).advance(19)

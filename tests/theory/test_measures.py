@@ -1,5 +1,8 @@
 """Distances against closed forms and against other people's code."""
 
+import copy
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
@@ -7,6 +10,7 @@ from scipy.signal import find_peaks
 from scipy.stats import wasserstein_distance
 
 import ddm2snn
+from ddm2snn.fidelity.compare import compare_each
 from ddm2snn.fidelity.oscillation import cycle_counts, mean_period, most_regular
 from ddm2snn.fidelity.spectrum import hellinger, power_spectra
 from ddm2snn.fidelity.wasserstein import slice_recordings, sliced_wasserstein
@@ -124,31 +128,36 @@ class TestPlantedChanges:
 
     LIMIT = 2.0  # the floor is the mean of three pairs; at no change the excess scatters around one
 
-    def report(self, **change):
+    CHANGES: ClassVar = {"nothing": {}, "noise": {"noise": 1.2}, "rotation": {"rotation": 2.0}, "shift": {"shift": 0.3}}
+
+    @pytest.fixture(scope="class")
+    def reports(self):
+        """A report for each change, all beside the same floors."""
         rng = np.random.default_rng(6)
         runs = [ornstein_uhlenbeck(rng) for _ in range(3)]
-        return ddm2snn.compare(runs[0], ornstein_uhlenbeck(rng, **change), floor=runs[1:])
+        tests = {name: ornstein_uhlenbeck(copy.deepcopy(rng), **change) for name, change in self.CHANGES.items()}
+        return dict(zip(tests, compare_each(runs[0], tests, floor=runs[1:]), strict=True))
 
-    def test_nothing(self):
-        report = self.report()
+    def test_nothing(self, reports):
+        report = reports["nothing"]
         for name in ("sliced_wasserstein", "d_h"):
             assert report[name].excess < self.LIMIT
 
-    def test_more_noise_widens_the_cloud_and_leaves_the_spectrum(self):
-        report = self.report(noise=1.2)
+    def test_more_noise_widens_the_cloud_and_leaves_the_spectrum(self, reports):
+        report = reports["noise"]
         assert report["sliced_wasserstein"].excess > 2 * self.LIMIT
         assert report["d_h"].excess < self.LIMIT
         for name in ("sd_0", "sd_1"):
             low, high = report[name].interval or (np.nan, np.nan)
             assert low <= 0.2 <= high
 
-    def test_rotation_changes_the_spectrum_and_leaves_the_cloud(self):
-        report = self.report(rotation=2.0)
+    def test_rotation_changes_the_spectrum_and_leaves_the_cloud(self, reports):
+        report = reports["rotation"]
         assert report["d_h"].excess > 2 * self.LIMIT
         assert report["sliced_wasserstein"].excess < self.LIMIT
 
-    def test_shift_moves_the_mean_it_was_planted_in(self):
-        report = self.report(shift=0.3)
+    def test_shift_moves_the_mean_it_was_planted_in(self, reports):
+        report = reports["shift"]
         low, high = report["mean_0"].interval or (np.nan, np.nan)
         assert low <= 0.3 <= high  # the stationary standard deviation is one
         assert report["mean_0"].excess > 2 * self.LIMIT

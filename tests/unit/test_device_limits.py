@@ -9,13 +9,11 @@ import pytest
 
 from ddm2snn.errors import InputError
 from ddm2snn.hardware import find_hardware
-from ddm2snn.hardware.blocks import Block
 from ddm2snn.hardware.device import device_for
-from ddm2snn.hardware.gaps import device_gaps
 from ddm2snn.hardware.layout import Core, layout_of
 from ddm2snn.hardware.limits import PER_CORE, check_core, decay_gaps
-from ddm2snn.hardware.place import place
-from ddm2snn.hardware.registers import registers_of
+from ddm2snn.hardware.place import device_gaps, place
+from ddm2snn.hardware.registers import Block, registers_of
 from ddm2snn.neuron import LIF, LoihiLIF
 
 LOIHI = find_hardware("loihi1-emulator")
@@ -63,9 +61,9 @@ def test_the_check_is_part_of_placing(make_spiking, monkeypatch):
 def test_kinds_of_compartments_are_those_that_nengo_loihi_counts(make_spiking):
     """The allocator of its board counts as many configurations and thresholds on each core as ours."""
     pytest.importorskip("nengo_loihi")
-    from ddm2snn_backends.loihi_backend import _quiet
-    from ddm2snn_backends.loihi_compat import repaired
-    from ddm2snn_backends.loihi_model import build
+    from ddm2snn_backends.loihi.backend import _quiet
+    from ddm2snn_backends.loihi.compat import repaired
+    from ddm2snn_backends.loihi.model import build
 
     from ddm2snn.hardware.device import device_of
 
@@ -119,7 +117,7 @@ def block(**changed):
     weights = (np.ones((5, 10), dtype=np.float32),)
     given = {
         "name": "neurons 0 to 9", "synapses": weights, "bias": np.ones(10, dtype=np.float32), "threshold": 1.0,
-        "current_decay": 1.0, "voltage_decay": 0.05, "refractory_steps": 2, "leaky": True,
+        "current_loss": 1.0, "voltage_loss": 0.05, "refractory_steps": 2, "leaky": True,
     }  # fmt: skip
     return Block(**{**given, **changed})
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from ddm2snn_backends.reference_backend import ReferenceBackend
+from ddm2snn_backends.reference import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import Direct, InputError, Population

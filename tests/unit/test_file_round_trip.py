@@ -14,9 +14,11 @@ import pytest
 import xarray as xr
 
 import ddm2snn
-from ddm2snn import RateNetwork, Recording, Spikes, SpikingNetwork, Stimulus
+from ddm2snn import RateNetwork, Recording, Spikes, SpikingNetwork, Stimulus, find_hardware
 from ddm2snn.base.arrays import array_fields
 from ddm2snn.base.files import write_text
+from ddm2snn.base.stored import fingerprint_of, read_safetensors, rebuild, save_arrays, settings_of
+from ddm2snn.errors import FileRefusedError
 from ddm2snn.load import load_as
 
 AWKWARD = np.array([-0.0, 5e-324, 1.7976931348623157e308, 0.1, -1.0 / 3.0])  # what a printed number would lose
@@ -65,6 +67,50 @@ def test_a_spiking_network_comes_back_with_its_neuron_model(spiking_of, tmp_path
     assert_same(loaded, network)
     assert loaded.neuron.tau_membrane_s == 0.03
     assert loaded.provenance["nested"] == {"list": [1, 2.5, None, True]}
+
+
+def test_a_device_comes_back(spiking_of, tmp_path):
+    network = spiking_of(hardware=find_hardware("loihi1-emulator"))
+    network.save(tmp_path / "snn.safetensors")
+    assert_same(ddm2snn.load(tmp_path / "snn.safetensors"), network)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Membrane:
+    tau_s: float | np.ndarray
+    refractory_s: float = 0.002
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Population:
+    membrane: Membrane
+    name: str = "population"
+
+
+def test_an_array_in_a_nested_dataclass_is_stored_under_a_dotted_name(tmp_path):
+    population, path = Population(Membrane(tau_s=AWKWARD)), tmp_path / "population"
+    save_arrays(population, path)
+    header, arrays = read_safetensors(path)
+    assert list(arrays) == ["membrane.tau_s"]
+    assert header["settings"]["membrane"] == {"model": "Membrane", "refractory_s": 0.002}
+
+    def membrane(settings):
+        return Membrane(**{name: value for name, value in settings.items() if name != "model"})
+
+    loaded = rebuild(Population, header, arrays, path, membrane=membrane)
+    assert loaded.membrane.tau_s.tobytes() == AWKWARD.tobytes()
+    assert fingerprint_of(loaded) == fingerprint_of(population)
+    changed = {"membrane.tau_s": np.nextafter(AWKWARD, 1.0)}
+    with pytest.raises(FileRefusedError, match="does not match its fingerprint"):
+        rebuild(Population, header, changed, path, membrane=membrane)
+    with pytest.raises(FileRefusedError, match="no group of settings"):
+        rebuild(Population, header, {**arrays, "name.tau_s": AWKWARD}, path, membrane=membrane)
+
+
+def test_a_nested_dataclass_of_numbers_is_a_setting(tmp_path):
+    assert settings_of(Population(Membrane(0.02)))["membrane"] == {
+        "model": "Membrane", "tau_s": 0.02, "refractory_s": 0.002
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 # Lists stand for arrays here, and wrong types are given on purpose:
 # pyright: reportArgumentType=false
+# pyright: reportOptionalMemberAccess=false
 
 from __future__ import annotations
 
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn import LIF, RateNetwork, Spikes, SpikingNetwork, Stimulus
+from ddm2snn import LIF, RateNetwork, Spikes, SpikingNetwork, Stimulus, find_hardware
 from ddm2snn.base.arrays import array_fields, arrays_of, content_fingerprint
 from ddm2snn.base.stored import settings_of
+from ddm2snn.load import load_as
 
 
 def nudged(array):
@@ -48,6 +50,7 @@ def test_each_array_of_a_spiking_network_counts(spiking_of, field):
         ("spike_timing", "interpolated"),
         ("backend", "nengo"),
         ("rate_fingerprint", "0" * 32),
+        ("hardware", find_hardware("ideal")),
     ],
 )
 def test_each_setting_of_a_spiking_network_counts(spiking_of, field, value):
@@ -59,6 +62,35 @@ def test_the_filter_of_a_decoded_factor_counts(spiking_of):
     assert made[0].fingerprint != made[1].fingerprint
 
 
+def spikes_of(network):
+    run = ddm2snn.simulate(network, backend="quantised", duration=2.0, trials=1, seed=4, spikes=True)
+    return np.stack([run.spikes.time_s, run.spikes.neuron])
+
+
+def test_networks_that_run_in_different_arithmetic_differ(make_spiking, tmp_path):
+    network = make_spiking(neurons=40)
+    devices = [None, find_hardware("loihi1-emulator"), find_hardware("ideal")]
+    networks = [dataclasses.replace(network, hardware=device) for device in devices]
+    prints = [each.fingerprint for each in networks]
+    assert len(set(prints)) == len(devices)
+    assert prints[0] == network.fingerprint
+    spikes = [spikes_of(each) for each in networks]
+    assert spikes[1].tobytes() != spikes[2].tobytes()
+    for index, (each, table) in enumerate(zip(networks, spikes, strict=True)):
+        each.save(tmp_path / f"{index}")
+        loaded = load_as(tmp_path / f"{index}", SpikingNetwork)
+        assert loaded.hardware == each.hardware
+        assert loaded.fingerprint == each.fingerprint
+        assert np.array_equal(spikes_of(loaded), table)
+
+
+def test_what_a_device_leaves_out_does_not_count(spiking_of):
+    # a setting that a later version adds, with None for a device without it, moves no fingerprint
+    stored = settings_of(spiking_of(hardware=find_hardware("ideal")))["hardware"]
+    assert "step_s" not in stored
+    assert stored["precision"] == {}
+
+
 def test_what_a_constant_diffusion_leaves_out_does_not_count(spiking_of):
     # fingerprints from before there was any diffusion that depends on the state stay what they were
     assert not {"diffusion_decoders", "diffusion_filter_s"} & {*settings_of(spiking_of()), *arrays_of(spiking_of())}
@@ -67,7 +99,7 @@ def test_what_a_constant_diffusion_leaves_out_does_not_count(spiking_of):
 def test_these_are_all_the_fields_there_are(spiking_of):
     # a new field must be added to one of the lists above
     settings = {"neuron", "time_unit_s", "dt_s", "spike_timing", "backend", "rate_fingerprint", "provenance"}
-    settings |= {"diffusion_filter_s"}
+    settings |= {"diffusion_filter_s", "hardware"}
     assert {f.name for f in dataclasses.fields(SpikingNetwork)} == settings | set(array_fields(SpikingNetwork))
     assert {f.name for f in dataclasses.fields(RateNetwork)} == {"activation", "provenance"} | set(
         array_fields(RateNetwork)

@@ -71,4 +71,5 @@ def test_convert_takes_a_device(tmp_path, capsys, make_rate):
     assert code == 0, err
     network = load_as(output, SpikingNetwork)
     assert network.backend == "quantised"
-    assert network.provenance["hardware"]["name"] == "loihi2-like"
+    assert network.hardware is not None
+    assert network.hardware.name == "loihi2-like"

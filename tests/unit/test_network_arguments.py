@@ -55,6 +55,11 @@ def test_an_unknown_spike_timing_lists_the_known(spiking_of, refuses):
         spiking_of(spike_timing="exact")
 
 
+def test_a_device_is_a_configuration(spiking_of, refuses):
+    with refuses(InputError, "SpikingNetwork.hardware must be a HardwareConfig or None, got 'ideal'", "find_hardware"):
+        spiking_of(hardware="ideal")
+
+
 @pytest.mark.parametrize("field", ["time_unit_s", "dt_s"])
 @pytest.mark.parametrize("bad", [0.0, -1e-3, np.nan, np.inf, "fast", None])
 def test_times_must_be_positive_numbers(spiking_of, refuses, field, bad):

@@ -11,7 +11,7 @@ import json
 
 import numpy as np
 import pytest
-from ddm2snn_backends.reference_backend import ReferenceBackend
+from ddm2snn_backends.reference import ReferenceBackend
 from scipy.stats import kstest
 
 import ddm2snn

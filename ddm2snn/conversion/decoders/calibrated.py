@@ -18,7 +18,7 @@ from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget, with_sp
 from ddm2snn.conversion.population import Population
 from ddm2snn.conversion.tuning import place
 from ddm2snn.errors import InputError
-from ddm2snn.hardware.compensate import compensated
+from ddm2snn.hardware.quantise import compensated
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ddm2snn.schedule import OpenLoop, Schedule
-from ddm2snn_backends.brian2_membranes import MEMBRANES, Kind, constants_of, kind_of
+from ddm2snn_backends.brian2.membranes import MEMBRANES, Kind, constants_of, kind_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float

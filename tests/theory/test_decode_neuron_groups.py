@@ -43,14 +43,14 @@ def measured(run):
 
 
 def test_radii_add_up_to_the_latents_and_no_group_saturates(converted):
-    whole, two = (device_of(converted, config, converted.dt_s) for config in (LOIHI, IN_TWO))
-    assert (whole.relay.groups, two.relay.groups) == (1, 2)
-    assert two.relay.neurons == 2 * whole.relay.neurons
-    assert (two.radius >= whole.radius * (1 - 1e-12)).all()
-    assert (two.radius < 2 * whole.radius).all()  # groups share the latents, they do not hold them twice
+    whole, two = (device_of(converted, config, converted.dt_s).decode_neurons for config in (LOIHI, IN_TWO))
+    assert (whole.groups, two.groups) == (1, 2)
+    assert two.neurons == 2 * whole.neurons
+    assert (two.total_radius >= whole.total_radius * (1 - 1e-12)).all()
+    assert (two.total_radius < 2 * whole.total_radius).all()  # groups share the latents, they do not hold them twice
     assert np.allclose(
-        np.bincount(two.relay.latent[two.relay.of(0)], two.relay.share[two.relay.of(0)]),
-        [20 * s for s in two.relay.radius[0] / two.radius],
+        np.bincount(two.latent[two.of_group(0)], two.share[two.of_group(0)]),
+        [20 * s for s in two.radius[0] / two.total_radius],
     )
 
 
@@ -83,4 +83,5 @@ def test_rounding_in_groups_stays_within_the_last_bit(converted):
         # largest weights of two groups differ by less than four: 127 steps from zero to each, one of them lost at most
         step = kind * np.abs(getattr(converted, name)).max() / 127
         assert np.abs(getattr(found.network, name) - getattr(converted, name)).max() < step
-    assert len(found.diagnostics["encoders"]["exponents"]) == 2 * 2  # of each part for each group of decode neurons
+    assert found.diagnostics.encoders is not None
+    assert len(found.diagnostics.encoders.exponents) == 2 * 2  # of each part for each group of decode neurons

@@ -1,0 +1,5 @@
+"""Adapter to Nengo."""
+
+from ddm2snn_backends.nengo.backend import NengoBackend
+
+__all__ = ["NengoBackend"]

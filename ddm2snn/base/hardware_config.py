@@ -1,0 +1,191 @@
+"""Settings and limits of one target device: numbers only, since a network carries them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from ddm2snn.base.settings import Settings, explain
+from ddm2snn.errors import InputError
+
+_Count = Annotated[int, Field(gt=0)]
+_Exponent = Annotated[int, Field(ge=0)]
+_Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Picojoule = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Precision(Settings):
+    """Bits of what a device stores; None where it computes in floating point.
+
+    Parameters
+    ----------
+    weight_bits
+        Bits of a weight with its sign.
+    weight_exponent_lowest
+        Lowest exponent, to base 2, that synapses of a core share.
+    input_bits
+        Bits of the sum of weights that arrive in one step, sign not counted.
+    state_bits
+        Bits of currents and voltages, sign not counted.
+    bias_bits, bias_exponent_bits
+        Mantissa and exponent of a bias.
+    decay_bits
+        Bits of the share of current or voltage that is lost in one step.
+    threshold_bits, threshold_exponent
+        Mantissa of a threshold and its fixed exponent to base 2.
+    longest_refractory_steps
+        Largest value of the register of the refractory period, which counts whole steps and the spike's own.
+    """
+
+    weight_bits: Annotated[int, Field(ge=2, le=16)] | None = None
+    weight_exponent_lowest: int | None = None
+    input_bits: _Count | None = None
+    state_bits: _Count | None = None
+    bias_bits: _Count | None = None
+    bias_exponent_bits: _Count | None = None
+    decay_bits: _Count | None = None
+    threshold_bits: _Count | None = None
+    threshold_exponent: _Exponent | None = None
+    longest_refractory_steps: _Count | None = None
+
+
+class Capacity(Settings):
+    """What fits where; None where there is no limit.
+
+    The last two, kinds of compartments and thresholds that a core tells apart, are limits that only the board checks:
+    an emulator runs what exceeds them.
+    """
+
+    compartments_per_core: _Count | None = None
+    input_axons_per_core: _Count | None = None
+    output_axons_per_core: _Count | None = None
+    synapse_bits_per_core: _Count | None = None
+    cores_per_chip: _Count | None = None
+    chips: _Count | None = None
+    compartment_configs_per_core: _Count | None = None
+    thresholds_per_core: _Count | None = None
+
+
+class DecodeNeuronSettings(Settings):
+    """The spiking neurons that carry latents from decoders to encoders; see `ddm2snn.hardware.decode_neurons`.
+
+    Parameters
+    ----------
+    pairs_per_latent
+        Pairs of an on and an off neuron for each latent.
+    bias_hz
+        Lowest and highest current of decode neurons at latent zero, in Hz; the pairs spread over it. Registers of
+        biases are small: large biases leave few bits for decoders.
+    swing_hz
+        Change of the current from latent zero to the radius.
+    filter_s
+        Time constant of the synapse behind them, NengoLoihi's `decode_tau`; 0 is none.
+    radius_quantile, radius_margin
+        The radius, beyond which a latent saturates, is this margin times this quantile of the latents' size.
+    """
+
+    pairs_per_latent: _Count = 10
+    bias_hz: tuple[_Finite, _Finite] = (-50.0, 50.0)
+    swing_hz: _Positive = 300.0
+    filter_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.005
+    radius_quantile: Annotated[float, Field(gt=0, le=1)] = 0.999
+    radius_margin: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.1
+
+
+class PlacementSettings(Settings):
+    """Where things go.
+
+    Parameters
+    ----------
+    block_compartments
+        Neurons of one population on a core; by default as many as fit.
+    allocator
+        NengoLoihi's allocator of cores to chips: fill a chip before the next, or take turns.
+    inputs, noise
+        Where stimuli and latent noise are made; the host sends both as spikes.
+    """
+
+    block_compartments: _Count | None = None
+    allocator: Literal["greedy", "round-robin"] = "greedy"
+    inputs: Literal["host"] = "host"
+    noise: Literal["host"] = "host"
+
+    @field_validator("noise", mode="before")
+    @classmethod
+    def _from_the_host(cls, value: object) -> object:
+        if value == "chip":
+            raise ValueError(
+                "noise of compartments is not offered: nengo-loihi 1.1.0 refuses ensemble.noise, its builder for the "
+                "board leaves noise unset, and each decode neuron would have noise of its own; use 'host'"
+            )
+        return value
+
+
+class EnergySettings(Settings):
+    """Published energy of one operation in picojoule."""
+
+    synaptic_operation_pj: _Picojoule
+    active_update_pj: _Picojoule
+    inactive_update_pj: _Picojoule
+    spike_within_tile_pj: _Picojoule
+
+
+class HardwareConfig(Settings):
+    """One target device.
+
+    Parameters
+    ----------
+    name, summary, source
+        Stable name, one line, and where the numbers come from.
+    target
+        What runs it: "nengo-loihi" (its emulator or the board), or "quantised", this project's own arithmetic.
+    step_s
+        Time step in seconds where the device fixes it.
+    precision
+        Bits of weights, states, biases and decays.
+    capacity
+        Compartments, axons and synapse memory per core, cores and chips.
+    decode_neurons
+        How latents travel from decoders to encoders.
+    placement
+        Blocks, allocator, and where inputs and noise are made.
+    energy
+        Energy of each operation, where it was published.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    summary: str
+    source: str
+    target: str = "quantised"
+    step_s: _Seconds | None = None
+    precision: Precision = Precision()
+    capacity: Capacity = Capacity()
+    decode_neurons: DecodeNeuronSettings = DecodeNeuronSettings()
+    placement: PlacementSettings = PlacementSettings()
+    energy: EnergySettings | None = None
+
+    @property
+    def unrounded(self) -> HardwareConfig:
+        """The same device in floating point: no number of bits."""
+        return self.model_copy(update={"precision": Precision()})
+
+    def as_json(self) -> dict[str, Any]:
+        """Every setting, as JSON values."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, content: object) -> HardwareConfig:
+        """Configuration of what `as_json` gave; what is None may be missing.
+
+        Raises
+        ------
+        InputError
+            Where it does not validate.
+        """
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise InputError(f"this is no hardware configuration: {explain(error, cls)}") from error
