@@ -32,7 +32,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Conversion:
-    """A spiking network and what its conversion learned about itself."""
+    """A spiking network and what its conversion learned about itself.
+
+    Parameters
+    ----------
+    network
+        The spiking network.
+    diagnostics
+        What was learned; the network carries it in its provenance too.
+
+    Examples
+    --------
+    >>> from ddm2snn import Static, Training, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> conversion = convert(rate, population=Population(2, tuned=False), decoders=Static(), time_unit_s=0.1)
+    >>> conversion.network.neurons, conversion.diagnostics.rank_audit.rank
+    (16, 2)
+    >>> Diagnostics.of(conversion.network) == conversion.diagnostics
+    True
+    """
 
     network: SpikingNetwork
     diagnostics: Diagnostics
