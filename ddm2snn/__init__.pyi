@@ -16,7 +16,7 @@ from .conversion import convert as convert
 from .conversion import plan as plan
 from .conversion import restructure as restructure
 from .errors import InputError as InputError
-from .exchange import Mapping as Mapping
+from .exchange import ArrayMapping as ArrayMapping
 from .exchange import Nir as Nir
 from .exchange import export as export
 from .exchange import import_network as import_network

@@ -19,7 +19,7 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.least_squares import fit_ridge
 from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import stream
-from ddm2snn.cli.shared import DECODERS as HELP
+from ddm2snn.cli.options import DECODERS as HELP
 from ddm2snn.conversion import DECODERS, Decoders, Diagnostics, Ensemble, find_decoders
 from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.decoders import Problem, Solution

@@ -1,4 +1,4 @@
-"""Rungs of the ladder on a device: the network without rounding, and as the device runs it."""
+"""Stages of the ladder on a device: the network without rounding, and with the rounding of the device."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class DeviceRung:
-    """One way of running a network that was converted for a device.
+class DeviceStage:
+    """A conversion for a device and the run of its network.
+
+    Each stage has a conversion of its own, with the device in the loop that decoders are solved in, so that the
+    difference between two stages is that of the devices and not of decoders made for another one.
 
     Parameters
     ----------
     name
-        Such as "loihi1-emulator-simreal" (floating point) or "loihi1-emulator-sim". Each has a conversion of its own in
-        its own loop: what a rung loses is then not what other decoders would have lost.
+        Such as "loihi1-emulator-simreal" (floating point) or "loihi1-emulator-sim".
     previous
-        Name of the rung before.
+        Name of the stage before.
     config
         The device.
     target
@@ -37,36 +39,36 @@ class DeviceRung:
 
     @property
     def in_loop(self) -> HardwareConfig:
-        """The device that decoders are solved on and that runs: without bits where nothing is rounded."""
+        """The device that decoders are solved on and that runs: one without bits where nothing is rounded."""
         return self.config.unrounded if self.target == "simreal" else self.config
 
     @property
     def network_file(self) -> str:
-        """File of the network that was converted for it."""
+        """File of the network that was converted for this stage."""
         return f"spiking-{self.name}.safetensors"
 
     def backend(self, *, emulator: bool) -> Backend:
-        """The project's own arithmetic, or with `emulator` the backend that the device names as its target."""
+        """Backend of the run: the project's own arithmetic, or with `emulator` the device's target."""
         return find_backend(self.config.target if emulator else "quantised", hardware=self.in_loop)
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
-        """What network and recording depend on, beside the sections of the recipe."""
+        """Settings that network and recording depend on, besides the sections of the recipe."""
         device = self.in_loop.as_json()
         return {"seed": recipe.seed, "hardware": device, "target": self.target, "emulator": recipe.emulator}
 
 
-def device_rungs(hardware: Sequence[str], floating: str) -> list[DeviceRung]:
-    """Rungs of devices, by name or path, behind the spiking network in floating point.
+def device_stages(hardware: Sequence[str], floating: str) -> list[DeviceStage]:
+    """Stages of devices, by name or path, behind the spiking network in floating point.
 
     A device with a simulator of its own has two: its decode neurons, filter and delay without rounding, then with it.
     Others are run by the quantised reference alone.
     """
-    rungs: list[DeviceRung] = []
-    for given in hardware:
-        config = find_hardware(given)
+    stages: list[DeviceStage] = []
+    for name in hardware:
+        config = find_hardware(name)
         if config.target != "quantised":
-            real = DeviceRung(f"{config.name}-simreal", floating, config, "simreal")
-            rungs += [real, DeviceRung(f"{config.name}-sim", real.name, config, "sim")]
+            real = DeviceStage(f"{config.name}-simreal", floating, config, "simreal")
+            stages += [real, DeviceStage(f"{config.name}-sim", real.name, config, "sim")]
         else:
-            rungs.append(DeviceRung(f"{config.name}-quantised", floating, config, "sim"))
-    return rungs
+            stages.append(DeviceStage(f"{config.name}-quantised", floating, config, "sim"))
+    return stages

@@ -1,7 +1,8 @@
-"""Arrays by name from files of other people's, none of which is trusted: nothing is executed, and sizes are checked."""
+"""Arrays by name from files of other tools. No file is trusted: nothing is executed, and sizes are checked first."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zipfile
@@ -26,7 +27,7 @@ _LONGEST_NPY_HEADER = 10_000  # bytes, NumPy's own limit, which it applies after
 def read_arrays(path: Path | str) -> Arrays:
     """Arrays of numbers in a NumPy (.npz), safetensors, MATLAB (.mat), HDF5 or PyTorch file (.pt, .pth), by name.
 
-    Arrays in groups or nested dictionaries are named by their path, such as ``layer/m``; what is no array of
+    Arrays in groups or nested dictionaries are named by their path, such as ``layer/m``. Content other than arrays of
     numbers is left out. PyTorch files are read with ``weights_only=True``.
 
     Raises
@@ -34,24 +35,37 @@ def read_arrays(path: Path | str) -> Arrays:
     FileRefusedError
         Where the file is missing, of another kind, damaged, or announces more numbers than it can hold
         (`ddm2snn.exchange.allowance.Allowance`).
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/weights.npz", W=np.eye(3), note=np.array("made by hand"))
+    ...     list(read_arrays(f"{folder}/weights.npz"))
+    ['W']
     """
-    found = require_file(path)
-    reader = _reader_of(found)
+    file = require_file(path)
+    reader = _reader_of(file)
+    with damage_refused(file, file.suffix):
+        arrays = reader(file)
+    numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
+    if not numbers:
+        raise FileRefusedError(f"{file} holds no array of numbers. Save the weights by name.")
+    return numbers
+
+
+@contextlib.contextmanager
+def damage_refused(path: Path, kind: str) -> Iterator[None]:
+    """Turn any error of a parser into a refusal of the file, which is read as one of the named kind."""
     try:
-        arrays = reader(found)
+        yield
     except FileRefusedError:
         raise
     except MemoryError as error:
-        raise FileRefusedError(f"{found} does not fit into memory. Save the arrays that are needed alone.") from error
-    except Exception as error:  # whatever a parser of a foreign format raises on a damaged file
+        raise FileRefusedError(f"{path} does not fit into memory. Save the arrays that are needed alone.") from error
+    except Exception as error:  # parsers of foreign formats raise errors of any type
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FileRefusedError(
-            f"{found} cannot be read as {found.suffix or 'a known format'}: {reason}. Write it anew."
-        ) from error
-    kept = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
-    if not kept:
-        raise FileRefusedError(f"{found} holds no array of numbers. Save the weights by name.")
-    return kept
+        raise FileRefusedError(f"{path} cannot be read as {kind}: {reason}. Write it anew.") from error
 
 
 def _reader_of(path: Path) -> Callable[[Path], Arrays]:
@@ -86,16 +100,16 @@ def _from_npz(path: Path) -> Arrays:
 
 
 def _npy_header(path: Path, name: str, member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type of a member, whose header is not read before its length is known to be small."""
+    """Shape and type of a member; the length of its header is checked before the header is read."""
     version = np.lib.format.read_magic(member)
-    size, read = (
+    size, read_header = (
         (2, np.lib.format.read_array_header_1_0) if version == (1, 0) else (4, np.lib.format.read_array_header_2_0)
     )
     length = member.read(size)
     (announced,) = struct.unpack("<H" if size == 2 else "<I", length)
     if announced > _LONGEST_NPY_HEADER:
         raise FileRefusedError(f"{path} is damaged: {name} announces a header of {announced} bytes. Write it anew.")
-    shape, _, dtype = read(io.BytesIO(length + member.read(announced)))
+    shape, _, dtype = read_header(io.BytesIO(length + member.read(announced)))
     return shape, dtype
 
 
@@ -123,7 +137,7 @@ def _from_matlab(path: Path) -> Arrays:
     _check_unpacked(path)
     try:
         for name, shape, kind in whosmat(str(path)):
-            if kind.startswith(("double", "single", "int", "uint", "logical")):  # cells, say, would hold anything
+            if kind.startswith(("double", "single", "int", "uint", "logical")):  # a cell or a struct can hold anything
                 allowance.take(name, shape)
                 numeric.append(name)
         content = loadmat(str(path), variable_names=numeric) if numeric else {}
@@ -133,10 +147,10 @@ def _from_matlab(path: Path) -> Arrays:
 
 
 def _check_unpacked(path: Path) -> None:
-    """Refuse variables of MATLAB 5 on which SciPy, which checks neither, runs out of memory or crashes.
+    """Refuse variables of a MATLAB 5 file on which SciPy runs out of memory or crashes.
 
-    That is, what unpacks to more than it can hold, a piece at a time, and arrays without sound elements. Behind 128
-    bytes, the last two of which give the byte order, a file is a row of elements: type, bytes, content.
+    These are variables that unpack to more than the file's allowance, and arrays without sound elements. The file has a
+    head of 128 bytes, whose last two give the byte order, and then a row of elements: type, number of bytes, content.
     """
     allowance = Allowance(path)
     with path.open("rb") as file:
@@ -154,33 +168,34 @@ def _check_unpacked(path: Path) -> None:
 
 
 def _unpacked(content: bytes, allowance: Allowance) -> io.BytesIO:
-    """Compressed element, unpacked within the allowance."""
-    unpacker, found = zlib.decompressobj(), io.BytesIO()
+    """Compressed element, unpacked piece by piece within the allowance."""
+    unpacker, unpacked = zlib.decompressobj(), io.BytesIO()
     while content and not unpacker.eof:
-        allowance.spend(found.write(unpacker.decompress(content, 2**20)), "compressed variables")
+        allowance.spend(unpacked.write(unpacker.decompress(content, 2**20)), "compressed variables")
         content = unpacker.unconsumed_tail
-    found.seek(0)
-    return found
+    unpacked.seek(0)
+    return unpacked
 
 
 def _check_elements(path: Path, variable: IO[bytes], order: str) -> None:
-    """Refuse an array whose real or imaginary part is of no type of numbers; flags, dimensions and name precede it.
+    """Refuse an array whose real or imaginary part is of no type of numbers.
 
-    SciPy looks types up unchecked, and takes what follows for an imaginary part that is missing.
+    An array has the elements flags, dimensions, name, real part and, where the flags say so, imaginary part. SciPy does
+    not check their types, and takes the next bytes for an imaginary part that is missing.
     """
-    kinds, wanted = [], 4
-    while len(kinds) < wanted and len(head := variable.read(8)) == 8:
+    kinds, expected = [], 4
+    while len(kinds) < expected and len(head := variable.read(8)) == 8:
         kind, size = struct.unpack(f"{order}II", head)
-        small = kind >> 16  # bytes of a content of up to four, which lies in the place of the size
+        small = kind >> 16  # number of bytes of a content of at most four, which then takes the place of the size
         kinds.append(kind & 0xFFFF if small else kind)
         end = variable.tell() if small else variable.tell() - (-size // 8) * 8
         if len(kinds) == 1:
             (flags,) = struct.unpack(f"{order}I", variable.read(4).ljust(4, b"\0"))
             if flags & 0xFF not in _MATLAB_NUMERIC:
-                return  # not read
-            wanted += bool(flags & _MATLAB_COMPLEX)
+                return  # SciPy is asked for arrays of numbers only
+            expected += bool(flags & _MATLAB_COMPLEX)
         variable.seek(end)
-    if len(kinds) < wanted or not _MATLAB_NUMBERS.issuperset(kinds):
+    if len(kinds) < expected or not _MATLAB_NUMBERS.issuperset(kinds):
         raise FileRefusedError(f"{path} is damaged: an array has elements of types {kinds}. Write it anew.")
 
 
@@ -194,7 +209,7 @@ def _from_hdf5(path: Path) -> Arrays:
 def _datasets(
     allowance: Allowance, group: h5py.Group, prefix: str, seen: set[object]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Datasets that lie in this very file: links that lead out of it, or back, are not followed."""
+    """Datasets of this file by name; links out of the file and links back are not followed."""
     import h5py
 
     for name in map(str, group):
@@ -224,7 +239,7 @@ def _from_torch(path: Path) -> Arrays:
             for name, inner in value.items():
                 yield from flat(inner, f"{prefix}/{name}" if prefix else str(name))
         elif isinstance(value, torch.Tensor) and value.layout is torch.strided:
-            allowance.take(prefix, value.shape)  # a view of one number can have any shape
+            allowance.take(prefix, value.shape)  # a view of a single number can have any shape
             yield prefix, value.detach().to("cpu").double().numpy()
 
     content = torch.load(path, map_location="cpu", weights_only=True)

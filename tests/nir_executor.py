@@ -1,4 +1,4 @@
-"""Runs a NIR file by what the file says, with nothing else at hand."""
+"""Runs a NIR graph by the definitions of its nodes alone: a reader of exported files that shares no code with them."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class NirExecutor:
 
     def __init__(self, graph: Graph | Path | str, *, dt_s: float | None = None, trials: int = 1) -> None:
         self.graph = graph if isinstance(graph, Graph) else read_graph(graph)
-        said = self.graph.metadata
-        self.per_step = said.get("spikes") == "per step"
-        step_s = dt_s if dt_s is not None else said.get("step_s" if self.per_step else "dt_s")
+        metadata = self.graph.metadata
+        self.per_step = metadata.get("spikes") == "per step"
+        step_s = dt_s if dt_s is not None else metadata.get("step_s" if self.per_step else "dt_s")
         if not isinstance(step_s, float | int) or not (np.isfinite(step_s) and step_s > 0):
             raise InputError("This NIR file does not say its time step. Give dt_s in seconds.")
         self.dt_s, self.trials = float(step_s), trials
@@ -64,13 +64,14 @@ class NirExecutor:
             if node.kind in _SPIKING
         }
 
-    def step(self, given: Float[np.ndarray, "trial input"]) -> Float[np.ndarray, "trial output"]:
-        """Go on by one step with what the input node gives during it, and return what the output node gets."""
-        values, fired = dict(self._fired), {}  # of spiking nodes the step before and this one, of others this one
+    def step(self, inputs: Float[np.ndarray, "trial input"]) -> Float[np.ndarray, "trial output"]:
+        """Go on by one step with the value of the input node, and return that of the output node."""
+        values, fired = dict(self._fired), {}  # values of spiking nodes start as those of the step before
         for name in self._order:
             kind, sources = self.graph.nodes[name].kind, self._feeding[name]
-            seen = {**values, **fired} if kind == "Output" else values
-            total = given if kind == "Input" else sum((seen[source] for source in sources), np.zeros((self.trials, 1)))
+            visible = {**values, **fired} if kind == "Output" else values
+            total = sum((visible[source] for source in sources), np.zeros((self.trials, 1)))
+            total = inputs if kind == "Input" else total
             try:
                 (fired if kind in _SPIKING else values)[name] = self._steps[name](total)
             except ValueError as error:  # NumPy's, of shapes that do not go together
@@ -80,51 +81,51 @@ class NirExecutor:
         self._fired = fired
         return values[self._output]
 
-    def run(self, given: Float[np.ndarray, "trial step input"]) -> Float[np.ndarray, "trial step output"]:
+    def run(self, inputs: Float[np.ndarray, "trial step input"]) -> Float[np.ndarray, "trial step output"]:
         """Outputs of consecutive steps."""
-        return np.stack([self.step(given[:, step]) for step in range(given.shape[1])], axis=1)
+        return np.stack([self.step(inputs[:, step]) for step in range(inputs.shape[1])], axis=1)
 
-    def _kept(self, tau_s: np.ndarray) -> np.ndarray:
+    def _decay(self, tau_s: np.ndarray) -> np.ndarray:
         return 1.0 - self.dt_s / tau_s if self.per_step else np.exp(-self.dt_s / tau_s)
 
     def _step_of(self, node: Node) -> Callable[[np.ndarray], np.ndarray]:
-        held = node.arrays
+        arrays = node.arrays
         if node.kind in ("Affine", "Linear"):
-            weight, bias = held["weight"], held.get("bias", 0.0)
+            weight, bias = arrays["weight"], arrays.get("bias", 0.0)
             return lambda x: x @ weight.T + bias
         if node.kind == "Scale":
-            return lambda x: x * held["scale"]
+            return lambda x: x * arrays["scale"]
         if node.kind in ("Input", "Output"):
             return lambda x: x
         if node.kind == "LI":
-            return _Leak(self._kept(held["tau"]), held["v_leak"], held["r"])
-        tau = held["tau_mem"] if node.kind == "CubaLIF" else held["tau"]
+            return _Leak(self._decay(arrays["tau"]), arrays["v_leak"], arrays["r"])
+        tau = arrays["tau_mem"] if node.kind == "CubaLIF" else arrays["tau"]
         synapse = None
         if node.kind == "CubaLIF":
-            synapse = _Leak(self._kept(held["tau_syn"]), np.zeros(1), held.get("w_in", np.ones(1)))
+            synapse = _Leak(self._decay(arrays["tau_syn"]), np.zeros(1), arrays.get("w_in", np.ones(1)))
         height = 1.0 if self.per_step else 1.0 / self.dt_s
-        return _Spiking(_Leak(self._kept(tau), held["v_leak"], held["r"]), synapse, held, height)
+        return _Spiking(_Leak(self._decay(tau), arrays["v_leak"], arrays["r"]), synapse, arrays, height)
 
 
 class _Leak:
     """A filter with its value."""
 
-    def __init__(self, kept: np.ndarray, rest: np.ndarray, gain: np.ndarray) -> None:
-        self.kept, self.rest, self.gain = kept, rest, gain
+    def __init__(self, decay: np.ndarray, rest: np.ndarray, gain: np.ndarray) -> None:
+        self.decay, self.rest, self.gain = decay, rest, gain
         self.value: np.ndarray = np.zeros(1)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        self.value = self.kept * self.value + (1.0 - self.kept) * (self.rest + self.gain * x)
+        self.value = self.decay * self.value + (1.0 - self.decay) * (self.rest + self.gain * x)
         return self.value
 
 
 class _Spiking:
     """Neurons with a threshold, behind a synapse or not."""
 
-    def __init__(self, membrane: _Leak, synapse: _Leak | None, held: Mapping[str, np.ndarray], height: float) -> None:
+    def __init__(self, membrane: _Leak, synapse: _Leak | None, arrays: Mapping[str, np.ndarray], height: float) -> None:
         self.membrane, self.synapse, self.height = membrane, synapse, height
-        self.threshold = held["v_threshold"]
-        self.reset = held.get("v_reset", np.zeros_like(self.threshold))
+        self.threshold = arrays["v_threshold"]
+        self.reset = arrays.get("v_reset", np.zeros_like(self.threshold))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         voltage = self.membrane(x if self.synapse is None else self.synapse(x))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ddm2snn.base.files import check_writable
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.errors import InputError
-from ddm2snn.exchange.consequences import losses
-from ddm2snn.exchange.nir_files import write_graph
-from ddm2snn.exchange.nir_form import READERS, Dialect, Form
-from ddm2snn.exchange.nir_graph import graph_of
+from ddm2snn.exchange.nir_files import write_graph, write_sidecar
+from ddm2snn.exchange.nir_graph import READERS, Dialect, Form, graph_of
+from ddm2snn.exchange.nir_losses import losses
 from ddm2snn.exchange.plain_hdf5 import write_hdf5
-from ddm2snn.exchange.sidecar import write_sidecar
+from ddm2snn.exchange.scripts import PYNN_REQUIREMENTS, write_brian2_script, write_pynn_script
 from ddm2snn.network import RateNetwork, SpikingNetwork
 
 
@@ -26,10 +25,15 @@ class Nir:
     Parameters
     ----------
     dialect
-        See `ddm2snn.exchange.nir_form.Dialect`.
+        See `ddm2snn.exchange.nir_graph.Dialect`.
     reader
-        Simulator whose scalings it gets, one of `ddm2snn.exchange.nir_form.READERS`; None for continuous time, which
+        Simulator whose scalings it gets, one of `ddm2snn.exchange.nir_graph.READERS`; None for continuous time, which
         is exact.
+
+    Examples
+    --------
+    >>> Nir(reader="norse")
+    Nir(dialect='factored', reader='norse')
     """
 
     dialect: Dialect = "factored"
@@ -38,21 +42,24 @@ class Nir:
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export wrote.
+    """Files of an export, and sentences on them.
 
     Parameters
     ----------
     files
-        The files, the one asked for first.
+        The files; the first has the name that `export` was called with.
     lost
-        What the format leaves out, in words with numbers.
+        What the format leaves out, with numbers.
     notes
-        What its user has to know.
+        How to use the files.
     """
 
     files: tuple[Path, ...]
     lost: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Exported({', '.join(file.name for file in self.files)}; lost: {len(self.lost)})"
 
 
 def export(
@@ -78,12 +85,12 @@ def export(
     nir
         Dialect and reader of a NIR file.
     without_refractory
-        The rate network that `network` was converted from, where decoders are to be solved again for neurons without
+        The rate network that `network` was converted from. With it, the decoders are solved again for neurons without
         a refractory period; see `ddm2snn.exchange.without_refractory.without_refractory`.
     seed
-        Seed of that, and of the run that a script makes unless told.
+        Seed of this solution, and default seed of a script's run.
     progress
-        Called with the finished share of solving.
+        Called with the finished share of the solution.
 
     Raises
     ------
@@ -93,7 +100,20 @@ def export(
     Warns
     -----
     UserWarning
-        Where the format leaves something out, with what that does in numbers.
+        Where the format leaves something out, with its effect in numbers.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import ddm2snn
+    >>> quick = ddm2snn.Training(points=400, iterations=15, holdout=300)
+    >>> rate = ddm2snn.train("vanderpol", units=8, training=quick)
+    >>> network = ddm2snn.convert(rate, decoders=ddm2snn.Static(), backend="reference").network
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     ddm2snn.export(network, f"{folder}/net.h5", format="hdf5")
+    ...     ddm2snn.import_network(f"{folder}/net.h5").fingerprint == network.fingerprint
+    Exported(net.h5; lost: 0)
+    True
     """
     done = exported(
         network, path, format=format, nir=nir, without_refractory=without_refractory, seed=seed, progress=progress
@@ -113,7 +133,7 @@ def exported(
     seed: int,
     progress: Progress,
 ) -> Exported:
-    """`export` without its warnings, which are in what it returns."""
+    """Do what `export` does, without warnings; the sentences are in the result."""
     if not isinstance(network, SpikingNetwork):
         raise InputError(f"export needs a SpikingNetwork, got a {type(network).__name__}. Convert first.")
     if format not in FORMATS:
@@ -124,22 +144,23 @@ def exported(
         )
     check_writable(path)
     if without_refractory is not None:
-        from ddm2snn.exchange.without_refractory import without_refractory as solved_again
+        # conversion loads Numba, which takes three times as long as the other imports together
+        from ddm2snn.exchange.without_refractory import without_refractory as solve_again
 
-        network = solved_again(network, without_refractory, seed=seed, progress=progress)
+        network = solve_again(network, without_refractory, seed=seed, progress=progress)
     return FORMATS[format](network, Path(path), nir or Nir(), seed)
 
 
 def _nir(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
     form = Form(options.dialect, options.reader, network.dt_s)
     graph, lost = graph_of(network, form), losses(network)
-    held = set()
+    stored = set()
     if form.dialect != "dense":
-        held = {"encoders", "bias"} | ({"decoders"} if form.step_s is None else set())
-        held |= {"input_map"} if network.input_map.shape[1] else set()
+        stored = {"encoders", "bias"} | ({"decoders"} if form.step_s is None else set())
+        stored |= {"input_map"} if network.input_map.shape[1] else set()
     write_graph(graph, path)
-    said = {"format": "nir", "dialect": form.dialect, "reader": form.reader}
-    sidecar = write_sidecar(network, path, held=held, lost=lost, form=said)
+    as_json = {"format": "nir", "dialect": form.dialect, "reader": form.reader}
+    sidecar = write_sidecar(network, path, stored=stored, lost=lost, form=as_json)
     note = () if form.reader is None else (READERS[form.reader].note.replace("DT", f"{network.dt_s:g} s"),)
     return Exported((path, sidecar), tuple(lost), note)
 
@@ -150,25 +171,21 @@ def _hdf5(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Expor
 
 
 def _brian2(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
-    from ddm2snn.exchange.brian2_script import write_brian2_script
-
     return Exported(write_brian2_script(network, path, seed=seed))
 
 
 def _pynn(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
-    from ddm2snn.exchange.pynn_script import REQUIREMENTS, write_pynn_script
-
-    note = f"Run in PyNN's NEST: pip install {REQUIREMENTS}; python {path}."
+    note = f"Run in PyNN's NEST: pip install {PYNN_REQUIREMENTS}; python {path}."
     return Exported(write_pynn_script(network, path, seed=seed), (), (note,))
 
 
 def _nengo(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
-    from ddm2snn.exchange.nengo_module import write_nengo_module
+    from ddm2snn.exchange.nengo_module import write_nengo_module  # loads Numba, as does the arithmetic of devices
 
     files, refusal = write_nengo_module(network, path)
     lost = (f"Its second network, for nengo-loihi, is left out: {refusal}",) if refusal else ()
     also = "" if refusal else "; its second network is for nengo-loihi"
-    return Exported(tuple(files), lost, (f"Run with Nengo alone: python {path}{also}.",))
+    return Exported(files, lost, (f"Run with Nengo alone: python {path}{also}.",))
 
 
 Writer = Callable[[SpikingNetwork, Path, Nir, int], Exported]
