@@ -16,7 +16,8 @@ from ddm2snn.base.files import make_folder
 from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import child_seed
 from ddm2snn.conversion import Calibrated, Kept, Population, Static, convert
-from ddm2snn.fidelity.chaos import (
+from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
+from ddm2snn.fidelity.lyapunov import (
     APART,
     FEWEST_LATENTS,
     SPIKES_APART,
@@ -25,7 +26,6 @@ from ddm2snn.fidelity.chaos import (
     twin_exponent,
     twin_starts,
 )  # fmt: skip
-from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
 from ddm2snn.load import load_as
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.recording import Recording

@@ -15,7 +15,7 @@ from ddm2snn.conversion.placing import stationary_states
 from ddm2snn.conversion.population import Population
 from ddm2snn.conversion.structure import Bounded
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.noise_share import NoiseShare
+from ddm2snn.fidelity.spikes import NoiseShare
 from ddm2snn.load import load_as
 from ddm2snn.network import to_internal
 
