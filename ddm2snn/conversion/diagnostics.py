@@ -48,6 +48,11 @@ class Noise(_Part):
     spikes: Tensor
     spikes_over_target: float | None = None
 
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Target and spikes."""
+        return self.target, self.spikes
+
 
 class Lag(_Part):
     """Residual lag of each latent in seconds, negative where the spikes lead, with its standard error."""

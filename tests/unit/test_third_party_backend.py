@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ddm2snn.workflow.rungs import device_rungs
 
 import ddm2snn
 from ddm2snn import Calibrated, InputError, convert, find_backend, simulate
 from ddm2snn.backend import DeviceBackend, backend_names, backend_versions
 from ddm2snn.hardware import find_hardware
-from ddm2snn.workflow.rungs import device_rungs
 from ddm2snn.workflow.steps import versions
 
 MODULE = '''
