@@ -10,6 +10,7 @@ from scipy.signal import find_peaks
 from scipy.stats import wasserstein_distance
 
 import ddm2snn
+from ddm2snn.fidelity.compare import compare_each
 from ddm2snn.fidelity.measures import ReferenceSamples
 from ddm2snn.fidelity.measures.oscillation import cycle_counts, mean_period, most_regular
 from ddm2snn.fidelity.measures.power_spectrum import hellinger, power_spectra
