@@ -1,6 +1,7 @@
 from .backend import Backend as Backend
 from .backend import Unsupported as Unsupported
 from .backend import find_backend as find_backend
+from .base.low_rank import LowRank as LowRank
 from .conversion import Bounded as Bounded
 from .conversion import Calibrated as Calibrated
 from .conversion import Conversion as Conversion

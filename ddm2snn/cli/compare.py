@@ -28,7 +28,7 @@ def compare(
     import ddm2snn
     from ddm2snn.base.files import make_folder
     from ddm2snn.cli.console import shown
-    from ddm2snn.fidelity.given_wells import given_wells
+    from ddm2snn.cli.wells import read_wells
     from ddm2snn.fidelity.report import as_lines
     from ddm2snn.load import load_as
     from ddm2snn.recording import Recording
@@ -39,7 +39,7 @@ def compare(
     folder = make_folder(output)
     with shown("compare"):
         report = ddm2snn.compare(
-            first, judged, floor=others, burn_in=burn_in, seed=seed, wells=None if wells is None else given_wells(wells)
+            first, judged, floor=others, burn_in=burn_in, seed=seed, wells=None if wells is None else read_wells(wells)
         )
         repeated = [*(("floor", path) for path in floor or []), *(("test", path) for path in more or [])]
         options = flags(*repeated, ("burn-in", burn_in), ("wells", wells), ("seed", seed or None))

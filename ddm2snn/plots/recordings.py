@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.fidelity.spectrum import power_spectra
+from ddm2snn.fidelity.measures.power_spectrum import power_spectra
 from ddm2snn.plots.style import COLOURS, WIDTH, latent_name, legend, limits, line_style, new_figure, plain, wrapped
 from ddm2snn.recording import Recording
 

@@ -14,7 +14,8 @@ from ddm2snn.backend import Backend
 from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import child_seed
 from ddm2snn.conversion import Decoders, Population, convert, find_decoders
-from ddm2snn.fidelity.chaos import (
+from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
+from ddm2snn.fidelity.lyapunov import (
     APART,
     FEWEST_LATENTS,
     SPIKES_APART,
@@ -23,7 +24,6 @@ from ddm2snn.fidelity.chaos import (
     twin_exponent,
     twin_starts,
 )
-from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
 from ddm2snn.load import load_as
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.recording import Recording

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.base.files import make_folder
-from ddm2snn.fidelity.chaos import APART, FEWEST_LATENTS, SPIKES_APART
+from ddm2snn.fidelity.lyapunov import APART, FEWEST_LATENTS, SPIKES_APART
 from ddm2snn.systems import System, find_system
 from ddm2snn.workflow.actions import (
     PAIR_DURATION,

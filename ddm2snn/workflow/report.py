@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from ddm2snn.base.files import make_folder, whole_file, write_text
 from ddm2snn.base.version import package_version
-from ddm2snn.fidelity.chaos import Exponent
 from ddm2snn.fidelity.field_difference import FieldDifference, recorded_differences
-from ddm2snn.fidelity.ladder import Rung, attribution
-from ddm2snn.fidelity.noise_share import NoiseShare
+from ddm2snn.fidelity.ladder import Stage, attribution
+from ddm2snn.fidelity.lyapunov import Exponent
 from ddm2snn.fidelity.report import FidelityReport
-from ddm2snn.fidelity.spiking import SpikeStatistics, recorded_statistics
+from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics, recorded_statistics
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.plots import comparison, recordings, spikes
 from ddm2snn.plots.analysis import analysis_figures
@@ -80,7 +79,7 @@ class Page:
     command: str
     tables: Sequence[Table] = ()
     summary: Mapping[str, Any] | None = None
-    ladder: Sequence[Rung] = ()
+    ladder: Sequence[Stage] = ()
     rasters: Mapping[str, Recording] = field(default_factory=dict)
     networks: Mapping[str, SpikingNetwork] = field(default_factory=dict)
     exponents: Sequence[Exponent] = ()

@@ -11,10 +11,9 @@ import numpy as np
 
 from ddm2snn.conversion.diagnostics import Diagnostics
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.chaos import Exponent
 from ddm2snn.fidelity.field_difference import FieldDifference
-from ddm2snn.fidelity.noise_share import NoiseShare
-from ddm2snn.fidelity.spiking import SpikeStatistics
+from ddm2snn.fidelity.lyapunov import Exponent
+from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics
 
 if TYPE_CHECKING:
     from ddm2snn.network import RateNetwork, SpikingNetwork
