@@ -13,7 +13,7 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed
 from ddm2snn.base.version import package_version
-from ddm2snn.conversion.audit import audit, singular_values
+from ddm2snn.conversion.audit import audit
 from ddm2snn.conversion.clock import NOISE_BY_TIME, Clock, natural_time_unit_s, stretch, whole_hundredths
 from ddm2snn.conversion.decoders import Calibrated, Decoders, Problem, Solution, find_decoders
 from ddm2snn.conversion.diagnostics import Diagnostics
@@ -32,7 +32,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Conversion:
-    """A spiking network and what its conversion learned about itself."""
+    """A spiking network and what its conversion learned about itself.
+
+    Parameters
+    ----------
+    network
+        The spiking network.
+    diagnostics
+        What was learned; the network carries it in its provenance too.
+
+    Examples
+    --------
+    >>> from ddm2snn import Static, Training, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> conversion = convert(rate, population=Population(2, tuned=False), decoders=Static(), time_unit_s=0.1)
+    >>> conversion.network.neurons, conversion.diagnostics.rank_audit.rank
+    (16, 2)
+    >>> Diagnostics.of(conversion.network) == conversion.diagnostics
+    True
+    """
 
     network: SpikingNetwork
     diagnostics: Diagnostics
@@ -228,7 +246,7 @@ def _measured(network: SpikingNetwork, problem: Problem) -> dict[str, Any]:
         mean_hz[part], highest_hz[part] = rates_hz.mean(axis=0), rates_hz.max(axis=0)
     measured = {
         "rank_audit": audit(network),
-        "rate_singular_values": singular_values(rate.left_vectors, rate.right_vectors.T).tolist(),
+        "rate_singular_values": rate.recurrent.singular_values().tolist(),
         "mean_rate_hz": float(mean_hz.mean()),
         "highest_rate_hz": float(highest_hz.max()),
         "silent_share": float((highest_hz == 0).mean()),

@@ -40,6 +40,22 @@ class Ensemble:
         Time scales of the simulation that decoders are solved for.
     device
         Device that decoders are solved on; None for a simulator in floating point.
+
+    Examples
+    --------
+    >>> from ddm2snn.neuron import LIF
+    >>> clock = Clock(time_unit_s=0.1, dt_s=0.001, spike_timing="interpolated")
+    >>> ensemble = Ensemble(np.array([[1.0], [-1.0]]), np.array([1.0, 1.0]), np.array([0, 0]), LIF(), clock)
+    >>> z = np.array([[-1.0], [0.5]])
+    >>> ensemble.currents(z)
+    array([[0. , 2. ],
+           [1.5, 0.5]])
+    >>> ensemble.rates_hz(z).round(1)
+    array([[ 0. , 63. ],
+           [41.7,  0. ]])
+    >>> ensemble.timed(Clock(0.1, 0.001, "grid")).rates_hz(z).round(1)  # intervals are whole steps
+    array([[ 0. , 62.5],
+           [41.7,  0. ]])
     """
 
     encoders: Float[np.ndarray, "neuron rank"]

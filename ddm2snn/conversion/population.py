@@ -39,6 +39,16 @@ class Population:
     tuned
         Whether gains (within a factor of three) and thresholds are moved so that the neurons' curves can add up to
         the drift; see `ddm2snn.conversion.tuning.tune`. Populations above 1,024 neurons stay as drawn.
+
+    Examples
+    --------
+    >>> Population(4.0) == Population()
+    True
+    >>> from ddm2snn import Training, train
+    >>> from ddm2snn.network import to_internal
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> int(Population(1.5).counts(rate, to_internal(rate, rate.initial_latent)).sum())
+    12
     """
 
     neurons_per_unit: float = 4
@@ -103,6 +113,13 @@ def allocate(total: int, weight: Float[np.ndarray, " unit"]) -> Int[np.ndarray, 
     is Neyman's allocation in whole numbers, and the method of equal proportions (Wright, Am. Stat. 66, 2012). A
     unit without a neuron comes before any second neuron, so that with fewer neurons than units the heaviest
     units get one each.
+
+    Examples
+    --------
+    >>> allocate(6, np.array([3.0, 1.0, 1.0]))
+    array([4, 1, 1])
+    >>> allocate(2, np.array([3.0, 1.0, 2.0]))
+    array([1, 0, 1])
     """
     count = np.zeros(len(weight), dtype=np.int64)
     # negative priorities, since the heap gives the smallest; ties by the order of units
@@ -134,6 +151,21 @@ def encode(
     where :math:`J_0` is the neuron model's threshold current and g puts the largest rate, by the inverse of its
     curve, at the end of the input's range that the neuron prefers. Thresholds are
     uniform over that range, stratified within each unit.
+
+    Examples
+    --------
+    >>> from ddm2snn import Training, train
+    >>> from ddm2snn.conversion.clock import Clock
+    >>> from ddm2snn.network import to_internal
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> z = to_internal(rate, rate.initial_latent)
+    >>> clock = Clock(time_unit_s=0.1, dt_s=0.001, spike_timing="interpolated")
+    >>> ensemble = encode(rate, Population(2, max_rates_hz=(50.0, 80.0)), clock, z, np.random.default_rng(0))
+    >>> ensemble.unit
+    array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7])
+    >>> highest_hz = ensemble.rates_hz(z).max(axis=0)
+    >>> bool((highest_hz > 49.9).all() and (highest_hz < 80.1).all())
+    True
     """
     count = population.counts(rate, z)
     m, units = int(count.max()), rate.units

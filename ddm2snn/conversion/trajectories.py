@@ -31,7 +31,17 @@ def stationary_states(rate: RateNetwork, seed: int) -> Float[np.ndarray, "sample
 
 
 def flow(rate: RateNetwork, z: Float[np.ndarray, "sample rank"], step: float) -> Float[np.ndarray, "sample rank"]:
-    """Noise-free state one `step` (rate time units) later, by one classical Runge-Kutta step, internal units."""
+    """Noise-free state one `step` (rate time units) later, by one classical Runge-Kutta step, internal units.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from ddm2snn import Training, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> leak = replace(rate, right_vectors=np.zeros((8, 2)))  # without a read-out states decay as exp(-step)
+    >>> flow(leak, np.array([[1.0, -2.0]]), step=0.1).round(4)
+    array([[ 0.9048, -1.8097]])
+    """
 
     def drift(state: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "sample rank"]:
         return rate.internal_readout(state) - state

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ddm2snn.schedule import OpenLoop, Schedule
 
 BLOCK = 512
-_DECODE_VOLTAGE = "relay voltage"
-"""Name of the random stream of decode neurons' voltages; another name would give other runs."""
 _GOLDEN = 0.618034
 
 State = tuple[np.ndarray, ...]
@@ -92,15 +90,16 @@ class Prepared:
         return signs
 
 
-def prepare(plan: Schedule, config: HardwareConfig) -> Prepared:
+def prepare(schedule: Schedule, config: HardwareConfig) -> Prepared:
     """Put a scheduled run into a device's registers."""
-    device = device_of(plan.network, config, plan.dt_s)
-    amplitude = input_amplitude(plan, device)
-    noise = stream(plan.seed, "device", "noise")
-    signs = None if amplitude is None else input_signs(plan, device, amplitude, noise)
-    machine = machine_of(plan.network, device, amplitude)
-    decode_voltage = stream(plan.seed, "device", _DECODE_VOLTAGE).random((plan.trials, device.decode_neurons.neurons))
-    return Prepared(machine, start_of(machine, plan.initial_latent, plan.initial_voltage, decode_voltage), signs)
+    device = device_of(schedule.network, config, schedule.dt_s)
+    amplitude = input_amplitude(schedule, device)
+    noise = stream(schedule.seed, "device", "noise")
+    signs = None if amplitude is None else input_signs(schedule, device, amplitude, noise)
+    machine = machine_of(schedule.network, device, amplitude)
+    decode_voltage = _decode_voltage(schedule.seed, schedule.trials, device)
+    start = start_of(machine, schedule.initial_latent, schedule.initial_voltage, decode_voltage)
+    return Prepared(machine, start, signs)
 
 
 class Chip:
@@ -162,19 +161,19 @@ class Chip:
 
 
 def run_device(
-    plan: Schedule, ready: Prepared, progress: Progress
+    schedule: Schedule, ready: Prepared, progress: Progress
 ) -> tuple[Float[np.ndarray, "trial time rank"], Spikes | None, Int[np.ndarray, "trial kind"]]:
     """Simulate: internal latents at every sample, spikes where asked for, and counts of spikes by kind."""
     chip = Chip(ready.machine, ready.start)
     samples, tables = [], [np.empty((3, 0), dtype=np.int64)]
-    for block in blocks(plan.steps, BLOCK):
-        latent, raster = chip.advance(ready.arriving(block), plan.stride, spikes=plan.record.spikes)
+    for block in blocks(schedule.steps, BLOCK):
+        latent, raster = chip.advance(ready.arriving(block), schedule.stride, spikes=schedule.record.spikes)
         samples.append(latent)
         trial, step, neuron = np.nonzero(raster)
         tables.append(np.stack([step + block.start + 1, neuron, trial]))
-        progress(block.stop / plan.steps)
+        progress(block.stop / schedule.steps)
     step, neuron, trial = np.concatenate(tables, axis=1)
-    spikes = Spikes.sorted(step * plan.dt_s, neuron, trial) if plan.record.spikes else None
+    spikes = Spikes.sorted(step * schedule.dt_s, neuron, trial) if schedule.record.spikes else None
     return np.concatenate(samples, axis=1), spikes, chip.counts
 
 
@@ -254,11 +253,16 @@ def drive_device(loop: OpenLoop, config: HardwareConfig) -> Iterator[Float[np.nd
     """Open loop on a device: its decode neurons are held at z(t); see `ddm2snn.backend.Backend.drive`."""
     device = device_of(loop.network, config, loop.dt_s)
     machine = machine_of(loop.network, device)
-    decode_voltage = stream(loop.seed, "device", _DECODE_VOLTAGE).random((1, device.decode_neurons.neurons))
-    pool = np.arange(loop.network.neurons)
-    drive = DeviceDrive(machine.population, device, loop.initial_voltage[None], decode_voltage, pool)
+    voltage, decode_voltage = loop.initial_voltage[None], _decode_voltage(loop.seed, 1, device)
+    drive = DeviceDrive(machine.population, device, voltage, decode_voltage, np.arange(loop.network.neurons))
     for block in blocks(len(loop.path), BLOCK):
         yield drive.advance(loop.path[None, block.start : block.stop], 1)[0]
+
+
+def _decode_voltage(seed: int, trials: int, device: Device) -> Float[np.ndarray, "trial decode"]:
+    """Voltages of decode neurons at the start, uniform between reset and threshold."""
+    # the random stream has this name from before, and another one would give other runs
+    return stream(seed, "device", "relay voltage").random((trials, device.decode_neurons.neurons))
 
 
 def _compartments(parts: tuple[Registers, ...], weights: np.ndarray) -> tuple[Any, ...]:

@@ -112,6 +112,10 @@ class Machine:
     decode_neurons: tuple[Registers, ...]
     amplitude: Float[np.ndarray, " rank"] | None
 
+    def __repr__(self) -> str:
+        parts = f"{len(self.population)} part(s) of neurons, {len(self.decode_neurons)} of decode neurons"
+        return f"Machine({parts}, on {self.device.config.name})"
+
     @property
     def per_latent(self) -> Float[np.ndarray, "group rank"]:
         """Register units of the first on neuron's current for one internal unit of a latent, in each group."""

@@ -88,6 +88,13 @@ def decay_gaps(name: str, tau_s: float, config: HardwareConfig, dt_s: float) -> 
 
 
 def longest_decay_s(config: HardwareConfig, dt_s: float) -> float:
-    """Longest time constant in seconds that the decay register holds; infinite where there is none."""
+    """Longest time constant in seconds that the decay register holds; infinite where there is none.
+
+    Examples
+    --------
+    >>> from ddm2snn import find_hardware
+    >>> round(longest_decay_s(find_hardware("loihi1-emulator"), dt_s=0.001), 4)
+    4.0955
+    """
     bits = config.precision.decay_bits
     return np.inf if bits is None else float(-dt_s / np.log1p(-(2.0**-bits)))

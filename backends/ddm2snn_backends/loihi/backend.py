@@ -59,7 +59,7 @@ class LoihiBackend:
                 f'nengo-loihi does not target {self.hardware.name}. Run it with backend="{self.hardware.target}", or '
                 "choose one of loihi1-emulator, loihi1-kapoho-bay and loihi1-nahuku32."
             )
-        without_bits = self.hardware is not None and self.hardware.precision == type(self.hardware.precision)()
+        without_bits = self.hardware is not None and self.hardware == self.hardware.unrounded
         self.target: Target = target or ("simreal" if without_bits else "sim")
 
     def __repr__(self) -> str:
@@ -85,7 +85,7 @@ class LoihiBackend:
 
         config = used = self._config(schedule.network)
         if self.target == "simreal":
-            used = config.model_copy(update={"precision": type(config.precision)()})
+            used = config.unrounded
         ready = prepare(schedule, used)
         machine = ready.machine
         with repaired() as nengo_loihi, global_generator_kept(), _quiet():

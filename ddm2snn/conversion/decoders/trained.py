@@ -57,6 +57,16 @@ class TrainedReadout:
         Regularisation as a share of the highest rate, as in `ddm2snn.conversion.decoders.static.Static`.
     compensate_lag
         Whether to regress against the rates that neurons have while the latent moves along the flow.
+
+    Examples
+    --------
+    >>> from ddm2snn import Training, convert, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> network = convert(rate, decoders=TrainedReadout(), time_unit_s=0.1).network
+    >>> columns = rate.right_vectors[network.unit].T
+    >>> factor = (network.decoders * columns).sum(axis=0) / (columns**2).sum(axis=0)
+    >>> bool(np.allclose(network.decoders, factor * columns))
+    True
     """
 
     name: ClassVar[str] = "trained"
