@@ -1,7 +1,6 @@
 """Distances against closed forms and against other people's code."""
 
 import copy
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -130,20 +129,20 @@ def test_no_cycles_no_period():
     assert np.isnan(mean_period(*cycle_counts(still, EVERY, np.ones(1))))
 
 
+@pytest.fixture(scope="module")
+def reports():
+    """A report for each planted change, all beside the same floors."""
+    rng = np.random.default_rng(6)
+    runs = [ornstein_uhlenbeck(rng) for _ in range(3)]
+    changes = {"nothing": {}, "noise": {"noise": 1.2}, "rotation": {"rotation": 2.0}, "shift": {"shift": 0.3}}
+    tests = {name: ornstein_uhlenbeck(copy.deepcopy(rng), **change) for name, change in changes.items()}
+    return dict(zip(tests, compare_each(runs[0], tests, floor=runs[1:]), strict=True))
+
+
 class TestPlantedChanges:
     """Each change is seen by the measure meant for it; an unchanged process is at the floor."""
 
     LIMIT = 2.0  # the floor is the mean of three pairs; at no change the excess scatters around one
-
-    CHANGES: ClassVar = {"nothing": {}, "noise": {"noise": 1.2}, "rotation": {"rotation": 2.0}, "shift": {"shift": 0.3}}
-
-    @pytest.fixture(scope="class")
-    def reports(self):
-        """A report for each change, all beside the same floors."""
-        rng = np.random.default_rng(6)
-        runs = [ornstein_uhlenbeck(rng) for _ in range(3)]
-        tests = {name: ornstein_uhlenbeck(copy.deepcopy(rng), **change) for name, change in self.CHANGES.items()}
-        return dict(zip(tests, compare_each(runs[0], tests, floor=runs[1:]), strict=True))
 
     def test_nothing(self, reports):
         report = reports["nothing"]
