@@ -10,7 +10,7 @@ from ddm2snn.backend import Consume, Network, Record, Unsupported, common_gaps
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.network import SpikingNetwork
-from ddm2snn.neuron import LIF, LoihiLIF, SpikeTiming
+from ddm2snn.neuron import SpikeTiming
 from ddm2snn.recording import Recording
 from ddm2snn.schedule import schedule
 from ddm2snn.stimulus import Stimulus
@@ -44,7 +44,7 @@ class QuantisedBackend:
         gaps = common_gaps(network, SpikingNetwork, dt_s, self.spike_timing)
         if not gaps and isinstance(network, SpikingNetwork):
             config = self.hardware or network.hardware or find_hardware()
-            gaps = device_gaps(network, config, network.dt_s if dt_s is None else dt_s, (LIF, LoihiLIF))
+            gaps = device_gaps(network, config, network.dt_s if dt_s is None else dt_s)
         return gaps
 
     def run(

@@ -14,7 +14,6 @@ from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
     from ddm2snn.conversion import Population
-    from ddm2snn.neuron import NeuronModel
 
 
 def plan(
@@ -36,6 +35,7 @@ def plan(
     from ddm2snn.cli.console import shown
     from ddm2snn.load import load_as
     from ddm2snn.network import RateNetwork
+    from ddm2snn.neuron import find_neuron
 
     network = load_as(rate, RateNetwork)
     with shown(f"plan for {backend}") as progress:
@@ -45,7 +45,7 @@ def plan(
             drift_error=drift_error,
             neurons_per_unit=neurons_per_unit,
             time_unit_s=time_unit_s,
-            neuron=_neuron(neuron),
+            neuron=find_neuron(neuron or "lif"),
             backend=backend,
             dt_s=dt_s,
             seed=seed,
@@ -57,15 +57,6 @@ def plan(
     options = "".join(f" --{name} {shlex.quote(str(value))}" for name, value in given if value is not None)
     command = f"ddm2snn convert {shlex.quote(str(rate))} -o snn.safetensors{options}"
     show({**found.as_json(), "command": command}, [*found.lines(), *chosen.lines(), command], as_json=as_json)
-
-
-def _neuron(name: str | None) -> NeuronModel | None:
-    """Model of a name, with the parameters it has by default."""
-    from ddm2snn.neuron import NEURON_MODELS
-
-    if name is not None and name not in NEURON_MODELS:
-        raise InputError(f"There is no neuron model {name!r}; known are {', '.join(NEURON_MODELS)}.")
-    return None if name is None else NEURON_MODELS[name]()
 
 
 def convert(
@@ -94,21 +85,21 @@ def convert(
     from ddm2snn.hardware.limits import longest_decay_s
     from ddm2snn.load import load_as
     from ddm2snn.network import RateNetwork
-    from ddm2snn.neuron import LIF
+    from ddm2snn.neuron import find_neuron
     from ddm2snn.plots.conversion import draw
     from ddm2snn.plots.style import check_figure_file, save_figure
 
     check_writable(output)
     if figure is not None:
         check_figure_file(figure)
-    model = _neuron(neuron)
+    model = find_neuron(neuron or "lif")
     kinds = {"calibrated": ddm2snn.Calibrated, "static": ddm2snn.Static, "kept": ddm2snn.Kept, "direct": ddm2snn.Direct}
     if decoders not in kinds:
         raise InputError(f"There are no decoders {decoders!r}; known are {', '.join(kinds)}.")
     population = None
     if decoders != "direct" or neurons_per_unit is not None or neuron is not None:
         count = 4 if neurons_per_unit is None else neurons_per_unit
-        population = ddm2snn.Population(count, neuron=model or LIF())
+        population = ddm2snn.Population(count, neuron=model)
     network = load_as(rate, RateNetwork)
     with shown(f"convert for {hardware or backend or 'brian2'}") as progress:
         conversion = ddm2snn.convert(

@@ -28,7 +28,7 @@ from ddm2snn.hardware.config import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for
 from ddm2snn.hardware.limits import longest_decay_s
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
-from ddm2snn.neuron import SpikeTiming, part_of
+from ddm2snn.neuron import SpikeTiming
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -108,6 +108,7 @@ def convert(
         first_s = whole_hundredths(natural_s, dt_s, longest_s)
     check_positive("convert", time_unit_s=first_s)
     encoding, tuning = place(rate, population, decoders, cloud, seed)
+    population = dataclasses.replace(population, neuron=population.neuron.for_neurons(len(encoding.bias)))
     clockwork = _clockwork(rate, config, first_s, dt_s, timing)
     heard, rng, lengthened = None, stream(seed, "conversion", "calibration"), {}
     if isinstance(decoders, Calibrated):
@@ -144,7 +145,7 @@ def _measured(
     """Connectivity, rates of the neurons on the stationary states z and, without a device, the residual lag."""
     mean_hz, highest_hz = np.empty(network.neurons), np.empty(network.neurons)
     for part, some in encoding.parts(len(z)):
-        neuron = part_of(network.neuron, part)
+        neuron = network.neuron.part(part)
         rates_hz = rates_along_flow(rate, some, neuron, z, clockwork, compensate_lag=False)
         mean_hz[part], highest_hz[part] = rates_hz.mean(axis=0), rates_hz.max(axis=0)
     found = {

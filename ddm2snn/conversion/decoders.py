@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
-from ddm2snn.neuron import part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -119,7 +118,7 @@ def decode_static(
     def curves(states: Float[np.ndarray, "sample rank"]) -> Iterator[tuple[slice, Float[np.ndarray, "sample part"]]]:
         lag = settings.compensate_lag
         for part, some in encoding.parts(len(states)):
-            yield part, rates_along_flow(rate, some, part_of(neuron, part), states, clockwork, compensate_lag=lag)
+            yield part, rates_along_flow(rate, some, neuron.part(part), states, clockwork, compensate_lag=lag)
 
     target, neurons = regression_target(rate, z, clockwork), len(encoding.bias)
     if neurons <= len(z):

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.conversion.membranes import membrane_of
-from ddm2snn.neuron import part_of
+from ddm2snn.conversion.kernels.membranes import Filter, Inputs, membrane_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -60,21 +59,18 @@ class Drive:
         pool: Int[np.ndarray, " neuron"],
     ) -> None:
         self.columns = int(pool.max()) + 1
-        self._parts = []
+        decay, self._parts = clockwork.decay, []
         for first in range(0, len(pool), _PART):
             some = slice(first, first + _PART)
-            kernel, constants, state = membrane_of(part_of(neuron, some), clockwork, voltage[:, some])
-            encoders = np.ascontiguousarray(encoding.encoders[some].T)
-            filtered = np.zeros_like(state[0])
-            self._parts.append((kernel, (encoders, encoding.bias[some], constants), (pool[some], *state, filtered)))
-        decay = clockwork.decay
-        self._filter = (decay, (1.0 - decay) / clockwork.dt_s)
+            membrane = membrane_of(neuron.part(some), clockwork.dt_s, clockwork.timing, voltage[:, some])
+            inputs = Inputs(np.ascontiguousarray(encoding.encoders[some].T), encoding.bias[some])
+            self._parts.append((membrane, inputs, Filter(decay, (1.0 - decay) / clockwork.dt_s, pool[some])))
 
     def advance(
         self, path: Float[np.ndarray, "trial step rank"], stride: int
     ) -> Float[np.ndarray, "trial sample column"]:
         """Filtered spike trains in Hz, pooled, after every `stride` steps along the internal latents `path`."""
         out = np.zeros((len(path), path.shape[1] // stride, self.columns))
-        for kernel, population, state in self._parts:
-            kernel(path, *population, *self._filter, stride, *state, out)
+        for membrane, inputs, synapses in self._parts:
+            membrane.kernel(path, inputs, membrane.constants, synapses, stride, membrane.state, out)
         return out

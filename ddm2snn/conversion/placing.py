@@ -11,7 +11,7 @@ from ddm2snn.base.randomness import child_seed, stream
 from ddm2snn.conversion.direct import Direct, direct_encoding
 from ddm2snn.conversion.kept import Kept, tune_units
 from ddm2snn.conversion.population import Encoding, Population, encode
-from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NEURON, Tunable, tune
+from ddm2snn.conversion.tuning import FEWEST_POINTS, MOST_NEURONS, POINTS_PER_NEURON, tune
 from ddm2snn.network import RateNetwork
 from ddm2snn.training.sampling import widened
 
@@ -49,12 +49,12 @@ def place(
         return direct_encoding(rate), {}
     z = around(cloud, seed)
     encoding = encode(rate, population, z, stream(seed, "conversion", "encoders"))
+    neuron = population.neuron.for_neurons(len(encoding.bias))
     if population.tuned and isinstance(decoders, Kept):
         rng = stream(seed, "conversion", "units")
-        return tune_units(rate, encoding, population.neuron, z, decoders, rng), {}
-    # tuning smooths the curve of LIF neurons, which only theirs follow
-    if population.tuned and isinstance(population.neuron, Tunable) and len(encoding.bias) <= MOST_NEURONS:
-        return tune(rate, encoding, population.neuron, _tuning_points(cloud, len(encoding.bias), seed))
+        return tune_units(rate, encoding, neuron, z, decoders, rng), {}
+    if population.tuned and neuron.tunable and len(encoding.bias) <= MOST_NEURONS:
+        return tune(rate, encoding, neuron, _tuning_points(cloud, len(encoding.bias), seed))
     return encoding, {}
 
 

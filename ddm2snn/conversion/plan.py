@@ -241,7 +241,8 @@ class _Search:
         encoding = self.encodings[multiple]
         clockwork = Clockwork(time_unit_s, self.dt_s, self.timing)
         rng = stream(self.seed, "plan", "trajectories")
-        prediction = how(self.rate, encoding, self.neuron, clockwork, self.cloud, rng)
+        neuron = self.neuron.for_neurons(len(encoding.bias))
+        prediction = how(self.rate, encoding, neuron, clockwork, self.cloud, rng)
         return self.request.option(prediction, population, len(encoding.bias), time_unit_s)
 
 

@@ -13,7 +13,6 @@ from ddm2snn.conversion.population import Population
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.config import HardwareConfig
 from ddm2snn.network import RateNetwork
-from ddm2snn.neuron import HeterogeneousLIF
 
 
 def check_kinds(rate: object, population: object, decoders: object) -> None:
@@ -27,11 +26,6 @@ def check_kinds(rate: object, population: object, decoders: object) -> None:
             wanted = " or ".join(kind.__name__ for kind in kinds)
             raise InputError(f"convert needs a {wanted} as {name}, got a {type(given).__name__}.")
     check_convertible(rate)
-    if isinstance(decoders, Kept) and isinstance(getattr(population, "neuron", None), HeterogeneousLIF):
-        raise InputError(
-            "Kept decoders place the neurons of each unit by one curve, which HeterogeneousLIF neurons do not share. "
-            "Convert LIF neurons, or with Calibrated or Static decoders."
-        )
     if not isinstance(rate, RateNetwork) or rate.diffusion_readout is None:
         return
     if isinstance(decoders, Kept | Direct):

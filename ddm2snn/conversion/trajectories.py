@@ -62,7 +62,8 @@ class Trajectories:
         rng: np.random.Generator,
         kicked: float = 0.0,
     ) -> None:
-        from ddm2snn.conversion.rate_steps import CODES
+        # Numba, which compiles the kernels, takes longer to import than all else here
+        from ddm2snn.conversion.kernels.rate_steps import CODES, Times, Units
 
         self._rng, self._states = rng, states
         self._kicked = (np.arange(len(states)) * 0.618034) % 1.0 < kicked  # spread evenly, held-out ones included
@@ -74,16 +75,15 @@ class Trajectories:
         self._z, self._eta = states.copy(), states.copy()
         spread = float(np.sqrt((1.0 - np.exp(-step) ** 2) / 2.0))
         by_state = np.empty((0, rate.rank, rate.rank)) if rate.diffusion_readout is None else rate.diffusion_readout
-        self._network = (
+        self._units = Units(
             np.ascontiguousarray(rate.left_vectors.T),
             rate.bias,
             np.ascontiguousarray(rate.right_vectors.T),
             rate.diffusion_factor,
             np.ascontiguousarray(np.moveaxis(by_state, 0, -1)),
             CODES[rate.activation],
-            self.fine,
-            (step, clockwork.decay, spread),
         )
+        self._times = Times(step, self.fine, clockwork.decay, spread)
 
     def advance(
         self, samples: int
@@ -99,13 +99,14 @@ class Trajectories:
         states
             Latents there.
         """
-        from ddm2snn.conversion.rate_steps import follow
+        from ddm2snn.conversion.kernels.rate_steps import Course, Shocks, follow  # as above
 
         trials, rank = self._z.shape
         path = np.empty((trials, samples * self.stride, rank))
         target, states = np.empty((trials, samples, rank)), np.empty((trials, samples, rank))
         kicks = self._kicks(samples)
-        follow(self._rng.standard_normal(path.shape), *kicks, *self._network, self._z, self._eta, path, target, states)
+        shocks = Shocks(self._rng.standard_normal(path.shape), *kicks)
+        follow(self._units, self._times, shocks, self._z, self._eta, Course(path, target, states))
         return path, target, states
 
     def _kicks(self, samples: int) -> tuple[Bool[np.ndarray, "trial sample"], Float[np.ndarray, "trial sample rank"]]:

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.conversion.population import Encoding
-from ddm2snn.neuron import LIF, HeterogeneousLIF, LoihiLIF
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ddm2snn.network import RateNetwork
+    from ddm2snn.neuron import NeuronModel
 
-Tunable = LIF | LoihiLIF | HeterogeneousLIF
-"""Neurons whose curves tuning knows."""
 MOST_NEURONS = 1024  # beyond, random thresholds are dense enough, and each step costs neurons cubed
 POINTS_PER_NEURON, FEWEST_POINTS = 6, 2000
 _WIDTHS = (0.05, 0.01)  # of the smoothed threshold, in units of the threshold current: coarse, then fine
@@ -38,7 +36,7 @@ class _Problem:
     :math:`J_j = g_j e^{a_j} (x_j - \bar x_j) + \bar J_j + s_j b_j` with x the input of the neuron's unit.
     """
 
-    neuron: Tunable
+    neuron: NeuronModel
     centred: Float[np.ndarray, "sample neuron"]
     middle: Float[np.ndarray, " neuron"]
     gain: Float[np.ndarray, " neuron"]
@@ -57,7 +55,7 @@ class _Problem:
         rate, slope = np.empty((samples, neurons)), np.empty((samples, neurons))
 
         def fill(rows: slice) -> None:
-            rate[rows], slope[rows] = self._rates(gain * self.centred[rows] + offset, width)
+            rate[rows], slope[rows] = self.neuron.smooth_rates(gain * self.centred[rows] + offset, width)
 
         self._each_block(fill)
         gram = rate.T @ rate / samples
@@ -83,20 +81,9 @@ class _Problem:
             self.threads.map(work, (slice(first, first + _ROWS) for first in range(0, len(self.centred), _ROWS)))
         )
 
-    def _rates(self, current: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
-        """Rates with a smoothed threshold, and their slopes: as shares of the highest possible, where there is one."""
-        unit_s = self.neuron.refractory_s or self.neuron.tau_membrane_s
-        dead, ratio = self.neuron.refractory_s / unit_s, self.neuron.taus_s(current) / unit_s
-        x = (current - 1.0) / width
-        small = np.exp(-np.abs(x))
-        above = np.maximum(width * (np.maximum(x, 0.0) + np.log1p(small)), 1e-300)
-        rate = 1.0 / (dead + ratio * np.log1p(1.0 / above))
-        logistic = np.where(x > 0, 1.0, small) / (1.0 + small)
-        return rate, rate**2 * ratio / (above * (1.0 + above)) * logistic
-
 
 def tune(
-    rate: RateNetwork, encoding: Encoding, neuron: Tunable, z: Float[np.ndarray, "sample rank"]
+    rate: RateNetwork, encoding: Encoding, neuron: NeuronModel, z: Float[np.ndarray, "sample rank"]
 ) -> tuple[Encoding, dict[str, float]]:
     r"""Move gains and thresholds so that :math:`D F(E z + \beta)` can follow :math:`W_s\phi(\Gamma z + b)`.
 

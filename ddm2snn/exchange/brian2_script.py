@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from ddm2snn.base.randomness import check_seed
 from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.scripts import script_path, weights_of, write_script
 from ddm2snn.network import SpikingNetwork
-from ddm2snn.neuron import AdaptiveLIF, HeterogeneousLIF, NeuronModel, RectifiedLinear
+from ddm2snn.neuron import AdaptiveLIF, NeuronModel, RectifiedLinear
 
 
 def write_brian2_script(network: SpikingNetwork, path: Path | str, *, seed: int = 0) -> tuple[Path, Path]:
@@ -50,7 +48,7 @@ def _membrane(neuron: NeuronModel, dt_s: float) -> tuple[list[str], str, list[st
     if isinstance(neuron, RectifiedLinear):
         update, reset = ["v = v + clip(current, 0, inf) * per_step"], ["v = clip(v - 1, 0, 1)"]
         return update, "v > 1", reset, ["v : 1"], {"per_step": dt_s / neuron.tau_membrane_s}
-    if isinstance(neuron, HeterogeneousLIF):
+    if neuron.name == "lif" and not neuron.plain_lif:
         raise InputError("A Brian2 script has one membrane time constant for all neurons. Use --format hdf5.")
     update = [
         "v = clip(current + (v - current) * membrane_decay, 0, inf) * int(wait < 0.5)",
@@ -58,12 +56,12 @@ def _membrane(neuron: NeuronModel, dt_s: float) -> tuple[list[str], str, list[st
     ]
     reset, declared = ["v = 0", "wait = refractory_steps"], ["v : 1", "wait : 1"]
     constants = {
-        "membrane_decay": neuron.voltage_kept(dt_s), "refractory_steps": float(neuron.refractory_steps(dt_s)),
+        "membrane_decay": neuron.decay_factor(dt_s), "refractory_steps": float(neuron.refractory_steps(dt_s)),
     }  # fmt: skip
     if not isinstance(neuron, AdaptiveLIF):
         return update, "v > 1", reset, declared, constants
     constants |= {
-        "threshold_decay": float(np.exp(-dt_s / neuron.tau_threshold_s)), "threshold_jump": neuron.threshold_jump,
+        "threshold_decay": neuron.threshold_factor(dt_s), "threshold_jump": neuron.threshold_jump,
     }  # fmt: skip
     update, reset = [*update, "raised = raised * threshold_decay"], [*reset, "raised += threshold_jump"]
     return update, "v > 1 + raised", reset, [*declared, "raised : 1"], constants

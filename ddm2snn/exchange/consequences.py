@@ -10,7 +10,6 @@ import numpy as np
 
 from ddm2snn.errors import InputError
 from ddm2snn.network import to_internal
-from ddm2snn.neuron import LIF
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -44,7 +43,7 @@ class RefractoryLoss:
 def refractory_loss(network: SpikingNetwork) -> RefractoryLoss | None:
     """Numbers of the loss; None where the network has no refractory period to lose."""
     neuron = network.neuron
-    if not isinstance(neuron, LIF) or not neuron.refractory_s:
+    if not neuron.plain_lif or not neuron.refractory_s:
         return None
     z = to_internal(network, network.initial_latent)
     current = z @ network.encoders.T + network.bias
@@ -89,13 +88,13 @@ def floor_loss(network: SpikingNetwork) -> FloorLoss | None:
     Where the noise depends on the state, it is that of the mean factor. None for neurons other than LIF, and where no
     neuron fires 100 times.
     """
-    if not isinstance(network.neuron, LIF):
+    if not network.neuron.plain_lif:
         return None
     units, trials = 6.0, 4
     steps = int(min(units * network.time_unit_s / network.dt_s, _MOST_WORK / (trials * network.neurons + _STEP_WORK)))
     z = to_internal(network, network.initial_latent[:trials])
     decay = float(np.exp(-network.dt_s / network.time_unit_s))
-    kept = float(np.exp(-network.dt_s / network.neuron.tau_membrane_s))
+    kept = float(np.exp(-network.dt_s / network.neuron.single_tau_s))
     bounded = np.zeros((len(z), network.neurons))
     free, with_floor, without = bounded, np.zeros(network.neurons), np.zeros(network.neurons)
     factor = _factors(network).mean(axis=0)

@@ -13,7 +13,7 @@ from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.scripts import weights_of
 from ddm2snn.network import SpikingNetwork, to_internal
-from ddm2snn.neuron import LIF
+from ddm2snn.neuron import NeuronModel
 
 if TYPE_CHECKING:
     from ddm2snn.hardware.config import HardwareConfig
@@ -50,7 +50,7 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[list[
     module = Path(path)
     if module.suffix != ".py":
         raise InputError(f"{module} is no Python module. Use a name that ends in .py.")
-    if not isinstance(network.neuron, LIF):
+    if not network.neuron.plain_lif:
         raise InputError(f"A Nengo module has LIF neurons, got {network.neuron.name}. Use --backend nengo.")
     weights = module.with_suffix(".npz")
     for file in (module, weights):
@@ -64,7 +64,7 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[list[
 
 
 def _content(
-    network: SpikingNetwork, neuron: LIF, module: Path, weights: Path
+    network: SpikingNetwork, neuron: NeuronModel, module: Path, weights: Path
 ) -> tuple[dict[str, np.ndarray], dict[str, object], str]:
     """Arrays of the weights, what the template asks for, and why there is nothing for a device."""
     arrays = weights_of(network) | {"initial_latent": to_internal(network, network.initial_latent)}
@@ -77,7 +77,7 @@ def _content(
     settings = {
         "version": package_version(), "name": module.name, "weights": weights.name, "fingerprint": network.fingerprint,
         "neurons": network.neurons, "rank": network.rank, "dt_s": network.dt_s, "time_unit_s": network.time_unit_s,
-        "tau_membrane_s": neuron.tau_membrane_s, "refractory_s": neuron.refractory_s, "refusal": repr(refusal),
+        "tau_membrane_s": neuron.single_tau_s, "refractory_s": neuron.refractory_s, "refusal": repr(refusal),
         "noise_filter_s": network.diffusion_filter_s, **chip,
     }  # fmt: skip
     return arrays | of_device, settings, refusal

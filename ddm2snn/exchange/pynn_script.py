@@ -22,7 +22,6 @@ from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.scripts import script_path, weights_of, write_script
 from ddm2snn.network import SpikingNetwork
-from ddm2snn.neuron import LIF
 
 REQUIREMENTS = "pynn==0.13.0 nest-simulator==3.10.0"  # the versions whose spikes were compared
 _TIC_S = 1e-6  # NEST counts time in these
@@ -47,7 +46,7 @@ def write_pynn_script(network: SpikingNetwork, path: Path | str, *, seed: int = 
         Where the path is no .py file, PyNN has no such neurons, or the step does not fit them or NEST.
     """
     script, neuron = script_path(path, "A PyNN script", network), network.neuron
-    if not isinstance(neuron, LIF):
+    if not neuron.plain_lif:
         raise InputError(
             f"PyNN has no {type(neuron).__name__} neurons. Convert with LIF neurons, or use format brian2."
         )
@@ -60,7 +59,7 @@ def write_pynn_script(network: SpikingNetwork, path: Path | str, *, seed: int = 
     settings = {
         "version": package_version(), "requirements": REQUIREMENTS, "fingerprint": network.fingerprint,
         "neurons": network.neurons, "rank": network.rank, "dt_s": repr(network.dt_s),
-        "time_unit_s": repr(network.time_unit_s), "tau_membrane_s": repr(neuron.tau_membrane_s),
+        "time_unit_s": repr(network.time_unit_s), "tau_membrane_s": repr(neuron.single_tau_s),
         "refractory_s": repr(neuron.refractory_s), "diffusion_filter_s": repr(network.diffusion_filter_s),
         "seed": check_seed(seed),
     }  # fmt: skip

@@ -17,7 +17,6 @@ from ddm2snn.conversion.requests import check_convertible
 from ddm2snn.conversion.solving import assemble, decode
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
-from ddm2snn.neuron import LIF
 
 if TYPE_CHECKING:
     from ddm2snn.conversion import Static
@@ -53,7 +52,7 @@ def without_refractory(
     """
     check_seed(seed)
     check_convertible(rate)
-    if not isinstance(network.neuron, LIF):
+    if not network.neuron.plain_lif:
         raise InputError(
             f"Only LIF neurons have a refractory period to leave out, got {type(network.neuron).__name__}. "
             "Convert with LIF neurons."

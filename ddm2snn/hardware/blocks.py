@@ -70,7 +70,7 @@ def population_blocks(
     """The neurons of a network, driven by decode neurons: weights are their output times encoders."""
     weights = (encoders[:, relay.latent] * relay.output / dt_s).T
     groups = [weights[relay.of(group)] for group in range(relay.groups)]
-    tau_s, refractory_s = neuron.tau_membrane_s, getattr(neuron, "refractory_s", 0.0)
+    tau_s, refractory_s = neuron.single_tau_s, neuron.refractory_s
     return [
         Block(
             name=f"neurons {part.start} to {part.stop - 1}",

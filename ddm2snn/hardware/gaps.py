@@ -10,22 +10,17 @@ from ddm2snn.errors import InputError
 if TYPE_CHECKING:
     from ddm2snn.base.hardware_config import HardwareConfig
     from ddm2snn.network import SpikingNetwork
-    from ddm2snn.neuron import NeuronModel
 
 
-def device_gaps(
-    network: SpikingNetwork, config: HardwareConfig, dt_s: float, models: tuple[type[NeuronModel], ...]
-) -> list[Unsupported]:
+def device_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> list[Unsupported]:
     """Gaps of every device: neuron models, diffusion that depends on the state, registers and limits."""
     from ddm2snn.hardware.device import device_of, machine_of
     from ddm2snn.hardware.limits import range_gaps
     from ddm2snn.hardware.place import place
 
-    if not isinstance(network.neuron, models):
-        known = " or ".join(model.__name__ for model in models)
-        return [
-            Unsupported(f"{network.neuron.name} neurons", f"{config.name} has {known}", "Convert with --neuron lif")
-        ]
+    if not network.neuron.runs_on_loihi:
+        has = f"{config.name} has LIF or LoihiLIF with one membrane time constant"
+        return [Unsupported(f"{network.neuron.name} neurons", has, "Convert with --neuron lif")]
     if network.diffusion_decoders is not None:
         reason = "spikes would have to multiply noise, which no synapse does"
         return [Unsupported("diffusion_decoders", reason, "Use --backend brian2 or nengo")]
@@ -41,8 +36,6 @@ def device_gaps(
 
 def refuse_gaps(network: SpikingNetwork, config: HardwareConfig) -> None:
     """Refuse a network that the device cannot hold, before anything is built."""
-    from ddm2snn.neuron import LIF, LoihiLIF
-
-    gaps = device_gaps(network, config, network.dt_s, (LIF, LoihiLIF))
+    gaps = device_gaps(network, config, network.dt_s)
     if gaps:
         raise InputError(" ".join(map(str, gaps)))

@@ -41,14 +41,14 @@ def check_core(core: Core, config: HardwareConfig) -> None:
 def range_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> list[Unsupported]:
     """What the registers of refractory period and decays cannot count."""
     precision, neuron, gaps = config.precision, network.neuron, []
-    refractory_s, longest = getattr(neuron, "refractory_s", 0.0), precision.longest_refractory_steps
+    refractory_s, longest = neuron.refractory_s, precision.longest_refractory_steps
     if longest is not None and round(refractory_s / dt_s) + 1 > longest:
         most = (longest - 1) * dt_s
         gaps.append(Unsupported(
             "refractory_s", f"its register counts {longest - 1} steps of {dt_s:g} s, {refractory_s:g} s are "
             f"{round(refractory_s / dt_s)}", f"Use refractory_s <= {most:g}"
         ))  # fmt: skip
-    for name, tau_s in (("time_unit_s", network.time_unit_s), ("tau_membrane_s", neuron.tau_membrane_s)):
+    for name, tau_s in (("time_unit_s", network.time_unit_s), ("tau_membrane_s", neuron.single_tau_s)):
         gaps += decay_gaps(name, tau_s, config, dt_s)
     return gaps
 

@@ -12,7 +12,7 @@ import numpy as np
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.device import device_of, machine_of, per_compartment, relay_weights
 from ddm2snn.hardware.registers import check_precision
-from ddm2snn.neuron import LIF, LoihiLIF
+from ddm2snn.neuron import LoihiLIF
 
 if TYPE_CHECKING:
     from ddm2snn.base.hardware_config import HardwareConfig
@@ -62,7 +62,7 @@ def quantise(
     InputError
         Where the device cannot hold it.
     """
-    if not isinstance(network.neuron, LIF | LoihiLIF) or network.diffusion_decoders is not None:
+    if not network.neuron.runs_on_loihi or network.diffusion_decoders is not None:
         raise InputError(
             f"A device holds LIF neurons and constant diffusion, got {network.neuron.name}"
             f"{' and diffusion_decoders' if network.diffusion_decoders is not None else ''}. Convert with --neuron lif."
@@ -124,6 +124,6 @@ def _diagnostics(
         "encoders": of(machine.population) | {"relative_error": error("encoders")},
         "decoders": of(machine.relay) | {"relative_error": error("decoders")},
         "bias": {"relative_error": error("bias")},
-        "tau_membrane_s": found.neuron.tau_membrane_s,
+        "tau_membrane_s": found.neuron.single_tau_s,
         "time_unit_s": found.time_unit_s,
     }

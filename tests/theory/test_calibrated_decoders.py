@@ -13,10 +13,10 @@ from ddm2snn import Calibrated, InputError, Population
 from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.calibration import NormalEquations, pooled
 from ddm2snn.conversion.decoders import Clockwork
+from ddm2snn.conversion.kernels.rate_steps import CODES, outputs
 from ddm2snn.conversion.noise_budget import _rest
 from ddm2snn.conversion.open_loop import Drive
 from ddm2snn.conversion.population import Encoding, encode
-from ddm2snn.conversion.rate_steps import CODES, outputs
 from ddm2snn.conversion.trajectories import Trajectories
 from ddm2snn.network import to_internal
 from ddm2snn.neuron import NEURON_MODELS

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.neuron import AdaptiveLIF, HeterogeneousLIF, NeuronModel, RectifiedLinear
+if TYPE_CHECKING:
+    from ddm2snn.neuron import NeuronModel
 
-Kind = Literal["rectified", "leaky", "heterogeneous", "adaptive"]
+Constants = dict[str, "float | np.ndarray"]
+"""Constants of a membrane by name: a number for all neurons, or an array over the neurons of one trial."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class Membrane:
     update: tuple[str, ...]
     threshold: str
     reset: tuple[str, ...]
-    constants: tuple[str, ...]
+    constants: tuple[str, ...] = ()
+    """Names of the constants that all neurons share."""
 
 
 # A neuron waits at negative voltages, which count its refractory steps down: one array for both, so one pass of
@@ -28,52 +32,52 @@ class Membrane:
 _LEAKY = Membrane(
     declared=("v : 1",),
     update=(
-        "moved = current + (v - current) * voltage_kept",
+        "moved = current + (v - current) * membrane_decay",
         "v = int(v < 0) * (v + int(v < 0)) + int(v >= 0) * int(moved > 0) * moved",
     ),
     threshold="v > 1",
     reset=("v = -refractory_steps",),
-    constants=("voltage_kept", "refractory_steps"),
+)
+_LINEAR = Membrane(
+    declared=("v : 1",),
+    update=("v = v + int(current > 0) * current * per_step",),
+    threshold="v > 1",
+    reset=("v = clip(v - 1, 0, 1)",),
+)
+_ADAPTIVE = Membrane(
+    declared=(*_LEAKY.declared, "raised : 1"),
+    update=(*_LEAKY.update, "raised = raised * threshold_decay"),
+    threshold="v > 1 + raised",
+    reset=(*_LEAKY.reset, "raised += threshold_jump"),
 )
 
-MEMBRANES: dict[Kind, Membrane] = {
-    "rectified": Membrane(
-        declared=("v : 1",),
-        update=("v = v + int(current > 0) * current * per_step",),
-        threshold="v > 1",
-        reset=("v = clip(v - 1, 0, 1)",),
-        constants=("per_step",),
-    ),
-    "leaky": _LEAKY,
-    "heterogeneous": replace(_LEAKY, declared=("v : 1", "voltage_kept : 1"), constants=("refractory_steps",)),
-    "adaptive": Membrane(
-        declared=(*_LEAKY.declared, "raised : 1"),
-        update=(*_LEAKY.update, "raised = raised * threshold_kept"),
-        threshold="v > 1 + raised",
-        reset=(*_LEAKY.reset, "raised += threshold_jump"),
-        constants=(*_LEAKY.constants, "threshold_kept", "threshold_jump"),
-    ),
+
+def _leaky_constants(neuron: Any, dt_s: float) -> Constants:  # noqa: ANN401 - each table entry knows its model
+    return {"membrane_decay": neuron.decay_factor(dt_s), "refractory_steps": float(neuron.refractory_steps(dt_s))}
+
+
+def _linear_constants(neuron: Any, dt_s: float) -> Constants:  # noqa: ANN401
+    return {"per_step": dt_s / neuron.tau_membrane_s}
+
+
+def _adaptive_constants(neuron: Any, dt_s: float) -> Constants:  # noqa: ANN401
+    threshold = {"threshold_decay": neuron.threshold_factor(dt_s), "threshold_jump": neuron.threshold_jump}
+    return _leaky_constants(neuron, dt_s) | threshold
+
+
+_MEMBRANES: dict[str, tuple[Membrane, Callable[[Any, float], Constants]]] = {
+    "lif": (_LEAKY, _leaky_constants),
+    "loihi-lif": (_LEAKY, _leaky_constants),
+    "rectified-linear": (_LINEAR, _linear_constants),
+    "adaptive-lif": (_ADAPTIVE, _adaptive_constants),
 }
+"""Code and constants by the name of the neuron model."""
 
 
-def kind_of(neuron: NeuronModel) -> Kind:
-    """Which of the membranes a neuron model has."""
-    if isinstance(neuron, RectifiedLinear):
-        return "rectified"
-    if isinstance(neuron, HeterogeneousLIF):
-        return "heterogeneous"
-    return "adaptive" if isinstance(neuron, AdaptiveLIF) else "leaky"
-
-
-def constants_of(neuron: NeuronModel, dt_s: float, neurons: int) -> dict[str, float | np.ndarray]:
-    """Values of the membrane's constants in steps of `dt_s`, and of those that each of the neurons has its own."""
-    if isinstance(neuron, RectifiedLinear):
-        return {"per_step": dt_s / neuron.tau_membrane_s}
-    found: dict[str, float | np.ndarray] = {"refractory_steps": float(neuron.refractory_steps(dt_s))}
-    if isinstance(neuron, HeterogeneousLIF):
-        return found | {"voltage_kept": np.exp(-dt_s / neuron.taus_s(np.empty(neurons)))}
-    found["voltage_kept"] = neuron.voltage_kept(dt_s)
-    if isinstance(neuron, AdaptiveLIF):
-        found["threshold_kept"] = float(np.exp(-dt_s / neuron.tau_threshold_s))
-        found["threshold_jump"] = neuron.threshold_jump
-    return found
+def membrane_of(neuron: NeuronModel, dt_s: float) -> tuple[Membrane, Constants]:
+    """Code of a neuron model in steps of `dt_s`, with all its constants declared, and their values."""
+    membrane, constants_of = _MEMBRANES[neuron.name]
+    constants = constants_of(neuron, dt_s)
+    shared = tuple(name for name, value in constants.items() if np.ndim(value) == 0)
+    own = tuple(f"{name} : 1" for name in constants if name not in shared)
+    return replace(membrane, declared=(*membrane.declared, *own), constants=shared), constants

@@ -17,7 +17,7 @@ from ddm2snn.base.randomness import child_seed, global_generator_kept
 from ddm2snn.errors import InputError
 from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.network import SpikingNetwork
-from ddm2snn.neuron import LIF, LoihiLIF, SpikeTiming
+from ddm2snn.neuron import SpikeTiming
 from ddm2snn.recording import Recording, Spikes
 from ddm2snn.schedule import Schedule, blocks, schedule
 from ddm2snn.stimulus import Stimulus
@@ -68,7 +68,7 @@ class LoihiBackend:
         gaps = common_gaps(network, SpikingNetwork, dt_s, self.spike_timing)
         if not gaps and isinstance(network, SpikingNetwork):
             config = self.hardware or network.hardware or find_hardware()
-            gaps = device_gaps(network, config, network.dt_s if dt_s is None else dt_s, (LIF, LoihiLIF))
+            gaps = device_gaps(network, config, network.dt_s if dt_s is None else dt_s)
         if not gaps and importlib.util.find_spec("nengo_loihi") is None:
             gaps = [Unsupported("nengo-loihi", "it is not installed", "Install ddm2snn[loihi]")]
         return gaps
