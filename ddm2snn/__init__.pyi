@@ -1,12 +1,12 @@
 from .backend import Backend as Backend
-from .backend import Record as Record
 from .backend import Unsupported as Unsupported
 from .backend import find_backend as find_backend
+from .base.low_rank import LowRank as LowRank
 from .conversion import Bounded as Bounded
 from .conversion import Calibrated as Calibrated
 from .conversion import Conversion as Conversion
 from .conversion import Direct as Direct
-from .conversion import Kept as Kept
+from .conversion import TrainedReadout as TrainedReadout
 from .conversion import OneSign as OneSign
 from .conversion import Plan as Plan
 from .conversion import Population as Population
@@ -16,7 +16,7 @@ from .conversion import convert as convert
 from .conversion import plan as plan
 from .conversion import restructure as restructure
 from .errors import InputError as InputError
-from .exchange import Mapping as Mapping
+from .exchange import ArrayMapping as ArrayMapping
 from .exchange import Nir as Nir
 from .exchange import export as export
 from .exchange import import_network as import_network
@@ -35,6 +35,7 @@ from .neuron import NeuronModel as NeuronModel
 from .neuron import RectifiedLinear as RectifiedLinear
 from .recording import Recording as Recording
 from .recording import Spikes as Spikes
+from .schedule import Record as Record
 from .simulate import simulate as simulate
 from .stimulus import Stimulus as Stimulus
 from .systems import System as System

@@ -1,34 +1,93 @@
-"""The contract between networks and the simulators that run them."""
+r"""The contract between the core and the simulators that run spiking networks.
+
+An adapter is a class with the members of `Backend`, installed under the entry-point group ``ddm2snn.backends``. The
+core checks a run, asks the adapter once for what it cannot do, hands it a `Schedule` and makes a recording of the
+`Trace` that comes back. An adapter imports what it needs from here and from `ddm2snn.schedule`; it checks nothing.
+
+Semantics of a run
+------------------
+Latents are in internal units, one row for each trial. Step n = 0, 1, ... goes from time n dt to (n + 1) dt, with
+dt = ``schedule.dt_s``, and does the following in this order.
+
+1. *Sample.* Where n is a multiple of ``schedule.stride``, the latents :math:`z_n` are the next sample. The first
+   sample is therefore ``schedule.initial_latent``.
+2. *Neurons.* The current of each neuron is constant during the step, and its membrane goes on by dt:
+
+   .. math:: J_n = E z_n + \beta.
+
+   E is ``network.encoders`` (neuron, rank), beta ``network.bias`` (neuron,). Let :math:`s_n` be 1 for each neuron that
+   fired in this step and 0 for the others: a neuron fires at most once in a step. These spikes have the time
+   (n + 1) dt, whatever the spike timing.
+3. *Latents.* With D = ``network.decoders`` (rank, neuron, internal units per Hz) and a = ``schedule.decay``,
+
+   .. math:: z_{n+1} = a z_n + (1 - a)\,\Big(u_n + \frac{D s_n}{dt}\Big) + F \xi_n.
+
+   :math:`u_n` is row n of ``schedule.inputs()``, F is ``schedule.noise_factor`` (rank, rank), and :math:`\xi_n` holds
+   rank standard normal numbers, independent for each step and trial. F is scaled for the step already.
+4. *State-dependent noise.* Where ``schedule.factor`` is not None, spikes decode a further factor R (rank, rank),
+   flattened by rows. With h = ``schedule.factor``, c = ``schedule.noise_scale`` and the same :math:`\xi_n`,
+
+   .. math:: z_{n+1} \mathrel{+}= c R_n \xi_n, \qquad R_{n+1} = b R_n + (1 - b)\,\frac{H s_n}{dt},
+
+   where b is ``h.decay``, H is ``h.decoders`` and :math:`R_0` is ``h.start``: the noise of a step takes the factor from
+   the spikes before it.
+
+Membranes
+---------
+Voltages start at ``schedule.initial_voltage``, and no neuron is refractory at time zero. One step of `LIF` neurons on
+the grid is
+
+.. math:: v \leftarrow \max\big(J + (v - J)\,e^{-dt/\tau_m},\; 0\big), \qquad v > 1 \Rightarrow \text{spike},\; v
+    \leftarrow 0,
+
+followed by ``neuron.refractory_steps(dt)`` steps in which v stays 0 and the neuron is silent, with :math:`\tau_m` =
+``neuron.tau_membrane_s``. The docstrings of `ddm2snn.neuron` give the other models; an adapter declares those that it
+lacks.
+
+``spike_timing`` says what happens between grid points. "grid": as above, and the refractory period counts from the end
+of the step. "interpolated": the threshold is crossed within the step, and the refractory period counts from there, so
+that the membrane may charge for a part of a step.
+
+Noise
+-----
+Everything random comes from ``schedule.seed``: equal seeds give equal bytes. `ddm2snn.base.randomness.stream` makes a
+generator of a seed and a name. An adapter leaves global state (NumPy's generator, preferences of its simulator) as it
+was.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Protocol
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import numpy as np
-
-from ddm2snn.base.arrays import check_positive
-from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.errors import InputError, UnsupportedError
-from ddm2snn.network import RateNetwork, SpikingNetwork
+from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
-from ddm2snn.recording import Recording, Spikes
 from ddm2snn.stimulus import Stimulus
 
 if TYPE_CHECKING:
+    import numpy as np
     from jaxtyping import Float
 
-Network = RateNetwork | SpikingNetwork
-Consume = Callable[["Float[np.ndarray, 'time neuron']"], None]
-"""Called with consecutive blocks of filtered spikes in Hz."""
+    from ddm2snn.base.progress import Progress
+    from ddm2snn.schedule import Network, OpenLoop, Schedule, Trace
+
 GROUP = "ddm2snn.backends"
+RATE = "rate"
+"""Name for the rate network itself, which `simulate` integrates without an adapter."""
 
 
 @dataclass(frozen=True)
 class Unsupported:
-    """A feature that a backend lacks, why, and what to do about it."""
+    """A feature that a backend lacks, why, and what to do about it.
+
+    Examples
+    --------
+    >>> print(Unsupported("AdaptiveLIF neurons", "the board has one threshold", "Convert LIF neurons"))
+    AdaptiveLIF neurons: the board has one threshold. Convert LIF neurons.
+    """
 
     feature: str
     reason: str
@@ -38,169 +97,137 @@ class Unsupported:
         return f"{self.feature}: {self.reason}. {self.remedy}."
 
 
-@dataclass(frozen=True)
-class Record:
-    """What to keep of a run.
+class Backend(Protocol):
+    """A simulator of spiking networks; the text at the top of this module says what a run means.
 
-    Parameters
-    ----------
-    every
-        Sampling interval of the latents in rate time units.
-    spikes
-        Whether to keep the spikes as well.
-    spike_window
-        First and last moment of the spikes that are kept, in rate time units; all by default.
-    spike_neurons
-        Neurons whose spikes are kept; all by default.
+    Options of an adapter are arguments of its constructor. `ddm2snn_backends.reference` is this contract in NumPy.
+
+    Examples
+    --------
+    >>> backend = find_backend("brian2", mode="numpy")
+    >>> backend.name, backend.spike_timing
+    ('brian2', 'grid')
     """
 
-    every: float = 0.02
-    spikes: bool = False
-    spike_window: tuple[float, float] | None = None
-    spike_neurons: Sequence[int] | None = None
-
-    def __post_init__(self) -> None:
-        check_positive("Record", every=self.every)
-        window = self.spike_window
-        if window is not None and not (len(window) == 2 and 0 <= window[0] < window[1]):
-            raise InputError(f"Record.spike_window must be (first, last) with 0 <= first < last, got {window}.")
-        if not self.spikes and (window is not None or self.spike_neurons is not None):
-            raise InputError("Record says which spikes to keep, but not to keep spikes. Set spikes=True.")
-
-    def check_neurons(self, neurons: int) -> None:
-        """Refuse neurons that a network of so many has not."""
-        asked = np.asarray(() if self.spike_neurons is None else self.spike_neurons)
-        if self.spike_neurons is not None and (asked.ndim != 1 or not asked.size or asked.dtype.kind not in "iu"):
-            raise InputError(f"Record.spike_neurons must be a list of neurons, got {self.spike_neurons!r}.")
-        if asked.size and not (asked.min() >= 0 and asked.max() < neurons):
-            raise InputError(
-                f"Record.spike_neurons asks for neurons {asked.min()} to {asked.max()}; the network has 0 to "
-                f"{neurons - 1}."
-            )
-
-    def kept(self, spikes: Spikes, time_unit_s: float) -> Spikes:
-        """The spikes that are asked for, both ends of the window included."""
-        if self.spike_window is None and self.spike_neurons is None:
-            return spikes
-        keep = np.ones(len(spikes.time_s), dtype=bool)
-        if self.spike_window is not None:
-            first, last = self.spike_window
-            slack = 1e-9 * last  # times are sums of steps
-            keep &= (spikes.time_s >= (first - slack) * time_unit_s) & (spikes.time_s <= (last + slack) * time_unit_s)
-        if self.spike_neurons is not None:
-            keep &= np.isin(spikes.neuron, np.asarray(self.spike_neurons))
-        return spikes if keep.all() else Spikes(spikes.time_s[keep], spikes.neuron[keep], spikes.trial[keep])
-
-
-class Backend(Protocol):
-    """A simulator. Adapters are found through the entry-point group ``ddm2snn.backends``."""
-
-    name: str
-    spike_timing: SpikeTiming
-
-    def unsupported(
-        self, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None
-    ) -> list[Unsupported]:
-        """Say what this backend cannot do for `network`, before anything is built."""
+    @property
+    def name(self) -> str:
+        """Name of the entry point, which recordings and converted networks carry."""
         ...
 
-    def run(
-        self,
-        network: Network,
-        *,
-        duration: float,
-        trials: int,
-        seed: int,
-        dt_s: float | None = None,
-        stimulus: Stimulus | None = None,
-        initial_latent: Float[np.ndarray, "trial rank"] | None = None,
-        record: Record | None = None,
-        progress: Progress = no_progress,
-    ) -> Recording:
-        """Simulate `trials` independent trials together for `duration` rate time units."""
+    @property
+    def spike_timing(self) -> SpikeTiming:
+        """Whether spikes are rounded up to the end of the step ("grid") or interpolated within it."""
         ...
 
-    def drive(
-        self,
-        network: Network,
-        latent_path: Float[np.ndarray, "time rank"],
-        *,
-        seed: int,
-        dt_s: float | None = None,
-        consume: Consume,
-    ) -> None:
-        """Open loop: feed z(t), one row of system units per step, and stream filtered spikes in Hz."""
+    def unsupported(self, network: SpikingNetwork, *, dt_s: float, stimulus: Stimulus) -> list[Unsupported]:
+        """Say what this backend lacks for a network at this step, before anything is built.
+
+        The core has checked what concerns every backend: the kind of network, and steps that the neuron model or the
+        diffusion cannot take. An empty list promises that `run` and `drive` work.
+        """
         ...
+
+    def run(self, schedule: Schedule, progress: Progress) -> Trace:
+        """Simulate all trials; call `progress` with the finished share, from 0 to 1, now and then."""
+        ...
+
+    def drive(self, loop: OpenLoop) -> Iterator[Float[np.ndarray, "time neuron"]]:
+        r"""Drive the neurons of one trial along given latents and yield their filtered spikes in Hz.
+
+        Row n is :math:`y_n = a y_{n-1} + (1 - a) s_n / dt` with a = ``loop.decay`` and :math:`y_{-1} = 0`, where the
+        current of step n is :math:`E z_n + \beta` with :math:`z_n` = ``loop.path[n]``, and voltages start at
+        ``loop.initial_voltage``. Blocks of consecutive rows come in order and together cover the path; their lengths
+        are up to the adapter.
+        """
+        ...
+
+
+@runtime_checkable
+class DeviceBackend(Backend, Protocol):
+    """A backend that runs devices: its constructor takes `hardware`, a `ddm2snn.hardware.HardwareConfig` or None.
+
+    With None it runs the device that a network was converted for. `HardwareConfig.target` names such a backend.
+    """
+
+    hardware: Any
 
 
 def backend_names() -> list[str]:
-    """Names of the installed backends."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    """Names that `simulate` takes as `backend`: those of the installed adapters, and "rate".
+
+    Examples
+    --------
+    >>> "reference" in backend_names()
+    True
+    """
+    return sorted({*_adapters(), RATE})
 
 
 def find_backend(name: str, **options: Any) -> Backend:  # noqa: ANN401 - an adapter's own options
-    """Load an installed backend by name.
+    """Make an installed backend by name, with options of its own.
 
     Raises
     ------
     InputError
         Where no backend of this name is installed.
+
+    Examples
+    --------
+    >>> find_backend("reference", spike_timing="interpolated")
+    ReferenceBackend(spike_timing='interpolated')
     """
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    if name not in points:
-        raise InputError(f"There is no backend {name!r}; installed are {', '.join(sorted(points))}.")
-    return points[name].load()(**options)
+    adapters = _adapters()
+    if name in adapters:
+        return adapters[name].load()(**options)
+    if name == RATE:
+        raise InputError(
+            "Backend rate runs rate networks, which simulate does without a simulator. For spikes convert for brian2, "
+            "nengo or reference."
+        )
+    raise InputError(f"There is no backend {name!r}; installed are {', '.join(backend_names())}.")
 
 
-def refuse(backend: Backend, network: Network, *, dt_s: float | None, stimulus: Stimulus | None) -> None:
-    """Raise what the backend declares it cannot do, in its own words."""
-    gaps = backend.unsupported(network, dt_s=dt_s, stimulus=stimulus)
-    if gaps:
-        raise UnsupportedError(f"Backend {backend.name} cannot run this network. {' '.join(map(str, gaps))}")
+def backend_versions() -> dict[str, str]:
+    """Versions of the distributions that bring the installed backends."""
+    return {point.dist.name: point.dist.version for point in _adapters().values() if point.dist is not None}
 
 
-def refuse_unless_spiking(
-    backend: Backend, network: Network, *, dt_s: float | None, stimulus: Stimulus | None
-) -> SpikingNetwork:
-    """Refuse as `refuse` does, and return what is left: a SpikingNetwork."""
-    refuse(backend, network, dt_s=dt_s, stimulus=stimulus)
-    if not isinstance(network, SpikingNetwork):
-        raise UnsupportedError(f"Backend {backend.name} runs a SpikingNetwork, got a {type(network).__name__}.")
-    return network
+def _adapters() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
 
 
-def common_gaps(
-    network: Network, expected: type[Network], dt_s: float | None, timing: SpikeTiming
+def gaps(
+    backend: Backend, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None
 ) -> list[Unsupported]:
-    """Gaps of every backend: the wrong kind of network, a step that neuron model or diffusion cannot take."""
-    if not isinstance(network, expected):
-        other = "rate" if isinstance(network, RateNetwork) else "brian2 or nengo"
-        found = type(network).__name__
-        return [Unsupported(found, f"this backend runs a {expected.__name__}", f"Use --backend {other}")]
-    if isinstance(network, SpikingNetwork):
-        step = network.dt_s if dt_s is None else dt_s
-        neuron, limit = network.neuron, network.neuron.longest_step_s
-        if step > limit * (1 + 1e-9):
-            return [
-                Unsupported(
-                    f"dt_s = {step:g}",
-                    f"the step is longer than the refractory period of {limit:g} s",
-                    f"Use dt_s <= {limit:g}",
-                )
-            ]
-        if network.diffusion_filter_s is not None and step > network.diffusion_filter_s * (1 + 1e-9):
-            return [
-                Unsupported(
-                    f"dt_s = {step:g}",
-                    f"the step is longer than the filter of the diffusion factor, {network.diffusion_filter_s:g} s",
-                    f"Use dt_s <= {network.diffusion_filter_s:g}",
-                )
-            ]
-        if step > 0:
-            try:
-                neuron.check_step(step, neuron.timing_on(timing))
-            except InputError as error:
-                text = str(error).rstrip(".")
-                field = text.split(" = ")[0]  # what does not fit the step comes first
-                return [Unsupported(field, "spikes fall on the time grid", text)]
+    """What keeps a backend from running a network: the limits of every backend, else what it declares itself."""
+    if not isinstance(network, SpikingNetwork):
+        return [Unsupported(type(network).__name__, "this backend runs a SpikingNetwork", 'Use backend="rate"')]
+    step_s = network.dt_s if dt_s is None else dt_s
+    return step_gaps(network, step_s, backend.spike_timing) or backend.unsupported(
+        network, dt_s=step_s, stimulus=Stimulus() if stimulus is None else stimulus
+    )
+
+
+def refuse(backend: Backend, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None) -> None:
+    """Raise UnsupportedError with the gaps of a backend, where there are any."""
+    if found := gaps(backend, network, dt_s=dt_s, stimulus=stimulus):
+        raise UnsupportedError(f"Backend {backend.name} cannot run this network. {' '.join(map(str, found))}")
+
+
+def step_gaps(network: SpikingNetwork, dt_s: float, timing: SpikeTiming) -> list[Unsupported]:
+    """Steps that the neuron model or the diffusion of a network cannot take, on any backend of this spike timing."""
+    for limit_s, name in (
+        (network.neuron.longest_step_s, "refractory period of"),
+        (network.diffusion_filter_s, "filter of the diffusion factor,"),
+    ):
+        if limit_s is not None and dt_s > limit_s * (1 + 1e-9):
+            reason = f"the step is longer than the {name} {limit_s:g} s"
+            return [Unsupported(f"dt_s = {dt_s:g}", reason, f"Use dt_s <= {limit_s:g}")]
+    if dt_s > 0:
+        try:
+            network.neuron.check_step(dt_s, network.neuron.timing_on(timing))
+        except InputError as error:
+            text = str(error).rstrip(".")
+            field = text.split(" = ")[0]  # the message begins with what does not fit the step
+            return [Unsupported(field, "spikes fall on the time grid", text)]
     return []

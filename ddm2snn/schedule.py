@@ -1,39 +1,175 @@
-"""Checked runs and drives of spiking networks, in the steps and numbers that every adapter shares."""
+"""A run from the request to the result: `Run`, the `Schedule` that an adapter gets, the `Trace` that it returns.
+
+`OpenLoop` is to an open-loop drive what `Schedule` is to a run. `ddm2snn.backend.Backend` says what an adapter does
+with both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.backend import Backend, Network, Record, refuse_unless_spiking
 from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.base.randomness import check_seed, stream
-from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
-from ddm2snn.network import SpikingNetwork, to_internal, to_system
-from ddm2snn.recording import Recording, Spikes
+from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
+from ddm2snn.recording import Spikes
 from ddm2snn.stimulus import Stimulus
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+Network = RateNetwork | SpikingNetwork
+
 
 @dataclass(frozen=True)
+class Record:
+    """What a recording holds.
+
+    Parameters
+    ----------
+    every
+        Sampling interval of the latents in rate time units.
+    spikes
+        Whether spikes are recorded as well.
+    spike_window
+        First and last moment of the recorded spikes, in rate time units; all by default.
+    spike_neurons
+        Neurons whose spikes are recorded; all by default.
+
+    Examples
+    --------
+    >>> Record(every=0.1, spikes=True, spike_window=(2.0, 3.0))
+    Record(every=0.1, spikes=True, spike_window=(2.0, 3.0), spike_neurons=None)
+    """
+
+    every: float = 0.02
+    spikes: bool = False
+    spike_window: tuple[float, float] | None = None
+    spike_neurons: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        check_positive("Record", every=self.every)
+        window = self.spike_window
+        if window is not None and not (len(window) == 2 and 0 <= window[0] < window[1]):
+            raise InputError(f"Record.spike_window must be (first, last) with 0 <= first < last, got {window}.")
+        if not self.spikes and (window is not None or self.spike_neurons is not None):
+            raise InputError("Record says which spikes to keep, but not to keep spikes. Set spikes=True.")
+
+    def check_neurons(self, neurons: int) -> None:
+        """Refuse `spike_neurons` outside a network of `neurons` neurons."""
+        if self.spike_neurons is None:
+            return
+        asked = np.asarray(self.spike_neurons)
+        if asked.ndim != 1 or not asked.size or asked.dtype.kind not in "iu":
+            raise InputError(f"Record.spike_neurons must be a list of neurons, got {self.spike_neurons!r}.")
+        if asked.min() < 0 or asked.max() >= neurons:
+            raise InputError(
+                f"Record.spike_neurons asks for neurons {asked.min()} to {asked.max()}; the network has 0 to "
+                f"{neurons - 1}."
+            )
+
+    def select(self, spikes: Spikes, time_unit_s: float) -> Spikes:
+        """Spikes of `spike_neurons` within `spike_window`, both ends included."""
+        if self.spike_window is None and self.spike_neurons is None:
+            return spikes
+        chosen = np.ones(len(spikes.time_s), dtype=bool)
+        if self.spike_window is not None:
+            first, last = self.spike_window
+            slack = 1e-9 * last  # times are sums of steps
+            chosen &= (spikes.time_s >= (first - slack) * time_unit_s) & (spikes.time_s <= (last + slack) * time_unit_s)
+        if self.spike_neurons is not None:
+            chosen &= np.isin(spikes.neuron, np.asarray(self.spike_neurons))
+        return spikes if chosen.all() else Spikes(spikes.time_s[chosen], spikes.neuron[chosen], spikes.trial[chosen])
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What `simulate` is asked for; it is checked when it is made.
+
+    Parameters
+    ----------
+    network
+        A RateNetwork or a SpikingNetwork.
+    duration
+        Length in rate time units.
+    trials
+        Number of independent trials.
+    seed
+        Seed of initial states and noise.
+    dt_s
+        Time step in seconds (rate time units for a rate network); None for the network's own.
+    stimulus
+        Input over time.
+    initial_latent
+        Initial states in system units, shape (trial, rank); None to draw them from `network.initial_latent`.
+    record
+        What to record.
+    """
+
+    network: Network
+    duration: float
+    trials: int
+    seed: int
+    dt_s: float | None = None
+    stimulus: Stimulus = field(default_factory=Stimulus)
+    initial_latent: Float[np.ndarray, "trial rank"] | None = None
+    record: Record = field(default_factory=Record)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.network, RateNetwork | SpikingNetwork):
+            raise InputError(
+                f"simulate needs a RateNetwork or a SpikingNetwork, got {type(self.network).__name__}. "
+                "Load files with ddm2snn.load."
+            )
+        check_positive("run", duration=self.duration, **({} if self.dt_s is None else {"dt_s": self.dt_s}))
+        as_count("trials", self.trials)
+        check_seed(self.seed)
+        if isinstance(self.network, SpikingNetwork):
+            self.record.check_neurons(self.network.neurons)
+        elif self.record.spikes:
+            raise InputError("A rate network has no spikes to record. Convert it first, or leave spikes out.")
+        if self.initial_latent is None:
+            return
+        initial = np.asarray(self.initial_latent, dtype=np.float64)
+        if initial.shape != (self.trials, self.network.rank):
+            raise InputError(
+                f"initial_latent must have shape ({self.trials}, {self.network.rank}), got {initial.shape}."
+            )
+        if not np.isfinite(initial).all():
+            raise InputError("initial_latent holds NaN or infinity; every entry must be finite.")
+
+    def __repr__(self) -> str:
+        asked = f"duration={self.duration:g}, trials={self.trials}, seed={self.seed}, dt_s={self.dt_s}"
+        return f"Run({type(self.network).__name__} of rank {self.network.rank}, {asked})"
+
+    def initial_states(self) -> Float[np.ndarray, "trial rank"]:
+        """Latents at time zero in internal units: those asked for, or drawn from `network.initial_latent`."""
+        initial = self.initial_latent
+        if initial is None:
+            pool = self.network.initial_latent
+            initial = pool[stream(self.seed, "run", "initial latent").integers(len(pool), size=self.trials)]
+        return to_internal(self.network, initial)
+
+
+@dataclass(frozen=True, eq=False)
 class DecodedFactor:
-    """The part of the diffusion factor that spikes decode, its rows one after the other: entry = row * rank + column.
+    """The part of the diffusion factor that spikes decode, flattened by rows: entry = row * rank + column.
 
     Parameters
     ----------
     decoders
-        Shape (entry, neuron), internal units per Hz.
-    filter_s, decay
-        Time constant of the exponential filter, and what remains after one step.
+        H, shape (entry, neuron), internal units per Hz.
+    filter_s
+        Time constant of the exponential filter behind H, in seconds.
+    decay
+        exp(-dt/filter_s): the share of a filtered entry that is left after one step.
     start
-        Filtered entries at the start, those of steady rates at the initial latents, shape (trial, entry).
+        Filtered entries at time zero, from the steady rates at the initial latents; shape (trial, entry).
     """
 
     decoders: Float[np.ndarray, "entry neuron"]
@@ -42,9 +178,33 @@ class DecodedFactor:
     start: Float[np.ndarray, "trial entry"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Schedule:
-    """A checked run of a spiking network in numbers that every adapter shares, internal units throughout."""
+    """A run of a spiking network in the numbers that every adapter shares: checked, in steps, in internal units.
+
+    `ddm2snn.backend.Backend` gives the equations in which they stand.
+
+    Parameters
+    ----------
+    network
+        The network: encoders (neuron, rank), bias (neuron,), decoders (rank, neuron) and the neuron model.
+    dt_s
+        Length of a step in seconds.
+    steps
+        Number of steps.
+    stride
+        Steps between two samples.
+    trials
+        Number of independent trials.
+    seed
+        Seed of all that an adapter draws, such as its noise.
+    stimulus
+        Input over time; `inputs` has its values at the steps.
+    initial_latent
+        Latents at time zero, shape (trial, rank).
+    record
+        What to record; an adapter looks at `record.spikes` alone.
+    """
 
     network: SpikingNetwork
     dt_s: float
@@ -56,225 +216,153 @@ class Schedule:
     initial_latent: Float[np.ndarray, "trial rank"]
     record: Record
 
-    @cached_property
-    def decay(self) -> float:
-        """exp(-dt/T): what remains of a latent after one step."""
-        return float(np.exp(-self.dt_s / self.network.time_unit_s))
+    @classmethod
+    def of(cls, run: Run) -> Schedule:
+        """Put a run into steps.
+
+        Raises
+        ------
+        InputError
+            Where the run is one of a rate network, or its sampling interval is no whole number of steps.
+        """
+        network = run.network
+        if not isinstance(network, SpikingNetwork):
+            raise InputError("Only runs of a SpikingNetwork have a schedule, got a RateNetwork. Convert it first.")
+        dt_s = network.dt_s if run.dt_s is None else run.dt_s
+        return cls(
+            network=network,
+            dt_s=dt_s,
+            steps=max(1, round(run.duration * network.time_unit_s / dt_s)),
+            stride=whole_steps(run.record.every * network.time_unit_s, dt_s, "the sampling interval `every`"),
+            trials=int(run.trials),
+            seed=int(run.seed),
+            stimulus=run.stimulus,
+            initial_latent=run.initial_states(),
+            record=run.record,
+        )
+
+    def __repr__(self) -> str:
+        clock = f"{self.steps} steps of {self.dt_s:g} s, a sample every {self.stride}"
+        return f"Schedule({self.network.neurons} neurons, rank {self.network.rank}, {self.trials} trials, {clock})"
+
+    @property
+    def samples(self) -> int:
+        """Number of samples: one at steps 0, stride, 2 stride and so on below `steps`."""
+        return -(-self.steps // self.stride)
 
     @cached_property
-    def noise_factor(self) -> Float[np.ndarray, "rank rank"]:
-        """Factor of the Gaussian increment of one step: G sqrt((1 - decay^2) / 2), exact for the linear leak."""
-        return self.network.diffusion_factor * self.noise_scale
+    def decay(self) -> float:
+        """exp(-dt/T) with T = `network.time_unit_s`: the share of a latent that is left after one step."""
+        return float(np.exp(-self.dt_s / self.network.time_unit_s))
 
     @property
     def noise_scale(self) -> float:
-        """Standard deviation of the increment of one step where G is one."""
+        """sqrt((1 - decay^2) / 2): standard deviation of a step's noise where the diffusion factor G is one."""
         return float(np.sqrt((1.0 - self.decay**2) / 2.0))
 
     @cached_property
+    def noise_factor(self) -> Float[np.ndarray, "rank rank"]:
+        """F = noise_scale G: its product with standard normal numbers is a step's noise, exact for the linear leak."""
+        return self.network.diffusion_factor * self.noise_scale
+
+    @cached_property
     def factor(self) -> DecodedFactor | None:
-        """What the spikes add to the diffusion factor; None where it is constant."""
-        snn = self.network
-        if snn.diffusion_decoders is None or snn.diffusion_filter_s is None:
+        """What spikes add to the diffusion factor; None where it is constant."""
+        network = self.network
+        if network.diffusion_decoders is None or network.diffusion_filter_s is None:
             return None
-        start = snn.internal_factor(self.initial_latent) - snn.diffusion_factor
+        start = network.internal_factor(self.initial_latent) - network.diffusion_factor
         return DecodedFactor(
-            decoders=snn.diffusion_decoders.reshape(-1, snn.neurons),
-            filter_s=snn.diffusion_filter_s,
-            decay=float(np.exp(-self.dt_s / snn.diffusion_filter_s)),
+            decoders=network.diffusion_decoders.reshape(-1, network.neurons),
+            filter_s=network.diffusion_filter_s,
+            decay=float(np.exp(-self.dt_s / network.diffusion_filter_s)),
             start=start.reshape(self.trials, -1),
         )
 
     @cached_property
     def initial_voltage(self) -> Float[np.ndarray, "trial neuron"]:
-        """Membrane voltages at the start, uniform between reset and threshold."""
+        """Membrane voltages at time zero, uniform between reset (0) and threshold (1)."""
         return stream(self.seed, "run", "voltage").random((self.trials, self.network.neurons))
 
-    @property
-    def samples(self) -> int:
-        """Number of recorded samples."""
-        return -(-self.steps // self.stride)
-
     def inputs(self) -> Float[np.ndarray, "step rank"]:
-        """Latent input u at the start of each step."""
+        """Latent input u at the beginning of each step, the same for all trials."""
         times = np.arange(self.steps) * (self.dt_s / self.network.time_unit_s)
         return self.stimulus.at(times, self.network.input_map.shape[1]) @ self.network.input_map.T
 
-    def recording(
-        self,
-        latent: Float[np.ndarray, "trial time rank"],
-        spikes: Spikes | None,
-        *,
-        backend: str,
-        versions: Mapping[str, str],
-        options: Mapping[str, Any] | None = None,
-    ) -> Recording:
-        """Turn internal latents into a Recording in system units, with its provenance."""
-        if latent.dtype == np.float64 and latent.flags.writeable:  # the backend's own: no second array of its size
-            latent *= self.network.latent_scale
-            latent += self.network.latent_offset
-        else:
-            latent = to_system(self.network, latent)
-        latent.setflags(write=False)
-        return Recording.from_arrays(
-            latent,
-            every=self.record.every,
-            time_unit_s=self.network.time_unit_s,
-            spikes=None if spikes is None else self.record.kept(spikes, self.network.time_unit_s),
-            provenance=run_provenance(
-                self.network,
-                backend,
-                self.seed,
-                self.dt_s,
-                self.network.time_unit_s,
-                self.stimulus,
-                versions,
-                options,
-            ),
-        )
 
-
-def run_provenance(
-    network: Network,
-    backend: str,
-    seed: int,
-    dt_s: float,
-    time_unit_s: float,
-    stimulus: Stimulus,
-    versions: Mapping[str, str],
-    options: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Where a recording came from, without anything that differs between two equal runs."""
-    return {
-        "backend": backend,
-        "options": dict(options or {}),
-        "versions": {"ddm2snn": package_version(), **versions},
-        "network": network.fingerprint,
-        "network_type": type(network).__name__,
-        "stimulus": None if stimulus.empty else stimulus.fingerprint,
-        "seed": seed,
-        "dt_s": dt_s,
-        "time_unit_s": time_unit_s,
-        "device": "cpu",
-    }
-
-
-def check_run(
-    network: Network,
-    *,
-    duration: float,
-    trials: int,
-    seed: int,
-    initial_latent: Float[np.ndarray, "trial rank"] | None,
-) -> Float[np.ndarray, "trial rank"]:
-    """Check what every `run` is given and return the initial latents in internal units.
-
-    Without `initial_latent`, trials start from states drawn from `network.initial_latent`.
-    """
-    check_positive("run", duration=duration)
-    as_count("trials", trials)
-    check_seed(seed)
-    if initial_latent is None:
-        pool = network.initial_latent
-        initial_latent = pool[stream(seed, "run", "initial latent").integers(len(pool), size=trials)]
-    initial = np.asarray(initial_latent, dtype=np.float64)
-    if initial.shape != (trials, network.rank):
-        raise InputError(f"initial_latent must have shape ({trials}, {network.rank}), got {initial.shape}.")
-    if not np.isfinite(initial).all():
-        raise InputError("initial_latent holds NaN or infinity; every entry must be finite.")
-    return to_internal(network, initial)
-
-
-def schedule(
-    backend: Backend,
-    network: Network,
-    *,
-    duration: float,
-    trials: int,
-    seed: int,
-    dt_s: float | None,
-    stimulus: Stimulus | None,
-    initial_latent: Float[np.ndarray, "trial rank"] | None,
-    record: Record | None,
-) -> Schedule:
-    """Check a run of a spiking network on `backend` and put it into steps.
-
-    Raises
-    ------
-    InputError
-        Where durations, trials, seed or states make no sense, or the sampling interval is no whole
-        number of steps.
-    UnsupportedError
-        Where the backend declares a gap.
-    """
-    network = refuse_unless_spiking(backend, network, dt_s=dt_s, stimulus=stimulus)
-    record = record or Record()
-    record.check_neurons(network.neurons)
-    step_s = network.dt_s if dt_s is None else dt_s
-    check_positive("run", dt_s=step_s)
-    initial = check_run(network, duration=duration, trials=trials, seed=seed, initial_latent=initial_latent)
-    stride = whole_steps(record.every * network.time_unit_s, step_s, "the sampling interval `every`")
-    return Schedule(
-        network=network,
-        dt_s=step_s,
-        steps=max(1, round(duration * network.time_unit_s / step_s)),
-        stride=stride,
-        trials=int(trials),
-        seed=int(seed),
-        stimulus=stimulus or Stimulus(),
-        initial_latent=initial,
-        record=record,
-    )
-
-
-def whole_steps(interval_s: float, dt_s: float, what: str, unit: str = "s") -> int:
-    """Number of steps in an interval that must be a whole multiple of the step."""
-    steps = round(interval_s / dt_s)
-    if steps < 1 or abs(steps * dt_s - interval_s) > 1e-6 * interval_s:
-        better = interval_s / max(1, round(interval_s / dt_s))
-        raise InputError(
-            f"{what} lasts {interval_s:g} {unit}, which is no whole number of steps of dt_s = {dt_s:g}. "
-            f"Use dt_s = {better:g} or another interval."
-        )
-    return steps
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OpenLoop:
-    """A checked open-loop drive of a spiking network, internal units throughout."""
+    """An open-loop drive of one trial: latents are given for every step, and what spikes decode goes nowhere.
+
+    Parameters
+    ----------
+    network
+        The network.
+    path
+        Latents z during each step in internal units, shape (step, rank).
+    dt_s
+        Length of a step in seconds.
+    seed
+        Seed of all that an adapter draws.
+    """
 
     network: SpikingNetwork
-    path: Float[np.ndarray, "time rank"]
+    path: Float[np.ndarray, "step rank"]
     dt_s: float
     seed: int
 
+    @classmethod
+    def of(
+        cls, network: SpikingNetwork, latent_path: Float[np.ndarray, "step rank"], *, seed: int, dt_s: float | None
+    ) -> OpenLoop:
+        """Check a drive along a path in system units; raises InputError as `Run` does."""
+        step_s = network.dt_s if dt_s is None else dt_s
+        check_positive("drive", dt_s=step_s)
+        return cls(network, internal_path(network, latent_path), step_s, check_seed(seed))
+
+    def __repr__(self) -> str:
+        return f"OpenLoop({self.network.neurons} neurons, {len(self.path)} steps of {self.dt_s:g} s)"
+
     @property
     def decay(self) -> float:
-        """exp(-dt/T): what remains of a filtered spike train after one step."""
+        """exp(-dt/T) with T = `network.time_unit_s`: the share of a filtered spike that is left after one step."""
         return float(np.exp(-self.dt_s / self.network.time_unit_s))
 
     @property
     def initial_voltage(self) -> Float[np.ndarray, " neuron"]:
-        """Membrane voltages at the start, uniform between reset and threshold."""
+        """Membrane voltages at the start, uniform between reset (0) and threshold (1)."""
         return stream(self.seed, "drive", "voltage").random(self.network.neurons)
 
 
-def open_loop(
-    backend: Backend,
-    network: Network,
-    latent_path: Float[np.ndarray, "time rank"],
-    *,
-    seed: int,
-    dt_s: float | None,
-) -> OpenLoop:
-    """Check an open-loop drive of a spiking network on `backend`; raises as `schedule` does."""
-    network = refuse_unless_spiking(backend, network, dt_s=dt_s, stimulus=None)
-    step_s = network.dt_s if dt_s is None else dt_s
-    check_positive("drive", dt_s=step_s)
-    return OpenLoop(network, check_path(network, latent_path), step_s, check_seed(seed))
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What an adapter returns of a run.
+
+    Parameters
+    ----------
+    latent
+        Latents in internal units, shape (trial, sample, rank): sample m is z at the beginning of step m * stride, so
+        that the first is `Schedule.initial_latent`. `simulate` may change this array in place.
+    spikes
+        All spikes, or those that `record.select` leaves; None where `record.spikes` is False. A spike of step n
+        (counted from 0) has the time (n + 1) dt.
+    versions
+        Versions of the packages that the numbers depend on.
+    options
+        Options of the adapter, as JSON values.
+    """
+
+    latent: Float[np.ndarray, "trial sample rank"]
+    spikes: Spikes | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        spikes = "none" if self.spikes is None else len(self.spikes.time_s)
+        return f"Trace(latent of shape {self.latent.shape}, spikes={spikes}, options={dict(self.options)})"
 
 
-def check_path(network: Network, latent_path: Float[np.ndarray, "time rank"]) -> Float[np.ndarray, "time rank"]:
+def internal_path(network: Network, latent_path: Float[np.ndarray, "step rank"]) -> Float[np.ndarray, "step rank"]:
     """Check an open-loop path in system units and return it in internal units."""
     path = np.asarray(latent_path, dtype=np.float64)
     if path.ndim != 2 or path.shape[1] != network.rank or len(path) == 0:
@@ -282,6 +370,18 @@ def check_path(network: Network, latent_path: Float[np.ndarray, "time rank"]) ->
     if not np.isfinite(path).all():
         raise InputError("latent_path holds NaN or infinity; every entry must be finite.")
     return to_internal(network, path)
+
+
+def whole_steps(interval: float, step: float, what: str, unit: str = "s") -> int:
+    """Number of steps in an interval, or a refusal where it is no whole number."""
+    count = round(interval / step)
+    if count < 1 or abs(count * step - interval) > 1e-6 * interval:
+        better = interval / max(1, count)
+        raise InputError(
+            f"{what} lasts {interval:g} {unit}, which is no whole number of steps of dt_s = {step:g}. "
+            f"Use dt_s = {better:g} or another interval."
+        )
+    return count
 
 
 def blocks(steps: int, size: int) -> Sequence[range]:

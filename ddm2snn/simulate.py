@@ -1,20 +1,22 @@
-"""The verb simulate: a network in, a recording out."""
+"""The verb simulate: a network in, a recording out. The rate network and the target itself run here."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.backend import Backend, Network, Record, find_backend, refuse
+from ddm2snn.backend import RATE, Backend, find_backend, refuse
 from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.base.progress import Progress, no_progress
-from ddm2snn.base.randomness import stream
-from ddm2snn.errors import InputError
+from ddm2snn.base.randomness import check_seed, stream
+from ddm2snn.base.version import package_version
+from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.recording import Recording
+from ddm2snn.schedule import Network, OpenLoop, Record, Run, Schedule, Trace, blocks, internal_path, whole_steps
 from ddm2snn.stimulus import Stimulus
 from ddm2snn.systems.integration import integrate, stable_step
 from ddm2snn.systems.system import System
@@ -22,7 +24,11 @@ from ddm2snn.systems.system import System
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-_LONGEST_STEP = 0.01  # of a target SDE, in rate time units
+    from ddm2snn.systems.system import Drift
+
+_LONGEST_STEP = 0.01  # of a rate network or a target SDE, in rate time units
+_TIME_UNIT_S = 1.0  # a rate network has no clock: one rate time unit is taken as one second
+_BLOCK = 512
 
 
 def simulate(
@@ -43,13 +49,15 @@ def simulate(
 ) -> Recording:
     """Simulate independent trials of a network.
 
+    A rate network is integrated by the stochastic Heun scheme; `dt_s` counts rate time units for it.
+
     Parameters
     ----------
     network
         A RateNetwork or a SpikingNetwork.
     backend
-        Backend or its name; by default the rate model for a rate network, and for a spiking network the
-        backend that it was converted for.
+        Simulator of a spiking network, or its name; by default the one that it was converted for. A rate network needs
+        none, and takes the name "rate" alone.
     duration, every
         Length and sampling interval in rate time units.
     trials
@@ -64,43 +72,101 @@ def simulate(
         Initial states in system units, shape (trial, rank); by default drawn from the stationary states
         that the network carries.
     spikes
-        Whether to keep the spikes.
+        Whether to record the spikes.
     spike_window, spike_neurons
-        Which spikes to keep: first and last moment in rate time units, and neurons; all by default.
+        Which spikes to record: first and last moment in rate time units, and neurons; all by default.
     progress
         Called with the finished share.
+
+    Raises
+    ------
+    InputError
+        Where an argument makes no sense, or the sampling interval is no whole number of steps.
+    UnsupportedError
+        Where the backend cannot run the network, in the words of the backend.
 
     Warns
     -----
     UserWarning
         Where spike timing or step differ from those the decoders were solved for.
+
+    Examples
+    --------
+    A network that does nothing but leak: its latent is exp(-t).
+
+    >>> from ddm2snn import RateNetwork, simulate
+    >>> one, none = [[1.0]], [[0.0]]
+    >>> leak = RateNetwork(
+    ...     left_vectors=one, right_vectors=none, bias=[0.0], diffusion_factor=none, input_map=one,
+    ...     latent_offset=[0.0], latent_scale=[1.0], initial_latent=[[-1.0], [1.0]],
+    ... )
+    >>> simulate(leak, duration=3, every=1, trials=1, initial_latent=one).samples.ravel().round(3).tolist()
+    [1.0, 0.368, 0.135]
     """
-    if not isinstance(network, RateNetwork | SpikingNetwork):
-        raise InputError(
-            f"simulate needs a RateNetwork or a SpikingNetwork, got {type(network).__name__}. "
-            "Load files with ddm2snn.load."
-        )
-    if spikes and isinstance(network, RateNetwork):
-        raise InputError("A rate network has no spikes to record. Convert it first, or leave spikes out.")
-    if backend is None:
-        backend = "rate" if isinstance(network, RateNetwork) else network.backend
-    chosen = find_backend(backend) if isinstance(backend, str) else backend
-    if dt_s is not None:
-        check_positive("run", dt_s=dt_s)
-    refuse(chosen, network, dt_s=dt_s, stimulus=stimulus)
-    if isinstance(network, SpikingNetwork):
-        _warn_of_mismatch(network, chosen, dt_s)
-    return chosen.run(
-        network,
-        duration=duration,
-        trials=trials,
-        seed=seed,
-        dt_s=dt_s,
-        stimulus=stimulus,
-        initial_latent=initial_latent,
-        record=Record(every, spikes, spike_window, spike_neurons),
-        progress=progress,
-    )
+    record = Record(every, spikes, spike_window, spike_neurons)
+    run = Run(network, duration, trials, seed, dt_s, stimulus or Stimulus(), initial_latent, record)
+    if isinstance(network, RateNetwork):
+        _refuse_simulator(network, backend)
+        return _record_rate(run, network, progress)
+    adapter = _adapter_for(network, backend)
+    refuse(adapter, network, dt_s=dt_s, stimulus=stimulus)
+    schedule = Schedule.of(run)
+    _warn_of_mismatch(schedule, adapter)
+    trace = adapter.run(schedule, progress)
+    _check(trace, schedule, adapter.name)
+    return _recording(run, trace, adapter.name, dt_s=schedule.dt_s, time_unit_s=network.time_unit_s)
+
+
+def drive(
+    network: Network,
+    latent_path: Float[np.ndarray, "time rank"],
+    *,
+    backend: str | Backend | None = None,
+    seed: int = 0,
+    dt_s: float | None = None,
+) -> Iterator[Float[np.ndarray, "time neuron"]]:
+    """Open loop: hold the latents at z(t) and stream what the neurons fire, in blocks of consecutive steps.
+
+    Parameters
+    ----------
+    network, backend, seed, dt_s
+        As in `simulate`.
+    latent_path
+        Latents in system units, one row for each step.
+
+    Returns
+    -------
+    Iterator
+        Blocks of spikes in Hz, filtered with the time constant of the latents, one row for each step. Of a rate network
+        the outputs of its units take the place of the spikes.
+
+    Raises
+    ------
+    InputError, UnsupportedError
+        As `simulate`, at the call and not at the first block.
+
+    Examples
+    --------
+    >>> from ddm2snn import RateNetwork
+    >>> one, none = [[1.0]], [[0.0]]
+    >>> unit = RateNetwork(
+    ...     left_vectors=one, right_vectors=none, bias=[0.0], diffusion_factor=none, input_map=one,
+    ...     latent_offset=[0.0], latent_scale=[1.0], initial_latent=one,
+    ... )
+    >>> (block,) = drive(unit, [[1.0]] * 500)  # five time units at z = 1
+    >>> block.shape, bool(abs(block[-1, 0] - np.tanh(1)) < 0.01)
+    ((500, 1), True)
+    """
+    if isinstance(network, RateNetwork):
+        _refuse_simulator(network, backend)
+        check_seed(seed)
+        step = _LONGEST_STEP if dt_s is None else dt_s
+        check_positive("drive", dt_s=step)
+        return _drive_rate(network, internal_path(network, latent_path), step)
+    adapter = _adapter_for(network, backend)
+    loop = OpenLoop.of(network, latent_path, seed=seed, dt_s=dt_s)
+    refuse(adapter, network, dt_s=dt_s)
+    return adapter.drive(loop)
 
 
 def record_system(
@@ -113,7 +179,7 @@ def record_system(
     seed: int,
     progress: Progress = no_progress,
 ) -> Recording:
-    """Integrate the SDE itself, sampled as a network would be; a rate time unit is taken as one second.
+    """Integrate the target SDE itself, sampled as a network would be; a rate time unit is taken as one second.
 
     Parameters
     ----------
@@ -124,9 +190,9 @@ def record_system(
     duration, every
         Length and sampling interval in rate time units.
     trials
-        Independent trials.
+        Number of independent trials.
     seed
-        Of initial states and noise.
+        Seed of initial states and noise.
     progress
         Called with the finished share.
     """
@@ -134,27 +200,120 @@ def record_system(
     trials = as_count("trials", trials)
     rng = stream(seed, "target", system.name)
     initial = starts[rng.integers(len(starts), size=trials)]
-    longest = min(_LONGEST_STEP, stable_step(system.checked_drift, starts))
-    stride = int(np.ceil(every / longest - 1e-9))
+    stride = _stride(every, system.checked_drift, starts)
     step = every / stride
     latent = integrate(
         system.checked_drift, system.noise, initial, dt=step, steps=max(1, round(duration / step)), stride=stride,
         rng=rng, progress=progress,
     )  # fmt: skip
     provenance = {"backend": "target SDE", "system": system.name, "seed": seed, "step": step, "numpy": np.__version__}
-    return Recording.from_arrays(latent, every=every, time_unit_s=1.0, provenance=provenance)
+    return Recording.from_arrays(latent, every=every, time_unit_s=_TIME_UNIT_S, provenance=provenance)
 
 
-def _warn_of_mismatch(network: SpikingNetwork, backend: Backend, dt_s: float | None) -> None:
-    if backend.name != "rate" and network.neuron.timing_on(backend.spike_timing) != network.spike_timing:
+def _record_rate(run: Run, rate: RateNetwork, progress: Progress) -> Recording:
+    """Integrate dz = (-z + W_s phi(Gamma z + b) + u) dt + G dw, in internal units."""
+    every = run.record.every
+    if run.dt_s is None:
+        stride = _stride(every, rate.drift, rate.initial_latent)
+        step = every / stride
+    else:
+        step = run.dt_s
+        stride = whole_steps(every, step, "the sampling interval `every`", "rate time units")
+    steps = max(1, round(run.duration / step))
+    forcing = None
+    if not run.stimulus.empty:
+        forcing = run.stimulus.at(np.arange(steps) * step, rate.input_map.shape[1]) @ rate.input_map.T
+    latent = integrate(
+        lambda z: rate.internal_readout(z) - z, rate.internal_noise, run.initial_states(), dt=step, steps=steps,
+        stride=stride, rng=stream(run.seed, "rate", "noise"), forcing=forcing, progress=progress,
+    )  # fmt: skip
+    trace = Trace(latent, versions={"numpy": np.__version__})
+    return _recording(run, trace, RATE, dt_s=step, time_unit_s=_TIME_UNIT_S)
+
+
+def _drive_rate(
+    rate: RateNetwork, path: Float[np.ndarray, "step rank"], step: float
+) -> Iterator[Float[np.ndarray, "time unit"]]:
+    """Outputs phi(Gamma z + b) along internal latents, filtered with the leak."""
+    decay, filtered = np.exp(-step / _TIME_UNIT_S), np.zeros(rate.units)
+    for block in blocks(len(path), _BLOCK):
+        outputs = rate.hidden(path[block.start : block.stop])
+        for row, output in enumerate(outputs):
+            filtered = decay * filtered + (1 - decay) * output
+            outputs[row] = filtered
+        yield outputs
+
+
+def _stride(every: float, drift: Drift, points: Float[np.ndarray, "sample rank"]) -> int:
+    """Steps between two samples: as few as keep the step stable and within the limit."""
+    return int(np.ceil(every / min(_LONGEST_STEP, stable_step(drift, points)) - 1e-9))
+
+
+def _adapter_for(network: SpikingNetwork, backend: str | Backend | None) -> Backend:
+    chosen = network.backend if backend is None else backend
+    if chosen == RATE:
+        raise UnsupportedError(
+            "Backend rate cannot run this network. SpikingNetwork: this backend runs a RateNetwork. "
+            'Use backend="brian2" or backend="nengo".'
+        )
+    return find_backend(chosen) if isinstance(chosen, str) else chosen
+
+
+def _refuse_simulator(rate: RateNetwork, backend: str | Backend | None) -> None:
+    """Refuse every backend of a rate network but its own."""
+    if backend is not None and backend != RATE:
+        refuse(find_backend(backend) if isinstance(backend, str) else backend, rate)
+
+
+def _warn_of_mismatch(schedule: Schedule, backend: Backend) -> None:
+    """Warn of spike timing or a step that the decoders were not solved for; called by `simulate` itself."""
+    network, dt_s = schedule.network, schedule.dt_s
+    if network.neuron.timing_on(backend.spike_timing) != network.spike_timing:
         warnings.warn(
             f"The decoders were solved for {network.backend}, which times spikes by {network.spike_timing}; "
             f"{backend.name} times them by {backend.spike_timing}. Rates will be biased: convert for {backend.name}.",
             stacklevel=3,
         )
-    if dt_s is not None and dt_s != network.dt_s:
+    if dt_s != network.dt_s:
         warnings.warn(
             f"The decoders were solved for dt_s = {network.dt_s:g}, not {dt_s:g}. "
             f"Rates and lag will be biased: convert with dt_s = {dt_s:g}.",
             stacklevel=3,
         )
+
+
+def _check(trace: Trace, schedule: Schedule, backend: str) -> None:
+    """Refuse what does not answer the schedule, before it becomes a recording."""
+    expected = (schedule.trials, schedule.samples, schedule.network.rank)
+    if trace.latent.shape != expected:
+        raise InputError(f"Backend {backend} returned latents of shape {trace.latent.shape}; {expected} was due.")
+    if schedule.record.spikes and trace.spikes is None:
+        raise InputError(f"Backend {backend} returned no spikes, which record.spikes asks for.")
+
+
+def _recording(run: Run, trace: Trace, backend: str, *, dt_s: float, time_unit_s: float) -> Recording:
+    """Turn a trace into a recording in system units, with all that two equal runs have in common as provenance."""
+    network, record, latent = run.network, run.record, trace.latent
+    if latent.dtype != np.float64 or not latent.flags.writeable:
+        latent = np.array(latent, dtype=np.float64)
+    latent *= network.latent_scale  # in place: no second array of this size
+    latent += network.latent_offset
+    latent.setflags(write=False)
+    return Recording.from_arrays(
+        latent,
+        every=record.every,
+        time_unit_s=time_unit_s,
+        spikes=record.select(trace.spikes, time_unit_s) if record.spikes and trace.spikes is not None else None,
+        provenance={
+            "backend": backend,
+            "options": dict(trace.options),
+            "versions": {"ddm2snn": package_version(), **trace.versions},
+            "network": network.fingerprint,
+            "network_type": type(network).__name__,
+            "stimulus": None if run.stimulus.empty else run.stimulus.fingerprint,
+            "seed": int(run.seed),
+            "dt_s": dt_s,
+            "time_unit_s": time_unit_s,
+            "device": "cpu",
+        },
+    )

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.analysis.activation import known_activation
 from ddm2snn.analysis.analysis import Analysis
 from ddm2snn.analysis.cycle import LimitCycle, find_cycle
 from ddm2snn.analysis.fixed_points import FixedPoint, find_fixed_points
@@ -15,7 +14,7 @@ from ddm2snn.analysis.jacobian import network_jacobian
 from ddm2snn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from ddm2snn.analysis.stationary import stationary_paths
 from ddm2snn.analysis.subspace import Subspace, full_state, recover_subspace
-from ddm2snn.analysis.symmetry import symmetry_norms
+from ddm2snn.analysis.symmetry import INVERSE_INTEGRALS, SymmetryNorms, symmetry_norms
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.errors import InputError
@@ -51,6 +50,21 @@ def analyse(network: RateNetwork, *, seed: int = 0, progress: Progress = no_prog
     ------
     InputError
         Where this is no rate network, or its trajectories diverge.
+
+    Examples
+    --------
+    One unit that excites itself has two stable states; without noise nothing is irreversible.
+
+    >>> unit = RateNetwork(
+    ...     left_vectors=[[2.0]], right_vectors=[[1.0]], bias=[0.0], diffusion_factor=[[0.0]], input_map=[[1.0]],
+    ...     latent_offset=[0.0], latent_scale=[1.0], initial_latent=[[-1.0], [1.0]],
+    ... )
+    >>> analysis = analyse(unit)
+    >>> analysis.fixed_points
+    (FixedPoint(kind='stable node', place=[-0.958]), FixedPoint(kind='unstable node', place=[0]), \
+FixedPoint(kind='stable node', place=[0.958]))
+    >>> sorted(analysis.left_out)
+    ['cycle', 'irreversibility']
     """
     if not isinstance(network, RateNetwork):
         raise InputError(
@@ -60,8 +74,7 @@ def analyse(network: RateNetwork, *, seed: int = 0, progress: Progress = no_prog
     left_out: dict[str, str] = {}
     samples = _samples(network, seed, lambda share: progress(0.4 * share))
     subspace, error = _subspace(network, samples)
-    if not known_activation(network):
-        left_out["symmetry"] = f"the activation {network.activation!r} has no energy in closed form"
+    norms = _symmetry(network, left_out)
     split = _irreversibility(network, samples, seed, left_out)
     progress(0.55)
     points = _fixed_points(network, samples, seed)
@@ -72,13 +85,12 @@ def analyse(network: RateNetwork, *, seed: int = 0, progress: Progress = no_prog
     progress(1.0)
     return Analysis(
         network=network, samples=samples, subspace=subspace, recovery_error=error,
-        symmetry=symmetry_norms(network) if known_activation(network) else None, fixed_points=points, cycle=cycle,
-        irreversibility=split, lyapunov=spectrum, left_out=left_out,
+        symmetry=norms, fixed_points=points, cycle=cycle, irreversibility=split, lyapunov=spectrum, left_out=left_out,
     )  # fmt: skip
 
 
 def _samples(network: RateNetwork, seed: int, progress: Progress) -> Float[np.ndarray, "trial time rank"]:
-    # large networks get fewer trials: what is averaged over is the product of trials and time
+    """Stationary trajectories: fewer of large networks, whose steps take longer."""
     trials = int(np.clip(256 * 128 // network.units, 64, 256))
     rng = stream(seed, "analysis", "samples")
     return stationary_paths(
@@ -91,8 +103,15 @@ def _subspace(network: RateNetwork, samples: Float[np.ndarray, "trial time rank"
     latent = samples[:, :: -(-samples.shape[0] * samples.shape[1] // _FULL_STATES)]
     states = full_state(network, latent)
     subspace = recover_subspace(states)
-    found = subspace.to_latent(network)(subspace.coordinates(states))
-    return subspace, float((np.abs(found - latent) / network.latent_scale).max())
+    deviation = np.abs(subspace.latents(network, states) - latent) / network.latent_scale
+    return subspace, float(deviation.max())
+
+
+def _symmetry(network: RateNetwork, left_out: dict[str, str]) -> SymmetryNorms | None:
+    if network.activation not in INVERSE_INTEGRALS:
+        left_out["symmetry"] = f"the activation {network.activation!r} has no energy in closed form"
+        return None
+    return symmetry_norms(network)
 
 
 def _irreversibility(
@@ -128,10 +147,10 @@ def _cycle(
     if network.rank == 1:
         left_out["cycle"] = "one latent cannot go round"
         return None
-    found = find_cycle(network.drift, samples[0, -1], jacobian=network_jacobian(network))
-    if found is None:
+    cycle = find_cycle(network.drift, samples[0, -1], jacobian=network_jacobian(network))
+    if cycle is None:
         left_out["cycle"] = "the noise-free flow from a stationary state ends on no periodic orbit"
-    return found
+    return cycle
 
 
 def _lyapunov(

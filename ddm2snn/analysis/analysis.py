@@ -1,4 +1,4 @@
-"""What was found out about a rate network: numbers and sentences."""
+"""Results of all analyses of a rate network: numbers and sentences."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What was found out about a rate network; latents and drifts in system units, times in rate time units.
+    """Results of all analyses of a rate network; latents and drifts in system units, times in rate time units.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class Analysis:
         The network.
     samples
         Stationary latents, shape (trial, time, rank).
-    subspace
-        Affine subspace recovered from full states, and the largest error of the latents read off it, in
-        standard deviations, as `recovery_error`.
+    subspace, recovery_error
+        Affine subspace recovered from full states, and the largest error of the latents that are read off it, in
+        standard deviations.
     symmetry
         Norms of the parts of W; None for activations without a closed form.
     fixed_points
@@ -54,17 +54,24 @@ class Analysis:
     lyapunov: LyapunovSpectrum | None
     left_out: Mapping[str, str]
 
+    def __repr__(self) -> str:
+        network = self.network
+        return (
+            f"Analysis(units={network.units}, rank={network.rank}, fixed_points={len(self.fixed_points)}, "
+            f"left_out=[{', '.join(self.left_out)}],\n         cycle={self.cycle}, lyapunov={self.lyapunov})"
+        )
+
     def as_json(self) -> dict[str, Any]:
         """All numbers as JSON values; what was left out is null and has its reason in `left_out`."""
         network, split = self.network, self.irreversibility
-        kept = self.subspace.deviations[: self.subspace.rank]
+        deviations = self.subspace.deviations[: self.subspace.rank]
         return {
             "network": {
                 "fingerprint": network.fingerprint, "system": network.provenance.get("system"),
                 "units": network.units, "rank": network.rank, "activation": network.activation,
             },
             "subspace": {
-                "rank": self.subspace.rank, "deviations": kept.tolist(), "recovery_error": self.recovery_error,
+                "rank": self.subspace.rank, "deviations": deviations.tolist(), "recovery_error": self.recovery_error,
             },
             "symmetry": self._symmetry(),
             "entropy_production": split.entropy_production.as_json() if split else None,
@@ -75,25 +82,25 @@ class Analysis:
         }  # fmt: skip
 
     def lines(self) -> list[str]:
-        """The findings in words, a line each."""
+        """Results in words, a line each."""
         kinds = [point.kind for point in self.fixed_points]
         points = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
-        found = [f"subspace: rank {self.subspace.rank} of {self.network.units} units"]
+        lines = [f"subspace: rank {self.subspace.rank} of {self.network.units} units"]
         if self.symmetry:
-            share = self.symmetry.as_json()["antisymmetric_share"]
-            found.append(f"symmetry: {100 * share:.3g} % of the squared norm of W is antisymmetric")
+            share = self.symmetry.antisymmetric_share
+            lines.append(f"symmetry: {100 * share:.3g} % of the squared norm of W is antisymmetric")
         if self.irreversibility:
             rate = self.irreversibility.entropy_production
-            found.append(
+            lines.append(
                 f"entropy production: {rate.value:.4g} per time unit, 95 % interval {rate.low:.4g} to {rate.high:.4g}"
             )
-        found.append(f"fixed points: {points or 'none found'}")
+        lines.append(f"fixed points: {points or 'none found'}")
         if self.cycle:
-            found.append(f"limit cycle: period {self.cycle.period:.6g} time units")
+            lines.append(f"limit cycle: period {self.cycle.period:.6g} time units")
         if self.lyapunov:
             pairs = zip(self.lyapunov.exponents, self.lyapunov.standard_error, strict=True)
-            found.append("Lyapunov exponents: " + ", ".join(f"{v:.3g} ± {e:.1g}" for v, e in pairs))
-        return [*found, *(f"left out, {name}: {reason}" for name, reason in self.left_out.items())]
+            lines.append("Lyapunov exponents: " + ", ".join(f"{v:.3g} ± {e:.1g}" for v, e in pairs))
+        return [*lines, *(f"left out, {name}: {reason}" for name, reason in self.left_out.items())]
 
     def _symmetry(self) -> dict[str, Any] | None:
         if self.symmetry is None:

@@ -44,6 +44,9 @@ class LimitCycle:
     def __post_init__(self) -> None:
         freeze_arrays(self)
 
+    def __repr__(self) -> str:
+        return f"LimitCycle(period={self.period:.6g}, rank={self.orbit.shape[1]})"
+
     @property
     def multipliers(self) -> np.ndarray:
         """Floquet multipliers as complex numbers."""
@@ -90,6 +93,14 @@ def find_cycle(
     ------
     InputError
         Where a setting makes no sense or the flow leaves the range of finite numbers.
+
+    Examples
+    --------
+    >>> def hopf(z):
+    ...     turned = np.stack([-z[..., 1], z[..., 0]], axis=-1)
+    ...     return z * (1.0 - (z**2).sum(axis=-1, keepdims=True)) + 2.0 * turned
+    >>> find_cycle(hopf, np.array([0.5, 0.0]), duration=40.0)
+    LimitCycle(period=3.14159, rank=2)
     """
     check_positive("find_cycle", duration=duration)
     z = np.array(start, dtype=np.float64)
@@ -130,7 +141,7 @@ def _crossings(
     def section(_: float, z: np.ndarray) -> float:
         return float(normal @ (z - place))
 
-    section.direction = 1.0  # pyright: ignore[reportFunctionMemberAccess] - how SciPy is told
+    section.direction = 1.0  # pyright: ignore[reportFunctionMemberAccess] - SciPy reads this attribute
     solution = _flow(drift, place, duration, events=section)
     size = float(np.linalg.norm(np.ptp(solution.y, axis=1)))
     places = solution.y_events[0]

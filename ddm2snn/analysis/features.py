@@ -20,8 +20,8 @@ class Features:
 
     .. math:: v_i, \quad v_i v_j \ (i \le j), \quad e^{-|v - c_a|^2 / 2 s^2}
 
-    so that the logarithm of any Gaussian lies in the span exactly and others are approached as bumps are
-    added. The constant is left out: only gradients matter.
+    so that the logarithm of any Gaussian density lies in their span, and others are approached as bumps are
+    added. There is no constant, since only gradients matter.
 
     Parameters
     ----------
@@ -31,6 +31,15 @@ class Features:
         c, shape (bump, rank), whitened.
     width
         s, in standard deviations.
+
+    Examples
+    --------
+    >>> points = np.random.default_rng(0).standard_normal((500, 2))
+    >>> features = Features.on(points, bumps=10, width=0.7, rng=np.random.default_rng(1))
+    >>> features
+    Features(rank=2, bumps=10, width=0.7)
+    >>> features.value(points).shape, features.gradient(points).shape  # 2 + 3 + 10 features
+    ((500, 15), (500, 2, 15))
     """
 
     mean: Float[np.ndarray, " rank"]
@@ -40,6 +49,9 @@ class Features:
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
+
+    def __repr__(self) -> str:
+        return f"Features(rank={len(self.mean)}, bumps={len(self.centres)}, width={self.width:g})"
 
     @classmethod
     def on(
@@ -59,12 +71,6 @@ class Features:
         root = np.linalg.cholesky(covariance)
         pool = points[rng.choice(len(points), size=min(len(points), max(20 * bumps, 1)), replace=False)]
         return cls(mean, root, _spread(np.linalg.solve(root, (pool - mean).T).T, bumps), width)
-
-    @property
-    def count(self) -> int:
-        """Number of features."""
-        rank = len(self.mean)
-        return rank + rank * (rank + 1) // 2 + len(self.centres)
 
     def value(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... feature"]:
         """The features at `latent`, shape (..., feature)."""

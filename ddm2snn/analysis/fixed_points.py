@@ -37,16 +37,15 @@ class FixedPoint:
     def __post_init__(self) -> None:
         freeze_arrays(self)
 
+    def __repr__(self) -> str:
+        place = ", ".join(f"{coordinate:.3g}" for coordinate in np.round(self.place, 12) + 0.0)
+        return f"FixedPoint(kind={self.kind!r}, place=[{place}])"
+
     @property
     def eigenvalues(self) -> np.ndarray:
         """Complex eigenvalues of the Jacobian, per time unit, by falling real part."""
         values = np.linalg.eigvals(self.jacobian).astype(complex)
         return values[np.lexsort((-np.imag(values), -np.real(values)))]
-
-    @property
-    def stable(self) -> bool:
-        """Whether every eigenvalue has a negative real part."""
-        return self.kind in ("stable node", "stable focus")
 
     @property
     def kind(self) -> str:
@@ -88,7 +87,7 @@ def find_fixed_points(
 
     Each start follows the Newton direction, its length halved until the residual falls (Nocedal, Wright,
     Numerical Optimization, section 11.2). Zeros closer together than 1e-6 of the spread of the starts are
-    one. A search from samples can miss zeros; it proves none absent.
+    one. A search from samples can miss zeros.
 
     Parameters
     ----------
@@ -100,7 +99,7 @@ def find_fixed_points(
         Its Jacobian; central differences by default.
     reach
         Zeros further from the middle of the starts than this many half widths of their range are left
-        out: there a trained drift means nothing.
+        out: a trained drift is not fitted there.
     iterations
         Newton steps.
 
@@ -108,6 +107,14 @@ def find_fixed_points(
     ------
     InputError
         Where the starts are no array (sample, rank) of finite numbers.
+
+    Examples
+    --------
+    >>> for point in find_fixed_points(lambda z: z - z**3, np.linspace(-1.5, 1.5, 20)[:, None]):
+    ...     print(point)
+    FixedPoint(kind='stable node', place=[-1])
+    FixedPoint(kind='unstable node', place=[0])
+    FixedPoint(kind='stable node', place=[1])
     """
     z = np.array(starts, dtype=np.float64)
     if z.ndim != 2 or 0 in z.shape or not np.isfinite(z).all():
@@ -116,7 +123,7 @@ def find_fixed_points(
     low, high = z.min(axis=0), z.max(axis=0)
     middle, half = (low + high) / 2, np.maximum((high - low) / 2, 1e-9 * (1 + np.abs(low)))
     typical = np.linalg.norm(drift(z) / half, axis=1).max()
-    with np.errstate(all="ignore"):  # a start that runs away is left behind below
+    with np.errstate(all="ignore"):  # a start that runs away does not arrive, see below
         for _ in range(iterations):
             z = _damped_step(drift, slopes, z, half)
         residual = np.linalg.norm(drift(z) / half, axis=1)
@@ -130,29 +137,29 @@ def _damped_step(
 ) -> Float[np.ndarray, "sample rank"]:
     """One Newton step of each point, no longer than the range, halved until the residual falls."""
     value = drift(z)
-    # the pseudo-inverse instead of a solution: a singular Jacobian stops nobody but its own point
+    # the pseudo-inverse, since a solver would stop at any singular Jacobian
     slopes = np.nan_to_num(jacobian(z), posinf=0.0, neginf=0.0)
     step = -np.einsum("sij,sj->si", np.linalg.pinv(slopes), value)
     step /= np.maximum(1.0, np.linalg.norm(step / half, axis=1, keepdims=True))
     size = np.linalg.norm(value / half, axis=1)
     best, share = z.copy(), 1.0
-    waiting = np.ones(len(z), dtype=bool)
+    unmoved = np.ones(len(z), dtype=bool)
     for _ in range(12):
-        tried = z[waiting] + share * step[waiting]
-        better = np.linalg.norm(drift(tried) / half, axis=1) < size[waiting]
-        moved = np.flatnonzero(waiting)[better]
-        best[moved] = tried[better]
-        waiting[moved] = False
+        candidate = z[unmoved] + share * step[unmoved]
+        better = np.linalg.norm(drift(candidate) / half, axis=1) < size[unmoved]
+        moved = np.flatnonzero(unmoved)[better]
+        best[moved] = candidate[better]
+        unmoved[moved] = False
         share /= 2
-        if not waiting.any():
+        if not unmoved.any():
             break
     return best
 
 
 def _distinct(points: Float[np.ndarray, "sample rank"], half: Float[np.ndarray, " rank"]) -> list[np.ndarray]:
     """Points that are further than 1e-6 half widths from every earlier one, in lexical order."""
-    found: list[np.ndarray] = []
+    distinct: list[np.ndarray] = []
     for point in points:
-        if all(np.abs((point - other) / half).max() > 1e-6 for other in found):
-            found.append(point)
-    return sorted(found, key=lambda place: tuple(np.round(place / half, 6)))
+        if all(np.abs((point - other) / half).max() > 1e-6 for other in distinct):
+            distinct.append(point)
+    return sorted(distinct, key=lambda place: tuple(np.round(place / half, 6)))

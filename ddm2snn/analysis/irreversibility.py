@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.analysis.diffusion import Tensor, diffusivity, divergence
-from ddm2snn.analysis.estimate import Estimate
 from ddm2snn.analysis.features import Features
 from ddm2snn.analysis.projection import Choice, Regression, choose
 from ddm2snn.errors import InputError
@@ -18,9 +17,47 @@ if TYPE_CHECKING:
 
     from ddm2snn.systems.system import Drift
 
+Tensor = Callable[["Float[np.ndarray, '... rank']"], "Float[np.ndarray, '... rank rank']"]
+"""Diffusion tensor G G^T as a function of the state."""
+
 MOST_SAMPLES = 20000
 _BLOCKS = 32
-_WIDTHS = (0.3, 0.45, 0.7, 1.0)  # in standard deviations
+_WIDTHS = (0.3, 0.45, 0.7, 1.0)  # of the bumps, in standard deviations
+_SINGULAR = 1e-10  # eigenvalues of the diffusion tensor below this share of the largest count as no noise
+_STEP = 1e-5  # of central differences
+_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with the limits of its 95 % bootstrap interval.
+
+    Examples
+    --------
+    >>> Estimate.of_blocks(np.ones(8), weights=np.ones(8), rng=np.random.default_rng(0))
+    Estimate(value=1.0, low=1.0, high=1.0)
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of_blocks(
+        cls, values: Float[np.ndarray, " block"], weights: Float[np.ndarray, " block"], rng: np.random.Generator
+    ) -> Estimate:
+        """Weighted mean over blocks; the interval is from drawing blocks with replacement.
+
+        Source: Efron, Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
+        """
+        drawn = rng.integers(len(values), size=(_RESAMPLES, len(values)))
+        means = (values * weights)[drawn].sum(axis=1) / weights[drawn].sum(axis=1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        return cls(float((values * weights).sum() / weights.sum()), float(low), float(high))
+
+    def as_json(self) -> dict[str, float]:
+        """Value and limits."""
+        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +86,11 @@ class Irreversibility:
     log_norm: float
     entropy_production: Estimate
 
+    def __repr__(self) -> str:
+        return f"Irreversibility(entropy_production={self.entropy_production}, features={self.features})"
+
     def log_density(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "..."]:
-        """Log p at `latent`, shape (...); means little outside the samples that it was fitted to."""
+        """Log p at `latent`, shape (...); an extrapolation outside the samples that it was fitted to."""
         return self.features.value(latent) @ self.weights - self.log_norm
 
     def score(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
@@ -63,7 +103,7 @@ class Irreversibility:
         return np.einsum("...ij,...j->...i", half, self.score(latent)) + divergence(self.tensor, latent)
 
     def irreversible(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
-        """Part of the drift that turns round when time runs backwards: the local mean velocity."""
+        """Part of the drift that changes its sign when time runs backwards: the local mean velocity."""
         return self.drift(np.asarray(latent, dtype=np.float64)) - self.reversible(latent)
 
     def current(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
@@ -87,10 +127,10 @@ def split_drift(
     .. math:: \langle (f - \nabla\cdot D - D\nabla\psi)^\top D^{-1} (f - \nabla\cdot D - D\nabla\psi)\rangle,
 
     and the minimum is the entropy production. With :math:`\psi` linear in features this is a ridge
-    regression on samples; width of the features and ridge are those with the smallest residual on
-    samples left out of the fit, which is also the Phi that is reported. What the features cannot express
+    regression on samples. Width of the features and ridge are those with the smallest residual on
+    samples left out of the fit, and this residual is the Phi that is reported. What the features cannot express
     makes it larger on average, never smaller. In the stationary state the objective is that of score matching
-    (Hyvarinen, J. Mach. Learn. Res. 6, 2005) up to a constant; of the two the mean with the least noise is
+    (Hyvarinen, J. Mach. Learn. Res. 6, 2005) up to a constant; the weighted mean of the two with the least noise is
     used. Orthogonality: Dechant, Sasa, Ito, Phys. Rev. Research 4, L012034 (2022). Split: Risken, The
     Fokker-Planck Equation, section 6.4, for variables that are even under time reversal.
 
@@ -100,7 +140,7 @@ def split_drift(
         f and G G^T as functions of arrays (..., rank), in the sense of Ito.
     samples
         Stationary states, shape (trial, time, rank). At most 20,000, evenly spaced, are used. Blocks of
-        trials in their order are left out together and resampled for the interval.
+        successive trials are left out together, and resampled for the interval.
     bumps
         Gaussian bumps among the features. With 240 Phi was within 5 % for a linear process in two and three
         dimensions and for `sequence`; nonlinear processes in three dimensions have no known value to check.
@@ -111,6 +151,16 @@ def split_drift(
     ------
     InputError
         Where the diffusion tensor is singular, samples are too few or a latent does not move.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> samples = rng.standard_normal((40, 50, 1)) * 0.5**0.5
+    >>> split = split_drift(lambda z: -z, lambda z: np.ones((*z.shape, 1)), samples, bumps=4, rng=rng)
+    >>> split.entropy_production.value < 1e-3  # one dimension has no current
+    True
+    >>> split.reversible(np.array([1.0])).round(2)
+    array([-1.])
     """
     points = _checked(samples)
     half = diffusivity(tensor, points)
@@ -136,13 +186,50 @@ def split_drift(
 
 
 def _checked(samples: Float[np.ndarray, "trial time rank"]) -> Float[np.ndarray, "sample rank"]:
-    given = np.asarray(samples, dtype=np.float64)
-    if given.ndim != 3 or not np.isfinite(given).all() or given.shape[0] * given.shape[1] < 1000:
+    z = np.asarray(samples, dtype=np.float64)
+    if z.ndim != 3 or not np.isfinite(z).all() or z.shape[0] * z.shape[1] < 1000:
         raise InputError(
-            f"split_drift needs 1000 finite samples or more of shape (trial, time, rank), got shape {given.shape}."
+            f"split_drift needs 1000 finite samples or more of shape (trial, time, rank), got shape {z.shape}."
         )
-    flat = given.reshape(-1, given.shape[-1])
+    flat = z.reshape(-1, z.shape[-1])
     return flat[:: -(-len(flat) // MOST_SAMPLES)]
+
+
+def diffusivity(tensor: Tensor, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
+    """D = G G^T / 2 at `latent`, shape (..., rank, rank).
+
+    Raises
+    ------
+    InputError
+        Where a direction carries no noise, so that D has no inverse.
+    """
+    half = 0.5 * tensor(np.asarray(latent, dtype=np.float64))
+    values = np.linalg.eigvalsh(half)
+    largest = values.max()
+    if not (largest > 0 and (values[..., 0] > _SINGULAR * largest).all()):
+        raise InputError(
+            f"The diffusion tensor is singular: its eigenvalues run from {values.min():.3g} to {largest:.3g}, so some "
+            "direction carries no noise and entropy production is infinite or undefined. Add noise to every latent."
+        )
+    return half
+
+
+def divergence(tensor: Tensor, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+    r""":math:`(\nabla\cdot D)_i = \sum_j \partial_j D_{ij}` by central differences, shape (..., rank).
+
+    Examples
+    --------
+    >>> divergence(lambda z: 2.0 * z[..., None], np.array([[1.0], [3.0]])).round(6)  # D = z
+    array([[1.],
+           [1.]])
+    """
+    z = np.asarray(latent, dtype=np.float64)
+    total = np.zeros_like(z)
+    for axis in range(z.shape[-1]):
+        shift = _STEP * np.maximum(1.0, np.abs(z[..., axis : axis + 1])) * np.eye(z.shape[-1])[axis]
+        difference = 0.5 * (tensor(z + shift) - tensor(z - shift))
+        total += difference[..., axis] / (2 * shift[..., axis : axis + 1])
+    return total
 
 
 def _log_norm(
@@ -150,7 +237,7 @@ def _log_norm(
 ) -> float:
     r"""Logarithm of :math:`Z = \int e^\psi`, from :math:`\langle q e^{-\psi}\rangle = 1 / Z` for any density q.
 
-    q is a kernel density of other samples, so that the ratio hardly varies.
+    q is a kernel density estimate from other samples, so that the ratio varies little.
     """
     from scipy.special import logsumexp
 
@@ -158,7 +245,7 @@ def _log_norm(
     order = rng.permutation(len(points))
     centres, probes = points[order[:512]], order[512:4608]
     root = np.linalg.cholesky(np.atleast_2d(np.cov(points.T)))
-    # kernels as wide as the cloud is dense: half the centres have eight others within one width
+    # the width of the kernels: half of the centres have eight others within it
     width = np.median(np.sort(_squares(centres, centres, root), axis=1)[:, 8]) ** 0.5
     square = _squares(points[probes], centres, root) / width**2
     volume = rank / 2 * np.log(2 * np.pi * width**2) + np.log(np.linalg.det(root)) + np.log(len(centres))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.analysis.activation import known_activation, slope
 from ddm2snn.network import to_internal
 
 if TYPE_CHECKING:
@@ -20,6 +19,12 @@ Jacobian = Callable[["Float[np.ndarray, '... rank']"], "Float[np.ndarray, '... r
 
 # central differences: rounding over the step balances the step squared near the cube root of the precision
 _STEP = float(np.finfo(np.float64).eps ** (1 / 3))
+
+SLOPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "tanh": lambda x: 1.0 - np.tanh(x) ** 2,
+    "relu": lambda x: (np.asarray(x) > 0).astype(np.float64),
+}
+r"""Derivative :math:`\phi'(x)` by activation, where it is finite everywhere; zero at the kink of a rectifier."""
 
 
 def central_jacobian(drift: Drift) -> Jacobian:
@@ -37,14 +42,21 @@ def central_jacobian(drift: Drift) -> Jacobian:
     -------
     Jacobian
         Function of arrays (..., rank) with values (..., rank, rank), [i, j] the derivative of f_i by z_j.
+
+    Examples
+    --------
+    >>> jacobian = central_jacobian(lambda z: z**2)
+    >>> jacobian(np.array([1.0, 3.0])).round(6)
+    array([[2., 0.],
+           [0., 6.]])
     """
 
     def jacobian(latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
         z = np.asarray(latent, dtype=np.float64)
         step = _STEP * np.maximum(1.0, np.abs(z))
-        shift = step[..., None] * np.eye(z.shape[-1])  # (..., which is moved, rank)
+        shift = step[..., None] * np.eye(z.shape[-1])  # (..., latent that is moved, rank)
         upper, lower = z[..., None, :] + shift, z[..., None, :] - shift
-        width = np.diagonal(upper - lower, axis1=-2, axis2=-1)  # as rounded, not as asked for
+        width = np.diagonal(upper - lower, axis1=-2, axis2=-1)  # after rounding
         return np.swapaxes((drift(upper) - drift(lower)) / width[..., None], -1, -2)
 
     return jacobian
@@ -55,10 +67,21 @@ def network_jacobian(network: RateNetwork) -> Jacobian:
 
     .. math:: J = \Lambda\,[W_s\,\mathrm{diag}(\phi'(\Gamma z + b))\,\Gamma - 1]\,\Lambda^{-1}
 
-    with :math:`\Lambda` the latent scales; O(n k^2) per point. An activation that is not known in closed
-    form is differentiated by central differences.
+    with :math:`\Lambda` the latent scales; O(n k^2) per point. An activation whose slope is not in `SLOPES` is
+    differentiated by central differences.
+
+    Examples
+    --------
+    >>> from ddm2snn.network import RateNetwork
+    >>> network = RateNetwork(
+    ...     left_vectors=[[2.0]], right_vectors=[[1.0]], bias=[0.0], diffusion_factor=[[0.0]], input_map=[[1.0]],
+    ...     latent_offset=[0.0], latent_scale=[1.0], initial_latent=[[-1.0], [1.0]],
+    ... )
+    >>> network_jacobian(network)(np.array([0.0]))  # 2 phi'(0) - 1
+    array([[1.]])
     """
-    if not known_activation(network):
+    slope = SLOPES.get(network.activation)
+    if slope is None:
         return central_jacobian(network.drift)
     gamma, w_s, rank = network.left_vectors, network.right_vectors.T, network.rank
     products = np.einsum("in,nj->nij", w_s, gamma).reshape(network.units, rank * rank)
@@ -66,7 +89,7 @@ def network_jacobian(network: RateNetwork) -> Jacobian:
 
     def jacobian(latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
         z = to_internal(network, latent)
-        gain = slope(network, z @ gamma.T + network.bias)
+        gain = slope(z @ gamma.T + network.bias)
         return ((gain @ products).reshape(*z.shape, rank) - np.eye(rank)) * ratio
 
     return jacobian

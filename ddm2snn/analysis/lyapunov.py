@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ddm2snn.analysis.jacobian import Jacobian, central_jacobian
 from ddm2snn.base.arrays import as_count, check_positive, freeze_arrays
+from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,6 +28,14 @@ class LyapunovSpectrum:
         Mean over trajectories, shape (rank,).
     standard_error
         Of these means, from the scatter over independent trajectories, shape (rank,).
+
+    Examples
+    --------
+    >>> lorenz = LyapunovSpectrum(np.array([0.906, 0.0, -14.572]), np.zeros(3))
+    >>> lorenz
+    LyapunovSpectrum(exponents=[0.906, 0, -14.6])
+    >>> round(lorenz.kaplan_yorke_dimension, 3)
+    2.062
     """
 
     exponents: Float[np.ndarray, " rank"]
@@ -35,6 +43,9 @@ class LyapunovSpectrum:
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
+
+    def __repr__(self) -> str:
+        return f"LyapunovSpectrum(exponents=[{', '.join(f'{value:.3g}' for value in self.exponents)}])"
 
     @property
     def kaplan_yorke_dimension(self) -> float:
@@ -63,7 +74,7 @@ def lyapunov_spectrum(
     burn_in: float,
     jacobian: Jacobian | None = None,
     stretch: int = 5,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Progress = no_progress,
 ) -> LyapunovSpectrum:
     r"""Lyapunov spectrum by orthonormalised tangent vectors along independent trajectories.
 
@@ -92,6 +103,12 @@ def lyapunov_spectrum(
     ------
     InputError
         Where a setting makes no sense or a trajectory leaves the range of finite numbers.
+
+    Examples
+    --------
+    >>> matrix = np.array([[-1.0, 0.0], [0.0, -2.0]])
+    >>> lyapunov_spectrum(lambda z: z @ matrix, np.ones((2, 2)), dt=0.05, duration=20.0, burn_in=20.0)
+    LyapunovSpectrum(exponents=[-1, -2])
     """
     check_positive("lyapunov_spectrum", dt=dt, duration=duration)
     every = as_count("lyapunov_spectrum.stretch", stretch)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.least_squares import solve_ridge
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -22,8 +24,8 @@ class Regression:
 
     The mean of :math:`\nabla\varphi\cdot y`, with y = f - div D, is that of
     :math:`-\nabla\cdot(D\nabla\varphi) = -D:\nabla\nabla\varphi - \nabla\cdot D\cdot\nabla\varphi`, the term of
-    score matching. The first has no noise where there is no current, the second does not care for the
-    current. Weights are fitted to the mean of the two with the least scatter over blocks.
+    score matching. The first has no noise where there is no current, the second does not depend on the
+    current. Weights are fitted to the weighted mean of the two that scatters least over blocks.
 
     Parameters
     ----------
@@ -34,7 +36,7 @@ class Regression:
     direct
         r, sums of gradients times y, shape (block, feature).
     overlap
-        Its mean with the term of score matching, shape (block, feature).
+        Weighted mean of r and the term of score matching, shape (block, feature).
     gram
         G, sums of gradients times D times gradients, shape (block, feature, feature).
     """
@@ -72,23 +74,17 @@ class Regression:
     def weights(self, used: Float[np.ndarray, " block"], ridge: float) -> Float[np.ndarray, " feature"]:
         """Ridge solution from the blocks whose entry in `used` is true."""
         total = self.count[used].sum()
-        return _ridge_solution(
+        return solve_ridge(
             self.gram[used].sum(axis=0) / total, (self.overlap[used].sum(axis=0) / total)[:, None], ridge
         )[:, 0]
 
     def loss(self, weights: Float[np.ndarray, " feature"]) -> Float[np.ndarray, " block"]:
-        """What `weights` are judged by, up to a constant; mean of each block."""
+        """Mean residual of each block, up to a constant, by `overlap`: the criterion for the ridge."""
         return ((self.gram @ weights) @ weights - 2 * self.overlap @ weights) / self.count
 
     def residual(self, weights: Float[np.ndarray, " feature"]) -> Float[np.ndarray, " block"]:
         r"""Mean residual :math:`(q - 2 c^\top r + c^\top G c)` of each block, which is never negative."""
         return (self.power - 2 * self.direct @ weights + (self.gram @ weights) @ weights) / self.count
-
-
-def _ridge_solution(
-    gram: Float[np.ndarray, "feature feature"], right: Float[np.ndarray, "feature column"], ridge: float
-) -> Float[np.ndarray, "feature column"]:
-    return np.linalg.solve(gram + ridge * np.trace(gram) / len(gram) * np.eye(len(gram)), right)
 
 
 def _least_scatter(
@@ -99,12 +95,12 @@ def _least_scatter(
 ) -> Float[np.ndarray, "block feature"]:
     """(1 - share) first + share second, with the share that makes the scatter of solutions smallest."""
     total = gram.sum(axis=0) / count.sum()
-    middle = _ridge_solution(total, ((first + second).sum(axis=0) / (2 * count.sum()))[:, None], _RIDGES[1])[:, 0]
-    # what G explains of r moves with it from block to block and scatters no solution
+    middle = solve_ridge(total, ((first + second).sum(axis=0) / (2 * count.sum()))[:, None], _RIDGES[1])[:, 0]
+    # the part of r that is G times common weights varies with G from block to block, and scatters no solution
     mean = [(values - gram @ middle) / count[:, None] for values in (first, second)]
     a, b = (values - values.mean(axis=0) for values in mean)
-    # scatter counts in the norm of the residual: that of G^-1 r
-    solved = _ridge_solution(total, (a - b).T, _RIDGES[1]).T
+    # the scatter of residuals is that of r in the norm of G^-1
+    solved = solve_ridge(total, (a - b).T, _RIDGES[1]).T
     share = (a * solved).sum() / max(((a - b) * solved).sum(), 1e-300)
     share = float(np.clip(share, 0.0, 1.0))
     return (1 - share) * first + share * second

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ddm2snn.base.arrays import as_count, check_positive
+from ddm2snn.base.diffusion_tensor import symmetric_factor
+from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.errors import InputError
 from ddm2snn.systems.integration import integrate, stable_step
 
@@ -26,11 +27,9 @@ def stationary_paths(
     every: float,
     burn_in: float,
     rng: np.random.Generator,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Progress = no_progress,
 ) -> Float[np.ndarray, "trial time rank"]:
-    """Trajectories of ``dz = f(z) dt + G(z) dw`` that have had `burn_in` time to become stationary.
-
-    They start from the stationary states that the network carries.
+    """Trajectories of ``dz = f(z) dt + G(z) dw`` from the network's initial states, after a burn-in.
 
     Parameters
     ----------
@@ -41,6 +40,10 @@ def stationary_paths(
     duration, every, burn_in
         Length, sampling interval and length left out before, in rate time units. The step is shortened so
         that `every` is a multiple of it.
+    rng
+        Source of initial states and noise.
+    progress
+        Called with the finished share.
 
     Returns
     -------
@@ -51,37 +54,45 @@ def stationary_paths(
     ------
     InputError
         Where a setting makes no sense or a trajectory leaves the range of finite numbers.
+
+    Examples
+    --------
+    >>> from ddm2snn.network import RateNetwork
+    >>> network = RateNetwork(
+    ...     left_vectors=[[2.0]], right_vectors=[[1.0]], bias=[0.0], diffusion_factor=[[0.1]], input_map=[[1.0]],
+    ...     latent_offset=[0.0], latent_scale=[1.0], initial_latent=[[-1.0], [1.0]],
+    ... )
+    >>> rng = np.random.default_rng(0)
+    >>> path = stationary_paths(network, trials=20, duration=5.0, every=0.5, burn_in=5.0, rng=rng)
+    >>> path.shape
+    (20, 10, 1)
+    >>> np.abs(path).mean().round(1)  # around the two stable states, at -0.96 and 0.96
+    np.float64(1.0)
     """
     check_positive("stationary_paths", duration=duration, every=every)
     if not (np.isfinite(burn_in) and burn_in >= 0):
         raise InputError(f"stationary_paths.burn_in must be a finite number from zero up, got {burn_in!r}.")
-    known = network.initial_latent
+    states = network.initial_latent
     count = as_count("stationary_paths.trials", trials)
-    start = known[rng.choice(len(known), size=count, replace=count > len(known))]
-    stride = int(np.ceil(every / (stable_step(network.drift, known))))
-    left_out, kept = round(burn_in / every), max(1, round(duration / every))
+    start = states[rng.choice(len(states), size=count, replace=count > len(states))]
+    stride = int(np.ceil(every / (stable_step(network.drift, states))))
+    before, samples = round(burn_in / every), max(1, round(duration / every))
     path = integrate(
         network.drift,
         _factor(network),
         start,
         dt=every / stride,
-        steps=(left_out + kept) * stride,
+        steps=(before + samples) * stride,
         stride=stride,
         rng=rng,
         progress=progress,
     )
-    return path[:, left_out:]
+    return path[:, before:]
 
 
 def _factor(network: RateNetwork) -> Float[np.ndarray, "rank rank"] | Factor:
-    """Factor of the noise: one matrix where the tensor is the same at all the states that the network carries."""
+    """Symmetric factor of the noise: a matrix where the tensor is the same at all initial states, else a function."""
     tensors = network.diffusion(network.initial_latent)
     if len(tensors) > 1 and not np.allclose(tensors, tensors[0], rtol=1e-12, atol=0.0):
-        return lambda z: tensor_root(network.diffusion(z))
-    return tensor_root(tensors[0])
-
-
-def tensor_root(tensor: Float[np.ndarray, "... rank rank"]) -> Float[np.ndarray, "... rank rank"]:
-    """Symmetric root of a tensor G G^T, which may be singular: one factor that makes the same noise."""
-    values, vectors = np.linalg.eigh(tensor)
-    return (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+        return lambda z: symmetric_factor(network.diffusion(z))
+    return symmetric_factor(tensors[0])

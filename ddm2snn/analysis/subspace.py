@@ -20,29 +20,6 @@ MOST_SAMPLES = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class AffineMap:
-    """The map y -> A y + c from coordinates in a recovered subspace to latents in system units.
-
-    Parameters
-    ----------
-    matrix
-        A, shape (rank, component).
-    offset
-        c, shape (rank,).
-    """
-
-    matrix: Float[np.ndarray, "rank component"]
-    offset: Float[np.ndarray, " rank"]
-
-    def __post_init__(self) -> None:
-        freeze_arrays(self)
-
-    def __call__(self, coordinates: Float[np.ndarray, "... component"]) -> Float[np.ndarray, "... rank"]:
-        """Latents in system units, shape (..., rank)."""
-        return np.asarray(coordinates) @ self.matrix.T + self.offset
-
-
-@dataclass(frozen=True, eq=False)
 class Subspace:
     r"""Affine subspace :math:`x = m + C y` found by principal component analysis.
 
@@ -64,22 +41,25 @@ class Subspace:
     def __post_init__(self) -> None:
         freeze_arrays(self)
 
+    def __repr__(self) -> str:
+        return f"Subspace(units={len(self.mean)}, rank={self.rank})"
+
     @property
     def rank(self) -> int:
-        """Number of components that are non-zero to rounding."""
+        """Number of components that are larger than rounding."""
         return self.components.shape[1]
 
     def coordinates(self, state: Float[np.ndarray, "... unit"]) -> Float[np.ndarray, "... component"]:
         """Coordinates y of full states, shape (..., component)."""
         return (np.asarray(state) - self.mean) @ self.components
 
-    def to_latent(self, network: RateNetwork) -> AffineMap:
-        r"""Affine map from coordinates y to the latents of `network` in system units.
+    def latents(self, network: RateNetwork, state: Float[np.ndarray, "... unit"]) -> Float[np.ndarray, "... rank"]:
+        r"""Latents of `network` in system units, read off the coordinates y of full states; shape (..., rank).
 
         .. math:: z = o + \Lambda\,\Gamma^+ (m - b + C y)
 
-        with offset o and scales :math:`\Lambda` of the latents and the pseudo-inverse of
-        :math:`\Gamma`. (Gamma, b) fix what the components leave open: rotation, scale and origin.
+        with offset o and scales :math:`\Lambda` of the latents and the pseudo-inverse of :math:`\Gamma`. Principal
+        components leave rotation, scale and origin of the latents open; (Gamma, b) fix them.
 
         Raises
         ------
@@ -91,10 +71,8 @@ class Subspace:
                 f"The subspace has {len(self.mean)} units, the network {network.units}. Give the network it came from."
             )
         projector = latent_projector(network) * network.latent_scale[:, None]
-        return AffineMap(
-            matrix=projector @ self.components,
-            offset=network.latent_offset + projector @ (self.mean - network.bias),
-        )
+        offset = network.latent_offset + projector @ (self.mean - network.bias)
+        return self.coordinates(state) @ (projector @ self.components).T + offset
 
 
 def latent_projector(network: RateNetwork) -> Float[np.ndarray, "rank unit"]:
@@ -105,10 +83,10 @@ def latent_projector(network: RateNetwork) -> Float[np.ndarray, "rank unit"]:
     InputError
         Where the columns of Gamma are dependent, so that latents cannot be read off the state.
     """
-    found = int(np.linalg.matrix_rank(network.left_vectors))
-    if found < network.rank:
+    dimensions = int(np.linalg.matrix_rank(network.left_vectors))
+    if dimensions < network.rank:
         raise InputError(
-            f"The {network.rank} columns of left_vectors span {found} dimension(s), so the full state does not "
+            f"The {network.rank} columns of left_vectors span {dimensions} dimension(s), so the full state does not "
             "determine the latents. Remove dependent columns."
         )
     return np.linalg.pinv(network.left_vectors)
@@ -122,7 +100,7 @@ def full_state(network: RateNetwork, latent: Float[np.ndarray, "... rank"]) -> F
 def recover_subspace(state: Float[np.ndarray, "trial time unit"], *, most: int = MOST_SAMPLES) -> Subspace:
     """Recover the affine subspace of full-state trajectories by principal component analysis.
 
-    A singular value decomposition of the (sample, unit) data, so no matrix of units by units is formed.
+    By a singular value decomposition of the (sample, unit) data, so that no matrix of units by units is formed.
     A component counts towards the rank where its singular value exceeds what rounding of the states can
     leave: machine precision times the longer side of the data times the norm of its rows. (The paper
     recovers latents up to an affine map: arXiv 2602.14885.)
@@ -138,13 +116,19 @@ def recover_subspace(state: Float[np.ndarray, "trial time unit"], *, most: int =
     ------
     InputError
         Where the trajectories have another number of axes, are not finite or do not move.
+
+    Examples
+    --------
+    >>> latent = np.random.default_rng(0).standard_normal((2, 50, 1))
+    >>> recover_subspace(latent @ np.ones((1, 8)) + 3.0)
+    Subspace(units=8, rank=1)
     """
-    given = np.asarray(state, dtype=np.float64)
-    if given.ndim != 3 or 0 in given.shape or not np.isfinite(given).all():
+    x = np.asarray(state, dtype=np.float64)
+    if x.ndim != 3 or 0 in x.shape or not np.isfinite(x).all():
         raise InputError(
-            f"recover_subspace needs finite trajectories of shape (trial, time, unit), got shape {given.shape}."
+            f"recover_subspace needs finite trajectories of shape (trial, time, unit), got shape {x.shape}."
         )
-    flat = given.reshape(-1, given.shape[-1])
+    flat = x.reshape(-1, x.shape[-1])
     flat = flat[:: -(-len(flat) // as_count("recover_subspace.most", most))]
     mean = flat.mean(axis=0)
     _, singular, axes = np.linalg.svd(flat - mean, full_matrices=False)

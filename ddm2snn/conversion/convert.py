@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.backend import Backend
+from ddm2snn.backend import Backend, DeviceBackend, find_backend
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, no_progress
-from ddm2snn.base.randomness import check_seed, stream
+from ddm2snn.base.randomness import check_seed
 from ddm2snn.base.version import package_version
-from ddm2snn.conversion.audit import audit, singular_values
-from ddm2snn.conversion.calibration import Calibrated
-from ddm2snn.conversion.decoders import Clockwork, rates_along_flow
-from ddm2snn.conversion.kinds import Decoders
+from ddm2snn.conversion.audit import audit
+from ddm2snn.conversion.clock import NOISE_BY_TIME, Clock, natural_time_unit_s, stretch, whole_hundredths
+from ddm2snn.conversion.decoders import Calibrated, Decoders, Problem, Solution, find_decoders
+from ddm2snn.conversion.diagnostics import Diagnostics
 from ddm2snn.conversion.lag import measure_lag
-from ddm2snn.conversion.placing import place, stationary_states
-from ddm2snn.conversion.population import Encoding, Population
-from ddm2snn.conversion.requests import check_kinds, population_for, simulator_for
-from ddm2snn.conversion.solving import assemble, decode, listen
-from ddm2snn.conversion.time_unit import NOISE_BY_TIME, natural_time_unit_s, stretch, whole_hundredths
+from ddm2snn.conversion.population import Population
+from ddm2snn.conversion.trajectories import stationary_states
+from ddm2snn.errors import InputError
 from ddm2snn.hardware.config import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for
 from ddm2snn.hardware.limits import longest_decay_s
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
-from ddm2snn.neuron import SpikeTiming
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -36,17 +32,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Conversion:
-    """A network and what the conversion learned about itself (JSON values)."""
+    """A spiking network and what its conversion learned about itself.
+
+    Parameters
+    ----------
+    network
+        The spiking network.
+    diagnostics
+        What was learned; the network carries it in its provenance too.
+
+    Examples
+    --------
+    >>> from ddm2snn import Static, Training, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> conversion = convert(rate, population=Population(2, tuned=False), decoders=Static(), time_unit_s=0.1)
+    >>> conversion.network.neurons, conversion.diagnostics.rank_audit.rank
+    (16, 2)
+    >>> Diagnostics.of(conversion.network) == conversion.diagnostics
+    True
+    """
 
     network: SpikingNetwork
-    diagnostics: Mapping[str, Any]
+    diagnostics: Diagnostics
 
 
 def convert(
     rate: RateNetwork,
     *,
     population: Population | None = None,
-    decoders: Decoders | None = None,
+    decoders: Decoders | str | None = None,
     backend: str | Backend | None = None,
     hardware: str | HardwareConfig | None = None,
     time_unit_s: float | None = None,
@@ -63,9 +77,10 @@ def convert(
     population
         Neurons per unit, their rates and their model; none with `Direct`, which makes one neuron of each unit.
     decoders
-        How decoders are found; calibrated by default. The noise of the spikes is measured, and only the rest of
-        the rate network's diffusion is injected; static decoders inject all of it. Where it depends on the state, its
-        factor is decoded from the spikes as well, by calibrated and static decoders only.
+        How decoders are found, or a name in `ddm2snn.conversion.decoders.DECODERS`; calibrated by default. Calibrated
+        decoders measure the noise of the spikes and inject only the rest of the rate network's diffusion; static
+        decoders inject all of it. Where the diffusion depends on the state, its factor is decoded from the spikes as
+        well, by calibrated and static decoders only.
     backend
         The simulator, or its name, whose spike timing and time grid the decoders are solved for; by default
         "brian2", or what runs `hardware`.
@@ -73,11 +88,11 @@ def convert(
         A device, the name of one or the path of its configuration, to have in the loop of calibrated decoders: the
         neurons are driven in its arithmetic, its decode neurons and their delay included.
     time_unit_s
-        Seconds per rate time unit, which is the synaptic time constant; by default such that the
-        fastest latent changes little within a membrane time constant, and longer where there are few neurons. Where
-        calibrated decoders then hear spikes that would take the total diffusion beyond the target's, up to four times
-        as long, which the diagnostics tell. In whole hundreds of time steps, so that samples every 0.01 or 0.02 rate
-        time units are whole steps. Never longer than the decays of `hardware` allow.
+        Seconds per rate time unit, which is the synaptic time constant. By default the fastest latent changes little
+        within a membrane time constant, and the time is longer where there are few neurons. Where a pilot of
+        calibrated decoders then measures spikes that would take the total diffusion beyond the target's, it is up to
+        four times as long, which the diagnostics tell. It is a whole number of hundreds of time steps, so that samples
+        every 0.01 or 0.02 rate time units are whole steps, and never longer than the decays of `hardware` allow.
     dt_s
         Time step of the simulation in seconds.
     seed
@@ -88,91 +103,172 @@ def convert(
     Raises
     ------
     InputError
-        Where a setting makes no sense, such as a step longer than the refractory period, and where the diffusion
-        depends on the state and the decoders cannot carry that.
+        Where a setting makes no sense, such as a step longer than the refractory period, and where the decoders
+        cannot convert this network, such as one whose diffusion depends on the state.
+
+    Examples
+    --------
+    >>> from ddm2snn import Static, Training, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> conversion = convert(rate, decoders=Static(), time_unit_s=0.1)
+    >>> conversion.network.neurons, conversion.diagnostics.rank_audit.rank
+    (32, 2)
     """
     check_seed(seed)
     check_positive("convert", dt_s=dt_s)
-    check_kinds(rate, population, decoders)
-    decoders = decoders or Calibrated()
-    population = population_for(rate, population, decoders)
+    check_convertible(rate)
+    decoders = _checked_decoders(decoders)
     config = find_hardware(hardware) if isinstance(hardware, str) else hardware
-    target = simulator_for(backend, config, decoders)
+    population = decoders.check(rate, _checked_population(population), in_loop=config is not None)
+    target = _simulator(backend, config)
     timing = population.neuron.timing_on(target.spike_timing)
     population.neuron.check_step(dt_s, timing)
-    cloud = to_internal(rate, stationary_states(rate, seed))
+    states = to_internal(rate, stationary_states(rate, seed))
     longest_s = np.inf if config is None else longest_decay_s(config, dt_s)
     first_s = time_unit_s
     if first_s is None:
-        natural_s = natural_time_unit_s(rate, cloud, population.neurons_per_unit)
-        first_s = whole_hundredths(natural_s, dt_s, longest_s)
+        first_s = whole_hundredths(natural_time_unit_s(rate, states, population.neurons_per_unit), dt_s, longest_s)
     check_positive("convert", time_unit_s=first_s)
-    encoding, tuning = place(rate, population, decoders, cloud, seed)
-    population = dataclasses.replace(population, neuron=population.neuron.for_neurons(len(encoding.bias)))
-    clockwork = _clockwork(rate, config, first_s, dt_s, timing)
-    heard, rng, lengthened = None, stream(seed, "conversion", "calibration"), {}
-    if isinstance(decoders, Calibrated):
-        heard = listen(rate, encoding, population.neuron, clockwork, decoders, cloud, rng, progress)
-        longer_s = whole_hundredths(first_s * stretch(heard), dt_s, longest_s)
-        if time_unit_s is None and longer_s > first_s:
-            lengthened = {"time_unit": {"first_s": first_s, "spikes_over_target": heard.excess}}
-            clockwork = _clockwork(rate, config, longer_s, dt_s, timing)
-            heard = dataclasses.replace(heard, spikes=heard.spikes / (longer_s / first_s) ** NOISE_BY_TIME)
-    decoded = decode(rate, encoding, population, clockwork, decoders, cloud, seed, progress, heard, rng)
-    network = assemble(rate, encoding, decoded, population, clockwork, target.name)
-    measured = _measured(rate, network, encoding, clockwork, cloud, seed)
-    diagnostics = {**measured, **lengthened, "tuning": tuning, **decoded.found}
+    clock = Clock(first_s, dt_s, timing)
+    ensemble, tuning = decoders.place(rate, population, clock, states, seed)
+    problem = _in_loop(Problem(rate, ensemble, states, seed), clock, config)
+    pilot, lengthened = decoders.pilot(problem, progress), None
+    if pilot is not None and time_unit_s is None:
+        longer_s = whole_hundredths(first_s * stretch(pilot), dt_s, longest_s)
+        if longer_s > first_s:
+            lengthened = {"first_s": first_s, "spikes_over_target": pilot.spike_noise_ratio}
+            problem = _in_loop(problem, dataclasses.replace(clock, time_unit_s=longer_s), config)
+            pilot = dataclasses.replace(pilot, spikes=pilot.spikes / (longer_s / first_s) ** NOISE_BY_TIME)
+    solution = decoders.solve(problem, pilot, progress)
+    network = assemble(problem, solution, target.name)
+    measured = _measured(network, problem)
+    diagnostics = Diagnostics.model_validate(
+        {**measured, "time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
+    )
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
     return Conversion(dataclasses.replace(network, provenance=provenance, hardware=config), diagnostics)
 
 
-def _clockwork(
-    rate: RateNetwork, config: HardwareConfig | None, time_unit_s: float, dt_s: float, timing: SpikeTiming
-) -> Clockwork:
-    """Time scales, and the device in the loop."""
-    device = None if config is None else device_for(config, to_internal(rate, rate.initial_latent), time_unit_s, dt_s)
-    return Clockwork(time_unit_s, dt_s, timing, device)
+def assemble(problem: Problem, solution: Solution, backend: str) -> SpikingNetwork:
+    """Put neurons and decoders together with what the rate network hands down unchanged."""
+    rate, ensemble, factor = problem.rate, problem.ensemble, solution.factor
+    network = SpikingNetwork(
+        encoders=ensemble.encoders,
+        bias=ensemble.bias,
+        decoders=solution.decoders,
+        unit=ensemble.unit,
+        rate_left_vectors=rate.left_vectors,
+        diffusion_factor=solution.diffusion_factor,
+        input_map=rate.input_map,
+        latent_offset=rate.latent_offset,
+        latent_scale=rate.latent_scale,
+        initial_latent=rate.initial_latent,
+        neuron=ensemble.neuron,
+        time_unit_s=float(ensemble.clock.time_unit_s),
+        dt_s=float(ensemble.clock.dt_s),
+        spike_timing=ensemble.clock.spike_timing,
+        backend=backend,
+        rate_fingerprint=rate.fingerprint,
+        diffusion_decoders=None if factor is None else factor.decoders,
+        diffusion_filter_s=None if factor is None else factor.filter_s,
+    )
+    return network if solution.constant is None else with_constant(network, solution.constant)
 
 
-def _measured(
-    rate: RateNetwork,
-    network: SpikingNetwork,
-    encoding: Encoding,
-    clockwork: Clockwork,
-    z: Float[np.ndarray, "sample rank"],
-    seed: int,
-) -> dict[str, Any]:
-    """Connectivity, rates of the neurons on the stationary states z and, without a device, the residual lag."""
+def with_constant(network: SpikingNetwork, constant: Float[np.ndarray, " rank"]) -> SpikingNetwork:
+    r"""Add a constant c to what the spikes decode, without a spike.
+
+    With :math:`z = z' + c` the equation :math:`T\dot z = -z + D s + c + \dots` becomes
+    :math:`T\dot z' = -z' + D s + \dots`: biases grow by E c, and the origin of the latents moves by c.
+    """
+    return dataclasses.replace(
+        network,
+        bias=network.bias + network.encoders @ constant,
+        latent_offset=network.latent_offset + network.latent_scale * constant,
+    )
+
+
+def check_convertible(rate: object) -> None:
+    """Refuse what is no rate network."""
+    if not isinstance(rate, RateNetwork):
+        raise InputError(f"Conversion needs a RateNetwork, got a {type(rate).__name__}.")
+
+
+def _checked_decoders(decoders: Decoders | str | None) -> Decoders:
+    """Decoders as given, by name or by default."""
+    if decoders is None:
+        return Calibrated()
+    if isinstance(decoders, str):
+        return find_decoders(decoders)
+    if isinstance(decoders, type) or not isinstance(decoders, Decoders):
+        raise InputError(
+            f"convert needs decoders such as Calibrated() or the name of some, got a {type(decoders).__name__}."
+        )
+    return decoders
+
+
+def _checked_population(population: Population | None) -> Population | None:
+    if population is not None and not isinstance(population, Population):
+        raise InputError(f"convert needs a Population as population, got a {type(population).__name__}.")
+    return population
+
+
+def _simulator(backend: str | Backend | None, config: HardwareConfig | None) -> Backend:
+    """Simulator to convert for; refused where it does not run the device."""
+    if config is None:
+        return find_backend(backend or "brian2") if backend is None or isinstance(backend, str) else backend
+    asked = config.target if backend is None else backend
+    simulator = find_backend(asked) if isinstance(asked, str) else asked
+    if not isinstance(simulator, DeviceBackend):
+        raise InputError(
+            f"Backend {simulator.name} does not run {config.name}. Leave backend out, or choose {config.target}."
+        )
+    return find_backend(asked, hardware=config) if isinstance(asked, str) else simulator
+
+
+def _in_loop(problem: Problem, clock: Clock, config: HardwareConfig | None) -> Problem:
+    """The problem in other time scales, on the device where there is one."""
+    device = None
+    if config is not None:
+        device = device_for(
+            config, to_internal(problem.rate, problem.rate.initial_latent), clock.time_unit_s, clock.dt_s
+        )
+        clock = dataclasses.replace(clock, rounded_decay=device.decay)
+    return dataclasses.replace(problem, ensemble=problem.ensemble.timed(clock, device))
+
+
+def _measured(network: SpikingNetwork, problem: Problem) -> dict[str, Any]:
+    """Connectivity, rates of the neurons on the stationary states and, without a device, the residual lag."""
+    rate, ensemble, states = problem.rate, problem.ensemble, problem.states
     mean_hz, highest_hz = np.empty(network.neurons), np.empty(network.neurons)
-    for part, some in encoding.parts(len(z)):
-        neuron = network.neuron.part(part)
-        rates_hz = rates_along_flow(rate, some, neuron, z, clockwork, compensate_lag=False)
+    for part, some in ensemble.parts(len(states)):
+        rates_hz = some.rates_hz(states)
         mean_hz[part], highest_hz[part] = rates_hz.mean(axis=0), rates_hz.max(axis=0)
-    found = {
-        "rank_audit": dataclasses.asdict(audit(network)),
-        "rate_singular_values": singular_values(rate.left_vectors, rate.right_vectors.T).tolist(),
+    measured = {
+        "rank_audit": audit(network),
+        "rate_singular_values": rate.recurrent.singular_values().tolist(),
         "mean_rate_hz": float(mean_hz.mean()),
         "highest_rate_hz": float(highest_hz.max()),
         "silent_share": float((highest_hz == 0).mean()),
         "spikes_per_time_unit": float(mean_hz.sum() * network.time_unit_s),
     }
-    if clockwork.device is None:  # rates along the flow know nothing of decode neurons
-        rng = stream(seed, "conversion", "lag")
-        lag = measure_lag(rate, encoding, network.neuron, clockwork, network.decoders, z, rng)
-        found["lag"] = lag.as_json()
-    return found
+    if ensemble.device is None:  # rates along the flow know nothing of decode neurons
+        lag = measure_lag(rate, ensemble, network.decoders, states, problem.rng("lag"))
+        measured["lag"] = lag.as_json()
+    return measured
 
 
 def _provenance(
-    rate: RateNetwork, seed: int, population: Population, decoders: Decoders, diagnostics: Mapping[str, Any]
+    rate: RateNetwork, seed: int, population: Population, decoders: Decoders, diagnostics: Diagnostics
 ) -> dict[str, Any]:
+    settings = dataclasses.asdict(decoders) if dataclasses.is_dataclass(decoders) else {}
     return {
         "system": rate.provenance.get("system"),
         "seed": seed,
         "neurons_per_unit": population.neurons_per_unit,
         "max_rates_hz": list(population.max_rates_hz),
         "tuned": population.tuned,
-        "decoders": {"kind": type(decoders).__name__.lower(), **dataclasses.asdict(decoders)},
+        "decoders": {"kind": decoders.name, **settings},
         "versions": {"ddm2snn": package_version(), "numpy": np.__version__},
-        "diagnostics": dict(diagnostics),
+        "diagnostics": diagnostics.as_json(),
     }

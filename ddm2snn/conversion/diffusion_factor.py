@@ -9,26 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.conversion.calibration import EVERY, Calibrated, NormalEquations, in_blocks, pooled
-from ddm2snn.conversion.decoders import rates_along_flow
-from ddm2snn.conversion.noise_budget import (
-    diffusion_by_state,
-    drift_errors,
-    factor_of,
-    regressed,
-    rest_by_state,
-    smooth_features,
-)
-from ddm2snn.conversion.open_loop import Drive
+from ddm2snn.base.diffusion_tensor import symmetric_factor
+from ddm2snn.base.least_squares import NormalEquations, fit_ridge
+from ddm2snn.conversion.driving import EVERY, Drive, in_blocks
+from ddm2snn.conversion.noise_budget import diffusion_by_state, drift_errors, rest_by_state, smooth_features
 from ddm2snn.conversion.trajectories import Trajectories
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ddm2snn.conversion.decoders import Clockwork, Static
-    from ddm2snn.conversion.population import Encoding
+    from ddm2snn.conversion.decoders.calibrated import Calibrated
+    from ddm2snn.conversion.ensemble import Ensemble
     from ddm2snn.network import RateNetwork
-    from ddm2snn.neuron import NeuronModel
 
 FILTER = 0.05  # rate time units; see `DiffusionFactor`
 _TRAJECTORIES, _DURATION = 64, 50.0
@@ -60,27 +52,25 @@ class DiffusionFactor:
         H, shape (rank, rank, neuron), internal units per Hz.
     filter_s
         Time constant of the filter.
-    found
-        Diagnostics: JSON values, internal units.
+    diagnostics
+        JSON values as `ddm2snn.conversion.diagnostics.Diffusion` holds them, internal units.
     """
 
     constant: Float[np.ndarray, "rank rank"]
     decoders: Float[np.ndarray, "rank rank neuron"]
     filter_s: float
-    found: Mapping[str, Any]
+    diagnostics: Mapping[str, Any]
 
 
 def spikes_by_state(
     rate: RateNetwork,
-    encoding: Encoding,
-    neuron: NeuronModel,
-    clockwork: Clockwork,
+    ensemble: Ensemble,
     decoders: Float[np.ndarray, "rank neuron"],
     states: Float[np.ndarray, "sample rank"],
     rng: np.random.Generator,
 ) -> Tensor:
     """Diffusion tensor that the spikes bring along, as a function of the state, measured open loop."""
-    error, z = drift_errors(rate, encoding, neuron, clockwork, decoders, states, rng, _SPIKES_DURATION)
+    error, z = drift_errors(rate, ensemble, decoders, states, rng, _SPIKES_DURATION)
     weights = diffusion_by_state(rate, error, z, _SPIKES_DURATION / error.shape[1])
     return lambda state: np.tensordot(smooth_features(rate, state), weights, axes=1)
 
@@ -88,9 +78,7 @@ def spikes_by_state(
 def calibrate_factor(
     rate: RateNetwork,
     noisy: RateNetwork,
-    encoding: Encoding,
-    neuron: NeuronModel,
-    clockwork: Clockwork,
+    ensemble: Ensemble,
     states: Float[np.ndarray, "sample rank"],
     spikes: Tensor,
     settings: Calibrated,
@@ -104,38 +92,38 @@ def calibrate_factor(
         The rate network, whose tensor is the target.
     noisy
         The one whose trajectories drive the neurons.
-    encoding, neuron, clockwork, states, settings, rng
-        As in `ddm2snn.conversion.calibration.calibrate`.
+    ensemble, states, rng
+        As in `ddm2snn.conversion.decoders.calibrated.Calibrated.calibrate`.
     spikes
         Tensor that the spikes bring along.
+    settings
+        Duration, trajectories and number of decoders.
     """
     aim = _Aim(rate, spikes)
-    pool, columns = pooled(encoding, settings.most_decoders, neuron.threshold_current)
-    duration = settings.duration_for(len(pool)) / settings.trajectories
+    columns_of, columns = ensemble.shared_columns(settings.most_decoders)
+    duration = settings.duration_for(ensemble.neurons) / settings.trajectories
     held_out, entries = settings.trajectories // 4, rate.rank**2
     width = entries + smooth_features(rate, states[:1]).shape[1]
-    kept, judged = (NormalEquations.empty(columns + 1, width) for _ in range(2))
-    drive = _Population(encoding, neuron, clockwork, pool)
-    for regressors, z in drive.along(noisy, states, settings.trajectories, duration, rng, settings.kicked):
-        for equations, part in ((judged, slice(0, held_out)), (kept, slice(held_out, None))):
+    training, judged = (NormalEquations.empty(columns + 1, width) for _ in range(2))
+    drive = _ShortFilter(ensemble, columns_of)
+    for regressors, z in drive.along(noisy, states, settings.trajectories, duration, rng, settings.perturbed):
+        for equations, part in ((judged, slice(0, held_out)), (training, slice(held_out, None))):
             state = z[part].reshape(-1, rate.rank)
             equations.add(regressors[part].reshape(-1, columns + 1), aim.columns(state))
-    errors = {ridge: float(judged.error(kept.solve(ridge))[:entries].sum()) for ridge in _RIDGES}
+    errors = {ridge: float(judged.error(training.solve(ridge))[:entries].sum()) for ridge in _RIDGES}
     ridge = min(errors, key=errors.__getitem__)
     power = max(float(judged.square[:entries].sum()) / judged.samples, np.finfo(float).tiny)
     curve = {f"{r:g}": float(np.sqrt(e / power)) for r, e in errors.items()}
-    weights, found = _corrected(aim, drive, (kept + judged).solve(ridge), states, rng)
-    return drive.factor(weights, rate.rank, {"ridge": ridge, "held_out_error": curve, **found})
+    weights, quality = _corrected(aim, drive, (training + judged).solve(ridge), states, rng)
+    return drive.factor(weights, rate.rank, {"ridge": ridge, "held_out_error": curve, **quality})
 
 
 def static_factor(
     rate: RateNetwork,
-    encoding: Encoding,
-    neuron: NeuronModel,
-    clockwork: Clockwork,
+    ensemble: Ensemble,
     z: Float[np.ndarray, "sample rank"],
     states: Float[np.ndarray, "sample rank"],
-    settings: Static,
+    ridge: float,
     rng: np.random.Generator,
 ) -> DiffusionFactor:
     r"""Regress the factor on f-I curves; all of the target is injected, less the factor's own noise.
@@ -144,15 +132,15 @@ def static_factor(
     :math:`\bar r / (2\tau)`, where that is more than the ridge of the other decoders.
     """
     aim = _Aim(rate, lambda state: np.zeros((len(state), rate.rank, rate.rank)))
-    drive = _Population(encoding, neuron, clockwork, np.arange(len(encoding.bias)))
-    rates_hz = rates_along_flow(rate, encoding, neuron, z, clockwork, compensate_lag=False)
+    drive = _ShortFilter(ensemble, np.arange(ensemble.neurons))
+    rates_hz = ensemble.rates_hz(z)
     noise = rates_hz.mean() / (2.0 * drive.filter_s)
-    variance = max(float(noise), (settings.ridge * float(rates_hz.max())) ** 2)
-    equations = NormalEquations.empty(len(encoding.bias) + 1, rate.rank**2 + smooth_features(rate, z[:1]).shape[1])
+    variance = max(float(noise), (ridge * float(rates_hz.max())) ** 2)
+    equations = NormalEquations.empty(ensemble.neurons + 1, rate.rank**2 + smooth_features(rate, z[:1]).shape[1])
     equations.add(np.hstack([rates_hz, np.full((len(z), 1), _ONE_HZ)]), aim.columns(z))
-    ridge = variance * equations.samples / float(np.diag(equations.gram).mean())
-    weights, found = _corrected(aim, drive, equations.solve(ridge), states, rng)
-    return drive.factor(weights, rate.rank, {"ridge": ridge, **found})
+    relative = variance * equations.samples / float(np.diag(equations.gram).mean())
+    weights, quality = _corrected(aim, drive, equations.solve(relative), states, rng)
+    return drive.factor(weights, rate.rank, {"ridge": relative, **quality})
 
 
 @dataclass(frozen=True)
@@ -171,22 +159,20 @@ class _Aim:
 
     def columns(self, z: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "sample column"]:
         """Symmetric factor, and the features that corrections of it are made of."""
-        return np.hstack([factor_of(self.tensor(z)).reshape(len(z), -1), smooth_features(self.rate, z)])
+        return np.hstack([symmetric_factor(self.tensor(z)).reshape(len(z), -1), smooth_features(self.rate, z)])
 
 
 @dataclass(frozen=True)
-class _Population:
+class _ShortFilter:
     """Neurons behind the short filter."""
 
-    encoding: Encoding
-    neuron: NeuronModel
-    clockwork: Clockwork
-    pool: Int[np.ndarray, " neuron"]
+    ensemble: Ensemble
+    columns: Int[np.ndarray, " neuron"]
 
     @property
     def filter_s(self) -> float:
         """Time constant of the filter: no shorter than a step."""
-        return max(FILTER * self.clockwork.time_unit_s, self.clockwork.dt_s)
+        return max(FILTER * self.ensemble.clock.time_unit_s, self.ensemble.clock.dt_s)
 
     def along(
         self,
@@ -195,13 +181,14 @@ class _Population:
         trajectories: int,
         duration: float,
         rng: np.random.Generator,
-        kicked: float = 0.0,
+        perturbed: float = 0.0,
     ) -> Iterator[tuple[Float[np.ndarray, "trial sample column"], Float[np.ndarray, "trial sample rank"]]]:
         """Blocks of filtered spikes, a constant behind them, and the states at which they are the factor's."""
         start = states[rng.integers(len(states), size=trajectories)]
-        paths = Trajectories(rate, self.clockwork, start, EVERY, rng, kicked)
-        short = dataclasses.replace(self.clockwork, time_unit_s=self.filter_s)
-        drive = Drive(self.encoding, self.neuron, short, rng.random((trajectories, len(self.pool))), self.pool)
+        paths = Trajectories(rate, self.ensemble.clock, start, EVERY, rng, perturbed)
+        clock = dataclasses.replace(self.ensemble.clock, time_unit_s=self.filter_s, rounded_decay=None)
+        voltage = rng.random((trajectories, self.ensemble.neurons))
+        drive = Drive(self.ensemble.timed(clock), voltage, self.columns)
 
         def advance(samples: int) -> tuple[np.ndarray, np.ndarray]:
             path, _, reached = paths.advance(samples)
@@ -209,21 +196,21 @@ class _Population:
             return np.concatenate([filtered, np.full((*filtered.shape[:2], 1), _ONE_HZ)], axis=-1), reached
 
         bytes_each = 8 * trajectories * max(drive.columns, paths.stride * rate.rank)
-        for _, filtered, reached in in_blocks(advance, paths.every, duration, bytes_each):
-            yield filtered, reached
+        for _, block in in_blocks(advance, paths.every, duration, bytes_each):
+            yield block
 
     def factor(
-        self, weights: Float[np.ndarray, "column entry"], rank: int, found: Mapping[str, Any]
+        self, weights: Float[np.ndarray, "column entry"], rank: int, diagnostics: Mapping[str, Any]
     ) -> DiffusionFactor:
         """Decoders of every neuron from those of the columns; the last is the constant's."""
         constant = _ONE_HZ * weights[-1].reshape(rank, rank)
-        decoders = weights[:-1].T.reshape(rank, rank, -1)[..., self.pool]
-        return DiffusionFactor(constant, decoders, self.filter_s, found)
+        decoders = weights[:-1].T.reshape(rank, rank, -1)[..., self.columns]
+        return DiffusionFactor(constant, decoders, self.filter_s, diagnostics)
 
 
 def _corrected(
     aim: _Aim,
-    drive: _Population,
+    drive: _ShortFilter,
     weights: Float[np.ndarray, "column column"],
     states: Float[np.ndarray, "sample rank"],
     rng: np.random.Generator,
@@ -250,10 +237,10 @@ def _corrected(
     for _ in range(_ROUNDS):
         factor = (decoded[:, :entries] + decoded[:, entries:] @ change).reshape(-1, rank, rank)
         missing = wanted - factor @ np.swapaxes(factor, -1, -2)
-        left = float(((features @ regressed(features, missing.reshape(-1, entries))) ** 2).mean())
+        left = float(((features @ fit_ridge(features, missing.reshape(-1, entries))) ** 2).mean())
         if left < least:
             best, least = change, left
-        change = change + regressed(features, _halved(wanted, missing).reshape(-1, entries), _CHANGE_RIDGE)
+        change = change + fit_ridge(features, _halved(wanted, missing).reshape(-1, entries), _CHANGE_RIDGE)
     solved = weights[:, :entries] + weights[:, entries:] @ best
     decoded, z = sample()
     factor = (decoded[:, :entries] + decoded[:, entries:] @ best).reshape(-1, rank, rank)
@@ -280,10 +267,10 @@ def _quality(
     flat = (len(z), -1)
 
     def smooth(values: np.ndarray) -> np.ndarray:
-        return (features @ regressed(features, values.reshape(flat))).reshape(values.shape)
+        return (features @ fit_ridge(features, values.reshape(flat))).reshape(values.shape)
 
     missing = smooth(wanted - factor @ np.swapaxes(factor, -1, -2))
-    root = factor_of(wanted)
+    root = symmetric_factor(wanted)
     mean = root + smooth(factor - root)
     power = max(float((wanted**2).mean()), np.finfo(float).tiny)
     trace = max(float(np.trace(wanted, axis1=1, axis2=2).mean()), np.finfo(float).tiny)

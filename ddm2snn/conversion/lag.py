@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.conversion.calibration import driven
+from ddm2snn.conversion.driving import driven
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.conversion.decoders import Clockwork
-    from ddm2snn.conversion.population import Encoding
+    from ddm2snn.conversion.ensemble import Ensemble
     from ddm2snn.network import RateNetwork
-    from ddm2snn.neuron import NeuronModel
 
 _TRAJECTORIES, _DURATION = 8, 20.0
 
@@ -34,9 +32,7 @@ class Lag:
 
 def measure_lag(
     rate: RateNetwork,
-    encoding: Encoding,
-    neuron: NeuronModel,
-    clockwork: Clockwork,
+    ensemble: Ensemble,
     decoders: Float[np.ndarray, "rank neuron"],
     states: Float[np.ndarray, "sample rank"],
     rng: np.random.Generator,
@@ -48,8 +44,8 @@ def measure_lag(
 
     Parameters
     ----------
-    rate, encoding, neuron, clockwork
-        The network, its population and the time scales of the simulation.
+    rate, ensemble
+        The network, and its neurons with the time scales of the simulation.
     decoders
         D, shape (rank, neuron), internal latent units per Hz.
     states
@@ -57,15 +53,12 @@ def measure_lag(
     rng
         Source of the trajectories.
     """
-    pool = np.arange(len(encoding.bias))
     errors, speeds = [], []
-    for _, regressors, target, state in driven(
-        rate, encoding, neuron, clockwork, states, pool, _TRAJECTORIES, _DURATION, rng
-    ):
-        errors.append(regressors @ decoders.T - target)
-        speeds.append(rate.internal_readout(state) - target)
+    for block in driven(rate, ensemble, states, np.arange(ensemble.neurons), _TRAJECTORIES, _DURATION, rng):
+        errors.append(block.spikes_hz @ decoders.T - block.target)
+        speeds.append(rate.internal_readout(block.states) - block.target)
     lag, deviation = lag_of(np.concatenate(errors, axis=1), np.concatenate(speeds, axis=1))
-    return Lag(lag * clockwork.time_unit_s, deviation * clockwork.time_unit_s)
+    return Lag(lag * ensemble.clock.time_unit_s, deviation * ensemble.clock.time_unit_s)
 
 
 def lag_of(
@@ -78,6 +71,15 @@ def lag_of(
 
     with both less their means, in the time units of the derivative. The standard error is the scatter of the trials'
     numerators. Zero where the target does not move.
+
+    Examples
+    --------
+    >>> phase = np.linspace(0.0, 6.0, 8)[:, None, None] + np.linspace(0.0, 20.0, 400)[:, None]
+    >>> lag, standard_error = lag_of(np.sin(phase - 0.01) - np.sin(phase), np.cos(phase))
+    >>> lag.round(4)
+    array([0.01])
+    >>> bool((standard_error < 1e-4).all())
+    True
     """
     error, speed = (x - x.mean(axis=(0, 1)) for x in (error, speed))
     power = (speed**2).mean(axis=(0, 1))

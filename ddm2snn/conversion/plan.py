@@ -12,16 +12,16 @@ from ddm2snn.backend import Backend, find_backend
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
-from ddm2snn.conversion.calibration import Calibrated
-from ddm2snn.conversion.decoders import Clockwork
-from ddm2snn.conversion.placing import place, stationary_states
-from ddm2snn.conversion.population import Encoding, Population
+from ddm2snn.conversion.clock import Clock, natural_time_unit_s, whole_hundredths
+from ddm2snn.conversion.convert import check_convertible
+from ddm2snn.conversion.ensemble import Ensemble
+from ddm2snn.conversion.population import Population
 from ddm2snn.conversion.prediction import Prediction, optimistic, predict
-from ddm2snn.conversion.requests import check_convertible
-from ddm2snn.conversion.time_unit import natural_time_unit_s, whole_hundredths
+from ddm2snn.conversion.trajectories import stationary_states
+from ddm2snn.conversion.tuning import place
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork, to_internal
-from ddm2snn.neuron import LIF, NeuronModel, SpikeTiming
+from ddm2snn.neuron import LIF, NeuronModel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -163,41 +163,48 @@ def plan(
         Where nothing that may be chosen meets the request, with the closest that was found and what it would take
         (early, where an optimistic prediction of the best case is beyond reach); where there is no request; and where
         the target has a direction without noise, so that no noise of spikes is small beside it.
+
+    Examples
+    --------
+    >>> from ddm2snn import Training, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> planned = plan(rate, noise=0.25, neurons_per_unit=2, time_unit_s=0.05)
+    >>> planned.chosen.neurons, planned.chosen.meets, planned.chosen.spikes_over_target < 0.25
+    (16, True, True)
+    >>> planned.population == Population(2)
+    True
     """
     check_seed(seed)
     check_convertible(rate)
     request = _Request(noise, drift_error)
-    given = {"dt_s": dt_s} if time_unit_s is None else {"dt_s": dt_s, "time_unit_s": time_unit_s}
-    check_positive("plan", **given)
+    check_positive("plan", dt_s=dt_s, **({} if time_unit_s is None else {"time_unit_s": time_unit_s}))
     neuron = neuron or LIF()
     target = find_backend(backend) if isinstance(backend, str) else backend
-    if target.name == "rate":
-        raise InputError("Backend rate runs rate networks; plan for brian2, nengo or reference.")
     timing = neuron.timing_on(target.spike_timing)
     neuron.check_step(dt_s, timing)
-    cloud = to_internal(rate, stationary_states(rate, seed))
-    base_s = natural_time_unit_s(rate, cloud)
+    states = to_internal(rate, stationary_states(rate, seed))
+    base_s = natural_time_unit_s(rate, states)
     longer_s = dict.fromkeys(whole_hundredths(base_s * longer, dt_s) for longer in _LONGER)
     times_s = list(longer_s) if time_unit_s is None else [time_unit_s]
     multiples = [m for m in _LADDER if m * rate.units <= _MOST_NEURONS] or [1]
     if neurons_per_unit is not None:
         multiples = [neurons_per_unit]
-    search = _Search(rate, request, max_rates_hz, neuron, timing, dt_s, cloud, seed)
-    found: list[Option] = []
+    search = _Search(rate, request, max_rates_hz, neuron, Clock(base_s, dt_s, timing), states, seed)
+    options: list[Option] = []
     for index, multiple in enumerate(multiples):
         for unit_s in times_s:
-            if unit_s == times_s[0] or request.worth(found[-1], unit_s, found):
-                found.append(search.option(multiple, unit_s))
+            if unit_s == times_s[0] or request.worth(options[-1], unit_s, options):
+                options.append(search.option(multiple, unit_s))
         progress((index + 1) / len(multiples))
-        if found[-1].meets and found[-1].time_unit_s == times_s[0]:
+        if options[-1].meets and options[-1].time_unit_s == times_s[0]:
             break  # more neurons cost more spikes
-        if index == 0 and len(multiples) > 1 and not any(option.meets for option in found):
-            search.check_reach(multiples[-1], times_s[0] if request.noise is None else times_s[-1], found)
+        if index == 0 and len(multiples) > 1 and not any(option.meets for option in options):
+            search.check_reach(multiples[-1], times_s[0] if request.noise is None else times_s[-1], options)
     progress(1.0)
-    meeting = [option for option in found if option.meets]
+    meeting = [option for option in options if option.meets]
     if not meeting:
-        raise InputError(request.refusal(found))
-    return Plan(min(meeting, key=lambda option: option.spikes_per_time_unit), tuple(found), neuron)
+        raise InputError(request.refusal(options))
+    return Plan(min(meeting, key=lambda option: option.spikes_per_time_unit), tuple(options), neuron)
 
 
 @dataclass
@@ -208,11 +215,10 @@ class _Search:
     request: _Request
     max_rates_hz: tuple[float, float]
     neuron: NeuronModel
-    timing: SpikeTiming
-    dt_s: float
-    cloud: Float[np.ndarray, "sample rank"]
+    clock: Clock
+    states: Float[np.ndarray, "sample rank"]
     seed: int
-    encodings: dict[float, Encoding] = field(default_factory=dict)
+    ensembles: dict[float, Ensemble] = field(default_factory=dict)
     options: dict[tuple[float, float], Option] = field(default_factory=dict)
 
     def option(self, multiple: float, time_unit_s: float) -> Option:
@@ -221,10 +227,10 @@ class _Search:
             self.options[multiple, time_unit_s] = self._predicted(predict, multiple, time_unit_s)
         return self.options[multiple, time_unit_s]
 
-    def check_reach(self, multiple: float, time_unit_s: float, found: list[Option]) -> None:
+    def check_reach(self, multiple: float, time_unit_s: float, options: list[Option]) -> None:
         """Refuse early what even the most neurons and the longest time unit do not meet."""
-        best = min(map(self.request.share_of_bounds, found))
-        if best * found[0].neurons_per_unit <= multiple:
+        best = min(map(self.request.share_of_bounds, options))
+        if best * options[0].neurons_per_unit <= multiple:
             return  # in reach: noise and error fall in proportion to the number of neurons at the least
         bound = self._predicted(optimistic, multiple, time_unit_s)
         reached = self.request.share_of_bounds(bound)
@@ -232,18 +238,15 @@ class _Search:
             raise InputError(self.request.refusal([bound], at_least=True))
         # the full prediction of the best case takes long, and is needed anyway where only many neurons may do
         if reached > _NEAR and not self.option(multiple, time_unit_s).meets:
-            raise InputError(self.request.refusal([*found, self.option(multiple, time_unit_s)]))
+            raise InputError(self.request.refusal([*options, self.option(multiple, time_unit_s)]))
 
     def _predicted(self, how: Callable[..., Prediction], multiple: float, time_unit_s: float) -> Option:
         population = Population(multiple, self.max_rates_hz, self.neuron)
-        if multiple not in self.encodings:
-            self.encodings[multiple], _ = place(self.rate, population, Calibrated(), self.cloud, self.seed)
-        encoding = self.encodings[multiple]
-        clockwork = Clockwork(time_unit_s, self.dt_s, self.timing)
-        rng = stream(self.seed, "plan", "trajectories")
-        neuron = self.neuron.for_neurons(len(encoding.bias))
-        prediction = how(self.rate, encoding, neuron, clockwork, self.cloud, rng)
-        return self.request.option(prediction, population, len(encoding.bias), time_unit_s)
+        if multiple not in self.ensembles:
+            self.ensembles[multiple], _ = place(self.rate, population, self.clock, self.states, self.seed)
+        ensemble = self.ensembles[multiple].timed(dataclasses.replace(self.clock, time_unit_s=time_unit_s))
+        prediction = how(self.rate, ensemble, self.states, stream(self.seed, "plan", "trajectories"))
+        return self.request.option(prediction, population, ensemble.neurons, time_unit_s)
 
 
 @dataclass(frozen=True)
@@ -285,12 +288,12 @@ class _Request:
         """Whether spikes are noisier than allowed."""
         return self.noise is not None and ratio is not None and ratio > self.noise
 
-    def worth(self, last: Option, time_unit_s: float, found: list[Option]) -> bool:
+    def worth(self, last: Option, time_unit_s: float, options: list[Option]) -> bool:
         """Whether a longer time unit for the same neurons may meet the request, at fewer spikes than what does."""
         if last.meets or self.noise is None or not self.too_loud(last.spikes_over_target):
             return False  # only noise gets much smaller with the time unit
         longer = time_unit_s / last.time_unit_s
-        spikes = min((option.spikes_per_time_unit for option in found if option.meets), default=math.inf)
+        spikes = min((option.spikes_per_time_unit for option in options if option.meets), default=math.inf)
         # noise falls with the square of the time unit at the most
         hopeful = (last.spikes_over_target or 0.0) / longer**2 <= self.noise
         return hopeful and last.spikes_per_time_unit * longer < spikes
@@ -300,10 +303,10 @@ class _Request:
         loud = 0.0 if self.noise is None else (option.spikes_over_target or 0.0) / self.noise
         return max(loud, 0.0 if self.drift_error is None else option.drift_error / self.drift_error)
 
-    def refusal(self, found: list[Option], *, at_least: bool = False) -> str:
+    def refusal(self, options: list[Option], *, at_least: bool = False) -> str:
         """What was asked, what came closest, what it would take, and what to do."""
         asked = [f"{name} <= {value:g}" for name, value in dataclasses.asdict(self).items() if value is not None]
-        best = min(found, key=self.share_of_bounds)
+        best = min(options, key=self.share_of_bounds)
         reached = [] if best.spikes_over_target is None else [f"noise {best.spikes_over_target:.2g}"]
         reached += [f"drift_error {best.drift_error:.2g}"]
         return (

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.conversion.calibration import NormalEquations
-from ddm2snn.conversion.decoders import rates_along_flow
-from ddm2snn.conversion.noise_budget import WINDOW, diffusion_of, loudness, target_diffusion
+from ddm2snn.base.diffusion_tensor import largest_ratio
+from ddm2snn.base.least_squares import NormalEquations, solve_penalised
+from ddm2snn.conversion.noise_budget import WINDOW, diffusion_of, target_diffusion
 from ddm2snn.conversion.trajectories import Trajectories
 
 if TYPE_CHECKING:
@@ -17,15 +17,14 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-    from ddm2snn.conversion.decoders import Clockwork
-    from ddm2snn.conversion.population import Encoding
+    from ddm2snn.conversion.clock import Clock
+    from ddm2snn.conversion.ensemble import Ensemble
     from ddm2snn.network import RateNetwork
-    from ddm2snn.neuron import NeuronModel
 
 _EVERY, _PIECE, _WARM_UP = 0.1, 0.02, 6.0  # rate time units: samples, pieces of constant rates, forgetting the start
 _TRAJECTORIES, _DURATION = 64, 20.0
 _FEW_TRAJECTORIES = 8
-_KICKED = 0.25  # as calibrated decoders have it
+_PERTURBED = 0.25  # as calibrated decoders have it
 _RIDGE = 1e-6  # relative to the mean square of the rates
 
 
@@ -56,14 +55,12 @@ class Prediction:
     @property
     def spikes_over_target(self) -> float | None:
         """Largest ratio of spike noise to target in any direction; None where a direction has no target noise."""
-        return loudness(self.spikes, self.target)
+        return largest_ratio(self.spikes, self.target)
 
 
 def predict(
     rate: RateNetwork,
-    encoding: Encoding,
-    neuron: NeuronModel,
-    clockwork: Clockwork,
+    ensemble: Ensemble,
     states: Float[np.ndarray, "sample rank"],
     rng: np.random.Generator,
 ) -> Prediction:
@@ -84,36 +81,34 @@ def predict(
 
     Parameters
     ----------
-    rate, encoding, neuron, clockwork
-        The network, its population and the time scales of the simulation.
+    rate, ensemble
+        The network, and its neurons with the time scales of the simulation.
     states
         Stationary states to start from, internal units, shape (sample, rank).
     rng
         Source of the trajectories.
     """
-    equations, activity = NormalEquations.empty(len(encoding.bias), rate.rank), _Activity.empty(len(encoding.bias))
+    equations, activity = NormalEquations.empty(ensemble.neurons, rate.rank), _Activity.empty(ensemble.neurons)
     start = _start(states, _TRAJECTORIES, rng)
-    for rates, target, _, _ in _filtered(rate, encoding, neuron, clockwork, start, rng, _KICKED, activity):
+    for rates, target, _, _ in _filtered(rate, ensemble, start, rng, _PERTURBED, activity):
         equations.add(rates, target)
-    ripple = activity.active / activity.time / (12.0 * clockwork.time_unit_s**2)
+    ripple = activity.active / activity.time / (12.0 * ensemble.clock.time_unit_s**2)
     equations.gram[np.diag_indices(len(ripple))] += equations.samples * ripple
     decoders = equations.solve(_RIDGE).T
     zeta, reached, every = [], [], _EVERY
-    activity = _Activity.empty(len(encoding.bias))
+    activity = _Activity.empty(ensemble.neurons)
     start = _start(states, _TRAJECTORIES, rng)
-    for rates, target, state, spacing in _filtered(rate, encoding, neuron, clockwork, start, rng, 0.0, activity):
+    for rates, target, state, spacing in _filtered(rate, ensemble, start, rng, 0.0, activity):
         zeta.append(rates @ decoders.T - target)
         reached.append(state)
         every = spacing
     curves, drift_error = diffusion_of(rate, np.stack(zeta, axis=1), np.stack(reached, axis=1), every)
-    return _prediction(rate, clockwork, states, decoders, activity, curves, drift_error)
+    return _prediction(rate, ensemble.clock, states, decoders, activity, curves, drift_error)
 
 
 def optimistic(
     rate: RateNetwork,
-    encoding: Encoding,
-    neuron: NeuronModel,
-    clockwork: Clockwork,
+    ensemble: Ensemble,
     states: Float[np.ndarray, "sample rank"],
     rng: np.random.Generator,
 ) -> Prediction:
@@ -126,24 +121,23 @@ def optimistic(
 
     for S samples, which does not grow with the square of the number of neurons. Takes what `predict` takes.
     """
-    activity = _Activity.empty(len(encoding.bias))
+    activity = _Activity.empty(ensemble.neurons)
     start = _start(states, _FEW_TRAJECTORIES, rng)
-    filtered = list(_filtered(rate, encoding, neuron, clockwork, start, rng, 0.0, activity))
+    filtered = list(_filtered(rate, ensemble, start, rng, 0.0, activity))
     rates, target, reached = (np.stack([sample[part] for sample in filtered], axis=1) for part in range(3))
-    deviation = np.sqrt(activity.active / activity.time / 12.0) / clockwork.time_unit_s
+    deviation = np.sqrt(activity.active / activity.time / 12.0) / ensemble.clock.time_unit_s
     # a neuron that is active nowhere here has nothing to decode
     regressors = (rates / np.where(deviation > 0, deviation, np.inf)).reshape(-1, len(deviation))
     samples = len(regressors)
-    gram = regressors @ regressors.T + samples * np.eye(samples)
-    weights = regressors.T @ np.linalg.solve(gram, target.reshape(samples, -1))
+    weights = regressors.T @ solve_penalised(regressors @ regressors.T, target.reshape(samples, -1), samples)
     decoders = (weights / np.where(deviation > 0, deviation, np.inf)[:, None]).T
     curves, drift_error = diffusion_of(rate, rates @ decoders.T - target, reached, filtered[0][3])
-    return _prediction(rate, clockwork, states, decoders, activity, curves, drift_error)
+    return _prediction(rate, ensemble.clock, states, decoders, activity, curves, drift_error)
 
 
 def _prediction(
     rate: RateNetwork,
-    clockwork: Clockwork,
+    clock: Clock,
     states: Float[np.ndarray, "sample rank"],
     decoders: Float[np.ndarray, "rank neuron"],
     activity: _Activity,
@@ -152,13 +146,13 @@ def _prediction(
 ) -> Prediction:
     """Add the diffusion of regular spikes to that of the curves, and count spikes."""
     share, silenced = activity.active / activity.time, activity.silenced / activity.time
-    variance = (2.0 * share + silenced * WINDOW) / (12.0 * WINDOW * clockwork.time_unit_s**2)
+    variance = (2.0 * share + silenced * WINDOW) / (12.0 * WINDOW * clock.time_unit_s**2)
     mean_hz = activity.spikes / activity.time
     return Prediction(
         target=target_diffusion(rate, states),
         spikes=curves + (decoders * variance) @ decoders.T,
         drift_error=drift_error,
-        spikes_per_time_unit=float(mean_hz.sum() * clockwork.time_unit_s),
+        spikes_per_time_unit=float(mean_hz.sum() * clock.time_unit_s),
         mean_rate_hz=float(mean_hz.mean()),
     )
 
@@ -183,25 +177,24 @@ class _Activity:
 
 def _filtered(
     rate: RateNetwork,
-    encoding: Encoding,
-    neuron: NeuronModel,
-    clockwork: Clockwork,
+    ensemble: Ensemble,
     start: Float[np.ndarray, "trial rank"],
     rng: np.random.Generator,
-    kicked: float,
+    perturbed: float,
     activity: _Activity,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
     """Yield filtered rates, targets, states and their spacing in time along trajectories; count activity."""
-    paths = Trajectories(rate, clockwork, start, _EVERY, rng, kicked)
-    step = clockwork.dt_s / clockwork.time_unit_s
+    paths = Trajectories(rate, ensemble.clock, start, _EVERY, rng, perturbed)
+    step = ensemble.clock.step
     steps = max(1, round(_PIECE / step))
-    filtered, before = np.zeros((len(start), len(encoding.bias))), None
+    filtered, before = np.zeros((len(start), ensemble.neurons)), None
     warm = round(_WARM_UP / paths.every)
     for sample in range(warm + round(_DURATION / paths.every)):
         path, target, reached = paths.advance(1)
         for first in range(0, path.shape[1], steps):
             piece = path[:, first : first + steps]
-            rates_hz = rates_along_flow(rate, encoding, neuron, piece.mean(axis=1), clockwork, compensate_lag=True)
+            place = piece.mean(axis=1)
+            rates_hz = ensemble.rates_hz(place, rate.internal_readout(place) - place)
             length = piece.shape[1] * step
             filtered += (1.0 - np.exp(-length)) * (rates_hz - filtered)
             if sample >= warm:

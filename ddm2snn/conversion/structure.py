@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.least_squares import NormalEquations
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.conversion.audit import audit
-from ddm2snn.conversion.calibration import Calibrated, NormalEquations, driven
-from ddm2snn.conversion.convert import Conversion
-from ddm2snn.conversion.decoders import Clockwork
+from ddm2snn.conversion.convert import check_convertible
+from ddm2snn.conversion.decoders import Calibrated
+from ddm2snn.conversion.diagnostics import RankAudit
+from ddm2snn.conversion.driving import driven
+from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget
-from ddm2snn.conversion.placing import stationary_states
-from ddm2snn.conversion.population import Encoding
-from ddm2snn.conversion.requests import check_convertible
+from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 _RIDGE = 1e-6  # relative to the mean square of the filtered spike trains, as calibrated decoders usually take it
+
+
+@runtime_checkable
+class Structure(Protocol):
+    """What decoders must be like: a frozen dataclass that solves the least squares within it."""
+
+    def solve(self, equations: NormalEquations) -> Float[np.ndarray, "neuron rank"]:
+        """Decoders within the structure, transposed."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,14 @@ class Sparse:
     kept
         Share of each row of D that stays, above 0 and up to 1: the largest magnitudes, each times the root mean
         square of its neuron's filtered spike train. What stays is solved for again.
+
+    Examples
+    --------
+    >>> regressors = np.eye(4)
+    >>> equations = NormalEquations.empty(columns=4, targets=1)
+    >>> equations.add(regressors, np.array([[3.0], [-2.0], [1.0], [0.0]]))
+    >>> (Sparse(0.5).solve(equations).T.round(3) + 0.0).tolist()
+    [[3.0, -2.0, 0.0, 0.0]]
     """
 
     kept: float = 0.5
@@ -45,6 +63,21 @@ class Sparse:
         check_positive("Sparse", kept=self.kept)
         if self.kept > 1:
             raise InputError(f"Sparse.kept is a share above 0 and up to 1, got {self.kept:g}. Use 0.5 for half.")
+
+    def solve(self, equations: NormalEquations) -> Float[np.ndarray, "neuron rank"]:
+        """Solve for all decoders, then latent by latent for those that carry most."""
+        free = equations.solve(_RIDGE)
+        count = max(1, round(self.kept * len(free)))
+        weight = np.abs(free) * np.sqrt(np.diag(equations.gram))[:, None]
+        decoders = np.zeros_like(free)
+        for latent in range(free.shape[1]):
+            stays = np.argsort(-weight[:, latent], kind="stable")[:count]
+            part = NormalEquations(
+                equations.gram[np.ix_(stays, stays)], equations.moment[stays, latent : latent + 1],
+                equations.square[latent : latent + 1], equations.samples,
+            )  # fmt: skip
+            decoders[stays, latent] = part.solve(_RIDGE)[:, 0]
+        return decoders
 
 
 @dataclass(frozen=True)
@@ -55,12 +88,27 @@ class Bounded:
     ----------
     largest
         The multiple.
+
+    Examples
+    --------
+    >>> regressors = np.eye(4)
+    >>> equations = NormalEquations.empty(columns=4, targets=1)
+    >>> equations.add(regressors, np.array([[3.0], [-2.0], [1.0], [0.0]]))
+    >>> rms = np.sqrt((equations.solve(1e-6) ** 2).mean())
+    >>> (Bounded(1.0).solve(equations) / rms).T.round(2).tolist()
+    [[1.0, -1.0, 0.53, 0.0]]
     """
 
     largest: float = 2.0
 
     def __post_init__(self) -> None:
         check_positive("Bounded", largest=self.largest)
+
+    def solve(self, equations: NormalEquations) -> Float[np.ndarray, "neuron rank"]:
+        """Solve within the bounds."""
+        free = equations.solve(_RIDGE)
+        limit = np.broadcast_to(self.largest * np.sqrt((free**2).mean(axis=0)), free.shape)
+        return _within(equations, -limit, limit)
 
 
 @dataclass(frozen=True)
@@ -72,11 +120,74 @@ class OneSign:
     :math:`E_i \cdot D_j` is positive and some negative. What can be had at rank k is the law for the latents, which
     each neuron then only excites or only inhibits (a population between D and E may relay them). A neuron gets
     the sign of the sum of its free decoders, each relative to the root mean square of its latent.
+
+    Examples
+    --------
+    >>> equations = NormalEquations.empty(columns=2, targets=2)
+    >>> equations.add(np.eye(2), np.array([[3.0, 1.0], [-2.0, 0.5]]))
+    >>> (OneSign().solve(equations).round(3) + 0.0).tolist()  # of the second neuron only the negative one is left
+    [[3.0, 1.0], [-2.0, 0.0]]
     """
 
+    def solve(self, equations: NormalEquations) -> Float[np.ndarray, "neuron rank"]:
+        """Solve within the half-line of each neuron's sign."""
+        free = equations.solve(_RIDGE)
+        size = np.sqrt((free**2).mean(axis=0))
+        positive = ((free / np.where(size > 0, size, 1.0)).sum(axis=1) >= 0)[:, None]
+        endless = np.full(free.shape, np.inf)
+        return _within(equations, np.where(positive, 0.0, -endless), np.where(positive, endless, 0.0))
 
-Structure = Sparse | Bounded | OneSign
-"""Any structure of decoders: a closed union."""
+
+@dataclass(frozen=True)
+class Price:
+    """Drift error per latent, and largest ratio of spike noise to target; None where a direction has no noise."""
+
+    drift_error: list[float]
+    spikes_over_target: float | None
+
+    @classmethod
+    def of(cls, budget: NoiseBudget) -> Price:
+        """What a noise budget says of them."""
+        return cls(budget.drift_bias.tolist(), budget.spike_noise_ratio)
+
+
+@dataclass(frozen=True)
+class StructureDiagnostics:
+    """What a structure made of a network.
+
+    Parameters
+    ----------
+    rank_audit
+        What connects the spiking network to the rate network.
+    structure
+        Kind and settings.
+    zero_share, excitatory_share
+        Shares of decoders that are zero, and of neurons whose decoders have a positive sum.
+    largest_over_rms
+        Largest decoder of a latent over their root mean square.
+    before, after
+        The price of the decoders that the network had, and of those that it has now.
+    """
+
+    rank_audit: RankAudit
+    structure: dict[str, Any]
+    zero_share: float
+    excitatory_share: float
+    largest_over_rms: float
+    before: Price
+    after: Price
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return {**dataclasses.asdict(self), "rank_audit": self.rank_audit.model_dump(mode="json")}
+
+
+@dataclass(frozen=True)
+class Restructuring:
+    """A spiking network with structured decoders, and what the structure made of it."""
+
+    network: SpikingNetwork
+    diagnostics: StructureDiagnostics
 
 
 def restructure(
@@ -86,12 +197,12 @@ def restructure(
     *,
     seed: int = 0,
     progress: Progress = no_progress,
-) -> Conversion:
+) -> Restructuring:
     r"""Solve for the decoders of a converted network again, within a structure, and tell the price.
 
     .. math:: \min_D \langle |D \tilde r - \tilde y|^2 \rangle + \lambda |D|^2 \quad \text{within the structure}
 
-    along trajectories of the rate network, as `ddm2snn.conversion.calibration.calibrate`. Encoders, biases and with
+    along trajectories of the rate network, as `Calibrated.calibrate` solves it. Encoders, biases and with
     them :math:`\Gamma` stay; the recurrent matrix stays E D and of rank k.
 
     Parameters
@@ -109,15 +220,26 @@ def restructure(
 
     Returns
     -------
-    conversion
-        The network, and as diagnostics the audit, what of the structure was found, and ``drift_error`` and
-        ``spikes_over_target`` as pairs ``before`` (the decoders that `network` has) and ``after``: the price.
+    restructuring
+        The network, the audit, what the structure made of the decoders, and the price: drift error and spike noise
+        of the decoders that `network` has (before) and of those within the structure (after).
 
     Raises
     ------
     InputError
-        Where `network` comes from another rate network or has another origin of its latents, as `Kept` gives it, and
-        where the structure takes a latent from the recurrent matrix.
+        Where `network` comes from another rate network or has another origin of its latents, as `TrainedReadout` gives
+        it, and where the structure takes a latent from the recurrent matrix.
+
+    Examples
+    --------
+    >>> from ddm2snn import Population, Static, Training, convert, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> network = convert(rate, population=Population(2, tuned=False), decoders=Static(), time_unit_s=0.1).network
+    >>> sparse = restructure(rate, network, Sparse(0.5))
+    >>> sparse.diagnostics.zero_share, sparse.diagnostics.rank_audit.rank
+    (0.5, 2)
+    >>> sparse.diagnostics.after.drift_error[0] < 1.0, sparse.network.fingerprint == network.fingerprint
+    (True, False)
     """
     check_seed(seed)
     check_convertible(rate)
@@ -127,14 +249,13 @@ def restructure(
             "This network's diffusion depends on the state, decoded by its neurons, which restructure does not solve "
             "for again. Restructure networks of constant diffusion."
         )
-    encoding = Encoding(network.encoders, network.bias, network.unit)
-    clockwork = Clockwork(network.time_unit_s, network.dt_s, network.spike_timing)
+    ensemble = Ensemble.of(network)
     states = to_internal(rate, stationary_states(rate, seed))
-    equations = _equations(rate, network, encoding, clockwork, states, stream(seed, "structure", "drive"), progress)
-    decoders = _solve(equations, structure).T
+    equations = _equations(rate, ensemble, states, stream(seed, "structure", "drive"), progress)
+    decoders = structure.solve(equations).T
     before, after = (
-        measure_budget(rate, encoding, network.neuron, clockwork, given, states, stream(seed, "structure", "budget"))
-        for given in (network.decoders, decoders)
+        measure_budget(rate, ensemble, some, states, stream(seed, "structure", "budget"))
+        for some in (network.decoders, decoders)
     )
     made = dataclasses.replace(network, decoders=decoders, diffusion_factor=after.injected_factor)
     report = audit(made)
@@ -143,18 +264,18 @@ def restructure(
             f"{structure!r} leaves a recurrent matrix of rank {report.rank} where {network.rank} latents need "
             f"{network.rank}. Ask for less structure."
         )
-    diagnostics = {
-        "rank_audit": dataclasses.asdict(report),
-        "structure": {"kind": type(structure).__name__.lower(), **dataclasses.asdict(structure)},
-        "zero_share": float((decoders == 0).mean()),
-        "excitatory_share": float((decoders.sum(axis=0) > 0).mean()),
-        "largest_over_rms": float((np.abs(decoders).max(axis=1) / np.sqrt((decoders**2).mean(axis=1))).max()),
-        "before": _price(before),
-        "after": _price(after),
-    }
+    diagnostics = StructureDiagnostics(
+        rank_audit=report,
+        structure={"kind": type(structure).__name__.lower(), **dataclasses.asdict(structure)},  # pyright: ignore[reportArgumentType] - a dataclass, by the protocol
+        zero_share=float((decoders == 0).mean()),
+        excitatory_share=float((decoders.sum(axis=0) > 0).mean()),
+        largest_over_rms=float((np.abs(decoders).max(axis=1) / np.sqrt((decoders**2).mean(axis=1))).max()),
+        before=Price.of(before),
+        after=Price.of(after),
+    )
     progress(1.0)
-    provenance = {**network.provenance, "structure": diagnostics}
-    return Conversion(dataclasses.replace(made, provenance=provenance), diagnostics)
+    provenance = {**network.provenance, "structure": diagnostics.as_json()}
+    return Restructuring(dataclasses.replace(made, provenance=provenance), diagnostics)
 
 
 def _check(rate: RateNetwork, network: object, structure: object) -> None:
@@ -169,55 +290,26 @@ def _check(rate: RateNetwork, network: object, structure: object) -> None:
         )
     if not np.array_equal(network.latent_offset, rate.latent_offset):
         raise InputError(
-            "This network's latents have another origin than the rate network's, as Kept decoders give it, and those "
-            "keep W_s. Convert with Calibrated or Static decoders."
+            "This network's latents have another origin than the rate network's, as TrainedReadout "
+            "gives it. Convert with Calibrated or Static decoders."
         )
 
 
 def _equations(
     rate: RateNetwork,
-    network: SpikingNetwork,
-    encoding: Encoding,
-    clockwork: Clockwork,
+    ensemble: Ensemble,
     states: Float[np.ndarray, "sample rank"],
     rng: np.random.Generator,
     progress: Progress,
 ) -> NormalEquations:
     """Normal equations of the neurons' own filtered spikes along trajectories."""
-    settings, neurons = Calibrated(), network.neurons
+    settings, neurons = Calibrated(), ensemble.neurons
     equations = NormalEquations.empty(neurons, rate.rank)
-    duration = settings.duration_for(neurons) / settings.trajectories
-    pool = np.arange(neurons)
-    for share, regressors, target, _ in driven(
-        rate, encoding, network.neuron, clockwork, states, pool, settings.trajectories, duration, rng, settings.kicked
-    ):
-        equations.add(regressors.reshape(-1, neurons), target.reshape(-1, rate.rank))
-        progress(0.6 * share)
+    duration, trials = settings.duration_for(neurons) / settings.trajectories, settings.trajectories
+    for block in driven(rate, ensemble, states, np.arange(neurons), trials, duration, rng, settings.perturbed):
+        equations.add(block.spikes_hz.reshape(-1, neurons), block.target.reshape(-1, rate.rank))
+        progress(0.6 * block.share)
     return equations
-
-
-def _solve(equations: NormalEquations, structure: Structure) -> Float[np.ndarray, "neuron rank"]:
-    """Least squares within the structure, latent by latent."""
-    free = equations.solve(_RIDGE)
-    size = np.sqrt((free**2).mean(axis=0))
-    if isinstance(structure, Sparse):
-        count = max(1, round(structure.kept * len(free)))
-        weight = np.abs(free) * np.sqrt(np.diag(equations.gram))[:, None]
-        found = np.zeros_like(free)
-        for latent in range(free.shape[1]):
-            stays = np.argsort(-weight[:, latent], kind="stable")[:count]
-            part = NormalEquations(
-                equations.gram[np.ix_(stays, stays)], equations.moment[stays, latent : latent + 1],
-                equations.square[latent : latent + 1], equations.samples,
-            )  # fmt: skip
-            found[stays, latent] = part.solve(_RIDGE)[:, 0]
-        return found
-    if isinstance(structure, Bounded):
-        limit = np.broadcast_to(structure.largest * size, free.shape)
-        return _within(equations, -limit, limit)
-    positive = ((free / np.where(size > 0, size, 1.0)).sum(axis=1) >= 0)[:, None]
-    endless = np.full(free.shape, np.inf)
-    return _within(equations, np.where(positive, 0.0, -endless), np.where(positive, endless, 0.0))
 
 
 def _within(
@@ -227,21 +319,14 @@ def _within(
     from scipy.linalg import cholesky, solve_triangular
     from scipy.optimize import lsq_linear
 
-    gram = equations.gram.copy()
-    diagonal = np.einsum("ii->i", gram)
-    diagonal += _RIDGE * max(float(diagonal.mean()), 1e-12 * equations.samples)
-    upper = cholesky(gram)
+    upper = cholesky(equations.gram + equations.penalty(_RIDGE) * np.eye(len(equations.gram)))
     goal = solve_triangular(upper, equations.moment, trans=1)
-    found = np.empty_like(goal)
+    decoders = np.empty_like(goal)
     for latent in range(goal.shape[1]):
         bounds = (lowest[:, latent], highest[:, latent])
         # an active-set method: filtered spikes are too much alike for SciPy's other one, which creeps
         solved = lsq_linear(upper, goal[:, latent], bounds=bounds, method="bvls", max_iter=10 * len(goal))
         if not solved.success:
             raise InputError(f"No decoders within the structure were found for latent {latent}: {solved.message}")
-        found[:, latent] = np.clip(solved.x, *bounds)
-    return found
-
-
-def _price(budget: NoiseBudget) -> dict[str, Any]:
-    return {"drift_error": budget.drift_bias.tolist(), "spikes_over_target": budget.excess}
+        decoders[:, latent] = np.clip(solved.x, *bounds)
+    return decoders

@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.conversion.population import Encoding
+from ddm2snn.base.randomness import stream
+from ddm2snn.conversion.ensemble import Ensemble
+from ddm2snn.conversion.population import Population, encode
+from ddm2snn.neuron import NeuronModel
+from ddm2snn.training.sampling import widened
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from ddm2snn.conversion.clock import Clock
     from ddm2snn.network import RateNetwork
-    from ddm2snn.neuron import NeuronModel
 
-MOST_NEURONS = 1024  # beyond, random thresholds are dense enough, and each step costs neurons cubed
-POINTS_PER_NEURON, FEWEST_POINTS = 6, 2000
+_MOST_NEURONS = 1024  # beyond, random thresholds are dense enough, and each step costs neurons cubed
+_POINTS_PER_NEURON, _FEWEST_POINTS = 6, 2000
+_SMEAR, _REACH_OF_POINTS = 0.15, 1.25  # of the points that neurons cover; see `widened`
 _WIDTHS = (0.05, 0.01)  # of the smoothed threshold, in units of the threshold current: coarse, then fine
 _RIDGE = 1e-6  # relative to the mean square of the rates
 _REACH, _SHIFT = 3.0, 1.5  # largest factor on a gain; largest shift of a threshold in standard deviations of its input
@@ -44,11 +49,11 @@ class _Problem:
     target: Float[np.ndarray, "sample rank"]
     threads: Executor
 
-    def loss(self, given: Float[np.ndarray, " parameter"], width: float) -> tuple[float, np.ndarray]:
+    def loss(self, parameters: Float[np.ndarray, " parameter"], width: float) -> tuple[float, np.ndarray]:
         """Loss after solving for the decoders, and its gradient; the decoders' own does not count."""
         from scipy.linalg import cho_factor, cho_solve
 
-        grown, shifted = np.split(given, 2)
+        grown, shifted = np.split(parameters, 2)
         gain = self.gain * np.exp(grown)
         offset = self.middle + shifted * self.step
         samples, neurons = self.centred.shape
@@ -82,9 +87,27 @@ class _Problem:
         )
 
 
+def around(states: Float[np.ndarray, "sample rank"], seed: int) -> Float[np.ndarray, "sample rank"]:
+    """Stationary states, widened: the points that neurons cover."""
+    return widened(states, stream(seed, "conversion", "points"), spread=_SMEAR, reach=_REACH_OF_POINTS)
+
+
+def place(
+    rate: RateNetwork, population: Population, clock: Clock, states: Float[np.ndarray, "sample rank"], seed: int
+) -> tuple[Ensemble, dict[str, float]]:
+    """Place neurons around stationary states, tune them where the population asks for it, and say what tuning did."""
+    ensemble = encode(rate, population, clock, around(states, seed), stream(seed, "conversion", "encoders"))
+    if not population.tuned or not ensemble.neuron.tunable or ensemble.neurons > _MOST_NEURONS:
+        return ensemble, {}
+    count = max(_FEWEST_POINTS, _POINTS_PER_NEURON * ensemble.neurons)
+    rng = stream(seed, "conversion", "tuning points")
+    some = states[np.resize(rng.permutation(len(states)), count)]  # some twice where there are too few
+    return tune(rate, ensemble, widened(some, rng, spread=_SMEAR, reach=_REACH_OF_POINTS))
+
+
 def tune(
-    rate: RateNetwork, encoding: Encoding, neuron: NeuronModel, z: Float[np.ndarray, "sample rank"]
-) -> tuple[Encoding, dict[str, float]]:
+    rate: RateNetwork, ensemble: Ensemble, z: Float[np.ndarray, "sample rank"]
+) -> tuple[Ensemble, dict[str, float]]:
     r"""Move gains and thresholds so that :math:`D F(E z + \beta)` can follow :math:`W_s\phi(\Gamma z + b)`.
 
     Random thresholds leave an error that no decoder removes, since each curve has a kink where its neuron falls
@@ -97,29 +120,29 @@ def tune(
 
     Parameters
     ----------
-    rate, encoding, neuron
-        The network and its population.
+    rate, ensemble
+        The network and its neurons.
     z
         Points to be good at, internal units.
 
     Returns
     -------
-    encoding
-        The moved population.
-    found
+    ensemble
+        The moved neurons.
+    losses
         Loss before and after, both with the finer threshold.
     """
-    unit, gamma = encoding.unit, rate.left_vectors
+    unit, gamma = ensemble.unit, rate.left_vectors
     x = (z @ gamma.T + rate.bias)[:, unit]
     square = (gamma[unit] ** 2).sum(axis=1)
     used = square > 0
-    gain = np.where(used, (encoding.encoders * gamma[unit]).sum(axis=1) / np.where(used, square, 1.0), 0.0)
-    mean, offset = x.mean(axis=0), encoding.bias - gain * rate.bias[unit]
+    gain = np.where(used, (ensemble.encoders * gamma[unit]).sum(axis=1) / np.where(used, square, 1.0), 0.0)
+    mean, offset = x.mean(axis=0), ensemble.bias - gain * rate.bias[unit]
     readout = rate.internal_readout(z)
     scale = np.sqrt(((readout - z) ** 2).mean(axis=0))
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         problem = _Problem(
-            neuron, x - mean, offset + gain * mean, gain, np.abs(gain) * x.std(axis=0),
+            ensemble.neuron, x - mean, offset + gain * mean, gain, np.abs(gain) * x.std(axis=0),
             readout / np.where(scale, scale, 1), threads,
         )  # fmt: skip
         place = _minimum(problem)
@@ -127,10 +150,10 @@ def tune(
     grown, shifted = np.split(place, 2)
     moved = gain * np.exp(grown)
     bias = problem.middle + shifted * problem.step - moved * (mean - rate.bias[unit])
-    found = {"loss_before": before, "loss_after": after}
+    losses = {"loss_before": before, "loss_after": after}
     if after >= before:
-        return encoding, found
-    return Encoding(encoders=moved[:, None] * gamma[unit], bias=bias, unit=unit), found
+        return ensemble, losses
+    return replace(ensemble, encoders=moved[:, None] * gamma[unit], bias=bias), losses
 
 
 def _minimum(problem: _Problem) -> Float[np.ndarray, " parameter"]:
@@ -144,8 +167,10 @@ def _minimum(problem: _Problem) -> Float[np.ndarray, " parameter"]:
     for width in _WIDTHS:
         unit_of_loss = max(problem.loss(place, width)[0], np.finfo(float).tiny)
 
-        def relative(given: np.ndarray, width: float = width, size: float = unit_of_loss) -> tuple[float, np.ndarray]:
-            value, gradient = problem.loss(given, width)
+        def relative(
+            parameters: np.ndarray, width: float = width, size: float = unit_of_loss
+        ) -> tuple[float, np.ndarray]:
+            value, gradient = problem.loss(parameters, width)
             return value / size, gradient / size
 
         most = int(np.clip(_STEPS // neurons, _FEWEST, _MOST))

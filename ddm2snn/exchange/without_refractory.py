@@ -1,4 +1,4 @@
-"""Decoders solved again for neurons without a refractory period, which NIR and its readers do not have."""
+"""Decoders solved again for neurons without a refractory period, since NIR and its readers have none."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import numpy as np
 
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed
-from ddm2snn.conversion import Calibrated, Population
-from ddm2snn.conversion.decoders import Clockwork
-from ddm2snn.conversion.placing import stationary_states
-from ddm2snn.conversion.population import Encoding
-from ddm2snn.conversion.requests import check_convertible
-from ddm2snn.conversion.solving import assemble, decode
+from ddm2snn.conversion import Calibrated, Ensemble
+from ddm2snn.conversion.convert import assemble, check_convertible
+from ddm2snn.conversion.decoders import Problem
+from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 
@@ -30,7 +28,7 @@ def without_refractory(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> SpikingNetwork:
-    """Network with the same encoders and biases whose neurons have no refractory period, decoders solved for that.
+    """Network with the same encoders and biases, and decoders solved for neurons without a refractory period.
 
     Parameters
     ----------
@@ -39,7 +37,7 @@ def without_refractory(
     rate
         The rate network that it was converted from.
     decoders
-        How decoders are found; calibrated by default.
+        How decoders are solved for; calibrated by default.
     seed
         Seed of the trajectories.
     progress
@@ -48,7 +46,7 @@ def without_refractory(
     Raises
     ------
     InputError
-        Where neurons are no LIF, or `network` comes from another rate network or has another origin of its latents.
+        Where neurons are no LIF, `network` comes from another rate network, or its latents have another origin.
     """
     check_seed(seed)
     check_convertible(rate)
@@ -64,15 +62,16 @@ def without_refractory(
         )
     if not np.array_equal(network.latent_offset, rate.latent_offset):
         raise InputError(
-            "This network's latents have another origin than the rate network's, as Kept decoders give it. "
+            "This network's latents have another origin than the rate network's, as TrainedReadout gives it. "
             "Convert with Calibrated or Static decoders."
         )
     neuron = dataclasses.replace(network.neuron, refractory_s=0.0)
-    encoding = Encoding(network.encoders, network.bias, network.unit)
-    clockwork = Clockwork(network.time_unit_s, network.dt_s, "grid")
-    population = Population(neuron=neuron)
-    cloud = to_internal(rate, stationary_states(rate, seed))
-    decoded = decode(rate, encoding, population, clockwork, decoders or Calibrated(), cloud, seed, progress)
-    made = assemble(rate, encoding, decoded, population, clockwork, network.backend)
-    provenance = {**network.provenance, "without_refractory": {"seed": seed, **decoded.found}}
-    return dataclasses.replace(made, provenance=provenance, hardware=network.hardware)
+    ensemble = Ensemble.of(network)
+    clock = dataclasses.replace(ensemble.clock, spike_timing="grid")
+    ensemble = dataclasses.replace(ensemble, neuron=neuron, clock=clock)
+    problem = Problem(rate, ensemble, to_internal(rate, stationary_states(rate, seed)), seed)
+    chosen = decoders or Calibrated()
+    solution = chosen.solve(problem, chosen.pilot(problem, progress), progress)
+    solved = assemble(problem, solution, network.backend)
+    provenance = {**network.provenance, "without_refractory": {"seed": seed, **solution.diagnostics}}
+    return dataclasses.replace(solved, provenance=provenance, hardware=network.hardware)

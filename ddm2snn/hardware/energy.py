@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ddm2snn.base.progress import no_progress
 from ddm2snn.errors import InputError
+from ddm2snn.hardware.chip import prepare, run_device
 from ddm2snn.hardware.layout import layout_of
+from ddm2snn.hardware.limits import refuse_model_gaps
+from ddm2snn.schedule import Run, Schedule
 
 if TYPE_CHECKING:
     from ddm2snn.base.hardware_config import HardwareConfig
@@ -14,10 +21,40 @@ if TYPE_CHECKING:
 _PJ_PER_NJ = 1e3
 
 
+@dataclass(frozen=True)
+class EnergyEstimate:
+    """Operations and energy in one rate time unit, an estimate.
+
+    Parameters
+    ----------
+    hardware, source
+        Name of the device, and where its energies come from.
+    synaptic_operations, updates, spikes
+        Numbers of them, by mean rates.
+    nanojoule
+        Energy of each kind of operation.
+    nanojoule_per_time_unit, microwatt
+        Energy of all, and mean power.
+    """
+
+    hardware: str
+    source: str
+    synaptic_operations: float
+    updates: float
+    spikes: float
+    nanojoule: Mapping[str, float]
+    nanojoule_per_time_unit: float
+    microwatt: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Every number, as JSON values."""
+        return dataclasses.asdict(self)
+
+
 def estimate_energy(
     network: SpikingNetwork, config: HardwareConfig, *, rate_hz: float, decode_rate_hz: float, inputs: bool = True
-) -> dict[str, Any]:
-    r"""Nanojoule for each rate time unit, an estimate.
+) -> EnergyEstimate:
+    r"""Energy of one rate time unit, from mean rates.
 
     .. math:: E = e_s\,(r N R + q R N + k R/dt) + e_a (r N + q R) + e_i \big((N + R)/dt - r N - q R\big) + e_p S,
 
@@ -36,53 +73,60 @@ def estimate_energy(
     config
         The device, with published energies.
     rate_hz, decode_rate_hz
-        Mean rates of neurons and of decode neurons, as the run of backend "quantised" counts them.
+        Mean rates of neurons and of decode neurons, as a run on the device counts them.
     inputs
         Whether stimulus or noise comes from the host.
 
     Raises
     ------
     InputError
-        Where no energies of the device are known.
+        Where the device's configuration states no energies.
     """
     if config.energy is None:
         raise InputError(f"{config.name} states no energies. Add [energy] to its configuration, with a source.")
     layout, energy = layout_of(network.neurons, network.rank, config), config.energy
-    unit_s, neurons, relay = network.time_unit_s, network.neurons, layout.relay_neurons
+    unit_s, neurons, decode = network.time_unit_s, network.neurons, layout.decode_neurons
     steps = unit_s / network.dt_s
-    spikes, decode_spikes = rate_hz * neurons * unit_s, decode_rate_hz * relay * unit_s
+    spikes, decode_spikes = rate_hz * neurons * unit_s, decode_rate_hz * decode * unit_s
     arriving = network.rank * steps if inputs else 0.0
     # an input axon reaches the decode neurons of its latent: their weights for other latents are stored, and added
-    operations = spikes * relay / len(layout.groups) + decode_spikes * neurons + arriving * relay
-    updates = (neurons + relay) * steps
-    messages = spikes * len(layout.relay) / len(layout.groups) + decode_spikes * len(layout.population)
+    operations = spikes * decode / len(layout.groups) + decode_spikes * neurons + arriving * decode
+    updates = (neurons + decode) * steps
+    messages = spikes * len(layout.decode_parts) / len(layout.groups) + decode_spikes * len(layout.neuron_parts)
     parts_pj = {
         "synaptic_operations": operations * energy.synaptic_operation_pj,
         "active_updates": (spikes + decode_spikes) * energy.active_update_pj,
         "inactive_updates": (updates - spikes - decode_spikes) * energy.inactive_update_pj,
         "spikes": messages * energy.spike_within_tile_pj,
     }
-    return {
-        "hardware": config.name,
-        "source": config.source,
-        "synaptic_operations": operations,
-        "updates": updates,
-        "spikes": spikes + decode_spikes,
-        "nanojoule": {name: value / _PJ_PER_NJ for name, value in parts_pj.items()},
-        "nanojoule_per_time_unit": sum(parts_pj.values()) / _PJ_PER_NJ,
-        "microwatt": sum(parts_pj.values()) * 1e-6 / unit_s,
-    }
+    return EnergyEstimate(
+        hardware=config.name,
+        source=config.source,
+        synaptic_operations=operations,
+        updates=updates,
+        spikes=spikes + decode_spikes,
+        nanojoule={name: value / _PJ_PER_NJ for name, value in parts_pj.items()},
+        nanojoule_per_time_unit=sum(parts_pj.values()) / _PJ_PER_NJ,
+        microwatt=sum(parts_pj.values()) * 1e-6 / unit_s,
+    )
 
 
-def energy_of_run(network: SpikingNetwork, config: HardwareConfig, seed: int = 0) -> dict[str, Any]:
-    """Estimate from the rates of a short run: four trials of ten rate time units."""
-    from ddm2snn.backend import find_backend
+def energy_of_run(network: SpikingNetwork, config: HardwareConfig, seed: int = 0) -> EnergyEstimate:
+    """Estimate from the rates of a short run: four trials of ten rate time units.
 
-    trials, duration = 4, 10.0
-    run = find_backend("quantised", hardware=config).run(network, duration=duration, trials=trials, seed=seed)
-    counts, seconds = run.provenance["options"]["spike_counts"], trials * duration * network.time_unit_s
-    relay = layout_of(network.neurons, network.rank, config).relay_neurons
+    Raises
+    ------
+    InputError
+        Where the device cannot run the network, or states no energies.
+    """
+    refuse_model_gaps(network, config)
+    run = Run(network, duration=10.0, trials=4, seed=seed)
+    schedule = Schedule.of(run)
+    counts = run_device(schedule, prepare(schedule, config), no_progress)[2]
+    spikes, decode_spikes, inputs = counts.sum(axis=0).tolist()
+    seconds = run.trials * run.duration * network.time_unit_s
+    decode = layout_of(network.neurons, network.rank, config).decode_neurons
     return estimate_energy(
-        network, config, rate_hz=counts["neurons"] / seconds / network.neurons,
-        decode_rate_hz=counts["decode_neurons"] / seconds / relay, inputs=counts["inputs"] > 0,
+        network, config, rate_hz=spikes / seconds / network.neurons, decode_rate_hz=decode_spikes / seconds / decode,
+        inputs=inputs > 0,
     )  # fmt: skip

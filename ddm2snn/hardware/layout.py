@@ -1,4 +1,4 @@
-"""Which neurons share a core: parts of a population and of its decode neurons, and what each core holds."""
+"""The layout of a network on cores: parts of a population and of its decode neurons, and what each core holds."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def axon_bits(weights: int, weight_bits: int) -> int:
     """Synapse memory of one axon in bits: groups of 64 weights with a head, in words of 64 bits.
 
     The format of nengo_loihi.block.SynapseConfig.bits_per_axon without compression of indices.
+
+    Examples
+    --------
+    >>> axon_bits(weights=64, weight_bits=8)
+    576
     """
     whole, rest = divmod(weights, _WEIGHTS_PER_GROUP)
     sizes = [_WEIGHTS_PER_GROUP] * whole + [rest] * (rest > 0)
@@ -46,36 +51,62 @@ class Core:
 
 @dataclass(frozen=True)
 class Group:
-    """Neurons that share decode neurons, and the cores of both: consecutive parts."""
+    """Neurons that share decode neurons, in parts that are a core each.
+
+    Parameters
+    ----------
+    neurons
+        The neurons.
+    neuron_parts, decode_parts
+        Consecutive parts of these neurons, and of the decode neurons that they share.
+    """
 
     neurons: slice
-    population: tuple[slice, ...]
-    relay: tuple[slice, ...]
+    neuron_parts: tuple[slice, ...]
+    decode_parts: tuple[slice, ...]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Parts of a population and of its decode neurons, each a core.
+    """A population and its decode neurons in parts that are a core each.
 
     Every decode neuron is an axon into every part of the population, every neuron one into every part of its group's
     decode neurons, and a pair of axons for each latent and group brings input from the host.
+
+    Parameters
+    ----------
+    neurons, decode_neurons
+        Numbers of neurons and of decode neurons.
+    rank
+        Number of latents.
+    weight_bits
+        Bits of a weight in synapse memory.
+    groups
+        Neurons that share decode neurons.
+
+    Examples
+    --------
+    >>> from ddm2snn import find_hardware
+    >>> layout = layout_of(neurons=256, rank=2, config=find_hardware("loihi1-emulator"))
+    >>> layout.decode_neurons, layout.neuron_parts, layout.decode_parts
+    (40, (slice(0, 256, None),), (slice(0, 40, None),))
     """
 
     neurons: int
     rank: int
-    relay_neurons: int
+    decode_neurons: int
     weight_bits: int
     groups: tuple[Group, ...]
 
     @property
-    def population(self) -> tuple[slice, ...]:
+    def neuron_parts(self) -> tuple[slice, ...]:
         """Parts of the population."""
-        return tuple(part for group in self.groups for part in group.population)
+        return tuple(part for group in self.groups for part in group.neuron_parts)
 
     @property
-    def relay(self) -> tuple[slice, ...]:
+    def decode_parts(self) -> tuple[slice, ...]:
         """Parts of the decode neurons."""
-        return tuple(part for group in self.groups for part in group.relay)
+        return tuple(part for group in self.groups for part in group.decode_parts)
 
     def cores(self) -> list[Core]:
         """What each core holds, decode neurons first."""
@@ -85,24 +116,24 @@ class Layout:
             decode += [
                 Core(
                     f"decode neurons {part.start} to {part.stop - 1}", _length(part), arriving,
-                    _length(part) * len(self.population),
+                    _length(part) * len(self.neuron_parts),
                     arriving * axon_bits(_length(part), self.weight_bits), group=number, decodes=True,
                 )
-                for part in group.relay
+                for part in group.decode_parts
             ]  # fmt: skip
             neurons += [
                 Core(
-                    f"neurons {part.start} to {part.stop - 1}", _length(part), self.relay_neurons,
-                    _length(part) * len(group.relay),
-                    self.relay_neurons * axon_bits(_length(part), self.weight_bits), group=number,
+                    f"neurons {part.start} to {part.stop - 1}", _length(part), self.decode_neurons,
+                    _length(part) * len(group.decode_parts),
+                    self.decode_neurons * axon_bits(_length(part), self.weight_bits), group=number,
                 )
-                for part in group.population
+                for part in group.neuron_parts
             ]  # fmt: skip
         return decode + neurons
 
 
 def layout_of(neurons: int, rank: int, config: HardwareConfig) -> Layout:
-    """As few groups as one core of decode neurons has axons for, in largest parts that fit their cores.
+    """Lay neurons out in as few groups as one core of decode neurons has axons for, in the largest parts that fit.
 
     Raises
     ------
@@ -113,54 +144,57 @@ def layout_of(neurons: int, rank: int, config: HardwareConfig) -> Layout:
     weight_bits = config.precision.weight_bits or _FLOATING_BITS
     most = _most_neurons(neurons, rank, weight_bits, config)
     groups = -(-neurons // most)
-    relay_neurons, most_axons = groups * per_group, limits.input_axons_per_core
-    if most_axons is not None and relay_neurons > most_axons:
+    decode_neurons, most_axons = groups * per_group, limits.input_axons_per_core
+    if most_axons is not None and decode_neurons > most_axons:
         fewer = f", or at most {most_axons // per_group * most} neurons" if per_group <= most_axons else ""
         raise InputError(
-            f"{config.name} has {most_axons} input axons per core; the neurons need {relay_neurons} (one for each "
+            f"{config.name} has {most_axons} input axons per core; the neurons need {decode_neurons} (one for each "
             f"decode neuron, of which {groups} group(s) of neurons have {per_group} each). Use "
             f"decode_neurons.pairs_per_latent <= {most_axons // (2 * rank * groups)}{fewer}."
         )
     bounds = [neurons * group // groups for group in range(groups + 1)]
     parts = [slice(first, last) for first, last in pairwise(bounds)]
-    relay = [
+    decode_parts = [
         _parts(
             slice(group * per_group, (group + 1) * per_group), _length(part) + 2 * rank, weight_bits, config,
             limits.compartments_per_core, "fewer latents",
         )
         for group, part in enumerate(parts)
     ]  # fmt: skip
-    known = [
+    part_limits = [
         limit for limit in (limits.compartments_per_core, config.placement.block_compartments) if limit is not None
     ]
     if limits.output_axons_per_core is not None:
-        cores = max(map(len, relay))
+        cores = max(map(len, decode_parts))
         if cores > limits.output_axons_per_core:
             raise InputError(
                 f"{config.name} has {limits.output_axons_per_core} output axons per core; one neuron needs {cores} "
                 f"(one for each core of decode neurons). Use fewer decode_neurons.pairs_per_latent."
             )
-        known.append(limits.output_axons_per_core // cores)
-    population = [
+        part_limits.append(limits.output_axons_per_core // cores)
+    neuron_parts = [
         _parts(
-            part, relay_neurons, weight_bits, config, min(known, default=None),
+            part, decode_neurons, weight_bits, config, min(part_limits, default=None),
             f"decode_neurons.pairs_per_latent <= {_most_axons(config, weight_bits) // (2 * rank * groups)}",
         )
         for part in parts
     ]  # fmt: skip
-    found = Layout(neurons, rank, relay_neurons, weight_bits, tuple(map(Group, parts, population, relay)))
-    _check_output_axons(found, config)
-    return found
+    groups_of_parts = tuple(map(Group, parts, neuron_parts, decode_parts))
+    layout = Layout(neurons, rank, decode_neurons, weight_bits, groups_of_parts)
+    _check_output_axons(layout, config)
+    return layout
 
 
 def _most_neurons(neurons: int, rank: int, weight_bits: int, config: HardwareConfig) -> int:
     """Neurons of a group: those whose axons one core of decode neurons takes, besides two for each latent."""
     limits = config.capacity
-    known = [(limits.input_axons_per_core, "input axons")]
+    axon_limits = [(limits.input_axons_per_core, "input axons")]
     if limits.synapse_bits_per_core is not None:
-        known.append((_most_axons(config, weight_bits), f"axons' worth of {limits.synapse_bits_per_core} synapse bits"))
+        axon_limits.append(
+            (_most_axons(config, weight_bits), f"axons' worth of {limits.synapse_bits_per_core} synapse bits")
+        )
     most = neurons
-    for limit, words in known:
+    for limit, words in axon_limits:
         if limit is not None and limit <= 2 * rank:
             raise InputError(
                 f"{config.name} has {limit} {words} per core; decode neurons need {2 * rank + 1} at least, two for "
@@ -171,7 +205,7 @@ def _most_neurons(neurons: int, rank: int, weight_bits: int, config: HardwareCon
 
 
 def _check_output_axons(layout: Layout, config: HardwareConfig) -> None:
-    most, size, cores = config.capacity.output_axons_per_core, _length(layout.relay[0]), len(layout.population)
+    most, size, cores = config.capacity.output_axons_per_core, _length(layout.decode_parts[0]), len(layout.neuron_parts)
     if most is not None and size * cores > most:
         pairs = most // cores // (2 * layout.rank)
         raise InputError(

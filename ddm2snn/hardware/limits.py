@@ -1,4 +1,4 @@
-"""Limits of a device: what a core holds and what registers can count; each refused with limit, need and remedy."""
+"""Limits of a device: models that it has, what a core holds, what registers count; each with need and remedy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.backend import Unsupported
+from ddm2snn.backend import Unsupported, step_gaps
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,6 +38,24 @@ def check_core(core: Core, config: HardwareConfig) -> None:
             )
 
 
+def refuse_model_gaps(network: SpikingNetwork, config: HardwareConfig) -> None:
+    """Refuse a network that a device cannot compute, wherever it is placed."""
+    gaps = step_gaps(network, network.dt_s, "grid") or model_gaps(network, config, network.dt_s)
+    if gaps:
+        raise InputError(" ".join(map(str, gaps)))
+
+
+def model_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> list[Unsupported]:
+    """Gaps that no placement mends: neuron models, diffusion that depends on the state, and ranges of registers."""
+    if not network.neuron.runs_on_loihi:
+        reason = f"{config.name} has LIF or LoihiLIF with one membrane time constant"
+        return [Unsupported(f"{network.neuron.name} neurons", reason, "Convert LIF neurons")]
+    if network.diffusion_decoders is not None:
+        reason = "spikes would have to multiply noise, which no synapse does"
+        return [Unsupported("diffusion_decoders", reason, 'Use backend="brian2" or "nengo"')]
+    return range_gaps(network, config, dt_s)
+
+
 def range_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> list[Unsupported]:
     """What the registers of refractory period and decays cannot count."""
     precision, neuron, gaps = config.precision, network.neuron, []
@@ -66,6 +84,13 @@ def decay_gaps(name: str, tau_s: float, config: HardwareConfig, dt_s: float) -> 
 
 
 def longest_decay_s(config: HardwareConfig, dt_s: float) -> float:
-    """Longest time constant in seconds that the decay register holds; infinite where there is none."""
+    """Longest time constant in seconds that the decay register holds; infinite where there is none.
+
+    Examples
+    --------
+    >>> from ddm2snn import find_hardware
+    >>> round(longest_decay_s(find_hardware("loihi1-emulator"), dt_s=0.001), 4)
+    4.0955
+    """
     bits = config.precision.decay_bits
     return np.inf if bits is None else float(-dt_s / np.log1p(-(2.0**-bits)))

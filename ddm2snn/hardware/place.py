@@ -1,13 +1,15 @@
-"""Placement: cores on chips as a graph of axons, what each core uses, and refusal of what does not fit."""
+"""Placement of a network: cores on chips as a graph of axons, what each core uses, and what does not fit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ddm2snn.backend import Unsupported
 from ddm2snn.errors import InputError
+from ddm2snn.hardware.device import device_of, machine_of
 from ddm2snn.hardware.layout import Core, axon_bits, layout_of
-from ddm2snn.hardware.limits import BOARD_ONLY, PER_CORE, check_core
+from ddm2snn.hardware.limits import BOARD_ONLY, PER_CORE, check_core, model_gaps, refuse_model_gaps
 
 if TYPE_CHECKING:
     import networkx
@@ -30,12 +32,24 @@ class Placement:
         Chip of each core.
     dense_cores
         Cores that the same neurons would take with a dense recurrent matrix, by their synapse memory alone.
+
+    Examples
+    --------
+    >>> from ddm2snn import find_hardware
+    >>> placement = place_sizes(neurons=2048, rank=2, config=find_hardware("loihi1-emulator"))
+    >>> placement
+    Placement(3 cores on 1 chip(s) of loihi1-emulator)
+    >>> [(core.name, core.compartments) for core in placement.cores]
+    [('decode neurons 0 to 39', 40), ('neurons 0 to 1023', 1024), ('neurons 1024 to 2047', 1024)]
     """
 
     config: HardwareConfig
     cores: tuple[Core, ...]
     chip: tuple[int, ...]
     dense_cores: float | None
+
+    def __repr__(self) -> str:
+        return f"Placement({len(self.cores)} cores on {self.chips} chip(s) of {self.config.name})"
 
     @property
     def chips(self) -> int:
@@ -51,8 +65,8 @@ class Placement:
     def synapse_cores(self) -> float | None:
         """Cores' worth of synapse memory in use."""
         shares = [self.share(core, "synapse_bits") for core in self.cores]
-        known = [share for share in shares if share is not None]
-        return sum(known) if known else None
+        limited = [share for share in shares if share is not None]
+        return sum(limited) if limited else None
 
     def graph(self) -> networkx.DiGraph:
         """Cores as nodes, with their chip; edges carry the number of axons from one to the other."""
@@ -61,11 +75,11 @@ class Placement:
         graph = networkx.DiGraph()
         for core, chip in zip(self.cores, self.chip, strict=True):
             graph.add_node(core.name, chip=chip)
-        for relay in (core for core in self.cores if core.decodes):
+        for decode in (core for core in self.cores if core.decodes):
             for core in (core for core in self.cores if not core.decodes):
-                graph.add_edge(relay.name, core.name, axons=relay.compartments)
-                if core.group == relay.group:
-                    graph.add_edge(core.name, relay.name, axons=core.compartments)
+                graph.add_edge(decode.name, core.name, axons=decode.compartments)
+                if core.group == decode.group:
+                    graph.add_edge(core.name, decode.name, axons=core.compartments)
         return graph
 
     @property
@@ -118,7 +132,7 @@ def _cell(used: int, share: float | None) -> str:
 
 
 def place(network: SpikingNetwork, config: HardwareConfig) -> Placement:
-    """Place a network; see `place_sizes`."""
+    """Place a network by its size; see `place_sizes`."""
     return place_sizes(network.neurons, network.rank, config)
 
 
@@ -140,7 +154,7 @@ def place_sizes(neurons: int, rank: int, config: HardwareConfig) -> Placement:
     per_chip, chips = limits.cores_per_chip, limits.chips
     if per_chip is not None and chips is not None and len(cores) > per_chip * chips:
         raise InputError(
-            f"{config.name} has {per_chip * chips} cores; {neurons} neurons and {layout.relay_neurons} decode neurons "
+            f"{config.name} has {per_chip * chips} cores; {neurons} neurons and {layout.decode_neurons} decode neurons "
             f"need {len(cores)}. Use at most {_most_neurons(neurons, rank, config)} neurons, or a board with "
             f"{-(-len(cores) // per_chip)} chips."
         )
@@ -152,6 +166,42 @@ def place_sizes(neurons: int, rank: int, config: HardwareConfig) -> Placement:
     return Placement(config, cores, tuple(chip), None if memory is None else dense / memory)
 
 
+def device_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> list[Unsupported]:
+    """Gaps of every device: neuron models, diffusion that depends on the state, registers and limits."""
+    gaps = model_gaps(network, config, dt_s)
+    try:
+        if not gaps:
+            _placed(network, config, dt_s)
+    except InputError as error:
+        gaps = [_does_not_fit(config, error)]
+    return gaps
+
+
+def placement_of(network: SpikingNetwork, config: HardwareConfig) -> Placement:
+    """Placement of a network that the device can hold in every way.
+
+    Raises
+    ------
+    InputError
+        Where it has a gap: neuron model, diffusion, registers or cores.
+    """
+    refuse_model_gaps(network, config)
+    try:
+        return _placed(network, config, network.dt_s)
+    except InputError as error:
+        raise InputError(str(_does_not_fit(config, error))) from error
+
+
+def _placed(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> Placement:
+    """Placement of a network whose registers hold it."""
+    machine_of(network, device_of(network, config, dt_s))
+    return place(network, config)
+
+
+def _does_not_fit(config: HardwareConfig, error: InputError) -> Unsupported:
+    return Unsupported("hardware", f"{config.name} cannot hold it", str(error).rstrip("."))
+
+
 def _most_neurons(neurons: int, rank: int, config: HardwareConfig) -> int:
     """Largest number of neurons below one that needs too many cores, by halves."""
     room = (config.capacity.cores_per_chip or 0) * (config.capacity.chips or 0)
@@ -159,5 +209,5 @@ def _most_neurons(neurons: int, rank: int, config: HardwareConfig) -> int:
     while past - fits > 1:
         middle = (fits + past) // 2
         layout = layout_of(middle, rank, config)
-        fits, past = (middle, past) if len(layout.relay) + len(layout.population) <= room else (fits, middle)
+        fits, past = (middle, past) if len(layout.decode_parts) + len(layout.neuron_parts) <= room else (fits, middle)
     return fits

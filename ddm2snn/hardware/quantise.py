@@ -1,32 +1,95 @@
-"""The verb: a spiking network in, the spiking network that a device would run and what rounding did to it out."""
+"""The verb `quantise`: the spiking network that a device would run, and what rounding does to it."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.hardware.device import device_of, machine_of, per_compartment, relay_weights
-from ddm2snn.hardware.registers import check_precision
+from ddm2snn.hardware.device import device_of, machine_of, per_compartment
+from ddm2snn.hardware.layout import layout_of
+from ddm2snn.hardware.registers import Block, check_precision, loss_of, registers_of
 from ddm2snn.neuron import LoihiLIF
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from ddm2snn.base.hardware_config import HardwareConfig
-    from ddm2snn.hardware.device import Machine
+    from ddm2snn.hardware.device import Device, Machine
     from ddm2snn.hardware.registers import Registers, Rounding
     from ddm2snn.network import SpikingNetwork
 
 
 @dataclass(frozen=True)
+class RoundedWeights:
+    """What rounding does to weights of one kind.
+
+    Parameters
+    ----------
+    bits_lost, bits_left
+        Bits that the lowest exponent shifts out, and the others.
+    saturated_share, flushed_share
+        Shares of weights that were clipped, and that became zero.
+    exponents
+        Exponent of each group of weights, to base 2.
+    relative_error
+        Norm of the error over the norm of what was rounded.
+    """
+
+    bits_lost: int
+    bits_left: int
+    saturated_share: float
+    flushed_share: float
+    exponents: tuple[int, ...]
+    relative_error: float
+
+
+@dataclass(frozen=True)
+class QuantisationDiagnostics:
+    """What rounding does to a network.
+
+    Parameters
+    ----------
+    hardware
+        Name of the device.
+    rounding
+        How weights were rounded; None where the device has no bits, and nothing was.
+    encoders, decoders
+        What happened to them; None where nothing was rounded.
+    bias_error
+        Relative error of the biases.
+    tau_membrane_s, time_unit_s
+        Time constants that have the rounded decays.
+    """
+
+    hardware: str
+    rounding: Rounding | None = None
+    encoders: RoundedWeights | None = None
+    decoders: RoundedWeights | None = None
+    bias_error: float | None = None
+    tau_membrane_s: float | None = None
+    time_unit_s: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Every number, as JSON values."""
+        if self.rounding is None:
+            return {"hardware": self.hardware, "rounding": None}
+        content = dataclasses.asdict(self)
+        for name in ("encoders", "decoders"):
+            content[name]["exponents"] = list(content[name]["exponents"])
+        bias = {"relative_error": content.pop("bias_error")}
+        return content | {"bias": bias}
+
+
+@dataclass(frozen=True)
 class Quantisation:
-    """A network in a device's numbers, and what rounding did (JSON values)."""
+    """A network in a device's numbers, and what rounding did to it."""
 
     network: SpikingNetwork
-    diagnostics: Mapping[str, Any]
+    diagnostics: QuantisationDiagnostics
 
 
 def quantise(
@@ -38,14 +101,14 @@ def quantise(
 ) -> Quantisation:
     r"""Round encoders, biases, decoders, thresholds and decays as a device does.
 
-    Every block of the device has a power of two in common, every weight is a whole number of few bits times it. What
-    comes back is in the units of the network that went in: encoders and biases in units of the rounded threshold,
-    decoders per Hz, and time constants that have the rounded decays,
+    Every block of the device has a power of two in common, every weight is a whole number of few bits times it. The
+    result is in the units of `network`: encoders and biases in units of the rounded threshold, decoders per Hz, and
+    time constants that have the rounded decays,
 
     .. math:: \tau = -dt / \ln(1 - \delta / 2^b).
 
     The decode neurons between latents and encoders, and their delay, are no part of a SpikingNetwork: the backend
-    "quantised" runs them as well. Without bits the network comes back as it is.
+    "quantised" runs them as well. For a device without bits the result is `network`.
 
     Parameters
     ----------
@@ -65,65 +128,125 @@ def quantise(
     if not network.neuron.runs_on_loihi or network.diffusion_decoders is not None:
         raise InputError(
             f"A device holds LIF neurons and constant diffusion, got {network.neuron.name}"
-            f"{' and diffusion_decoders' if network.diffusion_decoders is not None else ''}. Convert with --neuron lif."
+            f"{' and diffusion_decoders' if network.diffusion_decoders is not None else ''}. Convert to LIF neurons."
         )
     if not check_precision(config.precision):
-        return Quantisation(network, {"hardware": config.name, "rounding": None})
+        return Quantisation(network, QuantisationDiagnostics(config.name))
     device = device_of(network, config, network.dt_s)
     machine = machine_of(network, device, rounding=rounding, rng=rng)
-    relay, rank, dt_s = device.relay, network.rank, network.dt_s
+    decay = machine.population[0].voltage_decay
+    rounded = dataclasses.replace(
+        network,
+        **_rounded_arrays(network, machine),
+        neuron=LoihiLIF(-network.dt_s / np.log(decay), network.neuron.refractory_s, config.precision.decay_bits or 12),
+        time_unit_s=float(-network.dt_s / np.log(device.decay)),
+        provenance={**network.provenance, "quantised": {"hardware": config.name, "rounding": rounding}},
+    )
+    return Quantisation(rounded, _diagnostics(network, rounded, machine, rounding))
+
+
+def _rounded_arrays(network: SpikingNetwork, machine: Machine) -> dict[str, np.ndarray]:
+    """Encoders, biases and decoders that a machine's registers stand for, in the units of the network."""
+    decode, rank, dt_s = machine.device.decode_neurons, network.rank, network.dt_s
     # axons of the first on neurons, one for each latent, carry the encoders; other decode neurons carry the same
     threshold = per_compartment(machine.population, "threshold")
     share = per_compartment(machine.population, "per_voltage") / threshold  # of the threshold that was asked for
     encoders = np.zeros((network.neurons, rank))
-    for group, head in enumerate(relay.heads):  # each group of decode neurons has weights of its own: their mean
+    for group, first_on in enumerate(decode.first_on):  # each group's weights are rounded for themselves: their mean
         weights = np.concatenate([part.weights[group] / part.per_weight for part in machine.population], axis=1)
-        encoders += (weights[:rank] * dt_s * (relay.share / relay.output)[head, None] * share).T
+        encoders += (weights[:rank] * dt_s * (decode.share / decode.output)[first_on, None] * share).T
     bias = np.concatenate([part.bias / part.per_current for part in machine.population]) * share
-    scale = per_compartment(machine.relay, "per_weight")[relay.heads] * relay.gain[relay.heads] / dt_s
-    to_relay = zip(relay_weights(machine), scale, strict=True)
-    decoders = np.concatenate([weights[:, :rank] / own for weights, own in to_relay]).T
-    kept = machine.population[0].voltage_kept
-    neuron = LoihiLIF(-dt_s / np.log(kept), network.neuron.refractory_s, config.precision.decay_bits or 12)
-    found = dataclasses.replace(
-        network,
-        encoders=encoders,
-        bias=bias,
-        decoders=decoders,
-        neuron=neuron,
-        time_unit_s=float(-dt_s / np.log(device.kept)),
-        provenance={**network.provenance, "quantised": {"hardware": config.name, "rounding": rounding}},
-    )
-    return Quantisation(found, _diagnostics(network, found, machine, config, rounding))
+    per_weight = per_compartment(machine.decode_neurons, "per_weight")
+    scale = per_weight[decode.first_on] * decode.gain[decode.first_on] / dt_s
+    decoders = [weights[:, :rank] / own for weights, own in zip(machine.decode_weights, scale, strict=True)]
+    return {"encoders": encoders, "bias": bias, "decoders": np.concatenate(decoders).T}
 
 
 def _diagnostics(
-    network: SpikingNetwork, found: SpikingNetwork, machine: Machine, config: HardwareConfig, rounding: Rounding
-) -> dict[str, Any]:
+    network: SpikingNetwork, rounded: SpikingNetwork, machine: Machine, rounding: Rounding
+) -> QuantisationDiagnostics:
     """Bits lost, shares of weights that were clipped or became zero, and relative errors."""
+    config = machine.device.config
     bits = config.precision.weight_bits or 0
 
-    def of(parts: tuple[Registers, ...]) -> dict[str, Any]:
-        exponents = [exponent for part in parts for exponent in part.exponents]
-        lost = [max(0, -(9 - bits + exponent)) for exponent in exponents]  # what the exponent shifts out
-        return {
-            "bits_lost": max(lost),
-            "bits_left": bits - max(lost),
-            "saturated_share": float(np.mean([part.saturated for part in parts])),
-            "flushed_share": float(np.mean([part.flushed for part in parts])),
-            "exponents": exponents,
-        }
-
     def error(name: str) -> float:
-        before, after = getattr(network, name), getattr(found, name)
+        before, after = getattr(network, name), getattr(rounded, name)
         return float(np.linalg.norm(after - before) / max(np.linalg.norm(before), 1e-300))
 
-    return {
-        "hardware": config.name,
-        "rounding": rounding,
-        "encoders": of(machine.population) | {"relative_error": error("encoders")},
-        "decoders": of(machine.relay) | {"relative_error": error("decoders")},
-        "bias": {"relative_error": error("bias")},
-        "tau_membrane_s": found.neuron.single_tau_s,
-        "time_unit_s": found.time_unit_s,
-    }
+    def of(parts: tuple[Registers, ...], name: str) -> RoundedWeights:
+        exponents = tuple(exponent for part in parts for exponent in part.exponents)
+        lost = max(_bits_lost(bits, exponent) for exponent in exponents)
+        return RoundedWeights(
+            bits_lost=lost,
+            bits_left=bits - lost,
+            saturated_share=float(np.mean([part.saturated for part in parts])),
+            flushed_share=float(np.mean([part.flushed for part in parts])),
+            exponents=exponents,
+            relative_error=error(name),
+        )
+
+    return QuantisationDiagnostics(
+        hardware=config.name,
+        rounding=rounding,
+        encoders=of(machine.population, "encoders"),
+        decoders=of(machine.decode_neurons, "decoders"),
+        bias_error=error("bias"),
+        tau_membrane_s=rounded.neuron.single_tau_s,
+        time_unit_s=rounded.time_unit_s,
+    )
+
+
+def _bits_lost(weight_bits: int, exponent: int) -> int:
+    """Bits that an exponent shifts out of weights."""
+    return max(0, -(9 - weight_bits + exponent))
+
+
+def grid_of(decoders: Float[np.ndarray, "rank neuron"], device: Device) -> tuple[Float[np.ndarray, " rank"], float]:
+    """Step of the grid of each latent's decoders, and the largest whole number of steps; an infinite one without bits.
+
+    Input from the host with larger weights than any decoder makes the grid coarser than this; decoders that were
+    rounded to this one gain nothing then.
+    """
+    precision, decode = device.config.precision, device.decode_neurons
+    if precision.weight_bits is None:
+        return np.zeros(len(decoders)), np.inf
+    gain = np.abs(decode.gain[: len(decoders)])
+    weights = (decoders.T * gain / device.dt_s).astype(np.float32)
+    block = Block(
+        "decoders", (weights,), np.full(len(decoders), np.abs(decode.bias_hz).max(), dtype=np.float32),
+        1.0 / device.dt_s, loss_of(device.time_unit_s, device.dt_s), 0.0, 0, False,
+    )  # fmt: skip
+    registers = registers_of(block, precision)
+    exponent = registers.exponents[0]
+    unit = 2.0 ** (6 + max(0, 9 - precision.weight_bits + exponent))
+    most = 2.0 ** (precision.weight_bits - 1 - _bits_lost(precision.weight_bits, exponent)) - 1.0
+    return unit / registers.per_weight * device.dt_s / gain, most
+
+
+def compensated(
+    decoders: Float[np.ndarray, "rank neuron"], gram: Float[np.ndarray, "neuron neuron"], ridge: float, device: Device
+) -> Float[np.ndarray, "rank neuron"]:
+    r"""Round decoders one after the other, and move those still to come to where the error is smallest.
+
+    With :math:`H^{-1} = U^\top U` of the regression's Gram matrix, decoder j rounded to q adds
+    :math:`-(d_j - q) U_{ji} / U_{jj}` to each later decoder i (Hassibi, Stork, NIPS 1992; column by column as Frantar
+    et al., GPTQ, ICLR 2023). Largest decoders come first, and the very largest stays: it sets the grid.
+    """
+    if len(layout_of(decoders.shape[1], len(decoders), device.config).groups) > 1:
+        return decoders  # the grid of each group follows from its decoders: it would move while they are rounded
+    step, most = grid_of(decoders, device)
+    if not step.all():
+        return decoders
+    scaled = decoders / step[:, None]
+    order = np.argsort(-np.abs(scaled).max(axis=0), kind="stable")
+    matrix = gram[np.ix_(order, order)].copy()
+    matrix[np.diag_indices(len(order))] += ridge * np.trace(matrix) / len(order)
+    upper = np.linalg.cholesky(np.linalg.inv(matrix)).T
+    left, rounded = scaled[:, order].copy(), np.empty_like(scaled)
+    for place, neuron in enumerate(order):
+        rounded[:, neuron] = np.clip(np.round(left[:, place]), -most, most)
+        error = (left[:, place] - rounded[:, neuron]) / upper[place, place]
+        left[:, place + 1 :] -= error[:, None] * upper[place, place + 1 :]
+    row, largest = np.unravel_index(np.abs(scaled).argmax(), scaled.shape)
+    rounded[row, largest] = scaled[row, largest]  # rounds to the largest whole number again
+    return rounded * step[:, None]

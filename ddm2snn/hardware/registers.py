@@ -1,4 +1,4 @@
-"""Blocks in the whole numbers of a device: the arithmetic of nengo-loihi's discretisation, for any number of bits."""
+"""Registers of a device: the arithmetic of nengo-loihi's discretisation, for any number of bits."""
 
 from __future__ import annotations
 
@@ -13,14 +13,48 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ddm2snn.base.hardware_config import Precision
-    from ddm2snn.hardware.blocks import Block
 
 Rounding = Literal["deterministic", "stochastic"]
 _REAL_EXPONENT = 6  # a weight of exponent 0 counts 2^6: nengo_loihi.block.SynapseConfig.get_real_weight_exp
-_FULL_BITS = 8  # exponents refer to weights of 8 bits, whatever fewer are kept
+_FULL_BITS = 8  # exponents refer to weights of 8 bits, whatever fewer there are
 _LOWEST_SHIFT = -6  # nengo_loihi.builder.discretize.discretize_synapse
 _LOSS = 0.494  # what rounding down loses in a step: nengo_loihi.builder.discretize.decay_magnitude
 _IMPULSE = 2**21  # size of the impulse whose sum of decays is scaled to one, as there
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    r"""Compartments of one core in continuous numbers, of 32 bits as the builder of nengo-loihi has them.
+
+    .. math:: u' = (1 - \delta_u) u + \delta_u \textstyle\sum w, \qquad
+        v' = (1 - \delta_v) v + \sigma (u' + \beta), \qquad \sigma = \delta_v \text{ or } 1
+
+    Parameters
+    ----------
+    name
+        For messages and tables.
+    synapses
+        Groups of weights, each of shape (axon, compartment); groups may have exponents of their own.
+    bias
+        beta, shape (compartment,).
+    threshold
+        Voltage above which a compartment fires.
+    current_loss, voltage_loss
+        Shares delta of current and voltage that are lost in one step.
+    refractory_steps
+        Steps for which the voltage is held at zero after a spike.
+    leaky
+        Whether sigma is the voltage's loss: a leaky neuron; otherwise 1, a sum.
+    """
+
+    name: str
+    synapses: tuple[Float[np.ndarray, "axon compartment"], ...]
+    bias: Float[np.ndarray, " compartment"]
+    threshold: float
+    current_loss: float
+    voltage_loss: float
+    refractory_steps: int
+    leaky: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +69,8 @@ class Registers:
         Exponent of each group, to base 2.
     bias, threshold
         Shape (compartment,) and a number.
-    current_kept, voltage_kept
-        What is left after one step.
+    current_decay, voltage_decay
+        Shares of current and voltage that are left after one step.
     refractory_steps
         Steps at zero after a spike.
     per_current, per_voltage
@@ -53,8 +87,8 @@ class Registers:
     exponents: tuple[int, ...]
     bias: Float[np.ndarray, " compartment"]
     threshold: float
-    current_kept: float
-    voltage_kept: float
+    current_decay: float
+    voltage_decay: float
     refractory_steps: int
     per_current: float
     per_voltage: float
@@ -65,6 +99,10 @@ class Registers:
     saturated: float = 0.0
     flushed: float = 0.0
 
+    def __repr__(self) -> str:
+        arithmetic = "whole numbers" if self.whole else "floating point"
+        return f"Registers({len(self.bias)} compartments, {arithmetic}, exponents={self.exponents})"
+
     @property
     def whole(self) -> bool:
         """Whether the device rounds."""
@@ -73,21 +111,39 @@ class Registers:
 
 def check_precision(precision: Precision) -> bool:
     """Whether a device has bits; refused where it has some, but not all of them."""
-    given = {name: value for name, value in precision.model_dump().items() if value is not None}
-    missing = [name for name in type(precision).model_fields if name not in given]
-    if given and missing:
+    bits = {name: value for name, value in precision.model_dump().items() if value is not None}
+    missing = [name for name in type(precision).model_fields if name not in bits]
+    if bits and missing:
         raise InputError(
             f"A quantised device needs every number of [precision]; {', '.join(missing)} are missing. "
             "Give them, or none for floating point."
         )
-    return bool(given)
+    return bool(bits)
 
 
-def latent_kept(precision: Precision, lost: float) -> float:
-    """Share of a current that is left after one step, as the device rounds it."""
+def loss_of(tau_s: float, dt_s: float) -> float:
+    """Share that is lost in one step: 1 - exp(-dt / tau), and all of it where tau is zero, in 32 bits.
+
+    Examples
+    --------
+    >>> loss_of(tau_s=0.02, dt_s=0.001)
+    0.04877057671546936
+    """
+    return float(np.float32(1.0 if tau_s == 0 else -np.expm1(-dt_s / tau_s)))
+
+
+def latent_decay(precision: Precision, loss: float) -> float:
+    """Share of a current that is left after one step, as the device rounds it.
+
+    Examples
+    --------
+    >>> from ddm2snn import find_hardware
+    >>> latent_decay(find_hardware("loihi1-emulator").precision, loss=0.01)
+    0.989990234375
+    """
     if precision.decay_bits is None:
-        return 1.0 - lost
-    return (2**precision.decay_bits - 1 - _current_decay(lost, precision.decay_bits)) / 2**precision.decay_bits
+        return 1.0 - loss
+    return (2**precision.decay_bits - 1 - _current_register(loss, precision.decay_bits)) / 2**precision.decay_bits
 
 
 def registers_of(
@@ -106,10 +162,10 @@ def registers_of(
     if not check_precision(precision):
         return _in_floating_point(block)
     bits = _Bits(precision)
-    voltage_decay = int(np.round(np.float32(block.voltage_decay) * np.float32(bits.levels - 1)))
-    current_decay = _current_decay(block.current_decay, bits.decay)
-    per_u = 1.0 / _summed_decay(current_decay, bits.decay, offset=1)
-    per_v = 1.0 / _summed_decay(voltage_decay, bits.decay) if block.leaky else 1.0
+    voltage_register = int(np.round(np.float32(block.voltage_loss) * np.float32(bits.levels - 1)))
+    current_register = _current_register(block.current_loss, bits.decay)
+    per_u = 1.0 / _summed_decay(current_register, bits.decay, offset=1)
+    per_v = 1.0 / _summed_decay(voltage_register, bits.decay) if block.leaky else 1.0
     largest = [np.abs(group).max() if group.size else np.float32(0) for group in block.synapses]
     w_scale, exponent, v_scale = _scales(block, bits, max(largest, default=np.float32(0)), per_u, per_v)
     weights, exponents, counts = [], [], np.zeros(3)
@@ -120,7 +176,7 @@ def registers_of(
             raise InputError(
                 f"{block.name}: some synapses have weights of {most:g} at most, others of {max(largest):g}; they need "
                 f"exponent {exponent - apart}, and the lowest is {own}: they would come out "
-                f"{2 ** (own - exponent + apart)} times too large. Use a louder stimulus or noise, or none."
+                f"{2 ** (own - exponent + apart)} times too large. Use a larger stimulus or noise, or none."
             )
         scaled = group * w_scale * 2**apart
         whole, clipped = _weights(scaled, own, bits, rounding, rng)
@@ -133,8 +189,8 @@ def registers_of(
         exponents=tuple(exponents),
         bias=bias,
         threshold=float(threshold),
-        current_kept=(bits.levels - 1 - current_decay) / bits.levels,
-        voltage_kept=(bits.levels - voltage_decay) / bits.levels,
+        current_decay=(bits.levels - 1 - current_register) / bits.levels,
+        voltage_decay=(bits.levels - voltage_register) / bits.levels,
         refractory_steps=block.refractory_steps,
         per_current=float(v_scale * per_v),
         per_voltage=float(v_scale),
@@ -151,36 +207,36 @@ class _Bits:
     """The numbers of a precision in which nothing is missing."""
 
     def __init__(self, precision: Precision) -> None:
-        given = {name: int(value) for name, value in precision.model_dump().items() if value is not None}
-        self.decay, self.input, self.state = given["decay_bits"], given["input_bits"], given["state_bits"]
+        values = {name: int(value) for name, value in precision.model_dump().items() if value is not None}
+        self.decay, self.input, self.state = values["decay_bits"], values["input_bits"], values["state_bits"]
         self.levels = 2**self.decay
-        self.lowest_exponent = given["weight_exponent_lowest"]
-        self.largest_weight = 2 ** (given["weight_bits"] - 1) - 1
-        self.weight_shift = _FULL_BITS - given["weight_bits"] + 1  # weights of either sign give up a bit
-        self.threshold_unit = 2 ** given["threshold_exponent"]
-        self.largest_threshold = (2 ** given["threshold_bits"] - 1) * self.threshold_unit
-        self.largest_bias_mantissa = 2 ** given["bias_bits"] - 1
-        self.largest_bias = self.largest_bias_mantissa * 2 ** (2 ** given["bias_exponent_bits"] - 1)
+        self.lowest_exponent = values["weight_exponent_lowest"]
+        self.largest_weight = 2 ** (values["weight_bits"] - 1) - 1
+        self.weight_shift = _FULL_BITS - values["weight_bits"] + 1  # weights of either sign give up a bit
+        self.threshold_unit = 2 ** values["threshold_exponent"]
+        self.largest_threshold = (2 ** values["threshold_bits"] - 1) * self.threshold_unit
+        self.largest_bias_mantissa = 2 ** values["bias_bits"] - 1
+        self.largest_bias = self.largest_bias_mantissa * 2 ** (2 ** values["bias_exponent_bits"] - 1)
 
 
-def _current_decay(lost: float, bits: int) -> int:
-    """Register of the decay of a current: the chip adds one back."""
+def _current_register(loss: float, bits: int) -> int:
+    """Register of the share that a current loses in a step: the chip adds one to it."""
     most = np.float32(2**bits - 1)
-    return int(np.round(np.clip(np.float32(lost) * most - np.float32(1), 0, most)))
+    return int(np.round(np.clip(np.float32(loss) * most - np.float32(1), 0, most)))
 
 
-def _summed_decay(decay: int, bits: int, offset: int = 0) -> float:
+def _summed_decay(register: int, bits: int, offset: int = 0) -> float:
     r"""Sum of :math:`x_{i+1} = \lfloor r x_i \rfloor` over an impulse, relative to it, with the mean loss of a floor.
 
     .. math:: y_n = r^n x_0 - q \frac{1 - r^n}{1 - r}, \qquad r = 1 - (d + o)/2^b,
 
     summed until y reaches zero (nengo_loihi.builder.discretize.decay_magnitude).
     """
-    kept = (2**bits - offset - decay) / 2**bits
-    last = -np.log1p(_IMPULSE * (1 - kept) / _LOSS) / np.log(kept)
-    geometric = (1 - kept ** (last + 1)) / (1 - kept)
-    lost = _LOSS / ((1 - kept) * _IMPULSE) * (last + 1 - geometric)
-    return geometric - lost
+    decay = (2**bits - offset - register) / 2**bits
+    last = -np.log1p(_IMPULSE * (1 - decay) / _LOSS) / np.log(decay)
+    geometric = (1 - decay ** (last + 1)) / (1 - decay)
+    rounded_off = _LOSS / ((1 - decay) * _IMPULSE) * (last + 1 - geometric)
+    return geometric - rounded_off
 
 
 def _scales(
@@ -200,9 +256,9 @@ def _scales(
             if fits(v_scale):
                 return w_scale, exponent, v_scale
         raise _out_of_range(block, bits, unit * 2.0 ** (_REAL_EXPONENT + bits.lowest_exponent), per_v)
-    loudest = float(np.abs(block.bias).max())
-    b_scale = bits.largest_bias / loudest if loudest > 1e-8 else 0.0
-    while b_scale * loudest > 1:
+    largest_bias = float(np.abs(block.bias).max())
+    b_scale = bits.largest_bias / largest_bias if largest_bias > 1e-8 else 0.0
+    while b_scale * largest_bias > 1:
         v_scale = b_scale / per_v
         if np.round(block.threshold * v_scale) <= bits.largest_threshold:
             return b_scale * per_u / 2.0**_REAL_EXPONENT, 0, v_scale
@@ -216,22 +272,22 @@ def _weights(
     """Whole weights times 2^(6 + exponent), and how many were clipped."""
     most, shift = bits.largest_weight, bits.weight_shift
     rounded = _round(scaled / np.float32(2.0**shift), rounding, rng)
-    kept = np.clip(rounded, -most, most)
+    mantissas = np.clip(rounded, -most, most)
     beyond = shift + exponent
     if beyond < 0:  # the chip shifts to the right before it shifts to the left: these bits are lost
-        kept = np.trunc(np.clip(_round(kept * 2.0**beyond, rounding, rng) / 2.0**beyond, -most, most))
-    counted = np.floor(kept * 2.0**beyond) * 2.0**_REAL_EXPONENT
-    return counted.astype(np.float64), int((np.abs(rounded) > most).sum())
+        mantissas = np.trunc(np.clip(_round(mantissas * 2.0**beyond, rounding, rng) / 2.0**beyond, -most, most))
+    whole = np.floor(mantissas * 2.0**beyond) * 2.0**_REAL_EXPONENT
+    return whole.astype(np.float64), int((np.abs(rounded) > most).sum())
 
 
 def _out_of_range(block: Block, bits: _Bits, v_scale: float, per_v: float) -> InputError:
     """What threshold and biases need in registers at the lowest exponent of weights."""
-    threshold, loudest = block.threshold * v_scale, float(np.abs(block.bias).max()) * v_scale * per_v
-    factor = max(threshold / bits.largest_threshold, loudest / bits.largest_bias)
+    threshold, bias = block.threshold * v_scale, float(np.abs(block.bias).max()) * v_scale * per_v
+    factor = max(threshold / bits.largest_threshold, bias / bits.largest_bias)
     return InputError(
         f"{block.name}: no exponent of weights lets threshold and biases fit. At the lowest, {bits.lowest_exponent}, "
         f"the threshold needs {threshold:.0f} of {bits.largest_threshold} register units and the largest bias "
-        f"{loudest:.0f} of {bits.largest_bias}. Use weights that are {factor:.4g} times as large: for neurons by fewer "
+        f"{bias:.0f} of {bits.largest_bias}. Use weights that are {factor:.4g} times as large: for neurons by fewer "
         f"decode_neurons.pairs_per_latent, for decode neurons by a larger decode_neurons.swing_hz."
     )
 
@@ -257,18 +313,18 @@ def _biases(block: Block, b_scale: float, bits: _Bits) -> Float[np.ndarray, " co
 
 def _in_floating_point(block: Block) -> Registers:
     """The same dynamics without bits; scales of current and voltage go into weights and biases."""
-    per_current = block.voltage_decay if block.leaky else 1.0
+    per_current = block.voltage_loss if block.leaky else 1.0
     return Registers(
-        weights=tuple(group.astype(np.float64) * block.current_decay * per_current for group in block.synapses),
+        weights=tuple(group.astype(np.float64) * block.current_loss * per_current for group in block.synapses),
         exponents=(0,) * len(block.synapses),
         bias=block.bias.astype(np.float64) * per_current,
         threshold=block.threshold,
-        current_kept=1.0 - block.current_decay,
-        voltage_kept=1.0 - block.voltage_decay,
+        current_decay=1.0 - block.current_loss,
+        voltage_decay=1.0 - block.voltage_loss,
         refractory_steps=block.refractory_steps,
         per_current=per_current,
         per_voltage=1.0,
-        per_weight=block.current_decay * per_current,
+        per_weight=block.current_loss * per_current,
         input_limit=np.inf,
         state_limit=np.inf,
         voltage_limit=np.inf,

@@ -10,6 +10,7 @@ import numpy as np
 from ddm2snn.analysis.subspace import full_state
 from ddm2snn.analysis.symmetry import energy, latent_parts
 from ddm2snn.errors import InputError
+from ddm2snn.plots.style import COLOURS, MARKERS, new_figure
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -23,16 +24,13 @@ if TYPE_CHECKING:
     from ddm2snn.analysis.subspace import Subspace
     from ddm2snn.network import RateNetwork
 
-# Okabe, Ito, as in ddm2snn.plots.recordings
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7", "#56B4E9", "#E69F00")
-_BLUE, _VERMILION, _BLACK = _COLOURS[0], _COLOURS[1], _COLOURS[3]
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_BLACK, _BLUE, _VERMILION = COLOURS[:3]
 _GRID = 81
 _AXES_SHOWN = 20
 
 
 def analysis_figures(analysis: Analysis) -> dict[str, Figure]:
-    """Figures of an analysis by name; those of what was left out are missing."""
+    """Figures of an analysis by name; an analysis that was left out has none."""
     flat = analysis.samples.reshape(-1, analysis.network.rank)
     drawn = {"subspace": subspace_spectrum(analysis.subspace)}
     if analysis.symmetry:
@@ -48,16 +46,16 @@ def analysis_figures(analysis: Analysis) -> dict[str, Figure]:
 
 def subspace_spectrum(subspace: Subspace) -> Figure:
     """Standard deviation along the principal axes of the full state."""
-    figure = _figure(5.4, 3.2)
+    figure = new_figure(5.4, 3.2)
     axis = figure.subplots()
     shown = subspace.deviations[:_AXES_SHOWN]
     number = np.arange(1, len(shown) + 1)
-    kept = number <= subspace.rank
-    # exact zeros have no place on a logarithmic axis: they stand where rounding begins
+    above = number <= subspace.rank
+    # a logarithmic axis has no zero: exact zeros are drawn where rounding begins
     height = np.maximum(shown, shown[0] * np.finfo(np.float64).eps ** 1.1)
-    axis.semilogy(number[kept], height[kept], "o", color=_BLUE, ms=6, label=f"{subspace.rank} above rounding")
-    if not kept.all():
-        axis.semilogy(number[~kept], height[~kept], "s", color=_VERMILION, ms=5, mfc="white", label="rounding")
+    axis.semilogy(number[above], height[above], "o", color=_BLUE, ms=6, label=f"{subspace.rank} above rounding")
+    if not above.all():
+        axis.semilogy(number[~above], height[~above], "s", color=_VERMILION, ms=5, mfc="white", label="rounding")
     axis.set(xlabel="principal axis", ylabel="standard deviation of $x$", xlim=(0.3, len(shown) + 0.7))
     axis.set_xticks(number[:: max(1, len(number) // 10)])
     axis.set_title("Principal components of the full state", fontsize=10)
@@ -72,11 +70,11 @@ def symmetry_parts(network: RateNetwork, samples: Float[np.ndarray, "sample rank
     """
     if network.rank == 1:
         return _symmetry_line(network, samples)
-    figure = _figure(9.0, 3.9)
+    figure = new_figure(9.0, 3.9)
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     x, y, z = _plane(samples)
     height, parts = energy(network, full_state(network, z)), latent_parts(network, z)
-    # the corners of the plane, where the network never goes, would take most of the scale
+    # without a limit, the corners of the plane, where no sample lies, would take most of the scale
     top = np.quantile(height, 0.9)
     levels = np.linspace(height.min(), top if top > height.min() else height.min() + 1.0, 17)
     filled = left.contourf(x, y, height, levels=levels, cmap="Blues_r", extend="max")
@@ -95,7 +93,7 @@ def symmetry_parts(network: RateNetwork, samples: Float[np.ndarray, "sample rank
 
 
 def _symmetry_line(network: RateNetwork, samples: Float[np.ndarray, "sample rank"]) -> Figure:
-    figure = _figure(9.0, 3.2)
+    figure = new_figure(9.0, 3.2)
     left, right = figure.subplots(1, 2)
     low, high = _range(samples[:, 0])
     z = np.linspace(low, high, 400)[:, None]
@@ -122,10 +120,10 @@ def reversibility_parts(split: Irreversibility, samples: Float[np.ndarray, "samp
     """
     if samples.shape[-1] != 2:
         raise InputError(f"The figure of currents needs two latents, got {samples.shape[-1]}.")
-    figure = _figure(9.0, 3.9)
+    figure = new_figure(9.0, 3.9)
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     x, y, z = _plane(samples)
-    # where no sample lies near the fit only extrapolates
+    # far from all samples the fit is an extrapolation, which is not drawn
     far = ~_sampled(z, samples)
     density, current = np.exp(split.log_density(np.where(far[..., None], samples.mean(axis=0), z))), split.current(z)
     density, current[far], reversible = np.where(far, np.nan, density), np.nan, split.reversible(z)
@@ -150,7 +148,7 @@ def jacobian_eigenvalues(points: Sequence[FixedPoint]) -> Figure:
     """Eigenvalues of the Jacobian at every fixed point, in the complex plane."""
     if not points:
         raise InputError("There is no fixed point to draw.")
-    figure = _figure(6.6, 3.6)
+    figure = new_figure(6.6, 3.6)
     axis = figure.subplots()
     kinds = sorted({point.kind for point in points})
     for index, kind in enumerate(kinds):
@@ -158,7 +156,7 @@ def jacobian_eigenvalues(points: Sequence[FixedPoint]) -> Figure:
         values = np.concatenate([point.eigenvalues for point in same])
         axis.plot(
             np.real(values), np.imag(values), ls="", ms=7, mfc="none", mew=1.5,
-            color=_COLOURS[index % len(_COLOURS)], marker=_MARKERS[index % len(_MARKERS)],
+            color=COLOURS[index % len(COLOURS)], marker=MARKERS[index % len(MARKERS)],
             label=f"{kind} ({len(same)})",
         )  # fmt: skip
     axis.axvline(0.0, color="0.6", lw=1, zorder=0)
@@ -175,7 +173,7 @@ def jacobian_eigenvalues(points: Sequence[FixedPoint]) -> Figure:
 
 def lyapunov_bars(spectrum: LyapunovSpectrum) -> Figure:
     """Lyapunov exponents with twice their standard errors."""
-    figure = _figure(5.0, 3.2)
+    figure = new_figure(5.0, 3.2)
     axis = figure.subplots()
     number = np.arange(1, len(spectrum.exponents) + 1)
     colours = [_VERMILION if value > 0 else _BLUE for value in spectrum.exponents]
@@ -187,12 +185,6 @@ def lyapunov_bars(spectrum: LyapunovSpectrum) -> Figure:
     axis.set(ylabel="exponent (per rate time unit)", xlim=(0.4, len(number) + 0.6))
     axis.set_title(f"Lyapunov spectrum; Kaplan-Yorke dimension {spectrum.kaplan_yorke_dimension:.3g}", fontsize=10)
     return figure
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained", dpi=130)
 
 
 def _range(values: Float[np.ndarray, " sample"]) -> tuple[float, float]:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.conversion.decoders import Clockwork, rates_along_flow, regression_target
+from ddm2snn.base.diffusion_tensor import common_axes
+from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.noise_budget import target_diffusion
-from ddm2snn.conversion.population import Encoding
+from ddm2snn.conversion.trajectories import regression_target
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork, to_internal
 from ddm2snn.plots.style import COLOURS, HATCH, MARKERS, PALE, WIDTH, latent_name, line_style, new_figure, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from jaxtyping import Float
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ddm2snn.conversion.convert import Conversion
+    from ddm2snn.conversion.diagnostics import Diagnostics, Lag, Noise
     from ddm2snn.network import SpikingNetwork
 
 _COLUMNS, _ROW = 3, 2.9
@@ -57,39 +59,36 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     Raises
     ------
     InputError
-        Where `conversion` came from another rate network, or holds no diagnostics of `convert`.
+        Where `conversion` came from another rate network.
     """
-    network, found = conversion.network, conversion.diagnostics
+    network, diagnostics = conversion.network, conversion.diagnostics
     if network.rate_fingerprint != rate.fingerprint:
         raise InputError(
             f"This conversion is one of the rate network {network.rate_fingerprint}, not of {rate.fingerprint}. "
             "Give the one that was converted."
         )
-    in_loop = network.hardware
-    if "lag" not in found and in_loop is None:
-        raise InputError(
-            f"This conversion has no lag among its diagnostics: {', '.join(found)}. Draw one that convert made."
-        )
     cloud = to_internal(rate, rate.initial_latent)
-    curve = found.get("calibration", {}).get("held_out_error", {})
+    calibration = diagnostics.calibration
+    curve = {} if calibration is None else calibration.held_out_error
     panels = 5 + (len(curve) > 1)
     rows = -(-panels // _COLUMNS)
     figure = new_figure(WIDTH, 0.2 + _ROW * rows)
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     tuning, error, noise, spectrum, lag, *more = figure.subplots(rows, _COLUMNS).flat
     _tuning_curves(tuning, network, rate, cloud)
-    if in_loop is None:
+    if diagnostics.lag is not None:
         _decoding_error(error, network, rate, cloud)
-        _residual_lag(lag, network, found["lag"])
+        _residual_lag(lag, network, diagnostics.lag)
     else:
-        measured = "\n".join(f"{latent_name(d)}: {100 * e:.2g} %" for d, e in enumerate(found["drift_error"]))
-        _words(error, "Decoding error in the loop", f"measured on {in_loop.name},\n% of the drift\n\n{measured}")
+        device = "the device" if network.hardware is None else network.hardware.name
+        measured = "\n".join(f"{latent_name(d)}: {100 * e:.2g} %" for d, e in enumerate(diagnostics.drift_error))
+        _words(error, "Decoding error in the loop", f"measured on {device},\n% of the drift\n\n{measured}")
         _words(lag, "Residual lag", "not drawn: the neurons' curves\nknow nothing of decode neurons,\n"
                "whose lag decoders make up for")  # fmt: skip
-    _noise_budget(noise, network, found, target_diffusion(rate, cloud))
-    _spectrum(spectrum, network, found)
-    if len(curve) > 1:
-        _held_out(more[0], curve, found["calibration"]["ridge"])
+    _noise_budget(noise, network, diagnostics.noise, target_diffusion(rate, cloud))
+    _spectrum(spectrum, network, diagnostics)
+    if calibration is not None and len(curve) > 1:
+        _held_out(more[0], curve, calibration.ridge)
     for axis in more[panels - 5 :]:  # places without a panel
         axis.set_visible(False)
     for axis in (tuning, error, noise, spectrum, lag, *more):
@@ -97,10 +96,10 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     return figure
 
 
-def _in_rate_coordinates(network: SpikingNetwork, rate: RateNetwork) -> tuple[Encoding, np.ndarray]:
-    """Encoding at the rate network's internal latents, and what is decoded without a spike, shape (rank,)."""
+def _in_rate_coordinates(network: SpikingNetwork, rate: RateNetwork) -> tuple[Ensemble, np.ndarray]:
+    """Neurons at the rate network's internal latents, and what is decoded without a spike, shape (rank,)."""
     constant = (network.latent_offset - rate.latent_offset) / rate.latent_scale
-    return Encoding(network.encoders, network.bias - network.encoders @ constant, network.unit), constant
+    return replace(Ensemble.of(network), bias=network.bias - network.encoders @ constant), constant
 
 
 def _words(axis: Axes, title: str, words: str) -> None:
@@ -111,9 +110,9 @@ def _words(axis: Axes, title: str, words: str) -> None:
 
 
 def _tuning_curves(axis: Axes, network: SpikingNetwork, rate: RateNetwork, cloud: np.ndarray) -> None:
-    encoding, _ = _in_rate_coordinates(network, rate)
+    ensemble, _ = _in_rate_coordinates(network, rate)
     some = np.arange(0, network.neurons, max(1, network.neurons // _CANDIDATES))
-    active = (cloud @ encoding.encoders[some].T + encoding.bias[some] > network.neuron.threshold_current).mean(axis=0)
+    active = (cloud @ ensemble.encoders[some].T + ensemble.bias[some] > network.neuron.threshold_current).mean(axis=0)
     # from those that are seldom active to those that always are, the silent left out
     order = some[np.argsort(active, kind="stable")][int((active == 0).sum()) :]
     shown = order[np.linspace(0, len(order) - 1, min(_CURVES, len(order))).round().astype(int)]
@@ -121,25 +120,21 @@ def _tuning_curves(axis: Axes, network: SpikingNetwork, rate: RateNetwork, cloud
         unit = network.unit[neuron]
         gamma = rate.left_vectors[unit]
         x = cloud @ gamma + rate.bias[unit]
-        given = np.linspace(x.min(), x.max(), _POINTS)
-        along = (given - rate.bias[unit])[:, None] * gamma / max(float(gamma @ gamma), np.finfo(float).tiny)
-        current = along @ encoding.encoders[neuron] + encoding.bias[neuron]
+        places = np.linspace(x.min(), x.max(), _POINTS)
+        along = (places - rate.bias[unit])[:, None] * gamma / max(float(gamma @ gamma), np.finfo(float).tiny)
+        current = along @ ensemble.encoders[neuron] + ensemble.bias[neuron]
         model = network.neuron.part(slice(neuron, neuron + 1))
         rates_hz = model.rate_hz(current[:, None], timing=network.spike_timing, dt_s=network.dt_s)
-        axis.plot(given, rates_hz[:, 0], lw=1.3, color=COLOURS[index % len(COLOURS)])
+        axis.plot(places, rates_hz[:, 0], lw=1.3, color=COLOURS[index % len(COLOURS)])
     axis.set(xlabel="state $x$ of the neuron's unit", ylabel="rate (Hz)", ylim=(0, None))
     axis.set_title(f"Tuning of {len(shown)} of {network.neurons} neurons")
 
 
 def _decoding_error(axis: Axes, network: SpikingNetwork, rate: RateNetwork, cloud: np.ndarray) -> None:
-    encoding, constant = _in_rate_coordinates(network, rate)
-    clockwork = Clockwork(network.time_unit_s, network.dt_s, network.spike_timing)
+    ensemble, constant = _in_rate_coordinates(network, rate)
     blocks = np.array_split(cloud, -(-len(cloud) * network.neurons // _BLOCK))
-    decoded = [
-        rates_along_flow(rate, encoding, network.neuron, z, clockwork, compensate_lag=True) @ network.decoders.T
-        for z in blocks
-    ]
-    miss = np.concatenate(decoded) + constant - regression_target(rate, cloud, clockwork)
+    decoded = [ensemble.rates_hz(z, rate.internal_readout(z) - z) @ network.decoders.T for z in blocks]
+    miss = np.concatenate(decoded) + constant - regression_target(rate, cloud, ensemble.clock)
     speed = np.sqrt(((rate.internal_readout(cloud) - cloud) ** 2).mean(axis=0))
     size = 100.0 * np.sqrt(((miss / np.where(speed > 0, speed, 1.0)) ** 2).mean(axis=1))
     states = rate.initial_latent
@@ -160,9 +155,9 @@ def _decoding_error(axis: Axes, network: SpikingNetwork, rate: RateNetwork, clou
 
 
 def _noise_budget(
-    axis: Axes, network: SpikingNetwork, found: Mapping[str, Any], target: Float[np.ndarray, "rank rank"]
+    axis: Axes, network: SpikingNetwork, measured: Noise | None, target: Float[np.ndarray, "rank rank"]
 ) -> None:
-    spikes = np.array(found["noise"]["spikes"]) if "noise" in found else None
+    spikes = None if measured is None else np.array(measured.spikes)
     factor = network.internal_factor(to_internal(network, network.initial_latent))
     share, added = _shares(target, spikes, (factor @ np.swapaxes(factor, -1, -2)).mean(axis=0))
     axis.set_title("Noise budget")
@@ -177,7 +172,7 @@ def _noise_budget(
             bar.set(hatch=HATCH, ec="white")
     axis.axhline(100, color=COLOURS[0], ls="--", lw=1.1, label="target")
     top = 100 * max(1.0, float((share + added).max()))
-    order = ", spikes unmeasured" if spikes is None else ", loudest spikes first"
+    order = ", spikes unmeasured" if spikes is None else ", largest spike noise first"
     axis.set(xlabel=f"direction{order}", ylabel="% of the target's diffusion", ylim=(0, 1.45 * top))
     axis.set_xticks(place[:: max(1, len(place) // 8)])
     axis.set_xlim(0.4, len(place) + 0.6)
@@ -190,19 +185,17 @@ def _shares(
     injected: Float[np.ndarray, "rank rank"],
 ) -> tuple[Float[np.ndarray, " direction"], Float[np.ndarray, " direction"]]:
     """Diffusion of spikes and injected noise over the target's, in directions of which each is free of the others."""
-    values, vectors = np.linalg.eigh(target)
-    used = values > 1e-12 * max(float(values.max()), np.finfo(float).tiny)
-    white = vectors[:, used] / np.sqrt(values[used])
-    share, turned = np.linalg.eigh(white.T @ (np.zeros_like(target) if spikes is None else spikes) @ white)
-    directions = (white @ turned)[:, ::-1]
-    return share[::-1], np.einsum("ij,ik,kj->j", directions, injected, directions)
+    share, _, directions = common_axes(np.zeros_like(target) if spikes is None else spikes, target)
+    used = directions.any(axis=0)  # no direction where the target has no noise
+    share, directions = share[used][::-1], directions[:, used][:, ::-1]
+    return share, np.einsum("ij,ik,kj->j", directions, injected, directions)
 
 
-def _spectrum(axis: Axes, network: SpikingNetwork, found: Mapping[str, Any]) -> None:
+def _spectrum(axis: Axes, network: SpikingNetwork, diagnostics: Diagnostics) -> None:
     hollow = {"color": COLOURS[0], "marker": "s", "ms": 9, "mfc": "none"}
     kinds = (
-        ("rate network $W$", found["rate_singular_values"], hollow),
-        ("spiking $E D$", found["rank_audit"]["singular_values"], {"color": COLOURS[2], "marker": "o", "ms": 5}),
+        ("rate network $W$", diagnostics.rate_singular_values, hollow),
+        ("spiking $E D$", diagnostics.rank_audit.singular_values, {"color": COLOURS[2], "marker": "o", "ms": 5}),
     )
     for label, values, style in kinds:
         height = np.array(values) / max(*values, np.finfo(float).tiny)
@@ -219,9 +212,9 @@ def _spectrum(axis: Axes, network: SpikingNetwork, found: Mapping[str, Any]) -> 
     axis.text(0.04, 0.05, cost, transform=axis.transAxes, size=8.5, color="#5b6470")
 
 
-def _residual_lag(axis: Axes, network: SpikingNetwork, found: Mapping[str, Any]) -> None:
-    place = np.arange(len(found["lag_s"]))
-    lag_ms, error_ms = (1e3 * np.array(found[name]) for name in ("lag_s", "standard_error_s"))
+def _residual_lag(axis: Axes, network: SpikingNetwork, lag: Lag) -> None:
+    place = np.arange(len(lag.lag_s))
+    lag_ms, error_ms = 1e3 * np.array(lag.lag_s), 1e3 * np.array(lag.standard_error_s)
     half_ms = 500.0 * network.dt_s
     axis.axhspan(-half_ms, half_ms, color=PALE, lw=0, alpha=0.6)
     axis.axhline(0.0, color=COLOURS[0], lw=0.8)

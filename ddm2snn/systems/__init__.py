@@ -38,14 +38,25 @@ __all__ = [
 
 
 def find_system(name: str) -> System:
-    """Built-in system by name, or a user's by ``path/to/file.py:attribute`` (which executes the file).
+    """Built-in system by name, or a user's own.
 
-    ``dysts:Name`` is a chaotic flow of the collection dysts; see `from_dysts`.
+    Parameters
+    ----------
+    name
+        A built-in system such as ``vanderpol``; ``dysts:Name`` for a chaotic flow of the collection dysts, as
+        `from_dysts` takes it; or ``path/to/file.py:attribute`` for a `System` in a Python file, which is executed.
 
     Raises
     ------
     InputError
         Where there is no such system, or the file does not yield one.
+
+    Examples
+    --------
+    >>> find_system("vanderpol")
+    System(name='vanderpol', rank=2, diffusion=constant, units=64, known=[period, amplitude])
+    >>> sorted(BUILT_IN)[:3]
+    ['anisotropic', 'dadras', 'doublewell']
     """
     if name in BUILT_IN:
         return BUILT_IN[name]()
@@ -61,14 +72,15 @@ def find_system(name: str) -> System:
 
 
 def _from_file(path: Path, attribute: str) -> System:
+    """Execute a Python file and return the system in it."""
     try:
         content = runpy.run_path(str(path))
     except (Exception, SystemExit) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise InputError(f"{path} failed while it ran: {type(error).__name__}: {reason}. Repair it first.") from error
     if attribute not in content:
-        found = sorted(key for key, value in content.items() if isinstance(value, System))
-        raise InputError(f"{path} has no attribute {attribute!r}; systems in it: {', '.join(found) or 'none'}.")
+        systems = sorted(key for key, value in content.items() if isinstance(value, System))
+        raise InputError(f"{path} has no attribute {attribute!r}; systems in it: {', '.join(systems) or 'none'}.")
     if not isinstance(content[attribute], System):
         kind = type(content[attribute]).__name__
         raise InputError(f"{path}:{attribute} is a {kind}, not a ddm2snn.System. Give the name of a System.")

@@ -28,11 +28,10 @@ def anisotropic(stretch: float = 3.0, noise: float = 0.8) -> System:
     .. math:: f = \frac{\sigma^2}{2} \Big[ -1 + \alpha\,\frac{3 - r^2}{1 + r^2}
         - \frac{2 \alpha\, r^2}{(1 + r^2)^2} \Big] z.
 
-    For :math:`\alpha > 1/3` the drift points away from the origin, which is the likeliest state all the
-    same: a model with constant noise that matches the drift has its density on a ring. The factor G is the
-    lower-triangular one of Cholesky, which is smooth in z. Source: the equilibrium drift of a diffusion that
-    depends on the state, e.g. Gardiner, Handbook of Stochastic Methods, section 5.3.5 (potential
-    conditions); the choice of D and p is ours.
+    For :math:`\alpha > 1/3` the drift points away from the origin, although the origin is the likeliest
+    state: a model that matches the drift but has constant noise has its density on a ring. The factor G is
+    the lower-triangular one of Cholesky, which is smooth in z. Source of the drift: Gardiner, Handbook of
+    Stochastic Methods, section 5.3.5 (potential conditions). D and p are our choice.
 
     Parameters
     ----------
@@ -40,6 +39,16 @@ def anisotropic(stretch: float = 3.0, noise: float = 0.8) -> System:
         alpha, above zero: how much stronger the noise far out is along the radius.
     noise
         sigma, per square root of the time unit.
+
+    Examples
+    --------
+    >>> system = anisotropic()
+    >>> system
+    System(name='anisotropic', rank=2, diffusion=by state, units=64, known=[density, covariance, entropy_production])
+    >>> factor = system.factor(np.array([1.0, 0.0]))  # stronger along x, the radius, than along y
+    >>> factor.round(3)
+    array([[1.265, 0.   ],
+           [0.   , 0.8  ]])
     """
     check_positive("anisotropic", stretch=stretch, noise=noise)
 

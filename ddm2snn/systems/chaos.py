@@ -31,6 +31,8 @@ _ACCURACY = 1e-10  # of a formula on arrays, relative to itself on single points
 
 @dataclass(frozen=True)
 class _Collection:
+    """The package's classes of flows, and what it states about its flows and maps, by name."""
+
     flows: ModuleType
     facts: Mapping[str, Mapping[str, Any]]
     maps: Mapping[str, Mapping[str, Any]]
@@ -51,7 +53,8 @@ def from_dysts(name: str, noise: float = 0.01) -> System:
     published variables.
 
     m, s and the starting points come from one noise-free trajectory: 140 periods after a transient of 20
-    from the collection's initial condition. Its own m and s are not used: for some flows they are far off.
+    from the collection's initial condition. The collection's own m and s are not used: for some flows, such as
+    Bouali2, they are far off.
 
     Parameters
     ----------
@@ -64,9 +67,9 @@ def from_dysts(name: str, noise: float = 0.01) -> System:
     Notes
     -----
     Some basins are so small that noise 0.01 drives trajectories out of them to infinity within some ten
-    periods (SprottL, SprottQ, RabinovichFabrikant); that is refused too, and most of them take 0.001. A flow
-    that keeps volumes in phase space (NoseHoover, SprottA, NuclearQuadrupole) wanders slowly away from its
-    orbit under noise: it has no stationary state, and its moments hold for a while only.
+    periods (SprottL, SprottQ, RabinovichFabrikant); these flows are refused, and most of them take 0.001. A
+    flow that preserves volumes in phase space (NoseHoover, SprottA, NuclearQuadrupole) wanders slowly away from
+    its orbit under noise: it has no stationary state, and its moments change with time.
 
     Source: Gilpin, Chaos as an interpretable benchmark for forecasting and data-driven modelling, NeurIPS
     Datasets and Benchmarks (2021), arXiv 2110.05266. The scaling and the noise are ours.
@@ -74,9 +77,9 @@ def from_dysts(name: str, noise: float = 0.01) -> System:
     Raises
     ------
     InputError
-        Where the package is missing, there is no such flow, or it is none that a rate network can be: with
-        a delay, a drive, a latent that grows without bound, more than six dimensions, in discrete time, at
-        rest in the end, or driven to infinity by its noise.
+        Where the package is missing, there is no such flow, or a rate network cannot have it as its target: it
+        has a delay, a drive, a latent that grows without bound or more than six dimensions, it lives in discrete
+        time, it comes to rest, or its noise drives it to infinity.
     """
     if not isinstance(noise, int | float) or not 0 <= noise < np.inf:
         raise InputError(f"from_dysts.noise must be a finite number, zero or above, got {noise!r}.")
@@ -113,7 +116,7 @@ def from_dysts(name: str, noise: float = 0.01) -> System:
 
 
 def names() -> list[str]:
-    """Flows of the collection that `from_dysts` takes, but for those whose trajectories it refuses."""
+    """Names of the flows that `from_dysts` takes; a few are refused later, for their trajectories."""
     collection = _collection()
     return sorted(name for name in collection.facts if _why_not(collection, name) is None)
 
@@ -124,7 +127,7 @@ _NAMES_HELP = "Take one of ddm2snn.systems.chaos.names()."
 def _collection() -> _Collection:
     try:
         with warnings.catch_warnings():
-            # compiled formulas are of no use here: ours act on arrays
+            # the formulas are used uncompiled, on arrays
             warnings.filterwarnings("ignore", message="Numba not installed", category=UserWarning)
             flows, base = importlib.import_module("dysts.flows"), importlib.import_module("dysts.base")
     except ModuleNotFoundError as error:
@@ -142,14 +145,14 @@ def _facts(collection: _Collection, name: str) -> Mapping[str, Any]:
         return collection.facts[name]
     if name in collection.maps:
         raise InputError(f"dysts:{name} is a map in discrete time, not a flow. {_NAMES_HELP}")
-    folded = {known.lower(): known for known in collection.facts}
-    near = [folded[found] for found in difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.6)]
-    hint = f"Did you mean {' or '.join(f'dysts:{found}' for found in near)}?" if near else _NAMES_HELP
+    spellings = {flow.lower(): flow for flow in collection.facts}
+    similar = [spellings[flow] for flow in difflib.get_close_matches(name.lower(), spellings, n=3, cutoff=0.6)]
+    hint = f"Did you mean {' or '.join(f'dysts:{flow}' for flow in similar)}?" if similar else _NAMES_HELP
     raise InputError(f"There is no flow {name!r} in the collection dysts. {hint}")
 
 
 def _why_not(collection: _Collection, name: str) -> str | None:
-    """Why a flow of the collection is none for a rate network, or None."""
+    """Why a rate network cannot have this flow as its target; None where it can."""
     facts = collection.facts[name]
     if facts["delay"]:
         return "it has a delay, so its state is a stretch of its past and no vector"
@@ -176,10 +179,10 @@ def _agrees(
 ) -> bool:
     """Whether the formula on arrays gives what the package's own gives point by point."""
     try:
-        found = _on_arrays(model)(points)
+        values = _on_arrays(model)(points)
     except (ValueError, TypeError):  # what `max(0, x)` or a bare `if` of an array raise
         return False
-    return bool((np.abs(found - expected) <= _ACCURACY * np.abs(expected).max(axis=0)).all())
+    return bool((np.abs(values - expected) <= _ACCURACY * np.abs(expected).max(axis=0)).all())
 
 
 def _one_by_one(
@@ -217,9 +220,9 @@ def _on_arrays(model: Any) -> Drift:  # noqa: ANN401
 
 
 def _attractor(name: str, model: Any, facts: Mapping[str, Any]) -> Float[np.ndarray, "sample rank"]:  # noqa: ANN401
-    """Noise-free trajectory after its transient, or a refusal where it does not keep moving alike.
+    """Noise-free trajectory after its transient; refused where it comes to rest.
 
-    Integrates the formula on arrays, which is the same with and without Numba: another rounding would lead
+    Integrates the formula on arrays, which rounds alike with and without Numba: another rounding would lead
     to another chaotic path, and so to another mean and scale.
     """
     from scipy.integrate import solve_ivp

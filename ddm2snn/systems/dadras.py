@@ -21,6 +21,11 @@ def dadras(
 
     Source: Dadras, Momeni, Phys. Lett. A 373 (2009); as a target of drift-diffusion matching in
     arXiv 2602.14885. The noise, per square root of the time unit, is our choice.
+
+    Examples
+    --------
+    >>> dadras().drift(np.array([1.0, 1.0, 1.0]))
+    array([ 0.7,  1.7, -7. ])
     """
 
     def drift(state: Float[np.ndarray, "... 3"]) -> Float[np.ndarray, "... 3"]:

@@ -22,6 +22,14 @@ def quartic_wells(rank: int, noise: float = 0.5) -> System:
 
     An input u tilts the energy to U - u . z; above :math:`2/\sqrt{27}` in a dimension it leaves one well
     there. Source: the usual quartic double well, e.g. Gardiner, Handbook of Stochastic Methods, chapter 9.
+
+    Examples
+    --------
+    >>> quartic_wells(1).known["memories"]
+    array([[-1.],
+           [ 1.]])
+    >>> quartic_wells(2)
+    System(name='fourwell', rank=2, diffusion=constant, units=128, known=[energy, memories])
     """
     check_positive("quartic_wells", noise=noise)
     name = {1: "doublewell", 2: "fourwell"}.get(rank, f"{2**rank}wells")
@@ -97,6 +105,13 @@ def memories(places: Float[np.ndarray, "memory rank"], *, width: float = 0.3, no
         Memories, shape (memory, rank), more than `width` apart.
     width, noise
         s and sigma.
+
+    Examples
+    --------
+    >>> system = memories(np.array([[0.0, 0.0], [2.0, 0.0]]))
+    >>> energy = system.known["energy"]
+    >>> bool(energy(np.array([2.0, 0.0])) < energy(np.array([1.0, 0.0])))
+    True
     """
     centres = np.array(places, dtype=np.float64)
     if centres.ndim != 2 or 0 in centres.shape or not np.isfinite(centres).all():

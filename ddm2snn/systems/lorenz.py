@@ -22,10 +22,18 @@ def lorenz(sigma: float = 10.0, rho: float = 28.0, beta: float = 8.0 / 3.0, nois
     Parameters
     ----------
     sigma, rho, beta
-        The usual parameters. (A widely copied spiking Lorenz example has a spurious term and is really
-        rho = 38.5.)
+        The usual parameters. (A widely copied spiking example of Lorenz's system has one term too many, which
+        amounts to rho = 38.5.)
     noise
         Per square root of the time unit, in each variable (our choice).
+
+    Examples
+    --------
+    >>> system = lorenz()
+    >>> system.known["lyapunov"]
+    (0.9056, 0.0, -14.5723)
+    >>> system.drift(np.array([1.0, 1.0, 1.0])).round(3)
+    array([ 0.   , 26.   , -1.667])
     """
 
     def drift(state: Float[np.ndarray, "... 3"]) -> Float[np.ndarray, "... 3"]:

@@ -35,6 +35,15 @@ def sequence(
         alpha, angular velocity of the current where the density is lowest along the ring.
     radius, width, noise
         Radius of the ring, width of the Gaussians, sigma.
+
+    Examples
+    --------
+    >>> ring = sequence(4)
+    >>> ring.known["memories"].round(3) + 0.0
+    array([[ 1.,  0.],
+           [ 0.,  1.],
+           [-1.,  0.],
+           [ 0., -1.]])
     """
     if not isinstance(count, int) or count < 2:
         raise InputError(f"A sequence needs two memories or more, got {count!r}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,6 +44,12 @@ def stuart_landau(
         Angular velocity at the origin, and by how much it falls with the squared radius.
     noise, growth
         sigma, per square root of the time unit, and kappa.
+
+    Examples
+    --------
+    >>> system = stuart_landau()
+    >>> round(system.known["period"], 4), round(float(system.known["mean_square_radius"]), 4)
+    (6.2832, 1.0)
     """
     check_positive("stuart_landau", mu=mu, noise=noise, growth=growth)
     turn = omega - beta * mu
@@ -85,19 +91,19 @@ def stuart_landau(
     )
 
 
-def _radius(mu: float, noise: float, growth: float) -> dict:
+def _radius(mu: float, noise: float, growth: float) -> dict[str, Any]:
     """Density of the radius and mean of its square, from the gamma distribution of 1 + growth r^2."""
     from scipy.stats import gamma
 
     theta = (growth * noise) ** 2
     shape = (1.0 + mu * growth) / theta
-    kept = gamma.sf(1.0, shape, scale=theta)
+    above_one = gamma.sf(1.0, shape, scale=theta)
 
     def radial_density(radius: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
         r = np.asarray(radius, dtype=np.float64)
-        inside = gamma.pdf(1.0 + growth * r**2, shape, scale=theta) * 2.0 * growth * r / kept
+        inside = gamma.pdf(1.0 + growth * r**2, shape, scale=theta) * 2.0 * growth * r / above_one
         return np.where(r > 0, inside, 0.0)
 
     # v times its density of shape a is, up to the factor a theta, the density of shape a + 1
-    mean = shape * theta * gamma.sf(1.0, shape + 1.0, scale=theta) / kept
+    mean = shape * theta * gamma.sf(1.0, shape + 1.0, scale=theta) / above_one
     return {"radial_density": radial_density, "mean_square_radius": (mean - 1.0) / growth}

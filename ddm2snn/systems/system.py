@@ -47,6 +47,17 @@ class System:
         What is known in closed form or from the literature, for tests and reports.
     summary
         One line with the equation and its source.
+
+    Examples
+    --------
+    >>> decay = System(name="decay", rank=2, drift=lambda z: -z, diffusion=0.5)
+    >>> decay
+    System(name='decay', rank=2, diffusion=constant, units=128, known=[])
+    >>> decay.factor(np.zeros(2))
+    array([[0.5, 0. ],
+           [0. , 0.5]])
+    >>> decay.checked_drift(np.ones((3, 2))).shape
+    (3, 2)
     """
 
     name: str
@@ -67,11 +78,21 @@ class System:
             object.__setattr__(self, "diffusion", self._constant_factor(self.diffusion))
         object.__setattr__(self, "known", MappingProxyType(dict(self.known)))
 
-    def _constant_factor(self, given: object) -> Float[np.ndarray, "rank rank"]:
+    def __repr__(self) -> str:
+        diffusion = "constant" if self.constant_factor is not None else "by state"
+        return (
+            f"System(name={self.name!r}, rank={self.rank}, diffusion={diffusion}, units={self.units}, "
+            f"known=[{', '.join(self.known)}])"
+        )
+
+    def _constant_factor(self, diffusion: object) -> Float[np.ndarray, "rank rank"]:
+        """Number or matrix as a read-only matrix."""
         try:
-            factor = np.array(given, dtype=np.float64)
+            factor = np.array(diffusion, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise InputError(f"System.diffusion must be a number, a matrix or a function, got {given!r}.") from error
+            raise InputError(
+                f"System.diffusion must be a number, a matrix or a function, got {diffusion!r}."
+            ) from error
         if not np.isfinite(factor).all():
             raise InputError("System.diffusion holds NaN or infinity; every entry must be finite.")
         if factor.ndim == 0:
@@ -88,12 +109,18 @@ class System:
 
     @property
     def noise(self) -> Float[np.ndarray, "rank rank"] | Factor:
-        """What `integrate` takes: the constant factor, or the checked function."""
+        """Factor as `ddm2snn.systems.integration.integrate` takes it: the matrix, or the checked function."""
         constant = self.constant_factor
         return self.factor if constant is None else constant
 
     def factor(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
-        """Factor G at `latent`, refused where the user's function returns another shape or no numbers."""
+        """Factor G at `latent`, shape (..., rank, rank).
+
+        Raises
+        ------
+        InputError
+            Where the user's function returns another shape.
+        """
         shape = (*np.shape(latent), self.rank)
         if not callable(self.diffusion):
             return np.broadcast_to(np.asarray(self.diffusion), shape)
@@ -107,14 +134,20 @@ class System:
         return values
 
     def starts(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "sample rank"]:
-        """Draw `count` starting points."""
+        """Draw `count` starting points, shape (count, rank)."""
         points = np.asarray((self.initial or _standard_normal(self.rank))(rng, count), dtype=np.float64)
         if points.shape != (count, self.rank):
             raise InputError(f"System.initial must return shape ({count}, {self.rank}), got {points.shape}.")
         return points
 
     def checked_drift(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
-        """Drift at `latent`, refused where the user's function returns another shape."""
+        """Drift f at `latent`, shape (..., rank).
+
+        Raises
+        ------
+        InputError
+            Where the user's function returns another shape.
+        """
         with np.errstate(all="ignore"):
             values = np.asarray(self.drift(latent), dtype=np.float64)
         if values.shape != np.shape(latent):

@@ -23,6 +23,14 @@ def van_der_pol(mu: float = 1.0, noise: float = 0.1) -> System:
         Nonlinearity; 1 in Nartallo-Kaluarachchi, Lambiotte, Goriely, arXiv 2602.14885.
     noise
         sigma, per square root of the time unit (our choice: the noise level of the paper is not at hand).
+
+    Examples
+    --------
+    >>> system = van_der_pol()
+    >>> dict(system.known)
+    {'period': 6.6633, 'amplitude': 2.0086}
+    >>> system.drift(np.array([2.0, 0.0]))
+    array([ 0., -2.])
     """
 
     def drift(z: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "... 2"]:

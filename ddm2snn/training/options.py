@@ -19,25 +19,34 @@ class Training:
     Parameters
     ----------
     error
-        Relative drift error to reach in every latent. The ridge is lowered step by step until it is, so
-        that the read-out is the smallest that will do: small read-outs make quiet spiking networks.
+        Relative drift error to reach in every latent. The ridge is lowered step by step until it is reached, so
+        that the read-out is no larger than necessary: small read-outs make spiking networks with little noise.
     diffusion_error
         Relative error of the diffusion tensor to reach, where it depends on the state.
     ridge
-        Penalty on the squared read-out, relative to the mean squared target. Given, it is the only one
-        that is tried, and no error is asked for.
+        Penalty on the squared read-out, relative to the mean squared target. If it is set, no other is tried, whatever
+        the error.
     sweep
-        Whether to go through all ridges, also after the error is reached: `stages` in the provenance then
-        hold the whole trade-off between drift error and size of the read-out.
+        Whether to try all ridges, also after the error is reached: `stages` in the provenance then hold the
+        whole trade-off between drift error and size of the read-out.
     activation
         Response of the units; see `ddm2snn.neuron.activation.activate`.
     points
-        Training points; by default 8 for each unit, and 4,000 at least: fewer are learnt by heart.
+        Training points; by default 8 for each unit, and 4,000 at least: fewer are overfitted.
     iterations
         Largest number of L-BFGS iterations at each ridge; by default 150, fewer above 256 units.
     holdout
-        Points of each fresh stationary sample: one on which the ridge is chosen, one on which errors are
+        Points of each of two further stationary samples: one on which the ridge is chosen, one on which errors are
         reported.
+
+    Examples
+    --------
+    >>> Training(error=1e-2).ridges
+    (1e-05, 1e-06, 1e-07, 1e-08)
+    >>> Training(ridge=1e-4).ridges
+    (0.0001,)
+    >>> Training().points_for(units=1000), Training().iterations_for(units=1000)
+    (8000, 40)
     """
 
     error: float = 1e-3

@@ -1,4 +1,4 @@
-"""Where a target system lives: its stationary cloud, and the wider one that training sees."""
+"""Samples of a target system: stationary states, and the wider cloud of points to train on."""
 
 from __future__ import annotations
 
@@ -17,16 +17,28 @@ if TYPE_CHECKING:
 
 _RELAXATION_STEPS = 4000
 _TRAJECTORIES = 256
-_SMEAR, _REACH = 0.25, 1.5
-_GROWTH = 3.0  # a cloud that has forgotten its start does not triple in as long again
+_SHIFT, _REACH = 0.25, 1.5  # of moved points: standard deviations, and the largest factor outwards
+_GROWTH = 3.0  # of the range of states from half of the relaxation to its end: beyond, they do not settle
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """Points of a system's stationary distribution, shape (sample, rank), and the step that resolved it."""
+    """Points of a system's stationary distribution.
+
+    Parameters
+    ----------
+    points
+        Shape (sample, rank), system units.
+    dt
+        Time step of the integration that they come from.
+    """
 
     points: Float[np.ndarray, "sample rank"]
     dt: float
+
+    def __repr__(self) -> str:
+        samples, rank = self.points.shape
+        return f"Cloud(points={samples}, rank={rank}, dt={self.dt:g})"
 
     @property
     def mean(self) -> Float[np.ndarray, " rank"]:
@@ -40,12 +52,19 @@ class Cloud:
 
 
 def stationary_cloud(system: System, count: int, rng: np.random.Generator) -> Cloud:
-    """Draw `count` points from independent trajectories that have forgotten their starts.
+    """Draw `count` points from independent trajectories, after a relaxation.
 
     Raises
     ------
     InputError
-        Where trajectories diverge or a latent does not move.
+        Where the drift or the diffusion is not finite, trajectories diverge, or a latent does not move.
+
+    Examples
+    --------
+    >>> from ddm2snn.systems import quartic_wells
+    >>> cloud = stationary_cloud(quartic_wells(1), 2000, np.random.default_rng(0))
+    >>> cloud
+    Cloud(points=2000, rank=1, dt=0.015625)
     """
     state = system.starts(rng, _TRAJECTORIES)
     if not np.isfinite(system.checked_drift(state)).all():
@@ -75,7 +94,7 @@ def stationary_cloud(system: System, count: int, rng: np.random.Generator) -> Cl
 def _advance(
     system: System, state: Float[np.ndarray, "trial rank"], dt: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Relax, and return the states halfway and at the end."""
+    """Let trajectories relax, and return the states halfway and at the end."""
     half = max(_RELAXATION_STEPS, round(30.0 / dt)) // 2
     path = integrate(system.checked_drift, system.noise, state, dt=dt, steps=2 * half + 1, stride=half, rng=rng)
     return path[:, 1], path[:, 2]
@@ -86,12 +105,12 @@ def training_points(
 ) -> Float[np.ndarray, "sample rank"]:
     """Points to train on, out of many stationary states in standardised coordinates.
 
-    The first half are stationary. The others cover the visited region evenly, however rarely it is visited,
-    and half of them are widened: a heavy tail is visited seldom, but decides where a trajectory comes back.
+    The first half are stationary. The others cover the visited region evenly, however rarely a part of it is visited;
+    half of these are moved beside it, where noise can lead and trajectories must return from.
     """
     stationary = pool[: count - count // 2]
-    spread = evenly(pool, count - len(stationary), rng)
-    return np.concatenate([stationary, spread[::2], _pushed(spread[1::2], rng)])
+    even = evenly(pool, count - len(stationary), rng)
+    return np.concatenate([stationary, even[::2], _moved(even[1::2], rng)])
 
 
 def evenly(
@@ -101,7 +120,7 @@ def evenly(
 
     The grid is the finest of a series with at most `count` occupied cells; the rest is drawn at random.
     """
-    # cells are told apart by a hash of their indices, since rank times their number may exceed 64 bits
+    # a cell is identified by a hash of its indices, since their product may exceed 64 bits
     multipliers = rng.integers(1, 2**63, size=pool.shape[1], dtype=np.uint64) | np.uint64(1)
     chosen = np.empty(0, dtype=np.int64)
     for size in 0.025 * 1.3 ** np.arange(20):
@@ -115,9 +134,9 @@ def evenly(
     return pool[rng.permutation(np.concatenate([chosen, rest]))]
 
 
-def _pushed(z: Float[np.ndarray, "sample rank"], rng: np.random.Generator) -> Float[np.ndarray, "sample rank"]:
-    """Smear all and push half of them outwards, far enough that trajectories find no untrained way out."""
-    out = z + _SMEAR * rng.standard_normal(z.shape)
+def _moved(z: Float[np.ndarray, "sample rank"], rng: np.random.Generator) -> Float[np.ndarray, "sample rank"]:
+    """Move all points at random, and scale half of them outwards by a factor of up to 1.5."""
+    out = z + _SHIFT * rng.standard_normal(z.shape)
     half = len(z) // 2
     out[:half] *= rng.uniform(1.0, _REACH, (half, 1))
     return out
@@ -130,13 +149,20 @@ def widened(
     spread: float = 0.25,
     reach: float = 1.35,
 ) -> Float[np.ndarray, "sample rank"]:
-    """Half the points as they are, three eighths smeared by `spread`, one eighth pushed out by up to `reach`.
+    """Points in standardised coordinates, some of them moved to where noise can lead.
 
-    In standardised coordinates. The smear is what noise explores; the push keeps trajectories from
-    finding an untrained way out.
+    Half of the points stay as they are, three eighths move by `spread` times normal numbers, and one eighth is scaled
+    outwards by a factor of up to `reach`.
+
+    Examples
+    --------
+    >>> z = np.ones((8, 1))
+    >>> moved = widened(z, np.random.default_rng(0))
+    >>> int((moved == z).sum()), bool(1.0 <= moved[-1, 0] <= 1.35)
+    (4, True)
     """
     out = z.copy()
-    smeared, pushed = np.split(np.arange(len(z) // 2, len(z)), [3 * len(z) // 8])
-    out[smeared] += spread * rng.standard_normal((len(smeared), z.shape[1]))
-    out[pushed] *= rng.uniform(1.0, reach, (len(pushed), 1))
+    shifted, scaled = np.split(np.arange(len(z) // 2, len(z)), [3 * len(z) // 8])
+    out[shifted] += spread * rng.standard_normal((len(shifted), z.shape[1]))
+    out[scaled] *= rng.uniform(1.0, reach, (len(scaled), 1))
     return out

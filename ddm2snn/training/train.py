@@ -43,10 +43,25 @@ def train(
     progress
         Called with the finished share.
 
+    Returns
+    -------
+    RateNetwork
+        With its errors on fresh stationary states, and all settings, in ``provenance``.
+
     Raises
     ------
     InputError
         Where the system cannot be sampled or a setting makes no sense.
+
+    Examples
+    --------
+    >>> decay = System(name="decay", rank=1, drift=lambda z: -z, diffusion=1.0)
+    >>> tiny = Training(ridge=1e-4, points=200, iterations=10, holdout=200)
+    >>> network = train(decay, units=8, training=tiny)
+    >>> network.units, network.rank
+    (8, 1)
+    >>> max(network.provenance["drift_error"]) < 0.1
+    True
     """
     target = find_system(system) if isinstance(system, str) else system
     if not isinstance(target, System):

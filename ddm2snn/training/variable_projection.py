@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 Device = Literal["cpu", "cuda"]
 
-_FEATURES_WORTH_THREADS = 1_000_000
-_CHUNK, _WORTHWHILE = 10, 1e-2
-_SETTLED = 10  # chunks: earlier, the fall says little about how it goes on
-_HOLDS_BACK = 0.5  # of the misfit: a ridge that costs more is worth lowering
+_FEATURES_WORTH_THREADS = 1_000_000  # samples times units: below, threads wait for each other longer than they compute
+_CHUNK = 10  # iterations between decisions whether to go on
+_LEAST_DECREASE = 1e-2  # of the loss in a chunk, relative: below, the descent ends
+_CHUNKS_BEFORE_FORECAST = 10  # early chunks say little about how the misfit goes on falling
+_HIGH_PENALTY = 0.5  # of the misfit: where the ridge costs more, a smaller ridge is worth trying
 _THRESHOLD_WIDTH = 0.02  # of the smoothed LIF response, in units of the threshold current
 
 
@@ -29,13 +30,13 @@ class VariableProjection:
 
     After solving for the read-out the loss is
     :math:`\min_{W_s} \langle w^2|\Phi W_s^\top - y|^2\rangle + \lambda |W_s|^2`, minimised over
-    :math:`(\Gamma, b)`. The read-out minimises this very loss, ridge included, so its own derivative does
-    not count in the gradient. Source: Golub, Pereyra, SIAM J. Numer. Anal. 10 (1973).
+    :math:`(\Gamma, b)`. The read-out is the minimum of this loss, ridge included, so its derivative by
+    :math:`(\Gamma, b)` does not enter the gradient. Source: Golub, Pereyra, SIAM J. Numer. Anal. 10 (1973).
 
     Parameters
     ----------
     points, target
-        z and y, shape (sample, rank).
+        z, shape (sample, rank), and y, shape (sample, output).
     weight
         w, shape (sample,).
     left_vectors, bias
@@ -51,7 +52,7 @@ class VariableProjection:
     def __init__(
         self,
         points: Float[np.ndarray, "sample rank"],
-        target: Float[np.ndarray, "sample rank"],
+        target: Float[np.ndarray, "sample output"],
         weight: Float[np.ndarray, " sample"],
         left_vectors: Float[np.ndarray, "unit rank"],
         bias: Float[np.ndarray, " unit"],
@@ -61,13 +62,13 @@ class VariableProjection:
         import torch
 
         if device == "cuda" and not torch.cuda.is_available():
-            raise InputError("device cuda was asked for, but torch finds no CUDA device. Use --device cpu.")
-        put = {"dtype": torch.float64, "device": torch.device(device)}
-        self.points = torch.as_tensor(points, **put)
-        self.weight = torch.as_tensor(weight, **put)[:, None]
-        self.target = torch.as_tensor(target, **put) * self.weight
-        self.gamma = torch.as_tensor(left_vectors, **put).requires_grad_()
-        self.bias = torch.as_tensor(bias, **put).requires_grad_()
+            raise InputError("device cuda was asked for, but torch finds no CUDA device. Use device='cpu'.")
+        place = {"dtype": torch.float64, "device": torch.device(device)}
+        self.points = torch.as_tensor(points, **place)
+        self.weight = torch.as_tensor(weight, **place)[:, None]
+        self.target = torch.as_tensor(target, **place) * self.weight
+        self.gamma = torch.as_tensor(left_vectors, **place).requires_grad_()
+        self.bias = torch.as_tensor(bias, **place).requires_grad_()
         self.activation: Activation = activation
         self.history: list[float] = []
         self.misfit = np.inf
@@ -98,11 +99,22 @@ class VariableProjection:
         return misfit + ridge * (readout**2).sum()
 
     def descend(self, ridge: float, iterations: int, progress: Callable[[float], None], goal: float = 0.0) -> None:
-        """Take at most `iterations` steps of L-BFGS at one ridge; `history` gains the losses.
+        r"""Take at most `iterations` steps of L-BFGS at one ridge; `history` gains the losses.
 
-        Ends early where ten steps lower the loss by less than a hundredth, or where the misfit, the loss
-        without its ridge, would still be above `goal` if it went on falling as in the last ten steps and
-        the ridge is what holds it back.
+        The descent ends early where ten steps lower the loss by less than a hundredth. It also ends where the misfit
+        (the loss without its ridge) is limited by the ridge and is forecast to stay above `goal`: falling in each
+        further ten steps by the same factor as in the last ten.
+
+        Parameters
+        ----------
+        ridge
+            :math:`\lambda`.
+        iterations
+            Largest number of steps.
+        progress
+            Called with the finished share.
+        goal
+            Misfit to reach; zero asks for no forecast.
 
         Raises
         ------
@@ -131,11 +143,11 @@ class VariableProjection:
                 for left in reversed(range(chunks)):
                     misfit = self.misfit
                     at_first = float(optimiser.step(closure).detach())
-                    if not at_first - self.history[-1] > _WORTHWHILE * at_first:
+                    if not at_first - self.history[-1] > _LEAST_DECREASE * at_first:
                         break
-                    held_back = self.history[-1] - self.misfit > _HOLDS_BACK * self.misfit
-                    settled = chunks - left >= _SETTLED
-                    if goal and settled and held_back and self.misfit * (self.misfit / misfit) ** left > goal:
+                    limited = self.history[-1] - self.misfit > _HIGH_PENALTY * self.misfit
+                    forecast = self.misfit * (self.misfit / misfit) ** left
+                    if goal and limited and chunks - left >= _CHUNKS_BEFORE_FORECAST and forecast > goal:
                         break
         except torch.linalg.LinAlgError as error:  # pyright: ignore[reportPrivateImportUsage]
             raise InputError(
@@ -144,13 +156,13 @@ class VariableProjection:
         if not np.isfinite(self.history[-1]):
             raise InputError("Training diverged: the loss is not finite. Use a larger ridge or fewer units.")
 
-    def readout(self, ridge: float) -> Float[np.ndarray, "unit rank"]:
+    def readout(self, ridge: float) -> Float[np.ndarray, "unit output"]:
         """Solve for W_s^T at the hidden units as they are."""
         with _few_threads(len(self.points) * len(self.bias)):
             return self._solve(self._hidden(smooth=False), ridge).cpu().numpy()
 
     def hidden_weights(self) -> tuple[Float[np.ndarray, "unit rank"], Float[np.ndarray, " unit"]]:
-        """Gamma and b as they are."""
+        """Gamma and b as they are, as arrays of the caller's own."""
         return self.gamma.detach().cpu().numpy().copy(), self.bias.detach().cpu().numpy().copy()
 
 
@@ -165,7 +177,7 @@ def _products(features: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tenso
 
 
 def _activate(activation: Activation, x: torch.Tensor, *, smooth: bool) -> torch.Tensor:
-    """Do as `ddm2snn.neuron.activation.activate` does, in torch, and smoothly where asked for."""
+    """`ddm2snn.neuron.activation.activate` in torch; `smooth` rounds off the threshold of the LIF response."""
     import torch
 
     if activation == "tanh":
@@ -182,7 +194,7 @@ def _activate(activation: Activation, x: torch.Tensor, *, smooth: bool) -> torch
 
 @contextlib.contextmanager
 def _few_threads(features: int) -> Iterator[None]:
-    """Keep torch and BLAS to one thread where threads would wait for each other longer than they compute."""
+    """Keep torch and BLAS to one thread for few features; see `_FEATURES_WORTH_THREADS`."""
     import torch
     from threadpoolctl import threadpool_limits
 

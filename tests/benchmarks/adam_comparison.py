@@ -26,7 +26,8 @@ from systems_table import cpu_seconds, independent_sample
 import ddm2snn
 from ddm2snn.base.randomness import stream
 from ddm2snn.training import Training, drift_error
-from ddm2snn.training.matching import Task, _network, _start, _task
+from ddm2snn.training.matching import starting_projection
+from ddm2snn.training.task import Task, task_of
 from ddm2snn.training.variable_projection import VariableProjection
 
 RATES = (1e-2, 3e-3, 1e-3)
@@ -65,8 +66,8 @@ class Fit:
 def projected(name: str, seed: int) -> tuple[Task, VariableProjection, ddm2snn.System, np.ndarray]:
     """Points, and variable projection before its first step: the same for both methods."""
     system, training = ddm2snn.find_system(name), Training()
-    task = _task(system, training.points_for(system.units), stream(seed, "training", "points"))
-    begun = _start(task, system.units, training, stream(seed, "training", "start"), "cpu")
+    task = task_of(system, training.points_for(system.units), stream(seed, "training", "points"))
+    begun = starting_projection(task, system.units, training, stream(seed, "training", "start"), "cpu")
     return task, begun, system, independent_sample(system)
 
 
@@ -77,7 +78,7 @@ def by_projection(name: str, seed: int) -> Fit:
     began, used = time.perf_counter(), cpu_seconds()
     projection.descend(ridge, training.iterations_for(system.units), lambda share: None)
     seconds, cpu = time.perf_counter() - began, cpu_seconds() - used
-    error = float(drift_error(_network(projection, ridge, task, "tanh"), system, points).max())
+    error = float(drift_error(task.network(projection, ridge), system, points).max())
     return Fit(
         system=name,
         units=system.units,
@@ -100,7 +101,7 @@ def by_adam(name: str, seed: int, rate: float, steps: int, equal_time: float) ->
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=LAST_RATE * rate)
 
     def network_error() -> float:
-        network = _network(projection, ridge, task, "tanh")
+        network = task.network(projection, ridge)
         weights = readout.detach().numpy()[:, : system.rank] * task.unit[: system.rank]
         changed = ddm2snn.RateNetwork(
             **{field: getattr(network, field) for field in ("left_vectors", "bias", "diffusion_factor", "input_map")},

@@ -26,7 +26,7 @@ from ddm2snn_backends.nengo import transform as nengo_transform
 from scipy.sparse import block_diag, coo_matrix
 
 import ddm2snn
-from ddm2snn.backend import Backend, Record
+from ddm2snn.backend import Backend
 
 DT_S, TIME_UNIT_S = 1e-4, 0.1
 SINGLE, DOUBLE = Brian2Backend("cpp_standalone", "single"), Brian2Backend("cpp_standalone")
@@ -61,7 +61,7 @@ def seconds_of(backend: Backend, network: ddm2snn.SpikingNetwork, steps: int, tr
     """Wall time of one whole call."""
     began = time.perf_counter()
     duration = steps * network.dt_s / network.time_unit_s
-    backend.run(network, duration=duration, trials=trials, seed=1, record=Record(every=duration))
+    ddm2snn.simulate(network, backend=backend, duration=duration, trials=trials, seed=1, every=duration)
     return time.perf_counter() - began
 
 

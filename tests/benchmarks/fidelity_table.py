@@ -41,6 +41,7 @@ from ddm2snn_backends.reference import ReferenceBackend
 
 import ddm2snn
 from ddm2snn.backend import Backend, find_backend
+from ddm2snn.conversion import Diagnostics
 from ddm2snn.fidelity.compare import compare_each
 
 ROWS = {"vanderpol": (1, 4, 8), "lorenz": (2, 8), "dadras": (2,), "fourwell": (8,), "sequence": (8,)}
@@ -120,11 +121,11 @@ def simulator(backend: str, network: ddm2snn.SpikingNetwork, precision: str) -> 
 
 def total_diffusion(rate: ddm2snn.RateNetwork, network: ddm2snn.SpikingNetwork) -> float | None:
     """Ratio furthest from 1, over directions, of spikes plus injected noise to the rate network's."""
-    noise = network.provenance.get("diagnostics", {}).get("noise")
-    if noise is None:
+    diagnostics = Diagnostics.of(network)
+    if diagnostics is None or diagnostics.noise is None:
         return None
     target = rate.diffusion_factor @ rate.diffusion_factor.T
-    total = np.array(noise["spikes"]) + network.diffusion_factor @ network.diffusion_factor.T
+    total = np.array(diagnostics.noise.spikes) + network.diffusion_factor @ network.diffusion_factor.T
     ratios = np.linalg.eigvals(np.linalg.solve(target, total)).real
     return float(ratios[np.argmax(np.abs(ratios - 1.0))])
 

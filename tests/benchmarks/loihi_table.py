@@ -25,7 +25,7 @@ import numpy as np
 
 import ddm2snn
 from ddm2snn.backend import find_backend
-from ddm2snn.conversion.time_unit import two_digits
+from ddm2snn.conversion.clock import two_digits
 from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.hardware.limits import longest_decay_s
 

@@ -30,7 +30,7 @@ from nir_readers import INSTALLED  # pyright: ignore[reportMissingImports] - of 
 from nir_runs import SETTLING, closed_loop, reader_counts, reference_counts, reference_path  # pyright: ignore[reportMissingImports]
 
 import ddm2snn
-from ddm2snn import Recording, SpikingNetwork, find_backend
+from ddm2snn import Recording, SpikingNetwork
 from ddm2snn.fidelity.compare import compare_each
 from ddm2snn.load import load_as
 
@@ -85,10 +85,9 @@ def table(network: SpikingNetwork, given: argparse.Namespace, folder: Path) -> b
 
 def reference(network: SpikingNetwork, given: argparse.Namespace, seed: int) -> Recording:
     """The reference backend on the same network, without the first time units."""
-    whole = find_backend("reference").run(
-        network, duration=SETTLING + given.duration, trials=given.trials, seed=seed,
-        record=ddm2snn.Record(every=EVERY),
-    )  # fmt: skip
+    whole = ddm2snn.simulate(
+        network, backend="reference", duration=SETTLING + given.duration, trials=given.trials, seed=seed, every=EVERY
+    )
     first = round(SETTLING / EVERY)
     return Recording.from_arrays(
         whole.samples[:, first:], every=EVERY, time_unit_s=network.time_unit_s, provenance={"backend": "reference"}

@@ -42,12 +42,11 @@ import numpy as np
 
 import ddm2snn
 from ddm2snn.base.randomness import stream
-from ddm2snn.conversion.calibration import driven
-from ddm2snn.conversion.decoders import Clockwork
+from ddm2snn.conversion import Ensemble
+from ddm2snn.conversion.driving import driven
 from ddm2snn.conversion.noise_budget import diffusion_of, target_diffusion
-from ddm2snn.conversion.placing import stationary_states
-from ddm2snn.conversion.population import Encoding
 from ddm2snn.conversion.prediction import predict
+from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 from ddm2snn.plots.style import COLOURS, MARKERS, legend, new_figure, plain
 
@@ -86,7 +85,7 @@ made = ddm2snn.convert(
 )
 print(json.dumps({
     "neurons": made.network.neurons, "seconds": time.perf_counter() - start,
-    "drift_error": made.diagnostics["drift_error"],
+    "drift_error": made.diagnostics.drift_error,
     "gib": peak_gib(),
 }))
 """
@@ -133,13 +132,11 @@ def measured(
         rate, population=population, backend="reference", time_unit_s=time_unit_s, seed=seed
     ).network
     rng, states = stream(seed, "scaling"), to_internal(rate, stationary_states(rate, seed))
-    encoding = Encoding(network.encoders, network.bias, network.unit)
-    clockwork = Clockwork(time_unit_s, network.dt_s, network.spike_timing)
-    error, z = errors_of(rate, network, encoding, clockwork, states, rng)
+    error, z = errors_of(rate, network, states, rng)
     every, wanted = DURATION / error.shape[1], float(np.trace(target_diffusion(rate, states)))
     tensor, bias = diffusion_of(rate, error, z, every)
     chance = diffusion_of(rate, np.roll(error, TRIALS // 2, axis=0), z, every)[1]
-    said = predict(rate, encoding, network.neuron, clockwork, states, rng)
+    said = predict(rate, Ensemble.of(network), states, rng)
     return (
         float((bias**2 - chance**2).mean()),
         float(np.trace(tensor)) / wanted,
@@ -151,15 +148,13 @@ def measured(
 def errors_of(
     rate: RateNetwork,
     network: SpikingNetwork,
-    encoding: Encoding,
-    clockwork: Clockwork,
     states: Float[np.ndarray, "sample rank"],
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "trial sample rank"], Float[np.ndarray, "trial sample rank"]]:
     """Errors of the filtered decoded spikes along fresh trajectories, and the states they belong to."""
     own = np.arange(network.neurons)
-    blocks = driven(rate, encoding, network.neuron, clockwork, states, own, TRIALS, DURATION, rng)
-    parts = [(spikes @ network.decoders.T - target, state) for _, spikes, target, state in blocks]
+    blocks = driven(rate, Ensemble.of(network), states, own, TRIALS, DURATION, rng)
+    parts = [(block.spikes_hz @ network.decoders.T - block.target, block.states) for block in blocks]
     return np.concatenate([error for error, _ in parts], axis=1), np.concatenate([z for _, z in parts], axis=1)
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from ddm2snn_backends.reference import ReferenceBackend
 from nir_readers import READERS, Step
 
-from ddm2snn import Nir, Record, Recording, SpikingNetwork, export
-from ddm2snn.exchange.nir_form import Dialect
+from ddm2snn import Nir, Recording, SpikingNetwork, export, simulate
+from ddm2snn.exchange.nir_graph import Dialect
 from ddm2snn.network import to_internal, to_system
+from ddm2snn.simulate import drive
 
 SETTLING = 10.0  # time units in which biases, that pass through the filter, come within 5e-5 of their values
 
@@ -33,8 +34,9 @@ def kept(network: SpikingNetwork) -> float:
 
 def reference_path(network: SpikingNetwork, duration: float, trials: int, seed: int) -> np.ndarray:
     """Latents of the reference at each step, in system units, shape (trial, step, rank)."""
-    every = Record(every=network.dt_s / network.time_unit_s)
-    return ReferenceBackend().run(network, duration=duration, trials=trials, seed=seed, record=every).samples
+    every = network.dt_s / network.time_unit_s
+    reference = ReferenceBackend()
+    return simulate(network, backend=reference, duration=duration, trials=trials, seed=seed, every=every).samples
 
 
 def reference_counts(network: SpikingNetwork, path: np.ndarray) -> np.ndarray:
@@ -42,9 +44,7 @@ def reference_counts(network: SpikingNetwork, path: np.ndarray) -> np.ndarray:
     decay, first = kept(network), round(SETTLING * network.time_unit_s / network.dt_s)
     counts = np.zeros(network.neurons)
     for trial in path:
-        blocks: list[np.ndarray] = []
-        ReferenceBackend().drive(network, trial, seed=1, consume=blocks.append)
-        filtered = np.concatenate(blocks)
+        filtered = np.concatenate(list(drive(network, trial, backend=ReferenceBackend(), seed=1)))
         fired = (filtered[first:] - decay * filtered[first - 1 : -1]) / (1.0 - decay) * network.dt_s
         counts += np.rint(fired).sum(axis=0)
     return counts

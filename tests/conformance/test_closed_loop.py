@@ -7,8 +7,9 @@ import pytest
 from ddm2snn_backends.brian2 import Brian2Backend
 from ddm2snn_backends.reference import ReferenceBackend
 
-from ddm2snn.backend import Record, find_backend
+from ddm2snn.backend import find_backend
 from ddm2snn.neuron import LIF
+from ddm2snn.simulate import simulate
 from ddm2snn.stimulus import Stimulus
 
 DURATION, TRIALS = 3.0, 2
@@ -22,14 +23,16 @@ def loop(oracle_of):
     """Run a network with a stimulus that switches, from two initial states."""
 
     def run(backend, network):
-        return backend.run(
+        return simulate(
             network,
+            backend=backend,
             duration=DURATION,
             trials=TRIALS,
             seed=21,
             initial_latent=network.latent_offset + network.latent_scale * [[0.5], [-1.0]],
             stimulus=Stimulus(times=np.array([0.5, 1.7]), values=np.outer([1.0, -0.6], np.ones(network.rank))),
-            record=Record(every=2 * network.dt_s / network.time_unit_s, spikes=True),
+            every=2 * network.dt_s / network.time_unit_s,
+            spikes=True,
         )
 
     return run
@@ -88,10 +91,9 @@ def test_cython_fires_with_the_reference(make_spiking, loop, oracle_of, process_
 
 @pytest.mark.slow
 def test_standalone_fires_with_the_reference(standalone_runs):
-    found, settings = standalone_runs["program"]["quiet"], dict(standalone_runs["settings"]["quiet"])
-    record = Record(every=settings.pop("every"), spikes=settings.pop("spikes"))
+    found, settings = standalone_runs["program"]["quiet"], standalone_runs["settings"]["quiet"]
     network, stimulus = standalone_runs["networks"]["quiet"], standalone_runs["stimulus"]
-    expected = ReferenceBackend("grid").run(network, stimulus=stimulus, record=record, **settings)
+    expected = simulate(network, backend=ReferenceBackend("grid"), stimulus=stimulus, **settings)
     assert expected.spikes is not None
     assert expected.spikes.time_s.size > 10
     assert same_spikes(found, expected)

@@ -14,13 +14,13 @@ import pytest
 from ddm2snn_backends.brian2 import Brian2Backend, processes, program
 from ddm2snn_backends.reference import ReferenceBackend
 
-from ddm2snn.backend import Record
 from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.neuron import LIF, AdaptiveLIF, RectifiedLinear
+from ddm2snn.simulate import drive, simulate
 from ddm2snn.stimulus import Stimulus
 
 pytestmark = pytest.mark.slow  # a few compilations
-RUN: dict[str, Any] = {"duration": 1.0, "trials": 3, "seed": 5, "record": Record(every=0.1, spikes=True)}
+RUN: dict[str, Any] = {"duration": 1.0, "trials": 3, "seed": 5, "every": 0.1, "spikes": True}
 
 
 @pytest.fixture
@@ -48,33 +48,33 @@ def _agree(found, expected, rounding):
 def test_spike_for_spike_as_the_reference(make_spiking, neuron):
     # without noise the loop is deterministic; latents differ by the order of sums, some 1e-15 of values near 1
     network = make_spiking(neuron=neuron)
-    found = Brian2Backend("cpp_standalone").run(network, **RUN)
-    _agree(found, ReferenceBackend().run(network, **RUN), rounding=1e-9)
+    found = simulate(network, backend=Brian2Backend("cpp_standalone"), **RUN)
+    _agree(found, simulate(network, backend=ReferenceBackend(), **RUN), rounding=1e-9)
 
 
 def test_other_weights_step_duration_and_input_need_no_compiler(make_spiking, request):
     stimulus = Stimulus(times=np.array([0.2]), values=np.array([[0.5, -0.5]]))
     backend = Brian2Backend("cpp_standalone")
-    backend.run(make_spiking(), stimulus=stimulus, **RUN)
+    simulate(make_spiking(), backend=backend, stimulus=stimulus, **RUN)
     request.getfixturevalue("no_build")
     network = make_spiking(seed=3, dt_s=5e-4)
     settings = RUN | {"duration": 2.3, "trials": 2, "seed": 6}
     later = Stimulus(times=np.array([0.1, 1.0]), values=np.array([[-0.5, 0.2], [0.0, 1.0]]))
-    found = backend.run(network, stimulus=later, **settings)
-    _agree(found, ReferenceBackend().run(network, stimulus=later, **settings), rounding=1e-9)
+    found = simulate(network, backend=backend, stimulus=later, **settings)
+    _agree(found, simulate(network, backend=ReferenceBackend(), stimulus=later, **settings), rounding=1e-9)
 
 
 def test_another_shape_does_need_one(make_spiking, request):
-    Brian2Backend("cpp_standalone").run(make_spiking(), **RUN)
+    simulate(make_spiking(), backend=Brian2Backend("cpp_standalone"), **RUN)
     request.getfixturevalue("no_build")
     with pytest.raises(AssertionError, match="compiled"):
-        Brian2Backend("cpp_standalone").run(make_spiking(neurons=9), **RUN)
+        simulate(make_spiking(neurons=9), backend=Brian2Backend("cpp_standalone"), **RUN)
 
 
 def test_single_precision_has_the_same_rates(make_spiking):
     network = make_spiking(diffusion_factor=0.1 * np.eye(2))
     double, single = (
-        Brian2Backend("cpp_standalone", precision).run(network, **RUN | {"duration": 20.0, "trials": 8})
+        simulate(network, backend=Brian2Backend("cpp_standalone", precision), **RUN | {"duration": 20.0, "trials": 8})
         for precision in ("double", "single")
     )
     # the same noise: spikes move by a step here and there, which is less than one spike for each neuron and trial
@@ -87,10 +87,12 @@ def test_single_precision_has_the_same_rates(make_spiking):
 def test_single_precision_has_the_same_law(make_spiking):
     """Means of the latents agree within four standard errors of independent trials."""
     network = make_spiking(diffusion_factor=0.3 * np.eye(2))
-    settings = RUN | {"duration": 10.0, "trials": 64, "record": Record(every=1.0)}
-    double = Brian2Backend("cpp_standalone").run(network, **settings).samples[:, 5:].mean(axis=1)
+    settings = RUN | {"duration": 10.0, "trials": 64, "every": 1.0, "spikes": False}
+    double = simulate(network, backend=Brian2Backend("cpp_standalone"), **settings).samples[:, 5:].mean(axis=1)
     single = (
-        Brian2Backend("cpp_standalone", "single").run(network, **settings | {"seed": 6}).samples[:, 5:].mean(axis=1)
+        simulate(network, backend=Brian2Backend("cpp_standalone", "single"), **settings | {"seed": 6})
+        .samples[:, 5:]
+        .mean(axis=1)
     )
     error = np.sqrt((double.var(axis=0) + single.var(axis=0)) / 64)
     assert (np.abs(double.mean(axis=0) - single.mean(axis=0)) < 4 * error).all()
@@ -101,28 +103,29 @@ def test_single_precision_has_the_same_law(make_spiking):
 @pytest.mark.parametrize("mode", ["numpy", "cpp_standalone"])
 def test_dense_weights_do_what_factors_do(make_spiking, mode):
     network = make_spiking()
-    found = Brian2Backend(mode, dense="factors").run(network, **RUN)
-    _agree(found, ReferenceBackend().run(network, **RUN), rounding=1e-9)
+    found = simulate(network, backend=Brian2Backend(mode, dense="factors"), **RUN)
+    _agree(found, simulate(network, backend=ReferenceBackend(), **RUN), rounding=1e-9)
 
 
 def test_a_lesioned_weight_is_felt(make_spiking):
     network = make_spiking()
     weights = network.encoders @ network.decoders
-    whole = Brian2Backend("numpy", dense=weights).run(network, **RUN)
-    cut = Brian2Backend("numpy", dense=np.where(np.arange(8)[:, None] == 3, 0.0, weights)).run(network, **RUN)
-    _agree(whole, ReferenceBackend().run(network, **RUN), rounding=1e-9)
+    whole = simulate(network, backend=Brian2Backend("numpy", dense=weights), **RUN)
+    lesioned = np.where(np.arange(8)[:, None] == 3, 0.0, weights)
+    cut = simulate(network, backend=Brian2Backend("numpy", dense=lesioned), **RUN)
+    _agree(whole, simulate(network, backend=ReferenceBackend(), **RUN), rounding=1e-9)
     assert not np.array_equal(whole.spikes.time_s, cut.spikes.time_s)
 
 
 def test_dense_weights_that_do_not_fit_are_refused_with_what_they_take(make_spiking, monkeypatch):
     monkeypatch.setattr(os, "sysconf", lambda name: 1)
     with pytest.raises(UnsupportedError, match=r"8 x 8 synapses take 0\.0 GiB, and 0\.0 GiB are free. Run the factors"):
-        Brian2Backend(dense="factors").run(make_spiking(), **RUN)
+        simulate(make_spiking(), backend=Brian2Backend(dense="factors"), **RUN)
 
 
 def test_dense_weights_of_another_size_are_refused(make_spiking):
     with pytest.raises(UnsupportedError, match=r"weights have shape \(3, 3\). Give shape \(8, 8\)"):
-        Brian2Backend(dense=np.eye(3)).run(make_spiking(), **RUN)
+        simulate(make_spiking(), backend=Brian2Backend(dense=np.eye(3)), **RUN)
 
 
 @pytest.mark.parametrize(("what", "value"), [("mode", "gpu"), ("precision", "half")])
@@ -136,10 +139,10 @@ def test_an_option_that_is_none_is_refused(what, value):
 def test_a_compiled_open_loop_streams_what_the_reference_filters(make_spiking):
     network = make_spiking()
     path = np.cumsum(np.random.default_rng(0).normal(0, 0.02, (1500, 2)), axis=0)
-    found: list[np.ndarray] = []
-    expected: list[np.ndarray] = []
-    Brian2Backend("cpp_standalone").drive(network, path, seed=3, consume=found.append)
-    ReferenceBackend().drive(network, path, seed=3, consume=expected.append)
+    found, expected = (
+        list(drive(network, path, backend=backend, seed=3))
+        for backend in (Brian2Backend("cpp_standalone"), ReferenceBackend())
+    )
     assert [len(block) for block in found] == [512, 512, 476]
     assert np.allclose(np.concatenate(found), np.concatenate(expected), atol=1e-9)
     assert np.concatenate(expected).max() > 10
@@ -148,9 +151,8 @@ def test_a_compiled_open_loop_streams_what_the_reference_filters(make_spiking):
 @pytest.mark.parametrize("mode", ["numpy", "cpp_standalone"])
 def test_only_the_spikes_asked_for(make_spiking, mode):
     network, backend = make_spiking(), Brian2Backend(mode)
-    whole = backend.run(network, **RUN)
-    record = Record(every=0.1, spikes=True, spike_window=(0.3, 0.6), spike_neurons=[1, 4])
-    some = backend.run(network, **RUN | {"record": record})
+    whole = simulate(network, backend=backend, **RUN)
+    some = simulate(network, backend=backend, **RUN, spike_window=(0.3, 0.6), spike_neurons=[1, 4])
     time_s, neuron, _ = _spikes(whole)
     time = time_s / network.time_unit_s
     keep = (time >= 0.3 - 1e-9) & (time <= 0.6 + 1e-9) & np.isin(neuron, [1, 4])
@@ -161,7 +163,7 @@ def test_only_the_spikes_asked_for(make_spiking, mode):
 
 def test_a_run_that_would_fill_the_disk_is_refused_before_it_starts(make_spiking):
     with pytest.raises(InputError, match=r"samples of the latents of this run take 894,069\.\d GiB in .* are free\."):
-        Brian2Backend("cpp_standalone").run(make_spiking(), **RUN | {"duration": 1e12, "record": Record(every=0.1)})
+        simulate(make_spiking(), backend=Brian2Backend("cpp_standalone"), **RUN | {"duration": 1e12})
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
@@ -169,13 +171,13 @@ def test_a_full_disk_is_one_line(make_spiking, tmp_path):
     command = _command_of(make_spiking(), tmp_path)
     (tmp_path / "samples").symlink_to("/dev/full")
     with pytest.raises(InputError, match=r"There is no room left in .* for the results of the simulation"):
-        processes.run_all([command], [tmp_path], lambda index: None, lambda steps: None)
+        processes.run_all([command], [tmp_path], lambda steps: None)
 
 
 def test_a_program_without_its_files_is_no_result(make_spiking, tmp_path):
     command = [*_command_of(make_spiking(), tmp_path), f"neurons.v={tmp_path / 'nowhere'}"]
     with pytest.raises(RuntimeError, match=r"ended with status 0: .*nowhere"):
-        processes.run_all([command], [tmp_path], lambda index: None, lambda steps: None)
+        processes.run_all([command], [tmp_path], lambda steps: None)
 
 
 def _command_of(network, folder):
@@ -196,6 +198,6 @@ def test_an_interrupt_ends_all_processes(make_spiking, tmp_path):
 
     network = dataclasses.replace(make_spiking(), dt_s=5e-4)
     with pytest.raises(HaltedError):
-        Brian2Backend("cpp_standalone").run(network, duration=20000.0, trials=4, seed=1, progress=halt)
+        simulate(network, backend=Brian2Backend("cpp_standalone"), duration=20000.0, trials=4, seed=1, progress=halt)
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert "ddm2snn-brian2-" not in listed

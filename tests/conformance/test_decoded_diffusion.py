@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ddm2snn.backend import Record
 from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.network import to_internal
+from ddm2snn.simulate import simulate
 
 NEURONS, TRIALS, DURATION = 12, 32, 4.0
 # Some thirty scores with fixed seeds; the chance that one of them passes five by luck is 2e-5
@@ -33,8 +33,8 @@ def recorded(loop):
     """A run of a backend, sampled in every step, with its spikes."""
 
     def run(backend):
-        record = Record(every=loop.dt_s / loop.time_unit_s, spikes=True)
-        return backend.run(loop, duration=DURATION, trials=TRIALS, seed=6, record=record)
+        step = loop.dt_s / loop.time_unit_s
+        return simulate(loop, backend=backend, duration=DURATION, trials=TRIALS, seed=6, every=step, spikes=True)
 
     return run
 
@@ -90,8 +90,9 @@ def test_a_loop_has_the_statistics_of_the_reference(simulator, loop, oracle_of):
 
     def statistics(backend, network, seed):
         start = np.tile(network.latent_offset, (64, 1))
-        record = Record(every=0.1, spikes=True)
-        run = backend.run(network, duration=5.0, trials=64, seed=seed, initial_latent=start, record=record)
+        run = simulate(
+            network, backend=backend, duration=5.0, trials=64, seed=seed, initial_latent=start, every=0.1, spikes=True
+        )
         return per_trial(run, network)
 
     def apart(a, b):
@@ -108,20 +109,22 @@ def test_a_loop_has_the_statistics_of_the_reference(simulator, loop, oracle_of):
 def test_decoders_of_zero_are_the_constant_factor(spiking_backend, loop):
     constant = dataclasses.replace(loop, diffusion_decoders=None, diffusion_filter_s=None)
     zero = dataclasses.replace(loop, diffusion_decoders=np.zeros((2, 2, NEURONS)))
-    runs = [spiking_backend.run(n, duration=1.0, trials=2, seed=3).samples for n in (constant, zero)]
+    runs = [simulate(n, backend=spiking_backend, duration=1.0, trials=2, seed=3).samples for n in (constant, zero)]
     assert np.allclose(*runs, rtol=1e-9, atol=1e-12)
-    assert not np.allclose(runs[0], spiking_backend.run(loop, duration=1.0, trials=2, seed=3).samples, atol=1e-3)
+    assert not np.allclose(
+        runs[0], simulate(loop, backend=spiking_backend, duration=1.0, trials=2, seed=3).samples, atol=1e-3
+    )
 
 
 def test_the_same_seed_gives_the_same_run(spiking_backend, loop):
-    one, other = (spiking_backend.run(loop, duration=1.0, trials=2, seed=3).samples for _ in range(2))
+    one, other = (simulate(loop, backend=spiking_backend, duration=1.0, trials=2, seed=3).samples for _ in range(2))
     assert np.array_equal(one, other)
 
 
 def test_a_step_longer_than_the_filter_is_refused(spiking_backend, loop):
     fast = dataclasses.replace(loop, diffusion_filter_s=5e-4)
     with pytest.raises(UnsupportedError, match=r"longer than the filter of the diffusion factor, 0\.0005 s\. Use dt_s"):
-        spiking_backend.run(fast, duration=1.0, trials=1, seed=0)
+        simulate(fast, backend=spiking_backend, duration=1.0, trials=1, seed=0)
 
 
 def test_the_driven_neurons_do_not_hear_the_factor(spiking_backend, loop, filtered):

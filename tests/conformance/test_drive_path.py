@@ -63,10 +63,8 @@ def test_a_path_of_one_step_is_driven(spiking_backend, make_spiking, filtered):
 
 
 def test_units_of_a_rate_network_relax_to_their_activity(make_rate, filtered):
-    from ddm2snn.backend import find_backend
-
     network = make_rate()
-    trace = filtered(find_backend("rate"), network, np.tile(network.initial_latent[:1], (STEPS, 1)))
+    trace = filtered("rate", network, np.tile(network.initial_latent[:1], (STEPS, 1)))
     z = (network.initial_latent[0] - network.latent_offset) / network.latent_scale
     activity = np.tanh(network.left_vectors @ z + network.bias)
     time = 0.01 * np.arange(1, STEPS + 1)[:, None]  # the backend's step unless told, in rate time units

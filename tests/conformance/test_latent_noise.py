@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ddm2snn.backend import Record
+from ddm2snn.backend import RATE
 from ddm2snn.network import to_internal, to_system
+from ddm2snn.simulate import simulate
 
 FACTOR = np.array([[1.0, 0.0], [0.8, 0.6]])  # correlated: G G^T has 0.8 off its diagonal
 TIME_UNIT_S, EVERY, DURATION, TRIALS = 0.01, 0.5, 100.0, 32
@@ -20,7 +21,7 @@ steps = pytest.mark.parametrize("dt", [0.1, 0.025])  # in rate time units, four 
 @pytest.fixture
 def leak(any_backend, build, leak_only):
     """Networks that do nothing but leak and take in noise."""
-    clock = {} if any_backend.name == "rate" else {"time_unit_s": TIME_UNIT_S}
+    clock = {} if any_backend == RATE else {"time_unit_s": TIME_UNIT_S}
     return lambda factor: build(diffusion_factor=factor, **leak_only, **clock)
 
 
@@ -28,14 +29,15 @@ def trajectories(backend, network, dt, every=EVERY, seed=31):
     """Internal latents of trials that start in the stationary distribution of `FACTOR`."""
     start = np.random.default_rng(seed).standard_normal((TRIALS, 2)) @ FACTOR.T / np.sqrt(2.0)
     unit_s = getattr(network, "time_unit_s", 1.0)
-    recording = backend.run(
+    recording = simulate(
         network,
+        backend=backend,
         duration=DURATION,
         trials=TRIALS,
         seed=seed,
         dt_s=dt * unit_s,
         initial_latent=to_system(network, start),
-        record=Record(every=every),
+        every=every,
     )
     return to_internal(network, recording.samples)
 
@@ -143,10 +145,10 @@ def statistics():
 
     def run(backend, network, seed):
         start = np.tile(network.latent_offset, (64, 1))
-        record = Record(every=0.2, spikes=True)
-        return per_trial(
-            backend.run(network, duration=5.0, trials=64, seed=seed, initial_latent=start, record=record), network
+        run = simulate(
+            network, backend=backend, duration=5.0, trials=64, seed=seed, initial_latent=start, every=0.2, spikes=True
         )
+        return per_trial(run, network)
 
     return run
 

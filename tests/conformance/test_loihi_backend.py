@@ -7,11 +7,12 @@ import pytest
 from ddm2snn_backends.loihi import LoihiBackend, compat
 from ddm2snn_backends.quantised import QuantisedBackend
 
-from ddm2snn.backend import Record, find_backend
+from ddm2snn.backend import find_backend, gaps
 from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.hardware import find_hardware
 from ddm2snn.hardware.layout import layout_of
 from ddm2snn.neuron import LIF, RectifiedLinear
+from ddm2snn.simulate import drive, simulate
 
 nengo_loihi = pytest.importorskip("nengo_loihi")
 DEVICES = (LoihiBackend, QuantisedBackend)
@@ -20,7 +21,7 @@ NOISE = {"diffusion_factor": 0.1 * np.eye(2)}
 
 @pytest.mark.parametrize("target", ["sim", "simreal"])
 def test_provenance_names_the_target_that_ran(target, make_spiking):
-    run = find_backend("nengo-loihi", target=target).run(make_spiking(**NOISE), duration=0.1, trials=1, seed=0)
+    run = simulate(make_spiking(**NOISE), backend=find_backend("nengo-loihi", target=target), duration=0.1, trials=1)
     assert run.provenance["backend"] == "nengo-loihi"
     assert run.provenance["options"]["target"] == target
     assert run.provenance["options"]["hardware"]["name"] == "loihi1-emulator"
@@ -30,7 +31,9 @@ def test_provenance_names_the_target_that_ran(target, make_spiking):
 def test_without_rounding_the_registers_are_other_ones(make_spiking):
     network = make_spiking(neurons=20, seed=1)
     settings = {"duration": 4.0, "trials": 1, "seed": 0}
-    rounded, real = (LoihiBackend(target=target).run(network, **settings).samples for target in ("sim", "simreal"))
+    rounded, real = (
+        simulate(network, backend=LoihiBackend(target=target), **settings).samples for target in ("sim", "simreal")
+    )
     # latents are of order one; weights of at best seven bits and a sign move spikes, and those latents by a share
     assert not np.array_equal(rounded, real)
     assert np.abs(rounded - real).mean() < 0.2
@@ -41,20 +44,20 @@ def test_own_arithmetic_without_bits_is_simreal_up_to_32_bits(make_spiking):
     settings = {"duration": 0.3, "trials": 1, "seed": 0}
     config = find_hardware("loihi1-emulator")
     real = QuantisedBackend(config.model_copy(update={"precision": type(config.precision)()}))
-    found, expected = real.run(network, **settings).samples, LoihiBackend(target="simreal").run(network, **settings)
+    found, expected = (simulate(network, backend=b, **settings).samples for b in (real, LoihiBackend(target="simreal")))
     # sums of some tens of numbers with 24 bits of mantissa, over 30 steps, before a first spike moves by a step
-    assert np.abs(found - expected.samples).max() < 1e-4
+    assert np.abs(found - expected).max() < 1e-4
 
 
 def test_an_unknown_target_and_hardware_that_it_does_not_run():
     with pytest.raises(InputError, match="no target 'chip'; known are sim, simreal, loihi"):
         LoihiBackend(target="chip")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InputError, match=r"does not target loihi2-like\. Run it with --backend quantised"):
+    with pytest.raises(InputError, match=r"does not target loihi2-like\. Run it with backend=.quantised"):
         LoihiBackend("loihi2-like")
 
 
 def test_the_other_device_runs_on_its_own_arithmetic(make_spiking):
-    run = QuantisedBackend("loihi2-like").run(make_spiking(**NOISE), duration=0.5, trials=1, seed=0)
+    run = simulate(make_spiking(**NOISE), backend=QuantisedBackend("loihi2-like"), duration=0.5, trials=1)
     assert run.provenance["options"]["hardware"]["name"] == "loihi2-like"
     assert np.isfinite(run.samples).all()
 
@@ -75,29 +78,31 @@ def test_the_other_device_runs_on_its_own_arithmetic(make_spiking):
 def test_what_a_device_lacks_is_refused_in_its_words(device, fields, words, make_spiking):
     network = make_spiking(**fields)
     with pytest.raises(UnsupportedError, match=words):
-        device().run(network, duration=0.1, trials=1, seed=0)
+        simulate(network, backend=device(), duration=0.1, trials=1, seed=0)
     with pytest.raises(UnsupportedError, match=words):
-        device().drive(network, np.zeros((3, 2)), seed=0, consume=lambda block: None)
+        drive(network, np.zeros((3, 2)), backend=device())
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_refractory_period_at_the_limit_of_its_register_runs(device, make_spiking):
     network = make_spiking(neuron=LIF(refractory_s=0.062))
-    assert device().unsupported(network) == []
+    assert gaps(device(), network) == []
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_runs_leave_no_trace(device, make_spiking, process_state):
     network, before = make_spiking(**NOISE), process_state()
-    device().run(network, duration=0.2, trials=2, seed=5)
-    device().drive(network, np.zeros((5, 2)), seed=5, consume=lambda block: None)
+    simulate(network, backend=device(), duration=0.2, trials=2, seed=5)
+    list(drive(network, np.zeros((5, 2)), backend=device(), seed=5))
     assert process_state() == before
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_seed_gives_the_same_run_again_and_another_seed_another(device, make_spiking):
     network = make_spiking(**NOISE)
-    first, again, other = (device().run(network, duration=0.5, trials=2, seed=seed).samples for seed in (5, 5, 6))
+    first, again, other = (
+        simulate(network, backend=device(), duration=0.5, trials=2, seed=seed).samples for seed in (5, 5, 6)
+    )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -106,7 +111,7 @@ def test_a_seed_gives_the_same_run_again_and_another_seed_another(device, make_s
 def test_runs_start_where_they_are_told(device, make_spiking):
     network = make_spiking()
     start = network.latent_offset + network.latent_scale * np.array([[0.5, -0.8], [0.1, 0.3]])
-    run = device().run(network, duration=0.1, trials=2, seed=0, initial_latent=start, record=Record(every=0.01))
+    run = simulate(network, backend=device(), duration=0.1, trials=2, seed=0, initial_latent=start, every=0.01)
     # a register unit of a latent, of which there are hundreds of thousands within the radius
     assert np.abs(run.samples[:, 0] - start).max() < 1e-4
 

@@ -7,10 +7,10 @@ import pytest
 from ddm2snn_backends.loihi.backend import LoihiBackend, _quiet
 from ddm2snn_backends.quantised import QuantisedBackend
 
-from ddm2snn.backend import Record
 from ddm2snn.hardware import find_hardware
 from ddm2snn.hardware.device import device_of, machine_of
 from ddm2snn.neuron import LIF, LoihiLIF
+from ddm2snn.simulate import simulate
 from ddm2snn.stimulus import Stimulus
 
 pytest.importorskip("nengo_loihi")
@@ -45,7 +45,7 @@ def discretised(network, device, amplitude):
         with nengo_loihi.Simulator(model, dt=network.dt_s, model=store, target="sim") as simulator:
             objects = simulator.model.objs
             return tuple(
-                [block for e in kind for block in objects[e]["in"]] for kind in (made[0].neurons, made[0].relay)
+                [block for e in kind for block in objects[e]["in"]] for kind in (made[0].neurons, made[0].decode)
             )
 
 
@@ -56,8 +56,8 @@ def assert_equal_registers(blocks, registers, groups):
         state = block.compartment
         assert np.array_equal(state.bias, found.bias)
         assert (state.vth == found.threshold).all()
-        assert ((4095 - state.decay_u) / 4096 == found.current_kept).all()  # the chip adds one to this decay
-        assert ((4096 - state.decay_v) / 4096 == found.voltage_kept).all()
+        assert ((4095 - state.decay_u) / 4096 == found.current_decay).all()  # the chip adds one to this decay
+        assert ((4096 - state.decay_v) / 4096 == found.voltage_decay).all()
         assert (state.refract_delay == found.refractory_steps + 1).all()  # counts the step of the spike
         assert state.vmax == found.voltage_limit
         theirs = {synapse.n_axons: synapse for synapse in block.synapses}
@@ -74,20 +74,20 @@ def test_registers_are_equal_integer_for_integer(name, with_input, make_spiking)
     amplitude = np.linspace(1.0, 3.0, network.rank) if with_input else None
     device = device_of(network, CONFIG, network.dt_s)
     machine = machine_of(network, device, amplitude)
-    population, relay = discretised(network, device, amplitude)
-    assert_equal_registers(population, machine.population, [device.relay.neurons])
-    assert_equal_registers(relay, machine.relay, [network.neurons, 2 * network.rank][: 1 + with_input])
+    population, decode = discretised(network, device, amplitude)
+    assert_equal_registers(population, machine.population, [device.decode_neurons.neurons])
+    assert_equal_registers(decode, machine.decode_neurons, [network.neurons, 2 * network.rank][: 1 + with_input])
 
 
 def test_groups_with_decode_neurons_of_their_own_have_equal_registers(make_spiking):
     network = make_spiking(neurons=100, seed=9, diffusion_factor=0.2 * np.eye(2))
     device = device_of(network, IN_GROUPS, network.dt_s)
-    assert device.relay.groups == 3
-    assert np.abs(np.diff(device.relay.radius, axis=0)).min() > 1e-3  # each with a radius of its own
+    assert device.decode_neurons.groups == 3
+    assert np.abs(np.diff(device.decode_neurons.radius, axis=0)).min() > 1e-3  # each with a radius of its own
     machine = machine_of(network, device, np.array([1.0, 2.0]))
-    population, relay = discretised(network, device, np.array([1.0, 2.0]))
+    population, decode = discretised(network, device, np.array([1.0, 2.0]))
     assert [len(part.bias) for part in machine.population] == [33, 33, 34]
-    assert_equal_registers(relay, machine.relay, [[33, 4], [33, 4], [34, 4]])
+    assert_equal_registers(decode, machine.decode_neurons, [[33, 4], [33, 4], [34, 4]])
     assert len(population) == 3
     for block, found in zip(population, machine.population, strict=True):
         theirs = [synapse.axon_weights_indices(axon)[0] for synapse in block.synapses for axon in range(12)]
@@ -103,15 +103,16 @@ def test_parts_on_several_cores_have_registers_of_their_own(make_spiking):
     device = device_of(network, config, network.dt_s)
     machine = machine_of(network, device)
     assert [len(part.bias) for part in machine.population] == [17, 17, 16]
-    population, relay = discretised(network, device, None)
-    assert_equal_registers(population, machine.population, [device.relay.neurons])
-    assert_equal_registers(relay, machine.relay, [network.neurons])
+    population, decode = discretised(network, device, None)
+    assert_equal_registers(population, machine.population, [device.decode_neurons.neurons])
+    assert_equal_registers(decode, machine.decode_neurons, [network.neurons])
 
 
 def runs(network, *, seed=3, config=CONFIG, **changed):
     """The same run by nengo-loihi and by the own arithmetic."""
-    settings = {"duration": 2.0, "trials": 2, "seed": seed, "record": Record(spikes=True), **changed}
-    return LoihiBackend(config).run(network, **settings), QuantisedBackend(config).run(network, **settings)
+    settings = {"duration": 2.0, "trials": 2, "seed": seed, "spikes": True, **changed}
+    theirs, ours = (simulate(network, backend=b(config), **settings) for b in (LoihiBackend, QuantisedBackend))
+    return theirs, ours
 
 
 def spikes_of(run):
@@ -148,16 +149,16 @@ def test_more_neurons_than_a_core_has_axons(make_spiking):
 
 def test_one_bit_less_gives_other_spikes(make_spiking):
     network = make_spiking(**NETWORKS["noisy"])
-    settings = {"duration": 2.0, "trials": 2, "seed": 3, "record": Record(spikes=True)}
+    settings = {"duration": 2.0, "trials": 2, "seed": 3, "spikes": True}
     fewer = CONFIG.model_copy(update={"precision": CONFIG.precision.model_copy(update={"weight_bits": 7})})
-    found, expected = (spikes_of(QuantisedBackend(c).run(network, **settings)) for c in (fewer, CONFIG))
+    found, expected = (spikes_of(simulate(network, backend=QuantisedBackend(c), **settings)) for c in (fewer, CONFIG))
     assert not np.array_equal(found, expected)
 
 
 def test_sampling_grids_that_blocks_do_not_divide(make_spiking):
     network = make_spiking(neurons=12, seed=7)
     # 1,030 steps are two blocks of 512 and a rest; every third step is sampled
-    settings = {"duration": 10.3, "trials": 1, "record": Record(every=0.03, spikes=True)}
+    settings = {"duration": 10.3, "trials": 1, "every": 0.03}
     theirs, ours = runs(network, **settings)
     assert theirs.samples.shape == (1, 344, 2)
     assert np.array_equal(theirs.samples, ours.samples)

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ddm2snn import LIF, AdaptiveLIF, LoihiLIF, RectifiedLinear
+from ddm2snn import LIF, AdaptiveLIF, LoihiLIF, RectifiedLinear, simulate
+from ddm2snn.backend import gaps
 
 CURRENTS = np.array([-3.0, 0.0, 0.9, 1.0, 1.05, 1.21, 1.5, 2.03, 3.3, 7.0, 21.0, 97.0])
 DT_S, WINDOW_S, SETTLING_S = 1e-3, 1.0, 0.5
@@ -59,26 +60,28 @@ def test_a_slightly_different_neuron_is_noticed(neuron, miss):
 
 def test_a_decay_that_rounds_to_none_is_refused(spiking_backend, make_spiking):
     network = make_spiking(neuron=LoihiLIF(tau_membrane_s=20.0))
-    said = " ".join(map(str, spiking_backend.unsupported(network)))
-    assert "tau_membrane_s = 20 is too long at dt_s = 0.001: a decay of 12 bits rounds to none" in said
+    text = " ".join(map(str, gaps(spiking_backend, network)))
+    assert "tau_membrane_s = 20 is too long at dt_s = 0.001: a decay of 12 bits rounds to none" in text
     with pytest.raises(ValueError, match=r"cannot run this network.*Use tau_membrane_s <= 4.096"):
-        spiking_backend.run(network, duration=0.1, trials=1, seed=0)
+        simulate(network, backend=spiking_backend, duration=0.1, trials=1, seed=0)
 
 
 def test_steps_of_the_device_must_fit_on_every_backend(spiking_backend, make_spiking):
     network = make_spiking(neuron=LoihiLIF())
-    assert "refractory_s = 0.002 is not a whole number of steps" in str(spiking_backend.unsupported(network, dt_s=3e-4))
-    assert "Use dt_s <= 0.002" in str(spiking_backend.unsupported(network, dt_s=3e-3)[0])
+    assert "refractory_s = 0.002 is not a whole number of steps" in str(gaps(spiking_backend, network, dt_s=3e-4))
+    assert "Use dt_s <= 0.002" in str(gaps(spiking_backend, network, dt_s=3e-3)[0])
 
 
 def test_a_rectified_line_takes_any_step(spiking_backend, make_spiking):
     network = make_spiking(neuron=RectifiedLinear())
-    assert all(spiking_backend.unsupported(network, dt_s=dt_s) == [] for dt_s in (3e-3, 3e-4, 0.05))
+    assert all(gaps(spiking_backend, network, dt_s=dt_s) == [] for dt_s in (3e-3, 3e-4, 0.05))
 
 
 @models
 def test_trials_and_noise_run_in_closed_loop(neuron, spiking_backend, make_spiking):
     network = dataclasses.replace(make_spiking(neuron=neuron), diffusion_factor=0.2 * np.eye(2))
-    first, again = (spiking_backend.run(network, duration=1.0, trials=3, seed=4).samples for _ in range(2))
+    first, again = (
+        simulate(network, backend=spiking_backend, duration=1.0, trials=3, seed=4).samples for _ in range(2)
+    )
     assert np.array_equal(first, again)
     assert np.isfinite(first).all()

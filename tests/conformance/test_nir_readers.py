@@ -16,7 +16,7 @@ from nir_readers import INSTALLED, READERS
 from nir_runs import SETTLING, closed_loop, reader_counts, reference_counts, reference_path
 
 import ddm2snn
-from ddm2snn import LIF, Record, SpikingNetwork
+from ddm2snn import LIF, SpikingNetwork
 
 TRIALS, WINDOW = 4, 6.0
 RATE_TOLERANCE = 0.01
@@ -82,7 +82,9 @@ LOOP_TRIALS, LOOP = 16, 20.0
 
 def in_reference(network: SpikingNetwork) -> np.ndarray:
     """Latents after settling, shape (trial, time, rank)."""
-    found = ReferenceBackend().run(network, duration=SETTLING + LOOP, trials=LOOP_TRIALS, seed=4, record=Record(0.1))
+    found = ddm2snn.simulate(
+        network, backend=ReferenceBackend(), duration=SETTLING + LOOP, trials=LOOP_TRIALS, seed=4, every=0.1
+    )
     return found.samples[:, round(SETTLING / 0.1) :]
 
 

@@ -6,6 +6,8 @@ import pytest
 from ddm2snn_backends.nengo import NengoBackend
 from nengo.solvers import Solver
 
+from ddm2snn.simulate import drive, simulate
+
 
 class SolverCalledError(Exception):
     """A solver was called."""
@@ -29,15 +31,14 @@ def no_solver(monkeypatch):
 @pytest.mark.usefixtures("no_solver")
 def test_sixty_four_trials_run_without_a_solver(make_spiking):
     network = make_spiking(diffusion_factor=0.1 * np.eye(2))
-    recording = NengoBackend().run(network, duration=0.1, trials=64, seed=0)
+    recording = simulate(network, backend=NengoBackend(), duration=0.1, trials=64, seed=0)
     assert recording.samples.shape == (64, 5, 2)
 
 
 @pytest.mark.usefixtures("no_solver")
 def test_open_loop_runs_without_a_solver(make_spiking):
-    network, blocks = make_spiking(), []
-    NengoBackend().drive(network, np.zeros((5, 2)), seed=0, consume=blocks.append)
-    assert len(blocks) == 1
+    blocks = drive(make_spiking(), np.zeros((5, 2)), backend=NengoBackend())
+    assert len(list(blocks)) == 1
 
 
 @pytest.mark.usefixtures("no_solver")

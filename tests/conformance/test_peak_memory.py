@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from ddm2snn.backend import Record
+from ddm2snn.simulate import drive, simulate
 
 NEURONS = 20_000
 # Encoders, decoders, bias, voltage, wait and currents are some 2 k + 8 = 12 numbers of 8 bytes for each
@@ -31,15 +31,15 @@ def peak_bytes():
 
 def test_a_closed_loop_stays_linear_in_the_number_of_neurons(spiking_backend, make_spiking, peak_bytes):
     network = make_spiking(neurons=NEURONS)
-    record = Record(every=0.01, spikes=True)
-    peak = peak_bytes(lambda: spiking_backend.run(network, duration=0.05, trials=1, seed=0, record=record))
+    settings = {"duration": 0.05, "trials": 1, "every": 0.01, "spikes": True}
+    peak = peak_bytes(lambda: simulate(network, backend=spiking_backend, **settings))
     assert peak < BYTES_PER_NEURON * NEURONS
 
 
 def test_an_open_loop_stays_linear_in_the_number_of_neurons(spiking_backend, make_spiking, peak_bytes):
     network = make_spiking(neurons=NEURONS)
     path = np.zeros((3, 2))
-    peak = peak_bytes(lambda: spiking_backend.drive(network, path, seed=0, consume=lambda block: None))
+    peak = peak_bytes(lambda: list(drive(network, path, backend=spiking_backend)))
     assert peak < BYTES_PER_NEURON * NEURONS
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from ddm2snn_backends.brian2 import Brian2Backend
 
+from ddm2snn.simulate import drive, simulate
+
 # Runs of Brian2's compiled modes are held to the same in test_closed_loop.py and test_standalone_runs.py
 
 
@@ -18,27 +20,29 @@ def halt(share):
 
 def test_a_closed_loop_leaves_no_trace(any_backend, build, process_state):
     before = process_state()
-    any_backend.run(build(diffusion_factor=0.1 * np.eye(2)), duration=0.2, trials=2, seed=91)
+    simulate(build(diffusion_factor=0.1 * np.eye(2)), backend=any_backend, duration=0.2, trials=2, seed=91)
     assert process_state() == before
 
 
 def test_an_open_loop_leaves_no_trace(any_backend, build, process_state):
     before = process_state()
-    any_backend.drive(build(), np.zeros((5, 2)), seed=91, consume=lambda block: None)
+    for block in drive(build(), np.zeros((600, 2)), backend=any_backend, seed=91):
+        assert np.isfinite(block).all()
+        assert process_state() == before  # between two blocks too
     assert process_state() == before
 
 
 def test_a_run_that_is_cut_short_leaves_no_trace(any_backend, build, process_state):
     before = process_state()
     with pytest.raises(HaltedError):
-        any_backend.run(build(), duration=0.2, trials=2, seed=91, progress=halt)
+        simulate(build(), backend=any_backend, duration=0.2, trials=2, seed=91, progress=halt)
     assert process_state() == before
 
 
 def test_a_refused_run_leaves_no_trace(spiking_backend, make_spiking, process_state):
     before = process_state()
     with pytest.raises(ValueError, match="longer than the refractory period"):
-        spiking_backend.run(make_spiking(), duration=0.2, trials=2, seed=91, dt_s=3e-3)
+        simulate(make_spiking(), backend=spiking_backend, duration=0.2, trials=2, seed=91, dt_s=3e-3)
     assert process_state() == before
 
 
@@ -47,11 +51,11 @@ def test_brian2_runs_while_its_user_has_a_standalone_device(make_spiking, proces
     from brian2.devices import reset_device
 
     network, backend = make_spiking(), Brian2Backend(mode="numpy")
-    expected = backend.run(network, duration=0.2, trials=1, seed=91)
+    expected = simulate(network, backend=backend, duration=0.2, trials=1, seed=91)
     b2.set_device("cpp_standalone", build_on_run=False)
     try:
         before = process_state()
-        found = backend.run(network, duration=0.2, trials=1, seed=91)
+        found = simulate(network, backend=backend, duration=0.2, trials=1, seed=91)
         assert process_state() == before
     finally:
         reset_device()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from ddm2snn_backends.reference import ReferenceBackend
 
-from ddm2snn import LIF, Record, SpikingNetwork, export
+from ddm2snn import LIF, SpikingNetwork, export, simulate
 
 pytestmark = pytest.mark.skipif(not (find_spec("pyNN") and find_spec("nest")), reason="PyNN and NEST are not installed")
 DURATION = 2.0
@@ -34,8 +34,8 @@ def test_van_der_pol_in_closed_loop(brian2_network: SpikingNetwork, tmp_path: Pa
         found = dict(file)
 
     def reference(of: SpikingNetwork) -> tuple[np.ndarray, np.ndarray]:
-        record = Record(of.dt_s / of.time_unit_s, spikes=True)
-        own = ReferenceBackend().run(of, duration=DURATION, trials=1, seed=5, record=record)
+        step, backend = of.dt_s / of.time_unit_s, ReferenceBackend()
+        own = simulate(of, backend=backend, duration=DURATION, trials=1, seed=5, every=step, spikes=True)
         assert own.spikes is not None
         return steps_and_neurons(of, own.spikes.time_s, own.spikes.neuron), own.samples[0]
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from ddm2snn.backend import Record
+from ddm2snn.backend import RATE
 from ddm2snn.network import to_internal
+from ddm2snn.simulate import simulate
 from ddm2snn.stimulus import Stimulus
 
 DT, EVERY, DURATION = 0.01, 0.05, 4.0  # in rate time units
@@ -25,15 +26,16 @@ def relaxed(any_backend, build, leak_only):
 
     def run(stimulus):
         network = build(input_map=INPUT_MAP, **leak_only)
-        recording = any_backend.run(
+        recording = simulate(
             network,
+            backend=any_backend,
             duration=DURATION,
             trials=2,
             seed=51,
             dt_s=DT * getattr(network, "time_unit_s", 1.0),
             stimulus=stimulus,
             initial_latent=network.latent_offset + network.latent_scale * START,
-            record=Record(every=EVERY),
+            every=EVERY,
         )
         return to_internal(network, recording.samples)
 
@@ -50,7 +52,7 @@ def closed_form(times):
 
 def tolerance(backend):
     """What the scheme of a backend leaves of the closed form."""
-    return HEUN if backend.name == "rate" else ROUNDING
+    return HEUN if backend == RATE else ROUNDING
 
 
 def test_latents_relax_in_closed_form(any_backend, relaxed):

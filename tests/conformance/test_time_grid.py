@@ -1,11 +1,15 @@
 """When samples and spikes are taken: the same conventions on every backend."""
 
+# pyright: reportOptionalMemberAccess=false
+# the tests know which recordings have spikes
+
 import numpy as np
 import pytest
 
-from ddm2snn.backend import Record
+from ddm2snn.backend import RATE
 from ddm2snn.base.randomness import stream
 from ddm2snn.network import to_internal
+from ddm2snn.simulate import simulate
 
 STEP = 0.01  # in rate time units
 ROUNDING = 1e-13  # latents of order one go to internal units and back once
@@ -16,14 +20,16 @@ HALF_A_JUMP = 2.5e-3
 def run(backend, network, steps, stride: float = 1, **options):
     """Run `steps` steps, sampled each `stride` steps, from states of the tests' own."""
     start = network.latent_offset + network.latent_scale * [[0.4, -0.3], [1.0, 2.0]]
-    recording = backend.run(
+    recording = simulate(
         network,
+        backend=backend,
         duration=steps * STEP,
         trials=2,
         seed=71,
         dt_s=STEP * getattr(network, "time_unit_s", 1.0),
         initial_latent=start,
-        record=Record(every=stride * STEP, spikes=True),
+        every=stride * STEP,
+        spikes=backend != RATE,
         **options,
     )
     return recording, start
@@ -48,7 +54,7 @@ def test_a_coarser_sampling_interval_thins_the_same_run_out(any_backend, build):
 
 def test_initial_states_are_drawn_from_those_of_the_network(any_backend, build):
     network = build()
-    recording = any_backend.run(network, duration=1.0, trials=20, seed=72, record=Record(every=1.0))
+    recording = simulate(network, backend=any_backend, duration=1.0, trials=20, seed=72, every=1.0)
     distance = np.abs(recording.samples[:, :1] - network.initial_latent[None]).max(axis=-1).min(axis=1)
     assert distance.max() < ROUNDING
     assert len(np.unique(recording.samples[:, 0].round(6), axis=0)) > 1
@@ -91,7 +97,7 @@ def test_a_spike_moves_the_latent_at_its_own_time(spiking_backend, two_neurons):
 
 
 def test_spikes_are_left_out_unless_asked_for(any_backend, build):
-    assert any_backend.run(build(), duration=0.1, trials=1, seed=73).spikes is None
+    assert simulate(build(), backend=any_backend, duration=0.1, trials=1, seed=73).spikes is None
 
 
 def test_progress_rises_within_zero_and_one(any_backend, build):

@@ -12,7 +12,10 @@ from network_strategies import MODEST
 
 from ddm2snn import LIF, AdaptiveLIF, LoihiLIF, Population, RateNetwork, RectifiedLinear
 from ddm2snn.base.randomness import stream
+from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.population import encode
+
+CLOCK = Clock(time_unit_s=0.1, dt_s=1e-3, spike_timing="grid")
 
 
 @st.composite
@@ -42,16 +45,16 @@ def cases(draw):
 @given(case=cases())
 def test_currents_at_the_preferred_end_give_the_drawn_rate(case):
     rate, z, population, seed = case
-    encoding = encode(rate, population, z, stream(seed, "encode"))
+    ensemble = encode(rate, population, CLOCK, z, stream(seed, "encode"))
     # the draws in their order: depths of the thresholds first, then the largest rates
     again = stream(seed, "encode")
     again.random((rate.units, int(population.neurons_per_unit)))
     drawn = again.uniform(*population.max_rates_hz, (rate.units, int(population.neurons_per_unit))).ravel()
     x = z @ rate.left_vectors.T + rate.bias
-    own = rate.left_vectors[encoding.unit]
-    factor = (encoding.encoders * own).sum(axis=1) / (own**2).sum(axis=1)
-    end = np.where(factor > 0, x.max(axis=0)[encoding.unit], x.min(axis=0)[encoding.unit])
-    current = encoding.bias + factor * (end - rate.bias[encoding.unit])
+    own = rate.left_vectors[ensemble.unit]
+    factor = (ensemble.encoders * own).sum(axis=1) / (own**2).sum(axis=1)
+    end = np.where(factor > 0, x.max(axis=0)[ensemble.unit], x.min(axis=0)[ensemble.unit])
+    current = ensemble.bias + factor * (end - rate.bias[ensemble.unit])
     assert np.allclose(population.neuron.rate_hz(current), drawn, rtol=1e-6)
 
 
@@ -59,8 +62,8 @@ def test_currents_at_the_preferred_end_give_the_drawn_rate(case):
 @given(case=cases())
 def test_nowhere_on_the_points_is_a_rate_exceeded(case):
     rate, z, population, seed = case
-    encoding = encode(rate, population, z, stream(seed, "encode"))
-    rates = population.neuron.rate_hz(encoding.currents(z))
+    ensemble = encode(rate, population, CLOCK, z, stream(seed, "encode"))
+    rates = population.neuron.rate_hz(ensemble.currents(z))
     assert rates.max() <= population.max_rates_hz[1] * (1 + 1e-6)
     assert (rates.max(axis=0) >= population.max_rates_hz[0] * (1 - 1e-6)).all()
 
@@ -69,11 +72,11 @@ def test_nowhere_on_the_points_is_a_rate_exceeded(case):
 @given(case=cases())
 def test_polarities_are_balanced(case):
     rate, z, population, seed = case
-    encoding = encode(rate, population, z, stream(seed, "encode"))
-    own = rate.left_vectors[encoding.unit]
-    positive = (encoding.encoders * own).sum(axis=1) > 0
+    ensemble = encode(rate, population, CLOCK, z, stream(seed, "encode"))
+    own = rate.left_vectors[ensemble.unit]
+    positive = (ensemble.encoders * own).sum(axis=1) > 0
     m = int(population.neurons_per_unit)
-    per_unit = np.bincount(encoding.unit, positive, rate.units)
+    per_unit = np.bincount(ensemble.unit, positive, rate.units)
     assert np.isin(per_unit, [m // 2, m - m // 2]).all()
     assert abs(2 * positive.sum() - positive.size) <= 1
 
@@ -88,6 +91,6 @@ def test_units_of_the_latent_do_not_matter(case, factor):
         **{name: getattr(rate, name) for name in rate.__dataclass_fields__ if name != "left_vectors"},
         left_vectors=rate.left_vectors / factor,
     )
-    here = encode(rate, population, z, stream(seed, "encode")).currents(z)
-    there = encode(stretched, population, z * factor, stream(seed, "encode")).currents(z * factor)
+    here = encode(rate, population, CLOCK, z, stream(seed, "encode")).currents(z)
+    there = encode(stretched, population, CLOCK, z * factor, stream(seed, "encode")).currents(z * factor)
     assert np.allclose(here, there, rtol=1e-6, atol=1e-6)

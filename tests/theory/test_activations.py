@@ -124,7 +124,7 @@ def test_a_sweep_shows_the_whole_trade_off():
 
 def test_no_trajectory_is_lost():
     robustness = ddm2snn.train("vanderpol", units=32, training=QUICK).provenance["robustness"]
-    assert robustness["far"] == robustness["shaken"] == 32
+    assert robustness["far"] == robustness["perturbed"] == 32
     assert robustness["escaped"] == robustness["astray"] == robustness["still"] == 0
 
 

@@ -22,7 +22,6 @@ def test_wells_have_all_their_fixed_points():
     np.testing.assert_allclose(places[np.lexsort(np.round(places.T[::-1]))], expected, atol=1e-8)
     kinds = [point.kind for point in found]
     assert {kind: kinds.count(kind) for kind in kinds} == {"stable node": 4, "saddle": 4, "unstable node": 1}
-    assert sum(point.stable for point in found) == 4
 
 
 def test_lorenz_has_a_saddle_and_two_saddle_foci():

@@ -7,8 +7,8 @@ import pytest
 
 import ddm2snn
 from ddm2snn.analysis import full_state, recover_subspace
-from ddm2snn.analysis.symmetry import state_drift
 from ddm2snn.network import to_internal
+from ddm2snn.neuron.activation import activate
 
 ROUNDING = np.finfo(float).eps
 
@@ -23,12 +23,13 @@ def trajectories(network):
     """Euler steps of all units, and of the latents alone, with the same noise."""
     rng = np.random.default_rng(0)
     dt, steps, trials = 0.02, 400, 5
+    w = network.left_vectors @ network.right_vectors.T
     z = rng.standard_normal((trials, 3)) * network.latent_scale + network.latent_offset
     x = full_state(network, z)
     states, latents = [x], [z]
     for _ in range(steps):
         push = np.sqrt(dt) * rng.standard_normal((trials, 3)) @ network.diffusion_factor.T
-        x = x + dt * state_drift(network, x) + push @ network.left_vectors.T
+        x = x + dt * (-x + activate(network.activation, x) @ w.T + network.bias) + push @ network.left_vectors.T
         z = z + dt * network.drift(z) + push * network.latent_scale
         states.append(x)
         latents.append(z)
@@ -39,7 +40,7 @@ def test_latents_are_recovered_to_rounding(network, trajectories):
     states, latents = trajectories
     subspace = recover_subspace(states)
     assert subspace.rank == 3
-    found = subspace.to_latent(network)(subspace.coordinates(states))
+    found = subspace.latents(network, states)
     # rounding of x enters at each of 400 steps, and grows by the condition of Gamma, about two
     condition = np.linalg.cond(network.left_vectors)
     tolerance = 400 * condition * ROUNDING * np.abs(states).max() * network.latent_scale.max()
@@ -61,7 +62,7 @@ def test_few_samples_give_the_same_subspace(network, trajectories):
     subspace = recover_subspace(states, most=50)
     assert subspace.rank == 3
     assert len(subspace.deviations) <= 50
-    np.testing.assert_allclose(subspace.to_latent(network)(subspace.coordinates(states)), latents, atol=1e-10)
+    np.testing.assert_allclose(subspace.latents(network, states), latents, atol=1e-10)
 
 
 def test_full_state_is_affine_in_internal_latents(network):
@@ -79,7 +80,7 @@ def test_what_cannot_be_recovered_is_refused(network, trajectories):
     fewer = {name: getattr(network, name)[:39] for name in ("left_vectors", "right_vectors", "bias")}
     smaller = dataclasses.replace(network, **fewer)
     with pytest.raises(ddm2snn.InputError, match="40 units, the network 39"):
-        recover_subspace(states).to_latent(smaller)
+        recover_subspace(states).latents(smaller, states)
     repeated = np.repeat(network.left_vectors[:, :1], 3, axis=1)
     with pytest.raises(ddm2snn.InputError, match="span 1 dimension"):
-        recover_subspace(states).to_latent(dataclasses.replace(network, left_vectors=repeated))
+        recover_subspace(states).latents(dataclasses.replace(network, left_vectors=repeated), states)

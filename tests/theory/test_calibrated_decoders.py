@@ -10,16 +10,18 @@ from ddm2snn_backends.reference import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import Calibrated, InputError, Population
+from ddm2snn.base.least_squares import NormalEquations
 from ddm2snn.base.randomness import stream
-from ddm2snn.conversion.calibration import NormalEquations, pooled
-from ddm2snn.conversion.decoders import Clockwork
+from ddm2snn.conversion.clock import Clock
+from ddm2snn.conversion.driving import Drive
+from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.kernels.rate_steps import CODES, outputs
-from ddm2snn.conversion.noise_budget import _rest
-from ddm2snn.conversion.open_loop import Drive
-from ddm2snn.conversion.population import Encoding, encode
+from ddm2snn.conversion.noise_budget import rest_factor
+from ddm2snn.conversion.population import encode
 from ddm2snn.conversion.trajectories import Trajectories
 from ddm2snn.network import to_internal
 from ddm2snn.neuron import NEURON_MODELS
+from ddm2snn.simulate import drive as open_loop
 
 QUICK = Calibrated(duration=200.0)
 
@@ -30,27 +32,23 @@ def test_the_compiled_drive_is_the_reference(make_spiking, model, timing):
     network = dataclasses.replace(make_spiking(neurons=40), neuron=model(), spike_timing=timing)
     rng = np.random.default_rng(1)
     path = np.cumsum(0.03 * rng.standard_normal((3000, 2)), axis=0)
-    expected = []
-    backend = ReferenceBackend(timing)
-    backend.drive(network, path * network.latent_scale + network.latent_offset, seed=3, consume=expected.append)
-    encoding = Encoding(network.encoders, network.bias, network.unit)
-    clockwork = Clockwork(network.time_unit_s, network.dt_s, timing)
+    outside = path * network.latent_scale + network.latent_offset
+    expected = np.concatenate(list(open_loop(network, outside, backend=ReferenceBackend(timing), seed=3)))
+    ensemble = Ensemble.of(network)
     voltage = stream(3, "drive", "voltage").random(40)[None]
-    found = Drive(encoding, network.neuron, clockwork, voltage, np.arange(40)).advance(path[None], 10)[0]
-    expected = np.concatenate(expected)
+    compiled = Drive(ensemble, voltage, np.arange(40)).advance(path[None], 10)[0]
     assert expected.max() > 20.0, "neurons must fire for this to mean anything"
-    assert np.abs(found - expected[9::10]).max() < 1e-9 * expected.max()
+    assert np.abs(compiled - expected[9::10]).max() < 1e-9 * expected.max()
     # in two blocks, and pooled in pairs, it is the same
-    drive = Drive(encoding, network.neuron, clockwork, voltage, np.arange(40) // 2)
+    drive = Drive(ensemble, voltage, np.arange(40) // 2)
     pooled = np.concatenate([drive.advance(path[None, :1000], 10), drive.advance(path[None, 1000:], 10)], axis=1)[0]
-    assert np.allclose(pooled, found[:, ::2] + found[:, 1::2], rtol=1e-12, atol=1e-9)
+    assert np.allclose(pooled, compiled[:, ::2] + compiled[:, 1::2], rtol=1e-12, atol=1e-9)
 
 
 def test_targets_obey_the_loop_they_are_for(rate_network):
     # z - y_filtered is noise through a unit leak: variance G G^T / 2, and no correlation with the drift
-    clockwork = Clockwork(0.2, 5e-4, "grid")
     states = to_internal(rate_network, rate_network.initial_latent)
-    paths = Trajectories(rate_network, clockwork, states[:256], 0.1, np.random.default_rng(5))
+    paths = Trajectories(rate_network, Clock(0.2, 5e-4, "grid"), states[:256], 0.1, np.random.default_rng(5))
     paths.advance(100)
     path, target, reached = paths.advance(200)
     assert path.shape == (256, 200 * paths.stride, 2)
@@ -64,7 +62,7 @@ def test_targets_obey_the_loop_they_are_for(rate_network):
 def test_trajectories_are_those_of_the_rate_network(rate_network):
     quiet = dataclasses.replace(rate_network, diffusion_factor=np.zeros((2, 2)))
     states = to_internal(quiet, quiet.initial_latent[:20])
-    paths = Trajectories(quiet, Clockwork(0.2, 5e-4, "grid"), states, 0.1, np.random.default_rng(0))
+    paths = Trajectories(quiet, Clock(0.2, 5e-4, "grid"), states, 0.1, np.random.default_rng(0))
     path, *_ = paths.advance(30)
     times = np.arange(path.shape[1]) * 5e-4 / 0.2
     run = ddm2snn.simulate(quiet, duration=2.0, trials=20, every=0.05, initial_latent=quiet.initial_latent[:20])
@@ -89,8 +87,7 @@ def test_trajectories_with_noise_by_state_have_its_size(make_rate):
     rng = np.random.default_rng(5)
     rate = make_rate(rank=2, units=30, seed=6, diffusion_readout=0.3 * rng.standard_normal((30, 2, 2)))
     states = rng.standard_normal((4000, 2))
-    clockwork = Clockwork(1.0, 1e-4, "grid")
-    paths = Trajectories(rate, clockwork, states, 1e-4, rng)
+    paths = Trajectories(rate, Clock(1.0, 1e-4, "grid"), states, 1e-4, rng)
     moved = paths.advance(1)[2][:, 0] - states
     factor = rate.internal_factor(states)
     whitened = np.linalg.solve(factor, moved[..., None])[..., 0] / 1e-2  # the drift of a step is a hundredth of it
@@ -111,26 +108,27 @@ def test_normal_equations_are_least_squares():
 
 def test_neighbours_share_decoders_when_there_are_too_many(rate_network):
     z = to_internal(rate_network, rate_network.initial_latent)
-    encoding = encode(rate_network, Population(12), z, np.random.default_rng(0))
-    pool, columns = pooled(encoding, 300)
+    ensemble = encode(rate_network, Population(12), Clock(0.2, 1e-3, "grid"), z, np.random.default_rng(0))
+    column_of, columns = ensemble.shared_columns(300)
     assert columns <= 300
-    assert set(pool) == set(range(columns))
+    assert set(column_of) == set(range(columns))
     for column in range(columns):
-        members = pool == column
-        assert len(set(encoding.unit[members])) == 1, "a decoder is shared within a unit only"
-        directions = encoding.encoders[members] @ encoding.encoders[members][0]
+        members = column_of == column
+        assert len(set(ensemble.unit[members])) == 1, "a decoder is shared within a unit only"
+        directions = ensemble.encoders[members] @ ensemble.encoders[members][0]
         assert (directions > 0).all(), "and within a polarity only"
-    assert np.array_equal(pooled(encoding, 768)[0], np.arange(768))
+    assert np.array_equal(ensemble.shared_columns(768)[0], np.arange(768))
 
 
 @pytest.mark.parametrize("backend", ["brian2", "nengo"])
 def test_calibrated_decoders_carry_the_drift(rate_network, backend):
     made = ddm2snn.convert(rate_network, backend=backend, decoders=QUICK, seed=2)
-    found = made.diagnostics
-    assert max(found["drift_error"]) < 0.05
-    assert found["calibration"]["samples"] == pytest.approx(2000, rel=0.15)  # intervals are whole steps
-    errors = {ridge: np.square(error).sum() for ridge, error in found["calibration"]["held_out_error"].items()}
-    assert f"{found['calibration']['ridge']:g}" == min(errors, key=lambda ridge: errors[ridge])
+    calibration = made.diagnostics.calibration
+    assert max(made.diagnostics.drift_error) < 0.05
+    assert calibration is not None
+    assert calibration.samples == pytest.approx(2000, rel=0.15)  # intervals are whole steps
+    errors = {ridge: np.square(error).sum() for ridge, error in calibration.held_out_error.items()}
+    assert f"{calibration.ridge:g}" == min(errors, key=lambda ridge: errors[ridge])
     stand_in = ReferenceBackend(made.network.spike_timing)  # the same spikes, quicker
 
     def spread(network, **run):
@@ -148,15 +146,15 @@ def test_what_is_injected_makes_up_the_difference():
     wanted = np.array([[2.0, 0.5], [0.5, 1.0]])
     root = rng.standard_normal((2, 2))
     spikes = 0.02 * root @ root.T
-    factor = _rest(wanted, spikes)
+    factor = rest_factor(wanted, spikes)
     assert np.triu(factor, 1) == pytest.approx(np.zeros((2, 2)))
     assert np.allclose(factor @ factor.T + spikes, wanted, rtol=1e-12)
-    # too loud in one direction: half of the target stays there, the other is made up as before
-    loud = np.diag([1.5, 0.125])
-    assert np.allclose(_rest(np.eye(2), loud) ** 2, np.diag([0.5, 0.875]), rtol=1e-12)
+    # too noisy in one direction: half of the target stays there, the other is made up as before
+    noisy = np.diag([1.5, 0.125])
+    assert np.allclose(rest_factor(np.eye(2), noisy) ** 2, np.diag([0.5, 0.875]), rtol=1e-12)
     # three quarters where they fit, and less where the total would be more than 8 % too much
-    assert np.allclose(_rest(np.eye(2), np.diag([0.3, 0.4])) ** 2, np.diag([0.75, 0.68]), rtol=1e-12)
-    assert not _rest(np.zeros((2, 2)), spikes).any(), "no noise in the target, none injected"
+    assert np.allclose(rest_factor(np.eye(2), np.diag([0.3, 0.4])) ** 2, np.diag([0.75, 0.68]), rtol=1e-12)
+    assert not rest_factor(np.zeros((2, 2)), spikes).any(), "no noise in the target, none injected"
 
 
 def test_settings_that_make_no_sense_are_refused():

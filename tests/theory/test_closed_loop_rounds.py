@@ -11,15 +11,15 @@ from ddm2snn_backends.reference import ReferenceBackend
 import ddm2snn
 from ddm2snn import Calibrated, InputError
 from ddm2snn.base.randomness import stream
-from ddm2snn.conversion.calibration import calibrate
-from ddm2snn.conversion.closed_loop import ClosedLoop
-from ddm2snn.conversion.decoders import Clockwork, regression_target
-from ddm2snn.conversion.population import Encoding, Population, encode
-from ddm2snn.conversion.trajectories import Trajectories
+from ddm2snn.conversion.clock import Clock
+from ddm2snn.conversion.driving import ClosedLoop, Drive
+from ddm2snn.conversion.ensemble import Ensemble
+from ddm2snn.conversion.population import Population, encode
+from ddm2snn.conversion.trajectories import Trajectories, regression_target
 from ddm2snn.network import to_internal
 from ddm2snn.neuron import NEURON_MODELS
 
-CLOCK = Clockwork(0.2, 1e-3, "grid")
+CLOCK = Clock(0.2, 1e-3, "grid")
 EVERY = 0.1
 STRIDE = 20  # steps of 1 ms in 0.1 time units of 200 ms
 
@@ -29,13 +29,10 @@ def loop_of(rate_network):
     """Builder of loops of a network's neurons and decoders, on as many trials as there are voltages."""
 
     def build(network, voltage, states, factor, rate=rate_network):
-        encoding = Encoding(network.encoders, network.bias, network.unit)
-        clockwork = Clockwork(network.time_unit_s, network.dt_s, network.spike_timing)
-        own = np.arange(network.neurons)
-        return ClosedLoop(
-            rate, encoding, network.neuron, clockwork, network.decoders, own, factor, states, voltage, EVERY,
-            np.random.default_rng(7),
-        )  # fmt: skip
+        ensemble, own = Ensemble.of(network), np.arange(network.neurons)
+        loop = ClosedLoop(rate, ensemble, network.decoders, own, factor, states, np.random.default_rng(7))
+        loop._drive = Drive(ensemble, voltage, own)  # these voltages instead of random ones
+        return loop
 
     return build
 
@@ -46,13 +43,14 @@ def test_the_loop_is_that_of_the_reference(make_spiking, loop_of, model, timing)
     network = dataclasses.replace(make_spiking(neurons=40), neuron=model(), spike_timing=timing, time_unit_s=0.2)
     trials, seed = 3, 4
     start = network.initial_latent[:trials]
-    run = ReferenceBackend(timing).run(
+    run = ddm2snn.simulate(
         network,
+        backend=ReferenceBackend(timing),
         duration=2.0,
         trials=trials,
         seed=seed,
         initial_latent=start,
-        record=ddm2snn.backend.Record(every=EVERY),
+        every=EVERY,
     )
     voltage = stream(seed, "run", "voltage").random((trials, network.neurons))
     filtered, _, states = loop_of(network, voltage, to_internal(network, start), np.zeros((2, 2))).advance(19)
@@ -100,17 +98,14 @@ def test_on_a_path_of_the_rate_network_it_is_the_target_of_trajectories(rate_net
 
 def test_a_round_adds_samples_and_none_changes_nothing(rate_network):
     cloud = to_internal(rate_network, rate_network.initial_latent)
-    encoding = encode(rate_network, Population(1), cloud, np.random.default_rng(0))
+    ensemble = encode(rate_network, Population(1), Clock(0.1, 1e-3, "grid"), cloud, np.random.default_rng(0))
 
-    def found(**settings):
-        clockwork = Clockwork(0.1, 1e-3, "grid")
-        return calibrate(
-            rate_network, encoding, Population().neuron, clockwork, cloud, Calibrated(duration=200.0, **settings),
-            np.random.default_rng(3),
-        )  # fmt: skip
+    def calibrated(**settings):
+        decoders = Calibrated(duration=200.0, **settings)
+        return decoders.calibrate(rate_network, ensemble, cloud, np.random.default_rng(3))
 
-    none, one = found(rounds=0), found(rounds=1)
-    assert np.array_equal(none.decoders, found().decoders)
+    none, one = calibrated(rounds=0), calibrated(rounds=1)
+    assert np.array_equal(none.decoders, calibrated().decoders)
     assert one.samples == pytest.approx(2 * none.samples, rel=0.1)
     assert not np.allclose(one.decoders, none.decoders, rtol=1e-3)
 

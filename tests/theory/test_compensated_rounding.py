@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from ddm2snn.hardware import find_hardware
-from ddm2snn.hardware.compensate import compensated, grid_of
 from ddm2snn.hardware.device import device_of
-from ddm2snn.hardware.quantise import quantise
+from ddm2snn.hardware.quantise import compensated, grid_of, quantise
 
 LOIHI = find_hardware("loihi1-emulator")
 RIDGE = 1e-6

@@ -10,13 +10,13 @@ import pytest
 from scipy.signal import lfilter
 
 import ddm2snn
-from ddm2snn.conversion.decoders import Clockwork
+from ddm2snn.base.diffusion_tensor import symmetric_factor
+from ddm2snn.conversion import Ensemble, Population
 from ddm2snn.conversion.diffusion_factor import _halved
-from ddm2snn.conversion.noise_budget import _rest, diffusion_of, factor_of, rest_by_state
-from ddm2snn.conversion.open_loop import Drive
-from ddm2snn.conversion.placing import stationary_states
-from ddm2snn.conversion.population import Encoding, Population
-from ddm2snn.fidelity.kramers_moyal import estimate_field, field_grid, lagged_sums
+from ddm2snn.conversion.driving import Drive
+from ddm2snn.conversion.noise_budget import diffusion_of, rest_by_state, rest_factor
+from ddm2snn.conversion.trajectories import stationary_states
+from ddm2snn.fidelity.measures.drift_diffusion import estimate_field, field_grid, field_sums
 from ddm2snn.network import to_internal
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TENSOR_TOLERANCE = 0.10  # in any cell, and half of it over all cells
 DRIFT_TOLERANCE = 0.03
 SIGMAS = 3.0
-TRIALS, DURATION, BURN_IN, EVERY, LAG, ORDER = 64, 105.0, 5.0, 0.05, 2, 2
+TRIALS, DURATION, BURN_IN, EVERY, LAG = 64, 105.0, 5.0, 0.05, 2
 BINS = 5  # in each dimension: some 250 time units in each cell
 NAMES = ("anisotropic", "stuartlandau")
 
@@ -74,7 +74,7 @@ def tensor_distance(reference: np.ndarray, test: np.ndarray) -> tuple[float, flo
         Number of cells.
     """
     grid = field_grid(reference, bins=BINS)
-    a, b = (estimate_field(lagged_sums(z, EVERY, grid, LAG, ORDER)) for z in (test, reference))
+    a, b = (estimate_field(field_sums(z, EVERY, grid, LAG)) for z in (test, reference))
     cells = a.settled(2000) & b.settled(2000)
     size = np.linalg.norm(b.diffusion, axis=(1, 2))[cells]
     distance = np.linalg.norm(a.diffusion - b.diffusion, axis=(1, 2))[cells] / size
@@ -97,7 +97,7 @@ def test_the_diffusion_tensor_is_the_rate_networks_at_every_state(trained, conve
     assert worst <= TENSOR_TOLERANCE
     # the control: the rate network with its mean tensor everywhere
     factor = rate.internal_factor(to_internal(rate, stationary_states(rate, 0)))
-    mean = factor_of((factor @ np.swapaxes(factor, 1, 2)).mean(axis=0))
+    mean = symmetric_factor((factor @ np.swapaxes(factor, 1, 2)).mean(axis=0))
     still = dataclasses.replace(rate, diffusion_factor=mean, diffusion_readout=None)
     assert tensor_distance(reference, samples(still, 13))[0] > TENSOR_TOLERANCE / 2
 
@@ -105,7 +105,7 @@ def test_the_diffusion_tensor_is_the_rate_networks_at_every_state(trained, conve
 def drift_error(rate: RateNetwork, network: SpikingNetwork, trials: int = 32, duration: float = 50.0) -> np.ndarray:
     """Smooth error of the decoded drift relative to the drift along the spiking network's own paths, per latent.
 
-    The same neurons hear the recorded latents again, in open loop; what they decode is held against
+    The same neurons are given the recorded latents again, in open loop; what they decode is held against
     W_s phi at the middle of each step, both behind the synaptic filter.
     """
     step = network.dt_s / network.time_unit_s
@@ -113,10 +113,8 @@ def drift_error(rate: RateNetwork, network: SpikingNetwork, trials: int = 32, du
     z, decay, stride = to_internal(rate, run.samples), np.exp(-step), round(0.1 / step)
     readout = rate.internal_readout((z[:, 1:] + z[:, :-1]) / 2)
     wanted = np.asarray(lfilter([1 - decay], [1, -decay], readout, axis=1))
-    clock = Clockwork(network.time_unit_s, network.dt_s, network.spike_timing)
-    encoding = Encoding(network.encoders, network.bias, network.unit)
     voltage = np.random.default_rng(5).random((trials, network.neurons))
-    drive = Drive(encoding, network.neuron, clock, voltage, np.arange(network.neurons))
+    drive = Drive(Ensemble.of(network), voltage, np.arange(network.neurons))
     decoded = drive.advance(z[:, :-1], stride) @ network.decoders.T
     wanted, z = wanted[:, stride - 1 :: stride], z[:, stride::stride]
     count = decoded.shape[1]
@@ -137,13 +135,17 @@ def test_the_drift_is_the_rate_networks(trained, converted, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_what_the_conversion_says_of_the_factor(converted, name):
-    found = converted(name).diagnostics["diffusion"]
-    assert found["tensor_error"] < 0.05
-    assert 0 < found["factor_noise"] < 0.05
-    assert min(found["held_out_error"].values()) == found["held_out_error"][f"{found['ridge']:g}"]
-    budget = {key: np.array(value) for key, value in found["by_state"].items()}
-    total = np.trace(budget["injected"] + budget["spikes"], axis1=1, axis2=2)
-    target = np.trace(budget["target"], axis1=1, axis2=2)
+    diffusion = converted(name).diagnostics.diffusion
+    assert diffusion is not None
+    assert diffusion.held_out_error is not None
+    assert diffusion.tensor_error < 0.05
+    assert 0 < diffusion.factor_noise < 0.05
+    assert min(diffusion.held_out_error.values()) == diffusion.held_out_error[f"{diffusion.ridge:g}"]
+    injected, spikes, target = (
+        np.trace(tensors, axis1=1, axis2=2)
+        for tensors in (diffusion.by_state.injected, diffusion.by_state.spikes, diffusion.by_state.target)
+    )
+    total = injected + spikes
     assert target.max() > 1.3 * target.min(), "the noise differs between states"
     assert np.abs(total / target - 1).max() < 0.1
 
@@ -154,7 +156,7 @@ def test_the_rest_by_state_is_the_rest_at_each_state():
     wanted = roots @ np.swapaxes(roots, 1, 2)
     noise = 0.3 * rng.standard_normal((5, 3, 3))
     spikes = noise @ np.swapaxes(noise, 1, 2)
-    single = [_rest(w, s) for w, s in zip(wanted, spikes, strict=True)]
+    single = [rest_factor(w, s) for w, s in zip(wanted, spikes, strict=True)]
     assert np.allclose(rest_by_state(wanted, spikes), [f @ f.T for f in single], rtol=1e-9)
     assert np.allclose(rest_by_state(wanted, -spikes), wanted, rtol=1e-9), "no noise is negative"
     assert not rest_by_state(0 * wanted, spikes).any()
@@ -165,7 +167,7 @@ def test_a_correction_of_the_factor_is_that_of_the_tensor():
     root = rng.standard_normal((4, 2, 2))
     wanted, missing = root @ np.swapaxes(root, 1, 2), rng.standard_normal((4, 2, 2))
     missing = missing + np.swapaxes(missing, 1, 2)
-    s, change = factor_of(wanted), _halved(wanted, missing)
+    s, change = symmetric_factor(wanted), _halved(wanted, missing)
     assert np.allclose(s @ s, wanted)
     assert np.allclose(s @ change + change @ s, missing)
     silent = _halved(np.diag([1.0, 0.0])[None], np.diag([1.0, 1.0])[None])

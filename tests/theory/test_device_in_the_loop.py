@@ -56,7 +56,7 @@ def test_the_conversion_says_what_it_was_solved_for(networks):
     network = networks["in the loop"].network
     assert network.backend == "nengo-loihi"
     assert network.hardware == SLOW
-    assert max(networks["in the loop"].diagnostics["drift_error"]) < 0.05
+    assert max(networks["in the loop"].diagnostics.drift_error) < 0.05
     run = ddm2snn.simulate(network, backend="quantised", duration=0.5, trials=1)
     assert run.provenance["options"]["hardware"] == SLOW.as_json()  # without being told
 
@@ -65,14 +65,14 @@ def test_the_leak_is_the_device_s_own(rate_network):
     z = to_internal(rate_network, rate_network.initial_latent)
     device = device_for(SLOW, z, 0.5, 1e-3)
     # 1 - exp(-1/500) of 4,095 is 8.2: eight of 4,096 are lost
-    assert device.kept == 1 - 8 / 4096
-    assert device.kept != pytest.approx(np.exp(-1e-3 / 0.5), abs=1e-5)
+    assert device.decay == 1 - 8 / 4096
+    assert device.decay != pytest.approx(np.exp(-1e-3 / 0.5), abs=1e-5)
 
 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"decoders": ddm2snn.Static()}, "Only calibrated decoders without rounds are solved in the loop"),
+        ({"decoders": ddm2snn.Static()}, "Static decoders are solved on curves, which know nothing of a device"),
         ({"decoders": ddm2snn.Calibrated(rounds=1)}, "Only calibrated decoders without rounds"),
         ({"backend": "brian2"}, "Backend brian2 does not run loihi1-emulator. Leave backend out"),
         ({"time_unit_s": 0.004}, "is no shorter than the time unit of 0.004 s"),

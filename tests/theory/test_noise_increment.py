@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from ddm2snn_backends.reference import ReferenceBackend
 
-from ddm2snn.backend import Record
-from ddm2snn.schedule import schedule
+from ddm2snn.schedule import Record, Run, Schedule
 
 FACTOR = np.array([[0.9, 0.0], [-0.5, 0.4]])
 STEPS_S = [2e-3, 1e-3, 1e-4, 1e-5]
@@ -17,10 +15,8 @@ def plan(make_spiking):
     """Schedule of a run with a given step, time unit 0.1 s."""
 
     def make(dt_s):
-        return schedule(
-            ReferenceBackend(), make_spiking(diffusion_factor=FACTOR), duration=1.0, trials=1, seed=0, dt_s=dt_s,
-            stimulus=None, initial_latent=None, record=Record(every=0.1),
-        )  # fmt: skip
+        network = make_spiking(diffusion_factor=FACTOR)
+        return Schedule.of(Run(network, duration=1.0, trials=1, seed=0, dt_s=dt_s, record=Record(every=0.1)))
 
     return make
 
@@ -57,8 +53,5 @@ def test_noise_scales_with_the_square_root_of_the_step(plan):
 
 
 def test_a_network_without_noise_gets_none(make_spiking):
-    quiet = schedule(
-        ReferenceBackend(), make_spiking(), duration=1.0, trials=1, seed=0, dt_s=None, stimulus=None,
-        initial_latent=None, record=None,
-    )  # fmt: skip
+    quiet = Schedule.of(Run(make_spiking(), duration=1.0, trials=1, seed=0))
     assert not quiet.noise_factor.any()

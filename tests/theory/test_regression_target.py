@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from ddm2snn.conversion.decoders import Clockwork, flow, regression_target
+from ddm2snn.conversion.clock import Clock
+from ddm2snn.conversion.trajectories import flow, regression_target
 
 # Rate time units. A classical Runge-Kutta step errs by order five; the slope over a factor of four is off
 # by the next order in the step, and the orders of the alternatives below lie two and more away
@@ -51,7 +52,7 @@ def slope(errors):
 @pytest.mark.parametrize("time_unit_s", [0.1, 0.5])
 def test_one_loop_step_follows_the_flow_to_fifth_order(rate, states, time_unit_s):
     def target(step):
-        return regression_target(rate, states, Clockwork(time_unit_s, step * time_unit_s, "grid"))
+        return regression_target(rate, states, Clock(time_unit_s, step * time_unit_s, "grid"))
 
     errors = loop_errors(rate, states, target)
     assert abs(slope(errors) - 5.0) < SLOPE_TOLERANCE
@@ -65,14 +66,14 @@ def test_the_plain_readout_lags_to_second_order(rate, states):
 
 
 def test_the_target_tends_to_the_readout_as_the_step_vanishes(rate, states):
-    target = regression_target(rate, states, Clockwork(0.1, 1e-6 * 0.1, "grid"))
+    target = regression_target(rate, states, Clock(0.1, 1e-6 * 0.1, "grid"))
     assert np.abs(target - rate.internal_readout(states)).max() < 1e-4
 
 
 def test_a_leak_alone_asks_for_nothing(make_rate, states):
     # the flow of -z is exp(-step) z, so y vanishes but for the Runge-Kutta error step^5 / 120 / (1 - a)
     bare = make_rate(right_vectors=np.zeros((6, 2)))
-    target = regression_target(bare, states, Clockwork(0.1, 0.001, "grid"))
+    target = regression_target(bare, states, Clock(0.1, 0.001, "grid"))
     assert np.abs(target).max() < 0.01**4 / 100 * 1.5
 
 

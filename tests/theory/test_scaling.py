@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ddm2snn.conversion.decoders import Clockwork, Static, decode_static, rates_along_flow, regression_target
-from ddm2snn.conversion.decoders import solve_static as solve_at_once
+from ddm2snn.conversion.clock import Clock
+from ddm2snn.conversion.decoders import Static
+from ddm2snn.conversion.decoders.static import solve_static as solve_at_once
 from ddm2snn.conversion.population import Population, encode
+from ddm2snn.conversion.trajectories import regression_target
 from ddm2snn.network import to_internal
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -37,17 +39,17 @@ def test_20_000_neurons_fit(rate_network, decoders):
 
 def test_static_decoders_in_parts_are_those_at_once(rate_network):
     states = to_internal(rate_network, rate_network.initial_latent)
-    rng, clockwork = np.random.default_rng(0), Clockwork(0.1, 1e-3, "grid")
+    rng, clock = np.random.default_rng(0), Clock(0.1, 1e-3, "grid")
     z = states[rng.integers(len(states), size=1500)] + 0.05 * rng.standard_normal((1500, 2))
-    encoding = encode(rate_network, Population(30), z, rng)
-    parts = [part for part, _ in encoding.parts(len(z))]
+    ensemble = encode(rate_network, Population(30), clock, z, rng)
+    parts = [part for part, _ in ensemble.parts(len(z))]
     assert len(parts) > 1, "one part only would show nothing"
-    found, decoded = decode_static(rate_network, encoding, Population().neuron, clockwork, Static(), z, states[:50])
-    rates = rates_along_flow(rate_network, encoding, Population().neuron, z, clockwork, compensate_lag=True)
-    expected = solve_at_once(rates, regression_target(rate_network, z, clockwork), Static().ridge)
-    assert np.allclose(found, expected, rtol=1e-6, atol=1e-9 * np.abs(expected).max())
-    rates = rates_along_flow(rate_network, encoding, Population().neuron, states[:50], clockwork, compensate_lag=True)
-    assert np.allclose(decoded, rates @ found.T, rtol=1e-9, atol=1e-12)
+    in_parts, decoded = Static().decode(rate_network, ensemble, z, states[:50])
+    rates_hz = ensemble.rates_hz(z, rate_network.internal_readout(z) - z)
+    expected = solve_at_once(rates_hz, regression_target(rate_network, z, clock), Static().ridge)
+    assert np.allclose(in_parts, expected, rtol=1e-6, atol=1e-9 * np.abs(expected).max())
+    rates_hz = ensemble.rates_hz(states[:50], rate_network.internal_readout(states[:50]) - states[:50])
+    assert np.allclose(decoded, rates_hz @ in_parts.T, rtol=1e-9, atol=1e-12)
 
 
 def test_slopes_are_those_of_powers():

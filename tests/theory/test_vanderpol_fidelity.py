@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import ddm2snn
+from ddm2snn.fidelity.compare import compare_each
 
 SEEDS = (1, 2, 3, 4, 5)
+BACKENDS = ("brian2", "nengo")
 PERIOD_TOLERANCE = 0.01
 DEVIATION_TOLERANCE = 0.02
 TRIALS, DURATION, BURN_IN = 64, 44.0, 4.0
@@ -16,31 +18,40 @@ def reference(rate_network):
     return [ddm2snn.simulate(rate_network, trials=TRIALS, duration=DURATION, seed=seed) for seed in (1, 2)]
 
 
-def differences(reference, test):
-    """Relative change of the period and of each standard deviation."""
-    report = ddm2snn.compare(reference[0], test, floor=reference[1:], burn_in=BURN_IN)
-    return report["period"].distance, max(report["sd_0"].distance, report["sd_1"].distance)
+@pytest.fixture(scope="module")
+def recorded(rate_network):
+    """A run of the conversion of each seed for each simulator, and of one without compensation of the lag."""
+
+    def run(backend, seed, **options):
+        network = ddm2snn.convert(rate_network, backend=backend, seed=seed, **options).network
+        return ddm2snn.simulate(network, trials=TRIALS, duration=DURATION, seed=seed)
+
+    runs = {f"{backend}, {seed}": run(backend, seed) for backend in BACKENDS for seed in SEEDS}
+    return {**runs, "lag": run("brian2", 1, decoders=ddm2snn.Static(compensate_lag=False))}
+
+
+@pytest.fixture(scope="module")
+def differences(reference, recorded):
+    """Relative change of the period and the larger one of the standard deviations, beside the same floors."""
+    reports = compare_each(reference[0], recorded, floor=reference[1:], burn_in=BURN_IN)
+    return {r.label: (r["period"].distance, max(r["sd_0"].distance, r["sd_1"].distance)) for r in reports}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("backend", ["brian2", "nengo"])
-def test_period_and_deviations_are_kept(rate_network, reference, backend, seed):
-    network = ddm2snn.convert(rate_network, backend=backend, seed=seed).network
-    test = ddm2snn.simulate(network, trials=TRIALS, duration=DURATION, seed=seed)
-    period, deviation = differences(reference, test)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_period_and_deviations_are_kept(recorded, differences, backend, seed):
+    period, deviation = differences[f"{backend}, {seed}"]
     assert period <= PERIOD_TOLERANCE
     assert deviation <= DEVIATION_TOLERANCE
     # no trial rests: each goes round at least five times in six periods
-    cycles = np.sign(test.samples[:, round(BURN_IN / 0.02) :, 0])
+    cycles = np.sign(recorded[f"{backend}, {seed}"].samples[:, round(BURN_IN / 0.02) :, 0])
     assert (np.abs(np.diff(cycles, axis=1)).sum(axis=1) >= 2 * 2 * 4).all()
 
 
 @pytest.mark.slow
-def test_uncompensated_lag_fails_the_same_tolerance(rate_network, reference):
-    static = ddm2snn.Static(compensate_lag=False)
-    network = ddm2snn.convert(rate_network, backend="brian2", seed=1, decoders=static).network
-    period, _ = differences(reference, ddm2snn.simulate(network, trials=TRIALS, duration=DURATION, seed=1))
+def test_uncompensated_lag_fails_the_same_tolerance(differences):
+    period, _ = differences["lag"]
     assert period > PERIOD_TOLERANCE
 
 

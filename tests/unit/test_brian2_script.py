@@ -13,7 +13,7 @@ from ddm2snn_backends.brian2 import Brian2Backend
 from ddm2snn_backends.reference import ReferenceBackend
 
 import ddm2snn
-from ddm2snn import LIF, AdaptiveLIF, InputError, LoihiLIF, Record, RectifiedLinear, SpikingNetwork, export
+from ddm2snn import LIF, AdaptiveLIF, InputError, LoihiLIF, RectifiedLinear, SpikingNetwork, export
 
 MODELS = {
     "lif": LIF(), "no_refractory_period": LIF(refractory_s=0.0), "adaptive": AdaptiveLIF(), "loihi": LoihiLIF(),
@@ -62,8 +62,10 @@ def ran(networks: dict[str, SpikingNetwork], tmp_path_factory: pytest.TempPathFa
 def test_spikes_are_the_references_one_by_one(networks, ran, name: str) -> None:
     """Deterministic, so that the two loops differ by rounding alone: no spike of these moves by a step."""
     network, found = networks[name], ran[name]
-    record = Record(every=network.dt_s / network.time_unit_s, spikes=True)
-    own = ReferenceBackend().run(network, duration=DURATION, trials=1, seed=OWN_SEED, record=record)
+    every, reference = network.dt_s / network.time_unit_s, ReferenceBackend()
+    own = ddm2snn.simulate(
+        network, backend=reference, duration=DURATION, trials=1, seed=OWN_SEED, every=every, spikes=True
+    )
     assert own.spikes is not None
     assert len(own.spikes.time_s) > 50
     step, neuron_of = np.rint(found["spike_time_s"] / network.dt_s).astype(int), found["spike_neuron"]

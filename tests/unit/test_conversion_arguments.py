@@ -13,7 +13,7 @@ from ddm2snn_backends.reference import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import InputError, Population, Static
-from ddm2snn.conversion.time_unit import natural_time_unit_s, two_digits, whole_hundredths
+from ddm2snn.conversion.clock import natural_time_unit_s, two_digits, whole_hundredths
 
 
 def convert(rate, **settings):
@@ -90,11 +90,11 @@ def test_a_seed_is_checked(refuses, quick_rate, bad):
 
 
 def test_a_spiking_network_cannot_be_converted_again(refuses, quick_spiking):
-    with refuses(InputError, "convert", "RateNetwork", "SpikingNetwork"):
+    with refuses(InputError, "Conversion needs a RateNetwork, got a SpikingNetwork"):
         convert(quick_spiking)
 
 
-@pytest.mark.parametrize("settings", [{"decoders": "static"}, {"population": 4}])
+@pytest.mark.parametrize("settings", [{"decoders": 0.5}, {"decoders": Static}, {"population": 4}])
 def test_settings_of_a_wrong_kind_are_named(refuses, quick_rate, settings):
     with refuses(InputError, *settings):
         convert(quick_rate, **settings)
@@ -161,18 +161,18 @@ def test_decoders_reach_the_solver(quick_rate):
 def test_diagnostics_tell_what_was_learned(quick_rate):
     result = convert(quick_rate)
     diagnostics = result.diagnostics
-    assert diagnostics["rank_audit"]["rank"] == 2
-    assert len(diagnostics["drift_error"]) == 2
-    assert 0.0 < max(diagnostics["drift_error"]) < 0.5
-    assert 10.0 < diagnostics["mean_rate_hz"] < diagnostics["highest_rate_hz"]
-    assert 0.0 <= diagnostics["silent_share"] < 1.0
-    expected = diagnostics["mean_rate_hz"] * result.network.neurons * result.network.time_unit_s
-    assert diagnostics["spikes_per_time_unit"] == pytest.approx(expected)
-    assert result.network.provenance["diagnostics"] == diagnostics
+    assert diagnostics.rank_audit.rank == 2
+    assert len(diagnostics.drift_error) == 2
+    assert 0.0 < max(diagnostics.drift_error) < 0.5
+    assert 10.0 < diagnostics.mean_rate_hz < diagnostics.highest_rate_hz
+    assert 0.0 <= diagnostics.silent_share < 1.0
+    expected = diagnostics.mean_rate_hz * result.network.neurons * result.network.time_unit_s
+    assert diagnostics.spikes_per_time_unit == pytest.approx(expected)
+    assert result.network.provenance["diagnostics"] == diagnostics.as_json()
 
 
 def test_more_neurons_decode_better(quick_rate):
-    few, many = (convert(quick_rate, population=Population(m)).diagnostics["drift_error"] for m in (2, 16))
+    few, many = (convert(quick_rate, population=Population(m)).diagnostics.drift_error for m in (2, 16))
     assert (np.array(many) < 0.7 * np.array(few)).all()
 
 
@@ -204,20 +204,20 @@ def test_a_converted_network_survives_a_file(quick_rate, tmp_path):
     assert loaded.provenance == network.provenance
 
 
-def test_spikes_that_are_too_loud_get_a_longer_time_unit(quick_rate):
-    # a hundredth of the noise, beside which one neuron per unit is loud
+def test_spikes_that_are_too_noisy_get_a_longer_time_unit(quick_rate):
+    # a hundredth of the noise, beside which two neurons per unit are noisy
     quiet = dataclasses.replace(quick_rate, diffusion_factor=0.1 * quick_rate.diffusion_factor)
     settings = {"population": Population(2), "decoders": ddm2snn.Calibrated(duration=600.0)}
     result = convert(quiet, **settings)
-    first_s = result.diagnostics["time_unit"]["first_s"]
-    loud = result.diagnostics["time_unit"]["spikes_over_target"]
-    assert loud > 0.38
+    first_s = result.diagnostics.time_unit.first_s
+    ratio = result.diagnostics.time_unit.spikes_over_target
+    assert ratio > 0.38
     assert first_s < result.network.time_unit_s <= 4 * first_s + 0.1  # rounded up from at most four times as long
-    kept = convert(quiet, **settings, time_unit_s=first_s)
-    assert kept.network.time_unit_s == first_s
-    assert "time_unit" not in kept.diagnostics
-    assert result.diagnostics["noise"]["spikes_over_target"] < 0.7 * kept.diagnostics["noise"]["spikes_over_target"]
-    assert "time_unit" not in convert(quick_rate, population=Population(16)).diagnostics  # quiet enough as it is
+    fixed = convert(quiet, **settings, time_unit_s=first_s)
+    assert fixed.network.time_unit_s == first_s
+    assert fixed.diagnostics.time_unit is None
+    assert result.diagnostics.noise.spikes_over_target < 0.7 * fixed.diagnostics.noise.spikes_over_target
+    assert convert(quick_rate, population=Population(16)).diagnostics.time_unit is None  # quiet enough as it is
 
 
 def test_a_time_unit_of_two_digits_stays_within_what_a_device_holds():

@@ -11,9 +11,11 @@ import ddm2snn
 from ddm2snn import LIF, Population
 from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.audit import audit
+from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.population import encode
 
 ROUNDING = 1e-12
+CLOCK = Clock(time_unit_s=0.2, dt_s=1e-3, spike_timing="grid")
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3, 4])
@@ -94,20 +96,20 @@ def test_the_audit_sees_a_lost_rank(quick_spiking):
 def test_thresholds_and_rates_are_within_what_was_asked(quick_rate, m, rates):
     neuron = LIF(tau_membrane_s=0.015, refractory_s=0.003)
     z = np.random.default_rng(4).standard_normal((300, 2))
-    encoding = encode(quick_rate, Population(m, rates, neuron), z, stream(1, "test"))
+    ensemble = encode(quick_rate, Population(m, rates, neuron), CLOCK, z, stream(1, "test"))
     x = z @ quick_rate.left_vectors.T + quick_rate.bias
-    own = quick_rate.left_vectors[encoding.unit]
-    factor = (encoding.encoders * own).sum(axis=1) / (own**2).sum(axis=1)
+    own = quick_rate.left_vectors[ensemble.unit]
+    factor = (ensemble.encoders * own).sum(axis=1) / (own**2).sum(axis=1)
     # J = 1 + factor (x - threshold), so the threshold is where the bias says J = 1
-    threshold = quick_rate.bias[encoding.unit] + (1.0 - encoding.bias) / factor
-    low, high = x.min(axis=0)[encoding.unit], x.max(axis=0)[encoding.unit]
+    threshold = quick_rate.bias[ensemble.unit] + (1.0 - ensemble.bias) / factor
+    low, high = x.min(axis=0)[ensemble.unit], x.max(axis=0)[ensemble.unit]
     slack = 1e-9 * (high - low)
     assert (threshold >= low - slack).all()
     assert (threshold <= high + slack).all()
     # a neuron keeps a tenth of the range above its threshold, or it would need an endless gain
     room = np.where(factor > 0, high - threshold, threshold - low)
     assert (room >= 0.1 * (high - low) - slack).all()
-    highest = neuron.rate_hz(encoding.currents(z)).max(axis=0)
+    highest = neuron.rate_hz(ensemble.currents(z)).max(axis=0)
     assert (highest >= rates[0] * (1 - 1e-9)).all()
     assert (highest <= rates[1] * (1 + 1e-9)).all()
 
@@ -116,12 +118,12 @@ def test_thresholds_and_rates_are_within_what_was_asked(quick_rate, m, rates):
 def test_thresholds_of_a_unit_are_stratified(quick_rate, m):
     # each pair of polarities has its own part of nine tenths of the range: the unit is covered evenly
     z = np.random.default_rng(4).standard_normal((300, 2))
-    encoding = encode(quick_rate, Population(m), z, stream(1, "test"))
+    ensemble = encode(quick_rate, Population(m), CLOCK, z, stream(1, "test"))
     x = z @ quick_rate.left_vectors.T + quick_rate.bias
-    own = quick_rate.left_vectors[encoding.unit]
-    factor = (encoding.encoders * own).sum(axis=1) / (own**2).sum(axis=1)
-    threshold = quick_rate.bias[encoding.unit] + (1.0 - encoding.bias) / factor
-    low, high = x.min(axis=0)[encoding.unit], x.max(axis=0)[encoding.unit]
+    own = quick_rate.left_vectors[ensemble.unit]
+    factor = (ensemble.encoders * own).sum(axis=1) / (own**2).sum(axis=1)
+    threshold = quick_rate.bias[ensemble.unit] + (1.0 - ensemble.bias) / factor
+    low, high = x.min(axis=0)[ensemble.unit], x.max(axis=0)[ensemble.unit]
     depth = np.where(factor > 0, threshold - low, high - threshold) / (high - low) / 0.9
     part = np.floor(depth.reshape(-1, m) * (m // 2) + 1e-9)
     assert (part == np.arange(m) // 2).all()
@@ -129,8 +131,8 @@ def test_thresholds_of_a_unit_are_stratified(quick_rate, m):
 
 def test_max_rates_are_spread_over_their_range(quick_rate):
     z = np.random.default_rng(4).standard_normal((300, 2))
-    encoding = encode(quick_rate, Population(40, (100.0, 200.0)), z, stream(1, "test"))
-    highest = LIF().rate_hz(encoding.currents(z)).max(axis=0)
+    ensemble = encode(quick_rate, Population(40, (100.0, 200.0)), CLOCK, z, stream(1, "test"))
+    highest = LIF().rate_hz(ensemble.currents(z)).max(axis=0)
     # 320 draws from a uniform distribution: its mean to five standard errors, its ends to a tenth
     assert highest.mean() == pytest.approx(150.0, abs=5 * 100 / np.sqrt(12 * 320))
     assert highest.min() < 110.0
@@ -139,13 +141,13 @@ def test_max_rates_are_spread_over_their_range(quick_rate):
 
 def test_a_unit_without_input_range_gets_finite_neurons(quick_rate):
     # all points in one place: nothing to cover, but nothing to divide by either
-    encoding = encode(quick_rate, Population(), np.zeros((5, 2)), stream(1, "test"))
-    assert np.isfinite(encoding.encoders).all()
-    assert np.isfinite(encoding.bias).all()
+    ensemble = encode(quick_rate, Population(), CLOCK, np.zeros((5, 2)), stream(1, "test"))
+    assert np.isfinite(ensemble.encoders).all()
+    assert np.isfinite(ensemble.bias).all()
 
 
 def test_currents_are_affine_in_the_latent(quick_rate):
     z = np.random.default_rng(5).standard_normal((6, 2))
-    encoding = encode(quick_rate, Population(2), z, stream(2, "test"))
-    expected = np.array([[e @ point + b for e, b in zip(encoding.encoders, encoding.bias, strict=True)] for point in z])
-    assert np.allclose(encoding.currents(z), expected, rtol=1e-12)
+    ensemble = encode(quick_rate, Population(2), CLOCK, z, stream(2, "test"))
+    expected = np.array([[e @ point + b for e, b in zip(ensemble.encoders, ensemble.bias, strict=True)] for point in z])
+    assert np.allclose(ensemble.currents(z), expected, rtol=1e-12)

@@ -9,21 +9,19 @@ import pytest
 
 from ddm2snn.errors import InputError
 from ddm2snn.hardware import find_hardware
-from ddm2snn.hardware.blocks import Block
 from ddm2snn.hardware.device import device_for
-from ddm2snn.hardware.gaps import device_gaps
 from ddm2snn.hardware.layout import Core, layout_of
 from ddm2snn.hardware.limits import PER_CORE, check_core, decay_gaps
-from ddm2snn.hardware.place import place
-from ddm2snn.hardware.registers import registers_of
-from ddm2snn.neuron import LIF, LoihiLIF
+from ddm2snn.hardware.place import device_gaps, place
+from ddm2snn.hardware.registers import Block, registers_of
+from ddm2snn.neuron import LIF
 
 LOIHI = find_hardware("loihi1-emulator")
 FULL = Core("neurons 0 to 9", 1024, 4096, 4096, 1048576, 31, 7)  # every limit of a core of Loihi 1
 
 
 def unsupported(network, dt_s=1e-3):
-    return [str(gap) for gap in device_gaps(network, LOIHI, dt_s, (LIF, LoihiLIF))]
+    return [str(gap) for gap in device_gaps(network, LOIHI, dt_s)]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +117,7 @@ def block(**changed):
     weights = (np.ones((5, 10), dtype=np.float32),)
     given = {
         "name": "neurons 0 to 9", "synapses": weights, "bias": np.ones(10, dtype=np.float32), "threshold": 1.0,
-        "current_decay": 1.0, "voltage_decay": 0.05, "refractory_steps": 2, "leaky": True,
+        "current_loss": 1.0, "voltage_loss": 0.05, "refractory_steps": 2, "leaky": True,
     }  # fmt: skip
     return Block(**{**given, **changed})
 

@@ -8,14 +8,10 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn.conversion.calibration import Calibrated
-from ddm2snn.conversion.direct import Direct
-from ddm2snn.conversion.kept import Kept
-from ddm2snn.conversion.placing import stationary_states
-from ddm2snn.conversion.population import Population
-from ddm2snn.conversion.structure import Bounded
+from ddm2snn.conversion import Bounded, Calibrated, Direct, Population, TrainedReadout
+from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.noise_share import NoiseShare
+from ddm2snn.fidelity.spikes import NoiseShare
 from ddm2snn.load import load_as
 from ddm2snn.network import to_internal
 
@@ -47,9 +43,9 @@ def test_the_injected_tensor_follows_the_state(rate, conversion):
     # 48 neurons: what is left to their spikes and to the noise of the factor itself
     assert apart(ours) < 0.1
     assert apart(wanted.mean(axis=0)) > 0.2, "the control: a constant tensor"
-    found = conversion.diagnostics["diffusion"]
-    assert found["tensor_error"] < 0.05
-    assert found["factor_noise"] > 0
+    diffusion = conversion.diagnostics.diffusion
+    assert diffusion.tensor_error < 0.05
+    assert diffusion.factor_noise > 0
 
 
 def test_the_filter_is_short_beside_the_time_unit(conversion):
@@ -83,10 +79,10 @@ def test_constant_diffusion_has_no_decoders(rate):
     made = ddm2snn.convert(still, decoders=ddm2snn.Static(), backend="reference", **QUICK)
     assert made.network.diffusion_decoders is made.network.diffusion_filter_s is None
     assert np.array_equal(made.network.diffusion_factor, rate.diffusion_factor)
-    assert "diffusion" not in made.diagnostics
+    assert made.diagnostics.diffusion is None
 
 
-@pytest.mark.parametrize("decoders", [Kept(), Direct()])
+@pytest.mark.parametrize("decoders", [TrainedReadout(), Direct()])
 def test_decoders_that_cannot_carry_it_refuse_in_words(rate, refuses, decoders):
     name = type(decoders).__name__
     with refuses(InputError, "diffusion depends on the state", name, "Convert with Calibrated or Static decoders"):
@@ -97,7 +93,7 @@ def test_neurons_that_share_decoders_share_those_of_the_factor(rate):
     shared = Calibrated(duration=800.0, most_decoders=30)
     made = ddm2snn.convert(rate, decoders=shared, backend="reference", **QUICK)
     assert np.unique(np.asarray(made.network.diffusion_decoders).reshape(4, -1), axis=1).shape[1] <= 30
-    assert made.diagnostics["diffusion"]["tensor_error"] < 0.1
+    assert made.diagnostics.diffusion.tensor_error < 0.1
 
 
 def test_restructure_refuses_in_words(rate, conversion, refuses):

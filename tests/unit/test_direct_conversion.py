@@ -32,19 +32,19 @@ def test_everything_trained_is_kept(converted, lif_rate):
     assert np.array_equal(network.encoders, lif_rate.left_vectors)
     assert np.array_equal(network.bias, lif_rate.bias)
     assert network.unit.tolist() == list(range(lif_rate.units))
-    scale = converted.diagnostics["activation_per_hz"]
+    scale = converted.diagnostics.activation_per_hz
     assert np.allclose(network.decoders, scale * lif_rate.right_vectors.T, rtol=1e-14)
     assert network.neuron == LIF_UNIT
     assert network.latent_offset.tolist() == lif_rate.latent_offset.tolist()
-    assert converted.diagnostics["rank_audit"]["row_residual"] < 1e-12
-    assert max(converted.diagnostics["rank_audit"]["principal_angles_rad"]) < 1e-7
+    assert converted.diagnostics.rank_audit.row_residual < 1e-12
+    assert max(converted.diagnostics.rank_audit.principal_angles_rad) < 1e-7
 
 
 def test_the_scale_is_the_refractory_period_where_spikes_are_not_rounded(converted):
     # phi = t_ref F; what is left is the lag of neurons, a few milliseconds of a time unit of a second
-    assert converted.diagnostics["activation_per_hz"] == pytest.approx(LIF_UNIT.refractory_s, rel=0.01)
-    assert max(converted.diagnostics["drift_error_of_curves"]) < 0.03
-    assert max(converted.diagnostics["activation_error"]) < 0.01
+    assert converted.diagnostics.activation_per_hz == pytest.approx(LIF_UNIT.refractory_s, rel=0.01)
+    assert max(converted.diagnostics.drift_error_of_curves) < 0.03
+    assert max(converted.diagnostics.activation_error) < 0.01
 
 
 def test_a_coarse_grid_is_told_apart_and_a_fine_one_helps(lif_rate):
@@ -53,9 +53,9 @@ def test_a_coarse_grid_is_told_apart_and_a_fine_one_helps(lif_rate):
         for dt_s in (2e-3, 5e-4)
     )
     # intervals are longer by half a step: at rates of 100 Hz by a tenth and by a fortieth
-    assert coarse["activation_per_hz"] > 1.05 * LIF_UNIT.refractory_s
-    assert LIF_UNIT.refractory_s < fine["activation_per_hz"] < 1.05 * LIF_UNIT.refractory_s
-    assert max(fine["drift_error"]) < 0.5 * max(coarse["drift_error"])
+    assert coarse.activation_per_hz > 1.05 * LIF_UNIT.refractory_s
+    assert LIF_UNIT.refractory_s < fine.activation_per_hz < 1.05 * LIF_UNIT.refractory_s
+    assert max(fine.drift_error) < 0.5 * max(coarse.drift_error)
 
 
 def test_the_loop_does_what_the_rate_network_does(converted, lif_rate):

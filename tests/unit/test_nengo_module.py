@@ -9,13 +9,14 @@ import sys
 import numpy as np
 import pytest
 
-from ddm2snn.backend import Record, find_backend
+from ddm2snn.backend import find_backend
 from ddm2snn.base.progress import no_progress
 from ddm2snn.errors import InputError
+from ddm2snn.exchange.export import exported
 from ddm2snn.exchange.nengo_module import write_nengo_module
-from ddm2snn.exchange.outgoing import exported
 from ddm2snn.hardware import find_hardware
 from ddm2snn.neuron import RectifiedLinear
+from ddm2snn.simulate import simulate
 
 ALONE = """
 import sys, runpy, warnings
@@ -50,7 +51,7 @@ def test_alone_it_gives_the_spikes_of_the_backend(by_state, network, tmp_path):
     assert ("diffusion_decoders" in refusal) == by_state, "noise by state is not for devices"
     assert weights.name == "net.npz"
     run_alone(module, "--steps", 300, "--seed", 7, "--output", tmp_path / "found.npz")
-    run = find_backend("nengo").run(network, duration=3.0, trials=1, seed=7, record=Record(every=0.01, spikes=True))
+    run = simulate(network, backend="nengo", duration=3.0, trials=1, seed=7, every=0.01, spikes=True)
     with np.load(tmp_path / "found.npz") as found:
         assert run.spikes is not None
         order = np.lexsort((found["neuron"], found["time_s"]))
@@ -58,7 +59,7 @@ def test_alone_it_gives_the_spikes_of_the_backend(by_state, network, tmp_path):
         assert np.array_equal(found["neuron"][order], run.spikes.neuron)
         assert np.allclose(found["time_s"][order], run.spikes.time_s, rtol=0, atol=1e-9)
         assert np.abs(found["latent"] - run.samples[0]).max() < 1e-9
-        other = find_backend("nengo").run(network, duration=3.0, trials=1, seed=8, record=Record(spikes=True))
+        other = simulate(network, backend="nengo", duration=3.0, trials=1, seed=8, spikes=True)
         assert other.spikes is not None
         assert len(other.spikes.neuron) != len(order) or not np.array_equal(other.spikes.neuron, run.spikes.neuron)
 
@@ -90,8 +91,9 @@ def test_alone_it_gives_the_spikes_of_the_emulator(target, quiet, grouped, make_
     network = in_groups(network) if grouped else network
     (module, _), _ = write_nengo_module(network, tmp_path / "net.py")
     run_alone(module, "--target", target, "--steps", 400, "--seed", 7, "--output", tmp_path / "found.npz")
-    settings = {"duration": 4.0, "trials": 1, "record": Record(every=0.01, spikes=True)}
-    run, other = (find_backend("nengo-loihi", target=target).run(network, seed=seed, **settings) for seed in (7, 8))
+    settings = {"duration": 4.0, "trials": 1, "every": 0.01, "spikes": True}
+    backend = find_backend("nengo-loihi", target=target)
+    run, other = (simulate(network, backend=backend, seed=seed, **settings) for seed in (7, 8))
     assert run.spikes is not None
     assert other.spikes is not None
     with np.load(tmp_path / "found.npz") as found:
@@ -106,7 +108,7 @@ def test_alone_it_gives_the_spikes_of_the_emulator(target, quiet, grouped, make_
 
 
 def test_what_nengo_lacks_is_refused(make_spiking, tmp_path):
-    with pytest.raises(InputError, match=r"got rectified-linear\. Use --backend nengo"):
+    with pytest.raises(InputError, match=r"got rectified-linear\. Use backend=.nengo"):
         write_nengo_module(make_spiking(neuron=RectifiedLinear()), tmp_path / "net.py")
     with pytest.raises(InputError, match=r"net\.txt is no Python module"):
         write_nengo_module(make_spiking(), tmp_path / "net.txt")

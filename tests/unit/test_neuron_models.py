@@ -22,13 +22,14 @@ from ddm2snn import (
     AdaptiveLIF,
     Calibrated,
     InputError,
-    Kept,
     LogNormal,
     LoihiLIF,
     Population,
     RectifiedLinear,
     Static,
+    TrainedReadout,
 )  # fmt: skip
+from ddm2snn.errors import UnsupportedError
 from ddm2snn.neuron import NEURON_MODELS, find_neuron
 
 OTHERS = [
@@ -173,9 +174,8 @@ def test_what_neurons_with_time_constants_of_their_own_cannot_do(refuses, make_s
             ddm2snn.export(network, tmp_path / ("net.nir" if form == "nir" else "net.py"), format=form)
     with refuses(InputError, "LIF neurons have membrane time constants of their own here", "Use a number"):
         _ = network.neuron.single_tau_s
-    assert "has LIF or LoihiLIF with one membrane time constant" in str(
-        ddm2snn.find_backend("quantised").unsupported(network)[0]
-    )
+    with refuses(UnsupportedError, "has LIF or LoihiLIF with one membrane time constant", "Convert LIF neurons"):
+        ddm2snn.simulate(network, backend="quantised", duration=0.1, trials=1)
 
 
 @models
@@ -263,14 +263,14 @@ def test_static_decoders_of_any_model(quick_rate, neuron, timing):
     made = ddm2snn.convert(
         quick_rate, population=population, decoders=Static(), backend=ReferenceBackend(timing), time_unit_s=0.2
     )
-    network, found = made.network, made.diagnostics
+    network, diagnostics = made.network, made.diagnostics
     assert network.neuron == population.neuron.for_neurons(48)
     assert network.spike_timing == neuron.timing_on(timing)
-    assert max(found["drift_error"]) < 0.3
-    assert 5.0 < found["mean_rate_hz"] < 150.0
-    assert found["highest_rate_hz"] < 250.0
-    assert found["silent_share"] < 0.1
-    assert bool(found["tuning"]) == isinstance(neuron, LoihiLIF | LIF), "only a curve that tuning knows is tuned"
+    assert max(diagnostics.drift_error) < 0.3
+    assert 5.0 < diagnostics.mean_rate_hz < 150.0
+    assert diagnostics.highest_rate_hz < 250.0
+    assert diagnostics.silent_share < 0.1
+    assert (diagnostics.tuning is not None) == isinstance(neuron, LoihiLIF | LIF), "only tunable models are tuned"
 
 
 @every_model
@@ -279,7 +279,7 @@ def test_calibrated_decoders_of_any_model_carry_the_oscillation(quick_rate, neur
     made = ddm2snn.convert(
         quick_rate, population=population, decoders=Calibrated(duration=400.0), backend="reference", time_unit_s=0.2
     )
-    assert max(made.diagnostics["drift_error"]) < 0.15
+    assert max(made.diagnostics.drift_error) < 0.15
 
     def spread(network):
         samples = ddm2snn.simulate(network, duration=15.0, trials=16, seed=1).samples
@@ -293,9 +293,11 @@ def test_calibrated_decoders_of_any_model_carry_the_oscillation(quick_rate, neur
 
 def test_a_trained_readout_of_neurons_with_time_constants_of_their_own(quick_rate):
     population = Population(6, neuron=LIF(LogNormal(0.02, 0.4)))
-    made = ddm2snn.convert(quick_rate, population=population, decoders=Kept(), backend="reference", time_unit_s=0.2)
+    made = ddm2snn.convert(
+        quick_rate, population=population, decoders=TrainedReadout(), backend="reference", time_unit_s=0.2
+    )
     assert made.network.neuron == population.neuron.for_neurons(48)
-    assert max(made.diagnostics["activation_error"]) < 0.05
+    assert max(made.diagnostics.activation_error) < 0.05
 
 
 def test_a_device_on_another_simulators_grid_is_no_mismatch(make_spiking):

@@ -1,17 +1,19 @@
 """The pipeline: what it leaves, what it does not do twice, and how it goes on."""
 
+import contextlib
 import json
 import shutil
 
 import numpy as np
 import pytest
+import tomli_w
 
 import ddm2snn
 from ddm2snn.errors import InputError
 from ddm2snn.hardware import find_hardware
 from ddm2snn.load import load_as
+from ddm2snn.workflow.device_stages import device_stages
 from ddm2snn.workflow.pipeline import _Pipeline
-from ddm2snn.workflow.rungs import device_rungs
 from ddm2snn.workflow.steps import Announce, step_graph
 
 
@@ -23,6 +25,16 @@ class Log(Announce):
 
     def finish(self, name, *, done_before):
         (self.skipped if done_before else self.done).append(name)
+
+
+class UntilReport(Log):
+    """Interrupts a run where it begins the report, which takes most of its time."""
+
+    def start(self, name):
+        if name == "report":
+            self.done.append(name)
+            raise KeyboardInterrupt
+        return super().start(name)
 
 
 def small(**changes):
@@ -53,6 +65,14 @@ def finished(once, tmp_path):
 def again(folder, recipe=None):
     log = Log()
     ddm2snn.run(recipe or small(), folder, announce=log)
+    return log
+
+
+def begun(folder, recipe=None):
+    """What a further run does, the report being begun only."""
+    log = UntilReport()
+    with contextlib.suppress(KeyboardInterrupt):
+        ddm2snn.run(recipe or small(), folder, announce=log)
     return log
 
 
@@ -98,11 +118,11 @@ def test_does_nothing_twice(finished):
 
 def test_a_changed_setting_redoes_what_depends_on_it_alone(finished):
     folder, _, _ = finished
-    log = again(folder, small(conversion={"neurons_per_unit": 3}))
+    log = begun(folder, small(conversion={"neurons_per_unit": 3}))
     assert log.done == [
         "convert brian2", "simulate brian2", "convert nengo", "simulate nengo", "simulate spikes of brian2", "report",
     ]  # fmt: skip
-    assert again(folder, small(conversion={"neurons_per_unit": 3})).done == []
+    assert begun(folder, small(conversion={"neurons_per_unit": 3})).done == ["report"]
 
 
 def test_a_lost_or_damaged_file_is_made_again(finished):
@@ -118,23 +138,23 @@ def test_a_lost_or_damaged_file_is_made_again(finished):
 def test_goes_on_where_it_was_interrupted(tmp_path):
     class Interrupt(Log):
         def start(self, name):
-            if name == "simulate nengo":
+            if name == "simulate reference":
                 raise KeyboardInterrupt
             return super().start(name)
 
-    first = Interrupt()
+    first, recipe = Interrupt(), small(backends=["reference"])
     with pytest.raises(KeyboardInterrupt):
-        ddm2snn.run(small(), tmp_path, announce=first)
-    second = again(tmp_path)
+        ddm2snn.run(recipe, tmp_path, announce=first)
+    second = begun(tmp_path, recipe)
     assert second.skipped == first.done
-    assert second.done == ["simulate nengo", "simulate spikes of brian2", "report"]
+    assert second.done == ["simulate reference", "simulate spikes of reference", "report"]
     assert not list(tmp_path.glob(".*part"))
 
 
 def test_a_damaged_record_means_doing_it_again(finished):
     folder, _, first = finished
     (folder / "steps.json").write_text("{ no json")
-    assert again(folder).done == first.done
+    assert begun(folder).done == first.done
 
 
 def test_steps_are_an_acyclic_graph_that_ends_in_the_report(tmp_path):
@@ -154,7 +174,7 @@ def test_takes_a_system_of_the_users_own(tmp_path):
         "spiral = System('spiral', 2, lambda z: z @ np.array([[-0.5, 1.0], [-1.0, -0.5]]), diffusion=0.5)\n"
     )
     (tmp_path / "recipe.toml").write_text(
-        "system = 'mine.py:spiral'\nbackends = ['brian2']\nreference_runs = 2\n[training]\nunits = 16\n"
+        "system = 'mine.py:spiral'\nbackends = ['reference']\nreference_runs = 2\n[training]\nunits = 16\n"
         "[conversion]\nneurons_per_unit = 2\n[simulation]\ntrials = 3\nduration = 8.0\n"
     )
     recipe = ddm2snn.Recipe.read(tmp_path / "recipe.toml")
@@ -163,7 +183,7 @@ def test_takes_a_system_of_the_users_own(tmp_path):
     assert max(summary["training"]["drift_error"]) < 0.05
     # the file changes under the same name: what depends on it is done again
     file.write_text(file.read_text().replace("-0.5, 1.0", "-0.6, 1.0"))
-    assert "train" in again(tmp_path / "out", recipe).done
+    assert "train" in begun(tmp_path / "out", recipe).done
 
 
 def on_devices(**changes):
@@ -215,21 +235,17 @@ def test_a_changed_device_redoes_its_own_rungs_alone(devices, tmp_path):
     assert again(folder, on_devices()).done == []
     text = find_hardware("loihi2-like").model_dump(mode="json", exclude_none=True)
     text["precision"]["weight_bits"] = 6
-    top = [f"{key} = {json.dumps(value)}" for key, value in text.items() if not isinstance(value, dict)]
-    for section, values in text.items():
-        if isinstance(values, dict):
-            top += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-    (tmp_path / "mine.toml").write_text("\n".join(top))
-    log = again(folder, small(backends=["reference"], hardware=["loihi1-emulator", str(tmp_path / "mine.toml")]))
+    (tmp_path / "mine.toml").write_text(tomli_w.dumps(text))
+    log = begun(folder, small(backends=["reference"], hardware=["loihi1-emulator", str(tmp_path / "mine.toml")]))
     assert log.done == ["convert loihi2-like-quantised", "simulate loihi2-like-quantised", "report"]
 
 
 def test_nengo_loihi_itself_runs_a_rung_where_it_is_asked_to():
     pytest.importorskip("nengo_loihi")
-    rungs = device_rungs(["loihi1-emulator", "loihi2-like"], "brian2")
-    assert [rung.backend(emulator=True).name for rung in rungs] == ["nengo-loihi", "nengo-loihi", "quantised"]
-    assert [getattr(rung.backend(emulator=True), "target", None) for rung in rungs] == ["simreal", "sim", None]
-    assert {rung.backend(emulator=False).name for rung in rungs} == {"quantised"}
+    stages = device_stages(["loihi1-emulator", "loihi2-like"], "brian2")
+    assert [stage.backend(emulator=True).name for stage in stages] == ["nengo-loihi", "nengo-loihi", "quantised"]
+    assert [getattr(stage.backend(emulator=True), "target", None) for stage in stages] == ["simreal", "sim", None]
+    assert {stage.backend(emulator=False).name for stage in stages} == {"quantised"}
 
 
 def test_an_unknown_device_is_refused_before_anything_is_done(tmp_path):

@@ -32,7 +32,7 @@ def test_neurons_beyond_the_axons_of_a_core_go_in_groups():
     one, two = (layout_of(neurons, 2, LOIHI) for neurons in (4092, 4093))  # and two axons for each latent: 4,096
     assert [len(layout.groups) for layout in (one, two)] == [1, 2]
     assert [(g.neurons.start, g.neurons.stop) for g in two.groups] == [(0, 2046), (2046, 4093)]
-    assert two.relay_neurons == 2 * one.relay_neurons == 80
+    assert two.decode_neurons == 2 * one.decode_neurons == 80
     cores = {core.name: core for core in two.cores()}
     assert cores["decode neurons 40 to 79"].input_axons == 2047 + 4
     assert cores["neurons 0 to 1022"].input_axons == 80
@@ -120,7 +120,7 @@ def test_the_smallest_change_that_is_named_would_fit():
 
 @pytest.mark.parametrize(("neurons", "cores"), [(1024, 1), (1025, 2), (2048, 2), (2049, 3)])
 def test_compartments_of_a_core_split_a_population_in_equal_parts(neurons, cores):
-    parts = layout_of(neurons, 2, LOIHI).population
+    parts = layout_of(neurons, 2, LOIHI).neuron_parts
     assert len(parts) == cores
     sizes = [part.stop - part.start for part in parts]
     assert sum(sizes) == neurons
@@ -130,15 +130,15 @@ def test_compartments_of_a_core_split_a_population_in_equal_parts(neurons, cores
 
 @pytest.mark.parametrize(("most", "parts"), [(40, 1), (39, 2)])
 def test_decode_neurons_are_split_as_well(most, parts):
-    assert len(layout_of(10, 2, device(compartments_per_core=most)).relay) == parts
+    assert len(layout_of(10, 2, device(compartments_per_core=most)).decode_parts) == parts
 
 
 @pytest.mark.parametrize(("most", "ends"), [(200, [100, 200]), (199, [67, 134, 200])])
 def test_output_axons_of_neurons_make_their_parts_smaller(most, ends):
     # memory for 204 axons of 20 weights: decode neurons on two cores, each neuron is an axon to both
     found = layout_of(200, 2, device(synapse_bits_per_core=204 * 3 * 64, output_axons_per_core=most))
-    assert [part.stop for part in found.relay] == [20, 40]
-    assert [part.stop for part in found.population] == ends
+    assert [part.stop for part in found.decode_parts] == [20, 40]
+    assert [part.stop for part in found.neuron_parts] == ends
 
 
 def test_the_graph_counts_axons_and_chips():

@@ -13,14 +13,15 @@ import pytest
 import ddm2snn
 from ddm2snn import LIF, Calibrated, InputError, Population
 from ddm2snn.base.randomness import stream
-from ddm2snn.conversion.calibration import calibrate
-from ddm2snn.conversion.decoders import Clockwork
+from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.noise_budget import measure_budget
-from ddm2snn.conversion.placing import place, stationary_states
 from ddm2snn.conversion.prediction import optimistic, predict
+from ddm2snn.conversion.trajectories import stationary_states
+from ddm2snn.conversion.tuning import place
 from ddm2snn.network import to_internal
 
 PREDICTED_WITHIN = 0.2  # of the measured spike noise
+CLOCK = Clock(time_unit_s=0.5, dt_s=1e-3, spike_timing="grid")
 
 
 def plan(rate, **request):
@@ -31,26 +32,26 @@ def plan(rate, **request):
 def fourfold(rate_network):
     """Van der Pol in 64 units of four tuned neurons each, and stationary states."""
     cloud = to_internal(rate_network, stationary_states(rate_network, 0))
-    encoding, _ = place(rate_network, Population(4), Calibrated(), cloud, 0)
-    return encoding, cloud
+    ensemble, _ = place(rate_network, Population(4), CLOCK, cloud, 0)
+    return ensemble, cloud
 
 
 @pytest.mark.parametrize(("time_unit_s", "timing"), [(0.5, "grid"), (0.2, "interpolated")])
 def test_predicted_noise_is_what_is_measured(rate_network, fourfold, time_unit_s, timing):
-    encoding, cloud = fourfold
-    clock = Clockwork(time_unit_s, 1e-3, timing)
-    population = (rate_network, encoding, LIF(), clock)
-    predicted = predict(*population, cloud, stream(2, "predict"))
-    decoders = calibrate(*population, cloud, Calibrated(duration=1000.0), stream(2, "calibrate")).decoders
-    measured = measure_budget(*population, decoders, cloud, stream(2, "measure"))
-    assert predicted.spikes_over_target == pytest.approx(measured.excess, rel=PREDICTED_WITHIN)
+    placed, cloud = fourfold
+    ensemble = placed.timed(Clock(time_unit_s, 1e-3, timing))
+    predicted = predict(rate_network, ensemble, cloud, stream(2, "predict"))
+    settings = Calibrated(duration=1000.0)
+    decoders = settings.calibrate(rate_network, ensemble, cloud, stream(2, "calibrate")).decoders
+    measured = measure_budget(rate_network, ensemble, decoders, cloud, stream(2, "measure"))
+    assert predicted.spikes_over_target == pytest.approx(measured.spike_noise_ratio, rel=PREDICTED_WITHIN)
     assert np.allclose(np.diag(predicted.spikes), np.diag(measured.spikes), rtol=PREDICTED_WITHIN)
     assert np.allclose(predicted.target, measured.target, rtol=1e-9)
     # curves know nothing of neurons that lag where currents move fast, so that the smooth error is more than theirs
     assert (predicted.drift_error < 1.2 * measured.drift_bias).all()
     assert (predicted.drift_error > 0.2 * measured.drift_bias).all()
     # the tolerance bites: independent Poisson spikes of the same rates would be several times as loud
-    rates_hz = LIF().rate_hz(encoding.currents(cloud)).mean(axis=0)
+    rates_hz = LIF().rate_hz(ensemble.currents(cloud)).mean(axis=0)
     poisson = (decoders * rates_hz / time_unit_s) @ decoders.T
     assert (np.diag(poisson) > 3.0 * np.diag(measured.spikes)).all()
 
@@ -58,9 +59,9 @@ def test_predicted_noise_is_what_is_measured(rate_network, fourfold, time_unit_s
 def test_predicted_cost_is_what_conversion_reports(quick_rate):
     option = plan(quick_rate, noise=100.0, neurons_per_unit=4, time_unit_s=0.2).chosen
     settings = {"population": Population(4), "decoders": ddm2snn.Static(), "backend": "reference", "time_unit_s": 0.2}
-    found = ddm2snn.convert(quick_rate, seed=1, **settings).diagnostics
-    assert option.spikes_per_time_unit == pytest.approx(found["spikes_per_time_unit"], rel=0.1)
-    assert option.mean_rate_hz == pytest.approx(found["mean_rate_hz"], rel=0.1)
+    diagnostics = ddm2snn.convert(quick_rate, seed=1, **settings).diagnostics
+    assert option.spikes_per_time_unit == pytest.approx(diagnostics.spikes_per_time_unit, rel=0.1)
+    assert option.mean_rate_hz == pytest.approx(diagnostics.mean_rate_hz, rel=0.1)
 
 
 def test_the_cheapest_option_that_meets_the_request_is_chosen(quick_rate):
@@ -96,9 +97,8 @@ def test_an_impossible_request_says_what_is_nearest(refuses, quick_rate):
 
 
 def test_the_optimistic_prediction_is_below_the_full_one_but_not_far(rate_network, fourfold):
-    encoding, cloud = fourfold
-    population = (rate_network, encoding, LIF(), Clockwork(0.5, 1e-3, "grid"))
-    low, full = (how(*population, cloud, stream(2, "predict")) for how in (optimistic, predict))
+    ensemble, cloud = fourfold
+    low, full = (how(rate_network, ensemble, cloud, stream(2, "predict")) for how in (optimistic, predict))
     # a plan refuses by it where it is half as much again as what was asked for
     assert 0.5 * full.spikes_over_target < low.spikes_over_target < 1.1 * full.spikes_over_target
     assert 0.3 * full.drift_error.max() < low.drift_error.max() < 1.1 * full.drift_error.max()
@@ -110,9 +110,9 @@ def predicted(monkeypatch):
     """Numbers of neurons of every full prediction that a plan makes."""
     module, made = sys.modules["ddm2snn.conversion.plan"], []
 
-    def counted(rate, encoding, *given):
-        made.append(len(encoding.bias))
-        return predict(rate, encoding, *given)
+    def counted(rate, ensemble, *rest):
+        made.append(ensemble.neurons)
+        return predict(rate, ensemble, *rest)
 
     monkeypatch.setattr(module, "predict", counted)
     return made

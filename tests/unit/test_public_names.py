@@ -86,7 +86,7 @@ def test_installed_backends_carry_their_own_names():
     from ddm2snn.backend import backend_names
 
     assert {"brian2", "nengo", "rate", "reference"} <= set(backend_names())
-    for name in backend_names():
+    for name in set(backend_names()) - {"rate"}:  # which simulate runs without a backend
         backend = ddm2snn.find_backend(name)
         assert backend.name == name
         assert backend.spike_timing in ("grid", "interpolated")

@@ -12,7 +12,7 @@ import pytest
 from ddm2snn_backends.reference import ReferenceBackend
 from pynn_stand_in import Nodes, stand_ins
 
-from ddm2snn import LIF, AdaptiveLIF, InputError, Record, Recording, SpikingNetwork, export
+from ddm2snn import LIF, AdaptiveLIF, InputError, Recording, SpikingNetwork, export, simulate
 
 NOISE = np.array([[0.5, 0.0], [0.3, 1.0]])
 FIELDS = {
@@ -42,7 +42,7 @@ def ran(network: SpikingNetwork, folder: Path, monkeypatch: pytest.MonkeyPatch, 
 
 def reference(network: SpikingNetwork, seed: int = 3) -> Recording:
     every = network.dt_s / network.time_unit_s
-    return ReferenceBackend().run(network, duration=5.0, trials=1, seed=seed, record=Record(every, spikes=True))
+    return simulate(network, backend=ReferenceBackend(), duration=5.0, trials=1, seed=seed, every=every, spikes=True)
 
 
 def agree(network: SpikingNetwork, found: dict[str, np.ndarray], own: Recording) -> bool:

@@ -32,8 +32,9 @@ def test_errors_are_within_half_of_the_last_bit(count, make_spiking):
     network = make_spiking(neurons=20, seed=3, time_unit_s=0.05)
     found = quantise(network, bits(count))
     for name in ("encoders", "decoders"):
-        left = found.diagnostics[name]["bits_left"]
-        assert left == count - found.diagnostics[name]["bits_lost"]
+        weights = getattr(found.diagnostics, name)
+        left = weights.bits_left
+        assert left == count - weights.bits_lost
         before, after = getattr(network, name), getattr(found.network, name)
         # 2^(bits - 1) - 1 steps from zero to the largest weight, of which the last may be cut off: half a step, a whole
         # one at the end. Radii of latents differ by less than two, and one of them sets the scale of both
@@ -44,7 +45,8 @@ def test_errors_are_within_half_of_the_last_bit(count, make_spiking):
 
 def test_fewer_bits_are_further_away(make_spiking):
     network = make_spiking(neurons=40, seed=4)
-    errors = [quantise(network, bits(count)).diagnostics["decoders"]["relative_error"] for count in (3, 5, 8)]
+    weights = [quantise(network, bits(count)).diagnostics.decoders for count in (3, 5, 8)]
+    errors = [each.relative_error for each in weights if each is not None]
     assert errors[0] > 2 * errors[1] > 4 * errors[2] > 0
 
 
@@ -74,7 +76,9 @@ def test_stochastic_rounding_is_right_on_average(make_spiking):
 
 def test_without_bits_nothing_changes(make_spiking):
     network = make_spiking()
-    assert quantise(network, find_hardware("ideal")).network is network
+    quantised = quantise(network, find_hardware("ideal"))
+    assert quantised.network is network
+    assert quantised.diagnostics.as_json() == {"hardware": "ideal", "rounding": None}
 
 
 def test_what_cannot_be_quantised_is_refused(make_spiking):
@@ -89,17 +93,17 @@ def test_energy_is_the_sum_of_counts_times_published_energies(make_spiking):
     network = make_spiking(neurons=50)  # 40 decode neurons, 100 steps a time unit
     found = estimate_energy(network, LOIHI, rate_hz=20.0, decode_rate_hz=100.0, inputs=False)
     spikes, decode = 20 * 50 * 0.1, 100 * 40 * 0.1
-    assert found["synaptic_operations"] == pytest.approx(spikes * 40 + decode * 50)
-    assert found["updates"] == pytest.approx(90 * 100)
+    assert found.synaptic_operations == pytest.approx(spikes * 40 + decode * 50)
+    assert found.updates == pytest.approx(90 * 100)
     expected_pj = (spikes * 40 + decode * 50) * 23.6 + (spikes + decode) * (81 + 1.7) + (9000 - spikes - decode) * 52
-    assert found["nanojoule_per_time_unit"] == pytest.approx(expected_pj / 1e3)
-    assert found["microwatt"] == pytest.approx(expected_pj * 1e-6 / 0.1)
+    assert found.nanojoule_per_time_unit == pytest.approx(expected_pj / 1e3)
+    assert found.microwatt == pytest.approx(expected_pj * 1e-6 / 0.1)
     more = estimate_energy(network, LOIHI, rate_hz=20.0, decode_rate_hz=100.0, inputs=True)
-    assert more["synaptic_operations"] - found["synaptic_operations"] == pytest.approx(2 * 100 * 40)
+    assert more.synaptic_operations - found.synaptic_operations == pytest.approx(2 * 100 * 40)
 
 
 def test_energy_of_a_run_takes_its_rates(make_spiking):
     found = energy_of_run(make_spiking(neurons=20), LOIHI)
-    assert found["spikes"] > 0
+    assert found.spikes > 0
     with pytest.raises(InputError, match="loihi2-like states no energies"):
         energy_of_run(make_spiking(neurons=20), find_hardware("loihi2-like"))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from ddm2snn import InputError
+import ddm2snn
+from ddm2snn import Calibrated, InputError
 from ddm2snn.base.randomness import check_seed, child_seed, stream
+from ddm2snn.conversion.decoders import Problem
 
 
 def draws(seed, *names):
@@ -77,3 +81,40 @@ def test_what_is_no_seed_is_refused(refuses, bad):
         stream(bad, "a")
     with refuses(InputError, "seed must be"):
         child_seed(bad, "a")
+
+
+@pytest.mark.parametrize("share", [2, 6])
+def test_the_length_of_the_pilot_does_not_move_the_final_calibration(quick_rate, monkeypatch, share):
+    """Both conversions are given one pilot's noise budget, after pilots of different length.
+
+    Where one generator ran through the pilot and the calibration, a longer pilot left it elsewhere, and the final
+    decoders and noise budget differed.
+    """
+    pilot, budgets = Calibrated.pilot, []
+
+    def converted(duration):
+        def another_pilot(self, problem, progress):
+            budgets.append(pilot(dataclasses.replace(self, duration=duration), problem, progress))
+            return budgets[0]
+
+        monkeypatch.setattr(Calibrated, "pilot", another_pilot)
+        settings = Calibrated(duration=500.0)
+        return ddm2snn.convert(quick_rate, decoders=settings, backend="reference", time_unit_s=0.2, seed=4)
+
+    short, long = converted(2000.0), converted(2000.0 * share)
+    assert not np.array_equal(budgets[0].spikes, budgets[1].spikes), "the pilots must differ for this to mean anything"
+    assert np.array_equal(short.network.decoders, long.network.decoders)
+    assert short.network.fingerprint == long.network.fingerprint
+    assert short.diagnostics == long.diagnostics
+
+
+def test_parts_of_a_conversion_draw_from_streams_of_their_own(quick_rate, monkeypatch):
+    streams = []
+
+    def recorded(self, name):
+        streams.append(name)
+        return stream(self.seed, "conversion", name)
+
+    monkeypatch.setattr(Problem, "rng", recorded)
+    ddm2snn.convert(quick_rate, decoders=Calibrated(duration=100.0), backend="reference", time_unit_s=0.2)
+    assert len(streams) == len(set(streams)) >= 5, "pilot, its budget, calibration, budget and lag"

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn import LIF, Population, Static
+from ddm2snn import Population, Static
 from ddm2snn.base.randomness import stream
-from ddm2snn.conversion.decoders import Clockwork, rates_along_flow, regression_target, solve_static
+from ddm2snn.conversion.clock import Clock
+from ddm2snn.conversion.decoders.static import solve_static
 from ddm2snn.conversion.lag import lag_of, measure_lag
-from ddm2snn.conversion.placing import place, stationary_states
+from ddm2snn.conversion.trajectories import regression_target, stationary_states
 from ddm2snn.network import to_internal
 
-CLOCK = Clockwork(0.5, 1e-3, "grid")
+CLOCK = Clock(0.5, 1e-3, "grid")
 DELAY = 0.01
 
 
@@ -47,13 +48,12 @@ def test_what_does_not_move_has_no_lag():
 
 def test_compensation_takes_the_lead_of_the_neurons_away(rate_network):
     cloud = to_internal(rate_network, stationary_states(rate_network, 0))
-    encoding, _ = place(rate_network, Population(4), Static(), cloud, 0)
-    target = regression_target(rate_network, cloud, CLOCK)
-    population = (rate_network, encoding, LIF())
+    ensemble, _ = Static().place(rate_network, Population(4), CLOCK, cloud, 0)
+    target, velocity = regression_target(rate_network, cloud, CLOCK), rate_network.internal_readout(cloud) - cloud
 
     def lag(*, compensate):
-        rates_hz = rates_along_flow(*population, cloud, CLOCK, compensate_lag=compensate)
-        return measure_lag(*population, CLOCK, solve_static(rates_hz, target, 0.01), cloud, stream(1, "lag"))
+        rates_hz = ensemble.rates_hz(cloud, velocity if compensate else None)
+        return measure_lag(rate_network, ensemble, solve_static(rates_hz, target, 0.01), cloud, stream(1, "lag"))
 
     plain, compensated = lag(compensate=False), lag(compensate=True)
     assert (plain.lag_s < -1e-3 - 3 * plain.standard_error_s).all(), "supra-threshold neurons lead by milliseconds"
@@ -62,10 +62,11 @@ def test_compensation_takes_the_lead_of_the_neurons_away(rate_network):
 
 def test_conversions_report_lag_and_singular_values(quick_rate):
     made = ddm2snn.convert(quick_rate, backend="reference", time_unit_s=0.2, seed=5)
-    found = made.diagnostics
-    assert np.shape(found["lag"]["lag_s"]) == np.shape(found["lag"]["standard_error_s"]) == (2,)
+    lag = made.diagnostics.lag
+    assert np.shape(lag.lag_s) == np.shape(lag.standard_error_s) == (2,)
     # calibrated decoders leave less than a step
-    assert (np.abs(found["lag"]["lag_s"]) < made.network.dt_s + 4 * np.array(found["lag"]["standard_error_s"])).all()
+    assert (np.abs(lag.lag_s) < made.network.dt_s + 4 * np.array(lag.standard_error_s)).all()
     dense = quick_rate.left_vectors @ quick_rate.right_vectors.T
-    assert found["rate_singular_values"] == pytest.approx(np.linalg.svd(dense, compute_uv=False)[:2], rel=1e-12)
-    assert made.network.provenance["diagnostics"]["lag"] == found["lag"]
+    values = made.diagnostics.rate_singular_values
+    assert values == pytest.approx(np.linalg.svd(dense, compute_uv=False)[:2], rel=1e-12)
+    assert made.network.provenance["diagnostics"]["lag"] == lag.model_dump()

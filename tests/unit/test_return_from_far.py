@@ -8,8 +8,8 @@ import pytest
 import ddm2snn
 from ddm2snn.base.randomness import stream
 from ddm2snn.training.accuracy import drift_error
-from ddm2snn.training.matching import _brought_back, _task
-from ddm2snn.training.robustness import strays
+from ddm2snn.training.spurious_attractors import spurious_attractors, without_spurious_attractors
+from ddm2snn.training.task import task_of
 
 
 @pytest.fixture(scope="module")
@@ -34,31 +34,33 @@ def held(trained):
     )
 
 
-def test_a_trained_network_has_no_strays(trained, system):
-    assert len(strays(trained, system, stream(1, "test"))) == 0
-    assert trained.provenance["points_held"] == 0
+def test_a_trained_network_has_no_spurious_attractors(trained, system):
+    assert len(spurious_attractors(trained, system, stream(1, "test"))) == 0
+    assert trained.provenance["points_added"] == 0
 
 
-def test_strays_are_found_where_they_stay(held, system):
-    found = strays(held, system, stream(1, "test"))
+def test_spurious_attractors_are_found_where_they_are(held, system):
+    found = spurious_attractors(held, system, stream(1, "test"))
     assert len(found) >= 1
     assert (found[:, 0] > 4.0).all()
     drift = held.internal_readout(found) - found
     assert np.abs(drift).max() < 0.1 * np.abs(found).max()
 
 
-def test_they_are_brought_back_at_little_cost(held, system):
-    task = _task(system, 3000, stream(2, "test"))
-    network, points, left = _brought_back(held, system, task, 1e-6, stream(3, "test"))
+def test_they_are_removed_at_little_cost(held, system):
+    task = task_of(system, 3000, stream(2, "test"))
+    network, points, left = without_spurious_attractors(held, system, task, 1e-6, stream(3, "test"))
     assert points > 0
     assert left == 0
-    assert len(strays(network, system, stream(4, "test"))) == 0
+    assert len(spurious_attractors(network, system, stream(4, "test"))) == 0
     assert drift_error(network, system, task.cloud.points).max() < 3e-3
 
 
 def test_a_price_that_is_too_high_is_not_paid(held, system):
-    task = _task(system, 3000, stream(2, "test"))
-    network, points, left = _brought_back(held, system, task, 1e-6, stream(3, "test"), lambda network: False)
+    task = task_of(system, 3000, stream(2, "test"))
+    network, points, left = without_spurious_attractors(
+        held, system, task, 1e-6, stream(3, "test"), lambda network: False
+    )
     assert network is held
     assert points == 0
     assert left >= 1
@@ -73,6 +75,6 @@ def test_starts_that_lead_the_target_away_too_are_not_counted(held):
         ) * z,
         diffusion=0.1,
     )  # fmt: skip
-    assert len(strays(held, runaway, stream(1, "test"))) < len(
-        strays(held, ddm2snn.find_system("vanderpol"), stream(1, "test"))
+    assert len(spurious_attractors(held, runaway, stream(1, "test"))) < len(
+        spurious_attractors(held, ddm2snn.find_system("vanderpol"), stream(1, "test"))
     )

@@ -7,10 +7,12 @@ import pytest
 
 from ddm2snn import LIF, InputError, Population, Static
 from ddm2snn.base.randomness import stream
-from ddm2snn.conversion.decoders import Clockwork, flow, rates_along_flow, regression_target, solve_static
+from ddm2snn.conversion.clock import Clock
+from ddm2snn.conversion.decoders.static import solve_static
 from ddm2snn.conversion.population import encode
+from ddm2snn.conversion.trajectories import flow, regression_target
 
-CLOCK = Clockwork(time_unit_s=0.1, dt_s=0.0005, timing="interpolated")
+CLOCK = Clock(time_unit_s=0.1, dt_s=0.0005, spike_timing="interpolated")
 
 
 def augmented_lstsq(rates_hz, target, ridge):
@@ -88,7 +90,7 @@ def test_the_target_tends_to_the_readout_for_short_steps(quick_rate):
     z = np.random.default_rng(3).standard_normal((20, 2))
     readout = quick_rate.internal_readout(z)
     misses = [
-        np.abs(regression_target(quick_rate, z, Clockwork(1.0, dt_s, "grid")) - readout).max()
+        np.abs(regression_target(quick_rate, z, Clock(1.0, dt_s, "grid")) - readout).max()
         for dt_s in (4e-3, 2e-3, 1e-3)
     ]
     # the lag of half a step that is taken out is of first order
@@ -98,32 +100,32 @@ def test_the_target_tends_to_the_readout_for_short_steps(quick_rate):
 
 
 @pytest.fixture(scope="module")
-def encoding(quick_rate):
+def placed(quick_rate):
+    """Latents, and neurons placed around them."""
     z = np.random.default_rng(6).standard_normal((50, 2))
-    return z, encode(quick_rate, Population(3), z, stream(0, "test"))
+    return z, encode(quick_rate, Population(3), CLOCK, z, stream(0, "test"))
 
 
-def test_without_compensation_rates_are_those_of_a_standing_latent(quick_rate, encoding):
-    z, neurons = encoding
-    rates = rates_along_flow(quick_rate, neurons, LIF(), z, CLOCK, compensate_lag=False)
-    assert np.array_equal(rates, LIF().rate_hz(neurons.currents(z)))
+def test_without_compensation_rates_are_those_of_a_standing_latent(placed):
+    z, ensemble = placed
+    assert np.array_equal(ensemble.rates_hz(z), LIF().rate_hz(ensemble.currents(z)))
 
 
-def test_compensation_looks_ahead_by_the_lead(quick_rate, encoding):
-    z, neurons = encoding
-    rates = rates_along_flow(quick_rate, neurons, LIF(), z, CLOCK, compensate_lag=True)
-    current = neurons.currents(z)
+def test_compensation_looks_ahead_by_the_lead(quick_rate, placed):
+    z, ensemble = placed
+    rates = ensemble.rates_hz(z, quick_rate.internal_readout(z) - z)
+    current = ensemble.currents(z)
     lead_s = np.clip(LIF().lead_s(current), 0.0, 0.004)
     # the current one small time later along the flow, by finite differences
-    later = neurons.currents(z + 1e-6 * (quick_rate.internal_readout(z) - z))
+    later = ensemble.currents(z + 1e-6 * (quick_rate.internal_readout(z) - z))
     speed_per_s = (later - current) / 1e-6 / CLOCK.time_unit_s
     assert np.allclose(rates, LIF().rate_hz(current + lead_s * speed_per_s), rtol=1e-6, atol=1e-3)
     assert np.abs(rates - LIF().rate_hz(current)).max() > 0.5
 
 
-def test_a_grid_gives_the_rates_of_the_grid(quick_rate, encoding):
-    z, neurons = encoding
-    clock = Clockwork(time_unit_s=0.1, dt_s=0.001, timing="grid")
-    rates = rates_along_flow(quick_rate, neurons, LIF(), z, clock, compensate_lag=False)
+def test_a_grid_gives_the_rates_of_the_grid(placed):
+    z, ensemble = placed
+    clock = Clock(time_unit_s=0.1, dt_s=0.001, spike_timing="grid")
+    rates = ensemble.timed(clock).rates_hz(z)
     intervals = 1.0 / rates[rates > 0] / clock.dt_s
     assert np.allclose(intervals, np.rint(intervals), rtol=1e-9)

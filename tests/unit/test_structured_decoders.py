@@ -10,8 +10,7 @@ from scipy.optimize import nnls
 
 import ddm2snn
 from ddm2snn import Bounded, InputError, OneSign, Population, Sparse
-from ddm2snn.conversion.calibration import NormalEquations
-from ddm2snn.conversion.structure import _solve
+from ddm2snn.base.least_squares import NormalEquations
 
 STRUCTURES = [Sparse(0.5), Bounded(1.5), OneSign()]
 
@@ -28,9 +27,9 @@ def equations():
     rng = np.random.default_rng(3)
     regressors = np.maximum(rng.standard_normal((500, 12)), 0.0) + 0.1
     target = regressors @ rng.standard_normal((12, 2)) + 0.1 * rng.standard_normal((500, 2))
-    found = NormalEquations.empty(12, 2)
-    found.add(regressors, target)
-    return found
+    whole = NormalEquations.empty(12, 2)
+    whole.add(regressors, target)
+    return whole
 
 
 @pytest.fixture(scope="module", params=STRUCTURES, ids=lambda structure: type(structure).__name__)
@@ -40,45 +39,45 @@ def restructured(request, quick_rate, network):
 
 def test_the_structure_is_there_and_the_rank_is_kept(restructured, network):
     structure, conversion = restructured
-    decoders, found = conversion.network.decoders, conversion.diagnostics
+    decoders, diagnostics = conversion.network.decoders, conversion.diagnostics
     if isinstance(structure, Sparse):
         assert ((decoders != 0).sum(axis=1) == network.neurons // 2).all()
-        assert found["zero_share"] == 0.5
+        assert diagnostics.zero_share == 0.5
     elif isinstance(structure, OneSign):
         assert ((decoders >= 0).all(axis=0) | (decoders <= 0).all(axis=0)).all()
-        assert 0.0 < found["excitatory_share"] < 1.0
+        assert 0.0 < diagnostics.excitatory_share < 1.0
         assert not ((network.decoders >= 0).all(axis=0) | (network.decoders <= 0).all(axis=0)).all()
-    assert found["rank_audit"]["rank"] == 2
+    assert diagnostics.rank_audit.rank == 2
     assert np.array_equal(conversion.network.encoders, network.encoders)
-    assert conversion.network.provenance["structure"]["structure"] == found["structure"]
+    assert conversion.network.provenance["structure"]["structure"] == diagnostics.structure
 
 
 def test_the_price_is_told(restructured):
     _, conversion = restructured
-    before, after = (conversion.diagnostics[name] for name in ("before", "after"))
+    before, after = conversion.diagnostics.before, conversion.diagnostics.after
     # least squares within a structure leave no less of the error than without
-    assert max(after["drift_error"]) > 0.9 * max(before["drift_error"])
-    assert max(after["drift_error"]) < 1.0
-    assert after["spikes_over_target"] > 0
+    assert max(after.drift_error) > 0.9 * max(before.drift_error)
+    assert max(after.drift_error) < 1.0
+    assert after.spikes_over_target > 0
 
 
 def test_bounds_hold_and_the_rest_is_optimal(equations):
-    free, found = equations.solve(1e-6), _solve(equations, Bounded(1.0))
+    free, bounded = equations.solve(1e-6), Bounded(1.0).solve(equations)
     limit = np.sqrt((free**2).mean(axis=0))
-    assert (np.abs(found) <= limit * (1 + 1e-12)).all()
+    assert (np.abs(bounded) <= limit * (1 + 1e-12)).all()
     assert (np.abs(free) > limit).any()
-    slope = equations.gram @ found - equations.moment
-    inside = np.abs(found) < 0.999 * limit
+    slope = equations.gram @ bounded - equations.moment
+    inside = np.abs(bounded) < 0.999 * limit
     # Karush, Kuhn, Tucker: no slope inside, and at a bound only outwards
     assert np.abs(slope[inside]).max() < 1e-3 * np.abs(equations.moment).max()
-    assert (slope[~inside] * np.sign(found[~inside]) <= 1e-3 * np.abs(equations.moment).max()).all()
+    assert (slope[~inside] * np.sign(bounded[~inside]) <= 1e-3 * np.abs(equations.moment).max()).all()
 
 
 def test_signs_hold_and_the_rest_is_optimal(equations):
-    found = _solve(equations, OneSign())
-    assert ((found >= 0).all(axis=1) | (found <= 0).all(axis=1)).all()
-    slope = equations.gram @ found - equations.moment
-    inside = np.abs(found) > 1e-3
+    signed = OneSign().solve(equations)
+    assert ((signed >= 0).all(axis=1) | (signed <= 0).all(axis=1)).all()
+    slope = equations.gram @ signed - equations.moment
+    inside = np.abs(signed) > 1e-3
     assert np.abs(slope[inside]).max() < 1e-3 * np.abs(equations.moment).max()
 
 
@@ -88,25 +87,25 @@ def test_regressors_that_are_nearly_alike_are_solved_exactly():
     regressors = np.maximum(np.hstack([x - np.linspace(-0.9, 0.8, 60), np.linspace(-0.8, 0.9, 60) - x]), 0.0)
     equations = NormalEquations.empty(120, 2)
     equations.add(regressors, np.hstack([np.sin(3.0 * x), np.cos(2.0 * x)]))
-    free, found = equations.solve(1e-6), _solve(equations, OneSign())
+    free, signed = equations.solve(1e-6), OneSign().solve(equations)
     sign = np.where((free / np.sqrt((free**2).mean(axis=0))).sum(axis=1) >= 0, 1.0, -1.0)
     gram = equations.gram + 1e-6 * np.diag(equations.gram).mean() * np.eye(120)
     upper = np.linalg.cholesky(gram).T
     for latent in range(2):
         expected, _ = nnls(upper * sign, np.linalg.solve(upper.T, equations.moment[:, latent]), maxiter=10_000)
-        assert np.allclose(found[:, latent], expected * sign, rtol=0, atol=1e-6 * np.abs(expected).max())
-    assert (equations.error(found) >= equations.error(free) * (1 - 1e-9)).all()
-    assert (np.sqrt(equations.error(found)) < 0.1).all()
+        assert np.allclose(signed[:, latent], expected * sign, rtol=0, atol=1e-6 * np.abs(expected).max())
+    assert (equations.error(signed) >= equations.error(free) * (1 - 1e-9)).all()
+    assert (np.sqrt(equations.error(signed)) < 0.1).all()
 
 
 def test_what_stays_of_sparse_decoders_is_solved_again(equations):
-    found = _solve(equations, Sparse(0.25))
+    sparse = Sparse(0.25).solve(equations)
     for latent in range(2):
-        stays = np.flatnonzero(found[:, latent])
+        stays = np.flatnonzero(sparse[:, latent])
         assert len(stays) == 3
         part = equations.gram[np.ix_(stays, stays)]
-        assert np.allclose(found[stays, latent], np.linalg.solve(part, equations.moment[stays, latent]), rtol=1e-3)
-    assert np.allclose(_solve(equations, Sparse(1.0)), equations.solve(1e-6))
+        assert np.allclose(sparse[stays, latent], np.linalg.solve(part, equations.moment[stays, latent]), rtol=1e-3)
+    assert np.allclose(Sparse(1.0).solve(equations), equations.solve(1e-6))
 
 
 def test_other_networks_and_structures_are_refused(refuses, quick_rate, network):

@@ -7,21 +7,24 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.population import Population, encode
 from ddm2snn.conversion.tuning import _Problem, tune
 from ddm2snn.neuron import LIF
+
+CLOCK = Clock(time_unit_s=0.2, dt_s=1e-3, spike_timing="grid")
 
 
 @pytest.fixture
 def drawn(quick_rate):
     z = np.random.default_rng(0).standard_normal((1500, 2))
-    return z, encode(quick_rate, Population(4), z, np.random.default_rng(1))
+    return z, encode(quick_rate, Population(4), CLOCK, z, np.random.default_rng(1))
 
 
-def decoding_error(rate, encoding, z):
+def decoding_error(rate, ensemble, z):
     """Relative error of the best decoders on exact rates, at points that the tuning has not seen."""
     train, fresh = z[:4000], z[4000:]
-    curves, others = (LIF().rate_hz(encoding.currents(points)) / 500.0 for points in (train, fresh))
+    curves, others = (LIF().rate_hz(ensemble.currents(points)) / 500.0 for points in (train, fresh))
     gram = curves.T @ curves
     gram += 1e-6 * np.trace(gram) / len(gram) * np.eye(len(gram))
     decoders = np.linalg.solve(gram, curves.T @ rate.internal_readout(train))
@@ -30,21 +33,21 @@ def decoding_error(rate, encoding, z):
 
 
 def test_tuning_lowers_the_decoding_error_on_fresh_points(quick_rate, drawn):
-    z, encoding = drawn
-    tuned, found = tune(quick_rate, encoding, LIF(), z)
+    z, ensemble = drawn
+    tuned, losses = tune(quick_rate, ensemble, z)
     fresh = np.random.default_rng(2).standard_normal((8000, 2))
-    before, after = (decoding_error(quick_rate, e, fresh) for e in (encoding, tuned))
+    before, after = (decoding_error(quick_rate, e, fresh) for e in (ensemble, tuned))
     assert after < 0.7 * before
-    assert found["loss_after"] < 0.5 * found["loss_before"]
+    assert losses["loss_after"] < 0.5 * losses["loss_before"]
 
 
 def test_tuned_encoders_are_rows_of_gamma_with_the_sign_they_had(quick_rate, drawn):
-    z, encoding = drawn
-    tuned, _ = tune(quick_rate, encoding, LIF(), z)
+    z, ensemble = drawn
+    tuned, _ = tune(quick_rate, ensemble, z)
     rows = quick_rate.left_vectors[tuned.unit]
     cross = tuned.encoders[:, 0] * rows[:, 1] - tuned.encoders[:, 1] * rows[:, 0]
     assert np.abs(cross).max() < 1e-12 * np.abs(tuned.encoders).max() * np.abs(rows).max()
-    factor = (tuned.encoders * encoding.encoders).sum(axis=1) / (encoding.encoders**2).sum(axis=1)
+    factor = (tuned.encoders * ensemble.encoders).sum(axis=1) / (ensemble.encoders**2).sum(axis=1)
     assert (factor >= 1 / 3 - 1e-9).all()
     assert (factor <= 3 + 1e-9).all()
     assert np.ptp(factor) > 0.1  # something was moved

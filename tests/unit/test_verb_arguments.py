@@ -13,6 +13,7 @@ from ddm2snn_backends.reference import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import InputError, Record, Stimulus, Training, find_backend, simulate
+from ddm2snn.backend import gaps
 from ddm2snn.errors import UnsupportedError
 
 SHORT = {"duration": 0.2, "trials": 2}
@@ -178,17 +179,17 @@ def test_an_unknown_mode_of_brian2_lists_the_known(refuses, mode):
 
 
 def test_brian2_declares_a_refractory_period_off_its_grid(spiking_of):
-    (gap,) = Brian2Backend().unsupported(spiking_of(), dt_s=0.003)
+    (gap,) = gaps(Brian2Backend(), spiking_of(), dt_s=0.003)
     assert str(gap) == (
         "refractory_s: spikes fall on the time grid. "
         "refractory_s = 0.004 is not a whole number of steps of dt_s = 0.003. Use dt_s = 0.004."
     )
-    assert Brian2Backend().unsupported(spiking_of(), dt_s=0.002) == []
+    assert gaps(Brian2Backend(), spiking_of(), dt_s=0.002) == []
 
 
 @pytest.mark.parametrize("bad", [0.0, -0.001, np.nan])
 def test_brian2_does_not_call_a_bad_step_a_gap_of_its_own(spiking_of, bad):
-    assert Brian2Backend().unsupported(spiking_of(), dt_s=bad) == []
+    assert gaps(Brian2Backend(), spiking_of(), dt_s=bad) == []
 
 
 @pytest.mark.parametrize("bad", POSITIVE)

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ddm2snn.backend import Consume, Network, Record, Unsupported, common_gaps
+from ddm2snn.backend import Unsupported
 from ddm2snn.base.large_arrays import blocks_of, large_array, refuse_without_room
-from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import child_seed, global_generator_kept
 from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
-from ddm2snn.recording import Recording, Spikes
-from ddm2snn.schedule import OpenLoop, Schedule, open_loop, schedule
+from ddm2snn.recording import Spikes
+from ddm2snn.schedule import OpenLoop, Schedule, Trace, blocks
 from ddm2snn.stimulus import Stimulus
 from ddm2snn_backends.brian2 import processes
 from ddm2snn_backends.brian2.model import (
@@ -38,7 +38,7 @@ from ddm2snn_backends.brian2.model import (
     sums_of,
     weight_values,
 )
-from ddm2snn_backends.brian2.program import compiler, dense_synapses, program_of
+from ddm2snn_backends.brian2.program import NO_COMPILER, compiler, dense_synapses, program_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -63,9 +63,9 @@ class Brian2Backend:
     ----------
     mode
         "numpy" and "cython" run in this process; "cpp_standalone" runs a compiled program, one process for each
-        trial, on all cores. A program serves all networks of one shape (neurons, rank, neuron model, noise) and is
-        kept (`ddm2snn cache`). "auto" takes whichever of "numpy" and "cpp_standalone" should finish first,
-        compilation included. Without a compiler "cython" falls back to "numpy" with a warning.
+        trial, on all cores. A program serves all networks of one shape (neurons, rank, neuron model, noise) and stays
+        in a cache (`ddm2snn.base.program_cache`). "auto" takes whichever of "numpy" and "cpp_standalone" should finish
+        first, compilation included. Without a compiler "cython" falls back to "numpy" with a warning.
     precision
         "double", or "single" for the neurons (latents stay in double): half the memory, and more than half the time.
     dense
@@ -83,82 +83,51 @@ class Brian2Backend:
         precision: Precision = "double",
         dense: Literal["factors"] | Float[np.ndarray, "neuron neuron"] | None = None,
     ) -> None:
-        for what, given, known in (("mode", mode, Mode), ("precision", precision, Precision)):
-            if given not in get_args(known):
-                raise InputError(f"Brian2 has no {what} {given!r}; choose one of {', '.join(get_args(known))}.")
+        for option, value, choices in (("mode", mode, Mode), ("precision", precision, Precision)):
+            if value not in get_args(choices):
+                raise InputError(f"Brian2 has no {option} {value!r}; choose one of {', '.join(get_args(choices))}.")
         if isinstance(dense, str) and dense != "factors":
             raise InputError(f"dense must be 'factors', an array of weights or None, got {dense!r}.")
         self.mode: Mode = mode
         self.precision: Precision = precision
         self.dense = dense
 
-    def unsupported(
-        self, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None
-    ) -> list[Unsupported]:
-        """Nothing beyond the common limits, but for dense weights that do not fit the network or the memory."""
-        gaps = common_gaps(network, SpikingNetwork, dt_s, self.spike_timing)
-        if self.dense is None or not isinstance(network, SpikingNetwork):
-            return gaps
-        count = network.neurons
+    def __repr__(self) -> str:
+        dense = self.dense if self.dense is None or isinstance(self.dense, str) else np.shape(self.dense)
+        return f"Brian2Backend(mode={self.mode!r}, precision={self.precision!r}, dense={dense!r})"
+
+    def unsupported(self, network: SpikingNetwork, *, dt_s: float, stimulus: Stimulus) -> list[Unsupported]:
+        """Dense weights that do not fit the memory or the network."""
+        if self.dense is None:
+            return []
+        gaps, count = [], network.neurons
         needed, free = _BYTES_PER_SYNAPSE * count**2, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         if needed > free:
-            gaps.append(
-                Unsupported(
-                    "dense",
-                    f"{count} x {count} synapses take {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free",
-                    "Run the factors, which take the place of all of them",
-                )
-            )
+            reason = f"{count} x {count} synapses take {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free"
+            gaps.append(Unsupported("dense", reason, "Run the factors, which take the place of all of them"))
         if not isinstance(self.dense, str) and np.shape(self.dense) != (count, count):
-            gaps.append(
-                Unsupported("dense", f"weights have shape {np.shape(self.dense)}", f"Give shape ({count}, {count})")
-            )
+            reason = f"weights have shape {np.shape(self.dense)}"
+            gaps.append(Unsupported("dense", reason, f"Give shape ({count}, {count})"))
         return gaps
 
-    def run(
-        self,
-        network: Network,
-        *,
-        duration: float,
-        trials: int,
-        seed: int,
-        dt_s: float | None = None,
-        stimulus: Stimulus | None = None,
-        initial_latent: Float[np.ndarray, "trial rank"] | None = None,
-        record: Record | None = None,
-        progress: Progress = no_progress,
-    ) -> Recording:
+    def run(self, schedule: Schedule, progress: Progress) -> Trace:
         """Simulate; see `ddm2snn.backend.Backend.run`."""
-        plan = schedule(
-            self, network, duration=duration, trials=trials, seed=seed, dt_s=dt_s, stimulus=stimulus,
-            initial_latent=initial_latent, record=record,
-        )  # fmt: skip
-        mode = self._choose(plan.steps, plan.trials, plan.network.neurons)
-        shape = Shape.of_run(plan, self.precision, dense=self.dense is not None)
+        mode = self._choose(schedule.steps, schedule.trials, schedule.network.neurons)
+        shape = Shape.of_run(schedule, self.precision, dense=self.dense is not None)
         run = _run_program if mode == "cpp_standalone" else _run_here
-        latent, spikes = run(plan, shape, mode, self._weights(plan.network), progress)
+        latent, spikes = run(schedule, shape, mode, self._weights(schedule.network), progress)
         progress(1.0)
         options = {"mode": mode} | ({} if self.precision == "double" else {"precision": self.precision})
         options |= {} if self.dense is None else {"dense": True}
-        versions = {"brian2": version("brian2"), "numpy": np.__version__}
-        return plan.recording(latent, spikes, backend=self.name, versions=versions, options=options)
+        return Trace(latent, spikes, {"brian2": version("brian2"), "numpy": np.__version__}, options)
 
-    def drive(
-        self,
-        network: Network,
-        latent_path: Float[np.ndarray, "time rank"],
-        *,
-        seed: int,
-        dt_s: float | None = None,
-        consume: Consume,
-    ) -> None:
+    def drive(self, loop: OpenLoop) -> Iterator[Float[np.ndarray, "time neuron"]]:
         """Open loop; see `ddm2snn.backend.Backend.drive`. A compiled program streams through a pipe."""
         if self.dense is not None:
             raise UnsupportedError("Backend brian2 has no open loop of dense weights. Leave dense out.")
-        plan = open_loop(self, network, latent_path, seed=seed, dt_s=dt_s)
-        mode = self._choose(len(plan.path), 1, plan.network.neurons)
-        shape = Shape.of_drive(plan, self.precision)
-        (_drive_program if mode == "cpp_standalone" else _drive_here)(plan, shape, mode, consume)
+        mode = self._choose(len(loop.path), 1, loop.network.neurons)
+        shape = Shape.of_drive(loop, self.precision)
+        return _drive_program(loop, shape) if mode == "cpp_standalone" else _drive_here(loop, shape, mode)
 
     def _choose(self, steps: int, trials: int, neurons: int) -> Mode:
         if self.mode != "auto":
@@ -179,8 +148,8 @@ def _with_compiler(mode: Mode) -> Mode:
     if mode in ("numpy", "auto") or compiler():
         return mode
     if mode == "cpp_standalone":
-        raise InputError("Brian2's C++ standalone mode needs a C++ compiler; none was found. Use mode=numpy.")
-    warnings.warn("No C++ compiler was found: Brian2 runs in NumPy mode instead of Cython.", stacklevel=4)
+        raise InputError(NO_COMPILER)
+    warnings.warn("No C++ compiler was found: Brian2 runs in NumPy mode instead of Cython.", stacklevel=5)
     return "numpy"
 
 
@@ -190,7 +159,7 @@ _Weights = "Float[np.ndarray, 'neuron neuron'] | None"
 
 @contextlib.contextmanager
 def _isolated(mode: Mode, precision: Precision, seed: int) -> Iterator[None]:
-    """Seed and configure Brian2 for one run and leave device, preferences and NumPy's generator as found."""
+    """Seed and configure Brian2 for one run and leave device, preferences and NumPy's generator as they were."""
     b2 = brian2()
     from brian2.devices import reset_device
 
@@ -213,14 +182,14 @@ def _assign(group: Any, values: Values, copies: int) -> None:  # noqa: ANN401 - 
         setattr(group, name, np.tile(value, copies) if np.size(value) * copies == size != 1 else value)
 
 
-def _run_here(plan: Schedule, shape: Shape, mode: Mode, weights: Any, progress: Progress) -> _Results:  # noqa: ANN401
+def _run_here(schedule: Schedule, shape: Shape, mode: Mode, weights: Any, progress: Progress) -> _Results:  # noqa: ANN401
     """All trials together, in this process."""
     b2 = brian2()
-    with _isolated(mode, shape.precision, child_seed(plan.seed, "brian2", "noise")):
-        model = _model(plan, shape, weights)
+    with _isolated(mode, shape.precision, child_seed(schedule.seed, "brian2", "noise")):
+        model = _model(schedule, shape, weights)
         report = {"report": lambda elapsed, share, *_: progress(share), "report_period": _REPORT_S * b2.second}
-        model.network.run(plan.steps * b2.second, namespace={}, **report)
-        return model.read(plan)
+        model.network.run(schedule.steps * b2.second, namespace={}, **report)
+        return model.read(schedule)
 
 
 @dataclass
@@ -229,125 +198,123 @@ class _Model:
     latents: Any
     spikes: Any
 
-    def read(self, plan: Schedule) -> _Results:
-        columns = [np.asarray(getattr(self.latents, f"z{c}")) for c in range(plan.network.rank)]
+    def read(self, schedule: Schedule) -> _Results:
+        columns = [np.asarray(getattr(self.latents, f"z{c}")) for c in range(schedule.network.rank)]
         latent = np.stack(columns, axis=-1)
         if self.spikes is None:
             return latent, None
-        trial, neuron = np.divmod(np.asarray(self.spikes.i), plan.network.neurons)
+        trial, neuron = np.divmod(np.asarray(self.spikes.i), schedule.network.neurons)
         # Brian2 reports the start of the step at whose end the threshold is crossed
         step = np.rint(np.asarray(self.spikes.t_)) + 1
-        return latent, Spikes.sorted(step * plan.dt_s, neuron, trial)
+        return latent, Spikes.sorted(step * schedule.dt_s, neuron, trial)
 
 
-def _model(plan: Schedule, shape: Shape, weights: Any) -> _Model:  # noqa: ANN401
-    b2, trials = brian2(), plan.trials
+def _model(schedule: Schedule, shape: Shape, weights: Any) -> _Model:  # noqa: ANN401
+    b2, trials = brian2(), schedule.trials
     clock = b2.Clock(b2.second)
-    latents = latents_group(shape, trials, clock, None if plan.stimulus.empty else plan.inputs())
+    latents = latents_group(shape, trials, clock, None if schedule.stimulus.empty else schedule.inputs())
     neurons = neurons_group(shape, latents, trials, clock, sends=False)
     trial = np.repeat(np.arange(trials), shape.neurons)
     neurons.trial = trial
-    _assign(latents, latent_values(shape, plan), 1)
-    _assign(neurons, neuron_values(shape, plan), trials)
-    neurons.v = plan.initial_voltage.ravel()
+    _assign(latents, latent_values(shape, schedule), 1)
+    _assign(neurons, neuron_values(shape, schedule), trials)
+    neurons.v = schedule.initial_voltage.ravel()
     parts = [latents, neurons]
     if weights is not None:
-        neurons.recurrent = _recurrent(plan).ravel()
+        neurons.recurrent = _recurrent(schedule).ravel()
         parts.append(dense_synapses(neurons, clock, shape, trials))
         parts[-1].w = np.tile(weights.T.ravel(), trials)
-    values, sums = weight_values(shape, plan), sums_of(shape)
+    values, sums = weight_values(shape, schedule), sums_of(shape)
     send = "\n".join(f"{total}_post += {name}" for name, total in sums.items())
     declared = "\n".join(f"{name} : 1 (constant)" for name in sums)
     synapses = b2.Synapses(neurons, latents, declared, on_pre=send, clock=clock, name="decoders", namespace={})
     synapses.connect(i=np.arange(len(trial)), j=trial)
     _assign(synapses, values, trials)
     names = [f"z{c}" for c in range(shape.rank)]
-    samples = b2.StateMonitor(latents, names, record=True, dt=plan.stride * b2.second, when="start", name="samples")
-    spikes = b2.SpikeMonitor(neurons, name="spikes") if plan.record.spikes else None
+    samples = b2.StateMonitor(latents, names, record=True, dt=schedule.stride * b2.second, when="start", name="samples")
+    spikes = b2.SpikeMonitor(neurons, name="spikes") if schedule.record.spikes else None
     parts += [synapses, samples, *([spikes] if spikes is not None else [])]
     return _Model(b2.Network(*parts), samples, spikes)
 
 
-def _recurrent(plan: Schedule) -> Float[np.ndarray, "trial neuron"]:
-    """Current at the start of what dense weights have brought: E z, before it decays in the first step."""
-    return plan.initial_latent @ plan.network.encoders.T / plan.decay
+def _recurrent(schedule: Schedule) -> Float[np.ndarray, "trial neuron"]:
+    """Current of dense weights at the start: E z, before it decays in the first step."""
+    return schedule.initial_latent @ schedule.network.encoders.T / schedule.decay
 
 
-def _drive_here(plan: OpenLoop, shape: Shape, mode: Mode, consume: Consume) -> None:
-    b2 = brian2()
-    with _isolated(mode, shape.precision, child_seed(plan.seed, "brian2", "noise")):
+def _drive_here(loop: OpenLoop, shape: Shape, mode: Mode) -> Iterator[Float[np.ndarray, "time neuron"]]:
+    """Drive block by block: whoever takes the blocks finds Brian2 as it was."""
+    b2, seed = brian2(), child_seed(loop.seed, "brian2", "noise")
+    rows: list[np.ndarray] = []
+    with _isolated(mode, shape.precision, seed):
         clock = b2.Clock(b2.second)
-        latents = latents_group(shape, 1, clock, plan.path)
+        latents = latents_group(shape, 1, clock, loop.path)
         neurons = neurons_group(shape, latents, 1, clock, sends=False)
-        _assign(neurons, neuron_values(shape, plan), 1)
-        neurons.v = plan.initial_voltage
-        kept: list[np.ndarray] = []
+        _assign(neurons, neuron_values(shape, loop), 1)
+        neurons.v = loop.initial_voltage
 
-        def keep() -> None:
-            kept.append(np.array(neurons.filtered_[:], dtype=float))
-            if len(kept) == _BLOCK:
-                consume(np.array(kept))
-                kept.clear()
+        def append() -> None:
+            rows.append(np.array(neurons.filtered_[:], dtype=float))
 
-        loop = b2.Network(latents, neurons, b2.NetworkOperation(keep, clock=clock, when="end"))
-        loop.run(len(plan.path) * b2.second, namespace={})
-        if kept:
-            consume(np.array(kept))
+        network = b2.Network(latents, neurons, b2.NetworkOperation(append, clock=clock, when="end"))
+    for block in blocks(len(loop.path), _BLOCK):
+        with _isolated(mode, shape.precision, seed):
+            network.run(len(block) * b2.second, namespace={})
+        yield np.array(rows)
+        rows.clear()
 
 
-def _run_program(plan: Schedule, shape: Shape, mode: Mode, weights: Any, progress: Progress) -> _Results:  # noqa: ANN401
+def _run_program(schedule: Schedule, shape: Shape, mode: Mode, weights: Any, progress: Progress) -> _Results:  # noqa: ANN401
     """One process of the compiled program for each trial."""
     # as the processes write them, and once more gathered
-    refuse_without_room(2 * 8 * plan.trials * plan.samples * plan.network.rank, "samples of the latents")
+    refuse_without_room(2 * 8 * schedule.trials * schedule.samples * schedule.network.rank, "samples of the latents")
     program = program_of(shape)
-    report = max(1, plan.steps // _PARTS)
-    shared = weight_values(shape, plan) | neuron_values(shape, plan)
+    report = max(1, schedule.steps // _PARTS)
+    shared = weight_values(shape, schedule) | neuron_values(shape, schedule)
     with _work_folder() as work:
-        given = processes.arguments("neurons", shared, shape.dtype, work)
+        for_all = processes.arguments("neurons", shared, shape.dtype, work)
         if weights is not None:
-            given += processes.arguments("dense", {"w": weights.T.ravel()}, shape.dtype, work)
+            for_all += processes.arguments("dense", {"w": weights.T.ravel()}, shape.dtype, work)
         if shape.stimulus:
-            plan.inputs().tofile(work / "inputs")
-        latents = latent_values(shape, plan)
-        settings: Values = {"steps": plan.steps, "stride": plan.stride, "report": report}
-        settings |= dict(zip(("first", "last"), _spike_steps(plan), strict=True))
-        folders, commands = [work / f"trial-{trial}" for trial in range(plan.trials)], []
+            schedule.inputs().tofile(work / "inputs")
+        latents = latent_values(shape, schedule)
+        settings: Values = {"steps": schedule.steps, "stride": schedule.stride, "report": report}
+        settings |= dict(zip(("first", "last"), _spike_steps(schedule), strict=True))
+        folders, commands = [work / f"trial-{trial}" for trial in range(schedule.trials)], []
         for trial, folder in enumerate(folders):
             folder.mkdir()
             if shape.stimulus:
                 (folder / "inputs").symlink_to(work / "inputs")
             own = {name: value if np.ndim(value) == 0 else value[trial] for name, value in latents.items()}  # pyright: ignore[reportIndexIssue]
-            own |= settings | {"seed": child_seed(plan.seed, "brian2", "noise", str(trial))}
-            start: Values = {"v": plan.initial_voltage[trial]}
-            start |= {"recurrent": _recurrent(plan)[trial]} if weights is not None else {}
-            arguments = given + processes.arguments("latents", own, np.float64, folder)
+            own |= settings | {"seed": child_seed(schedule.seed, "brian2", "noise", str(trial))}
+            start: Values = {"v": schedule.initial_voltage[trial]}
+            start |= {"recurrent": _recurrent(schedule)[trial]} if weights is not None else {}
+            arguments = for_all + processes.arguments("latents", own, np.float64, folder)
             arguments += processes.arguments("neurons", start, shape.dtype, folder)
             commands.append(processes.command(program, folder, arguments))
-        processes.run_all(
-            commands, folders, lambda trial: None, lambda steps: progress(steps / (plan.steps * plan.trials))
-        )
-        return _results(plan, folders)
+        processes.run_all(commands, folders, lambda steps: progress(steps / (schedule.steps * schedule.trials)))
+        return _results(schedule, folders)
 
 
-def _spike_steps(plan: Schedule) -> tuple[int, int]:
+def _spike_steps(schedule: Schedule) -> tuple[int, int]:
     """Steps between which the program writes spikes: those of the window, and one at each end for rounding."""
-    if not plan.record.spikes:
+    if not schedule.record.spikes:
         return 0, 0
-    first, last = plan.record.spike_window or (0.0, np.inf)
-    unit = plan.network.time_unit_s / plan.dt_s
-    return max(0, int(first * unit) - 2), int(min(plan.steps, last * unit + 1))
+    first, last = schedule.record.spike_window or (0.0, np.inf)
+    unit = schedule.network.time_unit_s / schedule.dt_s
+    return max(0, int(first * unit) - 2), int(min(schedule.steps, last * unit + 1))
 
 
-def _results(plan: Schedule, folders: list[Path]) -> _Results:
-    latent = large_array((plan.trials, plan.samples, plan.network.rank))
+def _results(schedule: Schedule, folders: list[Path]) -> _Results:
+    latent = large_array((schedule.trials, schedule.samples, schedule.network.rank))
     for trial, folder in enumerate(folders):
         latent[trial] = np.memmap(folder / "samples", mode="r", shape=latent.shape[1:], dtype=np.float64)
         (folder / "samples").unlink()
-    return latent, _spikes_of(plan, [folder / "spikes" for folder in folders]) if plan.record.spikes else None
+    return latent, _spikes_of(schedule, [folder / "spikes" for folder in folders]) if schedule.record.spikes else None
 
 
-def _spikes_of(plan: Schedule, files: list[Path]) -> Spikes:
-    """Those that are asked for, a block at a time; the program writes them in order."""
+def _spikes_of(schedule: Schedule, files: list[Path]) -> Spikes:
+    """Spikes that the record asks for, read a block at a time; the program writes them in order."""
     rows = [file.stat().st_size // 16 for file in files]
     columns = [large_array((sum(rows),), dtype) for dtype in (np.float64, np.int64, np.int64)]
     end = 0
@@ -356,27 +323,26 @@ def _spikes_of(plan: Schedule, files: list[Path]) -> Spikes:
             step, neuron = (
                 np.fromfile(file, np.int64, 2 * (part.stop - part.start), offset=16 * part.start).reshape(-1, 2).T
             )
-            # at the end of the step, as above
-            block = Spikes((step + 1) * plan.dt_s, neuron, np.full(len(step), trial))
-            block = plan.record.kept(block, plan.network.time_unit_s)
-            here = slice(end, end + len(block.trial))
+            # the program writes the step at whose end the threshold is crossed, counted from 0
+            block = Spikes((step + 1) * schedule.dt_s, neuron, np.full(len(step), trial))
+            block = schedule.record.select(block, schedule.network.time_unit_s)
+            place = slice(end, end + len(block.trial))
             for column, values in zip(columns, (block.time_s, block.neuron, block.trial), strict=True):
-                column[here] = values
-            end = here.stop
+                column[place] = values
+            end = place.stop
         file.unlink()
     for column in columns:
         column.setflags(write=False)
     return Spikes(*(column[:end] for column in columns))
 
 
-def _drive_program(plan: OpenLoop, shape: Shape, mode: Mode, consume: Consume) -> None:
+def _drive_program(loop: OpenLoop, shape: Shape) -> Iterator[Float[np.ndarray, "time neuron"]]:
     program = program_of(shape)
     with _work_folder() as work:
-        np.ascontiguousarray(plan.path).tofile(work / "inputs")
-        values = neuron_values(shape, plan) | {"v": plan.initial_voltage}
+        np.ascontiguousarray(loop.path).tofile(work / "inputs")
+        values = neuron_values(shape, loop) | {"v": loop.initial_voltage}
         command = processes.command(program, work, processes.arguments("neurons", values, shape.dtype, work))
-        for block in processes.read_blocks(command, work, shape.neurons, shape.dtype, _BLOCK):
-            consume(block)
+        yield from processes.read_blocks(command, work, shape.neurons, shape.dtype, _BLOCK)
 
 
 @contextlib.contextmanager

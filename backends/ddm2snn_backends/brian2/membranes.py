@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,8 +23,7 @@ class Membrane:
     update: tuple[str, ...]
     threshold: str
     reset: tuple[str, ...]
-    constants: tuple[str, ...] = ()
-    """Names of the constants that all neurons share."""
+    constants: tuple[str, ...]
 
 
 # A neuron waits at negative voltages, which count its refractory steps down: one array for both, so one pass of
@@ -37,18 +36,21 @@ _LEAKY = Membrane(
     ),
     threshold="v > 1",
     reset=("v = -refractory_steps",),
+    constants=("membrane_decay", "refractory_steps"),
 )
 _LINEAR = Membrane(
     declared=("v : 1",),
     update=("v = v + int(current > 0) * current * per_step",),
     threshold="v > 1",
     reset=("v = clip(v - 1, 0, 1)",),
+    constants=("per_step",),
 )
 _ADAPTIVE = Membrane(
     declared=(*_LEAKY.declared, "raised : 1"),
     update=(*_LEAKY.update, "raised = raised * threshold_decay"),
     threshold="v > 1 + raised",
     reset=(*_LEAKY.reset, "raised += threshold_jump"),
+    constants=(*_LEAKY.constants, "threshold_decay", "threshold_jump"),
 )
 
 
@@ -65,19 +67,20 @@ def _adaptive_constants(neuron: Any, dt_s: float) -> Constants:  # noqa: ANN401
     return _leaky_constants(neuron, dt_s) | threshold
 
 
-_MEMBRANES: dict[str, tuple[Membrane, Callable[[Any, float], Constants]]] = {
-    "lif": (_LEAKY, _leaky_constants),
-    "loihi-lif": (_LEAKY, _leaky_constants),
-    "rectified-linear": (_LINEAR, _linear_constants),
-    "adaptive-lif": (_ADAPTIVE, _adaptive_constants),
-}
-"""Code and constants by the name of the neuron model."""
+MEMBRANES = {"lif": _LEAKY, "loihi-lif": _LEAKY, "rectified-linear": _LINEAR, "adaptive-lif": _ADAPTIVE}
+"""Code by the name of the neuron model."""
+
+_CONSTANTS: dict[str, Callable[[Any, float], Constants]] = {
+    "lif": _leaky_constants, "loihi-lif": _leaky_constants, "rectified-linear": _linear_constants,
+    "adaptive-lif": _adaptive_constants,
+}  # fmt: skip
 
 
-def membrane_of(neuron: NeuronModel, dt_s: float) -> tuple[Membrane, Constants]:
-    """Code of a neuron model in steps of `dt_s`, with all its constants declared, and their values."""
-    membrane, constants_of = _MEMBRANES[neuron.name]
-    constants = constants_of(neuron, dt_s)
-    shared = tuple(name for name, value in constants.items() if np.ndim(value) == 0)
-    own = tuple(f"{name} : 1" for name in constants if name not in shared)
-    return replace(membrane, declared=(*membrane.declared, *own), constants=shared), constants
+def constants_of(neuron: NeuronModel, dt_s: float) -> Constants:
+    """Values of the constants of a neuron model in steps of `dt_s`."""
+    return _CONSTANTS[neuron.name](neuron, dt_s)
+
+
+def own_constants(neuron: NeuronModel, dt_s: float) -> tuple[str, ...]:
+    """Names of the constants that each neuron has its own."""
+    return tuple(name for name, value in constants_of(neuron, dt_s).items() if np.ndim(value))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ddm2snn.schedule import OpenLoop, Schedule
-from ddm2snn_backends.brian2.membranes import Membrane, membrane_of
+from ddm2snn_backends.brian2.membranes import MEMBRANES, constants_of, own_constants
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -41,8 +41,8 @@ class Shape:
     ----------
     neurons, rank
         Neurons of one trial, and latents.
-    membrane
-        Code of the neuron model.
+    membrane, own_constants
+        Name of the neuron model, and those of its constants that each neuron has its own.
     driven
         Open loop: latents are given, and each neuron filters its spikes.
     noise
@@ -59,7 +59,8 @@ class Shape:
 
     neurons: int
     rank: int
-    membrane: Membrane
+    membrane: str
+    own_constants: tuple[str, ...] = ()
     driven: bool = False
     noise: tuple[tuple[int, int], ...] = ()
     decoded_noise: bool = False
@@ -73,7 +74,8 @@ class Shape:
         return cls(
             neurons=plan.network.neurons,
             rank=plan.network.rank,
-            membrane=membrane_of(plan.network.neuron, plan.dt_s)[0],
+            membrane=plan.network.neuron.name,
+            own_constants=own_constants(plan.network.neuron, plan.dt_s),
             noise=tuple((int(row), int(column)) for row, column in np.argwhere(plan.noise_factor)),
             decoded_noise=plan.factor is not None,
             stimulus=not plan.stimulus.empty,
@@ -85,8 +87,8 @@ class Shape:
     def of_drive(cls, plan: OpenLoop, precision: Precision) -> Shape:
         """Shape of an open loop."""
         snn = plan.network
-        membrane, _ = membrane_of(snn.neuron, plan.dt_s)
-        return cls(snn.neurons, snn.rank, membrane, driven=True, precision=precision)
+        own = own_constants(snn.neuron, plan.dt_s)
+        return cls(snn.neurons, snn.rank, snn.neuron.name, own, driven=True, precision=precision)
 
     @property
     def dtype(self) -> type[np.floating]:
@@ -176,12 +178,14 @@ def neurons_group(shape: Shape, latents: Any, trials: int, clock: Any, *, sends:
     With `sends`, the reset adds a spike's weights to the sums of the latents: right where resets go through neurons
     one by one (C++), wrong in NumPy, where two spikes of a step would overwrite one another.
     """
-    b2, membrane, ranks = brian2(), shape.membrane, range(shape.rank)
-    constants = [*membrane.constants, *(["filter_decay", "filter_gain"] if shape.driven else [])]
+    b2, membrane, ranks = brian2(), MEMBRANES[shape.membrane], range(shape.rank)
+    constants = [name for name in membrane.constants if name not in shape.own_constants]
+    constants += ["filter_decay", "filter_gain"] if shape.driven else []
     constants += ["dense_decay", "dense_gain"] if shape.dense else []
     sums = sums_of(shape) if sends else {}
     equations = [*membrane.declared, "trial : integer", "bias : 1", *(f"e{c} : 1" for c in ranks)]
-    equations += [f"{name} : 1" for name in sums] + [f"{name} : 1 (shared)" for name in constants]
+    equations += [f"{name} : 1" for name in (*shape.own_constants, *sums)]
+    equations += [f"{name} : 1 (shared)" for name in constants]
     equations += [f"{name} : 1 (linked)" for name in (*(f"seen{c}" for c in ranks), *sums.values())]
     equations += ["filtered : 1"] if shape.driven else []
     equations += ["arrived : 1", "recurrent : 1"] if shape.dense else []
@@ -221,7 +225,7 @@ def latent_values(shape: Shape, plan: Schedule) -> Values:
 def neuron_values(shape: Shape, plan: Schedule | OpenLoop) -> Values:
     """Values of the neurons' variables, the same for all trials but for their voltages."""
     snn = plan.network
-    values: Values = {**membrane_of(snn.neuron, plan.dt_s)[1], "bias": snn.bias}
+    values: Values = {**constants_of(snn.neuron, plan.dt_s), "bias": snn.bias}
     values |= {f"e{c}": snn.encoders[:, c] for c in range(shape.rank)}
     per_spike = (1.0 - plan.decay) / plan.dt_s
     if shape.driven:

@@ -28,24 +28,24 @@ def cores() -> int:
 
 def arguments(group: str, values: Values, dtype: type[np.generic], folder: Path) -> list[str]:
     """Command line that sets a group's variables: a number as it is, an array through a file in `folder`."""
-    given = []
+    parts = []
     for name, value in values.items():
         if np.ndim(value) == 0:
-            given.append(f"{group}.{name}={float(value)!r}")
+            parts.append(f"{group}.{name}={float(value)!r}")
         else:
             path = folder / f"{group}-{name}"
             np.ascontiguousarray(value, dtype=dtype).tofile(path)
-            given.append(f"{group}.{name}={path}")
-    return given
+            parts.append(f"{group}.{name}={path}")
+    return parts
 
 
-def command(program: Path, results: Path, given: Sequence[str]) -> list[str]:
-    """Command line of a program that keeps its files in `results`."""
-    return [str(program), "--results_dir", f"{results}{os.sep}", *given]
+def command(program: Path, results: Path, settings: Sequence[str]) -> list[str]:
+    """Command line of a program that has its files in `results`."""
+    return [str(program), "--results_dir", f"{results}{os.sep}", *settings]
 
 
 class _Running:
-    """One process, and the last number it has said."""
+    """One process, and the last step that it has reported."""
 
     def __init__(self, parts: list[str], folder: Path) -> None:
         self.errors = folder / "errors"
@@ -54,17 +54,17 @@ class _Running:
                 parts, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
             )
         self.output = cast("IO[bytes]", self.process.stdout)
-        self.said = 0
+        self.step = 0
 
     def read(self) -> bool:
         """Take in what there is; whether more can come."""
         lines = os.read(self.output.fileno(), 65536).split()
         if lines and lines[-1].isdigit():
-            self.said = int(lines[-1])
+            self.step = int(lines[-1])
         return bool(lines)
 
     def finish(self) -> None:
-        """Wait for the end, and say what went wrong."""
+        """Wait for the end; raises as `check` does."""
         check(self.process.wait(), self.errors)
         self.output.close()
 
@@ -79,17 +79,15 @@ def check(status: int, errors: Path) -> None:
     RuntimeError
         Where it was killed or is not the program it should be.
     """
-    said = errors.read_text(encoding="utf-8", errors="replace").strip()
+    message = errors.read_text(encoding="utf-8", errors="replace").strip()
     if status == _FULL:
         raise InputError(f"There is no room left in {errors.parent} for the results of the simulation. Make some.")
-    if status != 0 or said:
-        raise RuntimeError(f"The compiled Brian2 program ended with status {status}: {said or 'no message'}.")
+    if status != 0 or message:
+        raise RuntimeError(f"The compiled Brian2 program ended with status {status}: {message or 'no message'}.")
 
 
-def run_all(
-    commands: Sequence[list[str]], folders: Sequence[Path], ended: Callable[[int], None], said: Callable[[int], None]
-) -> None:
-    """Run all commands, each in its folder; `ended` gets the index of each that is done, `said` the sum of steps."""
+def run_all(commands: Sequence[list[str]], folders: Sequence[Path], report: Callable[[int], None]) -> None:
+    """Run all commands, each in its folder; `report` gets the sum of their steps again and again."""
     waiting = list(range(len(commands)))[::-1]
     running: dict[int, _Running] = {}
     done = 0
@@ -106,10 +104,9 @@ def run_all(
                 if not one.read():
                     selector.unregister(one.output)
                     one.finish()
-                    done += one.said
+                    done += one.step
                     del running[index]
-                    ended(index)
-            said(done + sum(one.said for one in running.values()))
+            report(done + sum(one.step for one in running.values()))
 
 
 def _kill(one: _Running) -> None:

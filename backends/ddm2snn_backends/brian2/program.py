@@ -27,6 +27,8 @@ _FLAGS = ("-w", "-O3", "-ffast-math", "-fno-finite-math-only", "-march=native", 
 # on vector instructions instead of checking
 _GCC_FLAGS = ("--param=vect-max-version-for-alias-checks=1000",)
 
+NO_COMPILER = "Brian2's C++ standalone mode needs a C++ compiler; none was found. Use mode=numpy."
+
 # The network's own run() asks for processor time and sorts clocks in every step, which takes 0.7 us: as long as a
 # thousand neurons. There is one clock here, so that the steps can be taken one after the other.
 _STEP = """
@@ -98,17 +100,16 @@ def compiler() -> str | None:
 
 def program_of(shape: Shape) -> Path:
     """Program for this shape, from the cache or compiled into it."""
-    found = compiler()
-    if found is None:
-        raise InputError("Brian2's C++ standalone mode needs a C++ compiler; none was found. Use mode=numpy.")
-    return fetch(_about(shape, Path(found).resolve()), lambda folder: _build(shape, folder))
+    path = compiler()
+    if path is None:
+        raise InputError(NO_COMPILER)
+    return fetch(_about(shape, Path(path).resolve()), lambda folder: _build(shape, folder))
 
 
 def _about(shape: Shape, compiler_path: Path) -> dict[str, Any]:
     """Everything that the compiled program depends on."""
     status = compiler_path.stat()
-    here = Path(__file__).parent
-    sources = [here / f"{name}.py" for name in ("membranes", "model", "program")]
+    sources = [Path(__file__).with_name(f"{name}.py") for name in ("membranes", "model", "program")]
     return {
         "backend": "brian2",
         "shape": dataclasses.asdict(shape),
@@ -124,15 +125,15 @@ def _processor() -> str:
     """What -march=native compiles for: the same folder may be shared by different machines."""
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
-        named = sorted(line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part")))
-        return hashlib.sha256("\n".join(named).encode()).hexdigest()[:16]
+        traits = sorted(line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part")))
+        return hashlib.sha256("\n".join(traits).encode()).hexdigest()[:16]
     return f"{platform.machine()} {platform.processor()}"
 
 
 def _is_gcc() -> bool:
     """Whether g++, which Brian2's makefile calls, is GCC: on macOS it is Clang under another name."""
-    said = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=False)
-    return said.returncode == 0 and "clang" not in said.stdout.lower()
+    version_of = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=False)
+    return version_of.returncode == 0 and "clang" not in version_of.stdout.lower()
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ def needed(nengo_loihi: ModuleType) -> bool:
 
 @contextlib.contextmanager
 def repaired() -> Iterator[ModuleType]:
-    """Yield nengo_loihi, repaired where that is needed, and leave its modules as they were found."""
+    """Yield nengo_loihi, repaired where that is needed, and leave its modules as they were."""
     import importlib
 
     with warnings.catch_warnings():
@@ -42,11 +42,11 @@ def repaired() -> Iterator[ModuleType]:
         import nengo_loihi
 
     modules = [importlib.import_module(f"nengo_loihi.{name}") for name in _MODULES] if needed(nengo_loihi) else []
-    before = [module.np for module in modules]  # pyright: ignore[reportAttributeAccessIssue] - its name for NumPy
+    originals = [module.np for module in modules]  # pyright: ignore[reportAttributeAccessIssue] - its name for NumPy
     for module in modules:
         module.np = _NumpyOfBefore()  # pyright: ignore[reportAttributeAccessIssue]
     try:
         yield nengo_loihi
     finally:
-        for module, found in zip(modules, before, strict=True):
-            module.np = found  # pyright: ignore[reportAttributeAccessIssue]
+        for module, original in zip(modules, originals, strict=True):
+            module.np = original  # pyright: ignore[reportAttributeAccessIssue]

@@ -29,7 +29,7 @@ class Trial:
     """Nengo's objects of one trial, one of each kind for each group of neurons with its decode neurons."""
 
     neurons: list[nengo.Ensemble]
-    relay: list[nengo.Ensemble]
+    decode: list[nengo.Ensemble]
     latent: list[nengo.Probe]
     spikes: list[nengo.Probe]
 
@@ -52,18 +52,18 @@ def build(
         made = []
         for trial in range(trials):
             populations = [_population(network, group.neurons) for group in layout.groups]
-            relays = [_relay(device, group) for group in range(len(layout.groups))]
-            _connect(network, device, layout, populations, relays)
+            decoding = [_decode_neurons(device, group) for group in range(len(layout.groups))]
+            _connect(network, device, layout, populations, decoding)
             if amplitude is not None and signs is not None:
-                _drive(device, amplitude, signs[trial], relays)
-            for group, *made_of in zip(layout.groups, populations, relays, strict=True):
-                for ensemble, parts in zip(made_of, (group.population, group.relay), strict=True):
+                _drive(device, amplitude, signs[trial], decoding)
+            for group, *made_of in zip(layout.groups, populations, decoding, strict=True):
+                for ensemble, parts in zip(made_of, (group.neuron_parts, group.decode_parts), strict=True):
                     shape = nengo_loihi.BlockShape((parts[0].stop - parts[0].start,), (ensemble.n_neurons,))
                     model.config[ensemble].block_shape = shape
             made.append(
                 Trial(
-                    populations, relays,
-                    [nengo.Probe(relay.neurons[: network.rank], "input") for relay in relays],
+                    populations, decoding,
+                    [nengo.Probe(some.neurons[: network.rank], "input") for some in decoding],
                     [nengo.Probe(some.neurons, "output") for some in populations] if record_spikes else [],
                 )
             )  # fmt: skip
@@ -80,50 +80,50 @@ def _population(network: SpikingNetwork, group: slice) -> nengo.Ensemble:
     )  # fmt: skip
 
 
-def _relay(device: Device, group: int) -> nengo.Ensemble:
-    relay, at_rest = device.relay, {"voltage": nengo.dists.Choice([0])}
-    bias_hz = relay.bias_hz[relay.of(group)]
+def _decode_neurons(device: Device, group: int) -> nengo.Ensemble:
+    decode, at_rest = device.decode_neurons, {"voltage": nengo.dists.Choice([0])}
+    bias_hz = decode.bias_hz[decode.of_group(group)]
     return nengo.Ensemble(
         len(bias_hz), 1, neuron_type=nengo.SpikingRectifiedLinear(initial_state=at_rest),
-        gain=np.full(len(bias_hz), relay.swing_hz), bias=bias_hz, encoders=np.ones((len(bias_hz), 1)),
+        gain=np.full(len(bias_hz), decode.swing_hz), bias=bias_hz, encoders=np.ones((len(bias_hz), 1)),
         eval_points=np.zeros((1, 1)),
     )  # fmt: skip
 
 
 def _connect(
     network: SpikingNetwork, device: Device, layout: Layout, populations: list[nengo.Ensemble],
-    relays: list[nengo.Ensemble],
+    decoding: list[nengo.Ensemble],
 ) -> None:  # fmt: skip
     """Neurons -> D -> low-pass of the latents -> their group's decode neurons -> E -> neurons of all groups."""
-    of, filter_s = device.relay, device.config.decode_neurons.filter_s
-    decoders = network.decoders.T[:, of.latent] * (of.side / of.own_radius)
-    encoders = network.encoders[:, of.latent] * of.output
-    for number, (group, relay) in enumerate(zip(layout.groups, relays, strict=True)):
+    decode, filter_s = device.decode_neurons, device.config.decode_neurons.filter_s
+    decoders = network.decoders.T[:, decode.latent] * (decode.side / decode.own_radius)
+    encoders = network.encoders[:, decode.latent] * decode.output
+    for number, (group, ensemble) in enumerate(zip(layout.groups, decoding, strict=True)):
         nengo.Connection(
-            populations[number].neurons, relay.neurons, transform=decoders[group.neurons, of.of(number)].T,
+            populations[number].neurons, ensemble.neurons, transform=decoders[group.neurons, decode.of_group(number)].T,
             synapse=network.time_unit_s,
         )  # fmt: skip
         for target, population in zip(layout.groups, populations, strict=True):
             nengo.Connection(
-                relay.neurons, population.neurons, transform=encoders[target.neurons, of.of(number)],
+                ensemble.neurons, population.neurons, transform=encoders[target.neurons, decode.of_group(number)],
                 synapse=filter_s or None,
             )  # fmt: skip
 
 
 def _drive(
     device: Device, amplitude: Float[np.ndarray, " rank"], signs: Int[np.ndarray, "step rank"],
-    relays: list[nengo.Ensemble],
+    decoding: list[nengo.Ensemble],
 ) -> None:  # fmt: skip
     """Input from the host: plus or minus one for each latent, which nengo-loihi sends as one of a pair of spikes."""
-    of, dt_s = device.relay, device.dt_s
+    decode, dt_s = device.decode_neurons, device.dt_s
     rank = signs.shape[1]
 
     def value(t: float) -> np.ndarray:
         step = round(t / dt_s) - 1
         return SURE * signs[step] if step < len(signs) else np.zeros(rank)
 
-    size = of.side * amplitude[of.latent] / of.radius.sum(axis=0)[of.latent]
-    transform = np.equal.outer(of.latent, np.arange(rank)) * size[:, None]
+    size = decode.side * amplitude[decode.latent] / decode.total_radius[decode.latent]
+    transform = np.equal.outer(decode.latent, np.arange(rank)) * size[:, None]
     node = nengo.Node(value, size_out=rank)
-    for group, relay in enumerate(relays):
-        nengo.Connection(node, relay.neurons, transform=transform[of.of(group)], synapse=None)
+    for group, ensemble in enumerate(decoding):
+        nengo.Connection(node, ensemble.neurons, transform=transform[decode.of_group(group)], synapse=None)

@@ -1,22 +1,22 @@
-"""Adapter to Nengo's reference simulator: ensembles with given gains, biases, encoders and decoders."""
+"""Adapter to Nengo's reference simulator: ensembles whose gains, biases and weights are set, not solved for."""
 # pyright: reportArgumentType=false
 # nengo annotates defaults by a sentinel type, which no real argument has
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.backend import Consume, Network, Record, Unsupported, common_gaps
-from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.backend import Unsupported
+from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import child_seed, global_generator_kept
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
-from ddm2snn.recording import Recording, Spikes
-from ddm2snn.schedule import Schedule, blocks, open_loop, schedule
+from ddm2snn.recording import Spikes
+from ddm2snn.schedule import OpenLoop, Schedule, Trace, blocks
 from ddm2snn.stimulus import Stimulus
 
 if TYPE_CHECKING:
@@ -33,83 +33,56 @@ class NengoBackend:
     name = "nengo"
     spike_timing: SpikeTiming = "interpolated"
 
-    def unsupported(
-        self, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None
-    ) -> list[Unsupported]:
-        """Nothing beyond the common limits."""
-        return common_gaps(network, SpikingNetwork, dt_s, self.spike_timing)
+    def __repr__(self) -> str:
+        return "NengoBackend()"
 
-    def run(
-        self,
-        network: Network,
-        *,
-        duration: float,
-        trials: int,
-        seed: int,
-        dt_s: float | None = None,
-        stimulus: Stimulus | None = None,
-        initial_latent: Float[np.ndarray, "trial rank"] | None = None,
-        record: Record | None = None,
-        progress: Progress = no_progress,
-    ) -> Recording:
+    def unsupported(self, network: SpikingNetwork, *, dt_s: float, stimulus: Stimulus) -> list[Unsupported]:
+        """Nothing."""
+        return []
+
+    def run(self, schedule: Schedule, progress: Progress) -> Trace:
         """Simulate; see `ddm2snn.backend.Backend.run`."""
         import nengo
 
-        plan = schedule(
-            self, network, duration=duration, trials=trials, seed=seed, dt_s=dt_s, stimulus=stimulus,
-            initial_latent=initial_latent, record=record,
-        )  # fmt: skip
-        latents, spikes = _Latents(plan), _SpikeTable(plan.dt_s)
-        model = _closed_loop(plan, latents, spikes)
-        with _simulator(model, plan.dt_s) as simulator:
-            for block in blocks(plan.steps, _BLOCK):
+        latents, spikes = _Latents(schedule), _SpikeTable(schedule.dt_s)
+        model = _closed_loop(schedule, latents, spikes)
+        with _simulator(model, schedule.dt_s) as simulator:
+            for block in blocks(schedule.steps, _BLOCK):
                 simulator.run_steps(len(block), progress_bar=False)
-                progress(block.stop / plan.steps)
-        return plan.recording(
-            latents.samples,
-            spikes.table() if plan.record.spikes else None,
-            backend=self.name,
-            versions={"nengo": nengo.__version__, "numpy": np.__version__},
-        )
+                progress(block.stop / schedule.steps)
+        table = spikes.table() if schedule.record.spikes else None
+        return Trace(latents.samples, table, {"nengo": nengo.__version__, "numpy": np.__version__})
 
-    def drive(
-        self,
-        network: Network,
-        latent_path: Float[np.ndarray, "time rank"],
-        *,
-        seed: int,
-        dt_s: float | None = None,
-        consume: Consume,
-    ) -> None:
+    def drive(self, loop: OpenLoop) -> Iterator[Float[np.ndarray, "time neuron"]]:
         """Open loop; see `ddm2snn.backend.Backend.drive`."""
         import nengo
 
-        plan = open_loop(self, network, latent_path, seed=seed, dt_s=dt_s)
-        filtered, kept = np.zeros(plan.network.neurons), []
+        network = loop.network
+        filtered, rows = np.zeros(network.neurons), []
 
-        def keep(t: float, spikes_hz: Float[np.ndarray, " neuron"]) -> None:
-            filtered[:] = plan.decay * filtered + (1 - plan.decay) * spikes_hz
-            kept.append(filtered.copy())
+        def append(t: float, spikes_hz: Float[np.ndarray, " neuron"]) -> None:
+            filtered[:] = loop.decay * filtered + (1 - loop.decay) * spikes_hz
+            rows.append(filtered.copy())
 
-        with nengo.Network(seed=child_seed(seed, "nengo", "network")) as model:
-            source = nengo.Node(lambda t: plan.path[round(t / plan.dt_s) - 1], size_out=plan.network.rank)
-            ensemble = _ensemble(plan.network, plan.initial_voltage[None], plan.dt_s)
-            sink = nengo.Node(keep, size_in=plan.network.neurons, size_out=0)
-            nengo.Connection(source, ensemble.neurons, transform=plan.network.encoders, synapse=None)
+        with nengo.Network(seed=child_seed(loop.seed, "nengo", "network")) as model:
+            source = nengo.Node(lambda t: loop.path[round(t / loop.dt_s) - 1], size_out=network.rank)
+            ensemble = _ensemble(network, loop.initial_voltage[None], loop.dt_s)
+            sink = nengo.Node(append, size_in=network.neurons, size_out=0)
+            nengo.Connection(source, ensemble.neurons, transform=network.encoders, synapse=None)
             nengo.Connection(ensemble.neurons, sink, synapse=None)
-        with _simulator(model, plan.dt_s) as simulator:
-            for block in blocks(len(plan.path), _BLOCK):
+        with _simulator(model, loop.dt_s) as simulator:
+            for block in blocks(len(loop.path), _BLOCK):
                 simulator.run_steps(len(block), progress_bar=False)
-                consume(np.array(kept))
-                kept.clear()
+                yield np.array(rows)
+                rows.clear()
 
 
 class _Latents:
     """Samples the pass-through node; its value in Nengo's step n (from 1) is the latent at time (n - 1) dt."""
 
-    def __init__(self, plan: Schedule) -> None:
-        self.dt_s, self.stride = plan.dt_s, plan.stride
-        self.samples = np.empty((plan.trials, plan.samples, plan.network.rank))
+    def __init__(self, schedule: Schedule) -> None:
+        self.dt_s, self.stride = schedule.dt_s, schedule.stride
+        self.samples = np.empty((schedule.trials, schedule.samples, schedule.network.rank))
 
     def __call__(self, t: float, latent: Float[np.ndarray, " trialrank"]) -> None:
         step = round(t / self.dt_s) - 1
@@ -123,15 +96,15 @@ class _SpikeTable:
         self.rows: list[np.ndarray] = [np.empty((3, 0))]
 
     def from_trial(self, first: int, neurons: int) -> Callable[[float, np.ndarray], None]:
-        """Keep what the neurons of some trials emit, `first` and those after it."""
+        """Function of a node that appends what the neurons of trials `first`, `first` + 1 and so on emit."""
 
-        def keep(t: float, spikes_hz: np.ndarray) -> None:
+        def append(t: float, spikes_hz: np.ndarray) -> None:
             trial, neuron = np.divmod(np.flatnonzero(spikes_hz), neurons)
             if neuron.size:
                 step = round(t / self.dt_s)
                 self.rows.append(np.stack([np.full(neuron.size, step), neuron, first + trial]))
 
-        return keep
+        return append
 
     def table(self) -> Spikes:
         step, neuron, trial = np.concatenate(self.rows, axis=1)
@@ -161,95 +134,95 @@ def _rows(trials: slice, each: int) -> slice:
     return slice(trials.start * each, trials.stop * each)
 
 
-def _closed_loop(plan: Schedule, latents: _Latents, spikes: _SpikeTable) -> nengo.Network:
+def _closed_loop(schedule: Schedule, latents: _Latents, spikes: _SpikeTable) -> nengo.Network:
     """One network of all trials: neurons -> D -> lowpass -> latents -> E -> neurons, never E D."""
     import nengo
 
     from ddm2snn_backends.nengo.transform import Repeated
 
-    network, width = plan.network, plan.trials * plan.network.rank
-    inputs, start = plan.inputs(), plan.initial_latent.ravel()
+    network, width = schedule.network, schedule.trials * schedule.network.rank
+    inputs, start = schedule.inputs(), schedule.initial_latent.ravel()
 
     def initial_state(t: float) -> np.ndarray:
-        return start * plan.decay ** (round(t / plan.dt_s) - 1)
+        return start * schedule.decay ** (round(t / schedule.dt_s) - 1)
 
     def stimulus(t: float) -> np.ndarray:
-        return np.tile(inputs[round(t / plan.dt_s) - 1], plan.trials)
+        return np.tile(inputs[round(t / schedule.dt_s) - 1], schedule.trials)
 
-    with nengo.Network(seed=child_seed(plan.seed, "nengo", "network")) as model:
+    with nengo.Network(seed=child_seed(schedule.seed, "nengo", "network")) as model:
         # one low-pass for all trials and sources: a filter per ensemble costs more than its neurons
         source, latent = nengo.Node(size_in=width), nengo.Node(size_in=width)
         nengo.Connection(source, latent, synapse=nengo.Lowpass(network.time_unit_s))
         # Nengo has no initial state of a synapse; by linearity it is an input that decays
         nengo.Connection(nengo.Node(initial_state, size_out=width), latent, synapse=None)
-        if not plan.stimulus.empty:
+        if not schedule.stimulus.empty:
             nengo.Connection(nengo.Node(stimulus, size_out=width), source, synapse=None)
-        entries = _connect_factor(plan, source)
-        if entries is None and plan.noise_factor.any():
-            _connect_noise(plan, source)
+        entries = _connect_factor(schedule, source)
+        if entries is None and schedule.noise_factor.any():
+            _connect_noise(schedule, source)
         together = max(1, _TOGETHER // network.neurons)
-        for first in range(0, plan.trials, together):
-            voltage = plan.initial_voltage[first : first + together]
+        for first in range(0, schedule.trials, together):
+            voltage = schedule.initial_voltage[first : first + together]
             trials = slice(first, first + len(voltage))
-            ensemble = _ensemble(network, voltage, plan.dt_s)
+            ensemble = _ensemble(network, voltage, schedule.dt_s)
             to_neurons, to_source = (Repeated(factor, len(voltage)) for factor in (network.encoders, network.decoders))
             nengo.Connection(latent[_rows(trials, network.rank)], ensemble.neurons, transform=to_neurons, synapse=None)
             nengo.Connection(ensemble.neurons, source[_rows(trials, network.rank)], transform=to_source, synapse=None)
-            if entries is not None and plan.factor is not None:
-                to_entries = Repeated(plan.factor.decoders, len(voltage))
+            if entries is not None and schedule.factor is not None:
+                to_entries = Repeated(schedule.factor.decoders, len(voltage))
                 target = entries[_rows(trials, network.rank**2)]
                 nengo.Connection(ensemble.neurons, target, transform=to_entries, synapse=None)
-            if plan.record.spikes:
+            if schedule.record.spikes:
                 sink = nengo.Node(spikes.from_trial(first, network.neurons), size_in=voltage.size, size_out=0)
                 nengo.Connection(ensemble.neurons, sink, synapse=None)
         nengo.Connection(latent, nengo.Node(latents, size_in=width, size_out=0), synapse=None)
     return model
 
 
-def _connect_noise(plan: Schedule, source: nengo.Node) -> None:
+def _connect_noise(schedule: Schedule, source: nengo.Node) -> None:
     """White noise that leaves the low-pass as the scheduled increment, independent for every trial."""
     import nengo
 
     from ddm2snn_backends.nengo.transform import Repeated
 
     # the low-pass passes (1 - decay) of a sample
-    transform = Repeated(plan.noise_factor / (1.0 - plan.decay), plan.trials)
-    nengo.Connection(_white(plan, source.size_in), source, transform=transform, synapse=None)
+    transform = Repeated(schedule.noise_factor / (1.0 - schedule.decay), schedule.trials)
+    nengo.Connection(_white(schedule, source.size_in), source, transform=transform, synapse=None)
 
 
-def _white(plan: Schedule, width: int) -> nengo.Node:
+def _white(schedule: Schedule, width: int) -> nengo.Node:
     """Standard normal numbers, fresh in each step."""
     import nengo
 
     process = nengo.processes.WhiteNoise(
-        nengo.dists.Gaussian(0, 1), scale=False, seed=child_seed(plan.seed, "nengo", "noise")
+        nengo.dists.Gaussian(0, 1), scale=False, seed=child_seed(schedule.seed, "nengo", "noise")
     )
     return nengo.Node(process, size_out=width)
 
 
-def _connect_factor(plan: Schedule, source: nengo.Node) -> nengo.Node | None:
+def _connect_factor(schedule: Schedule, source: nengo.Node) -> nengo.Node | None:
     """White noise times the factor that spikes decode, as `_connect_noise`; returns where decoded spikes go in.
 
     None where the factor is constant. The filter hands on in a step what spikes before that step decode.
     """
     import nengo
 
-    factor = plan.factor
+    factor = schedule.factor
     if factor is None:
         return None
-    size, rank = factor.start.size, plan.network.rank
-    width = plan.trials * rank
-    scale = plan.noise_scale / (1.0 - plan.decay)
+    size, rank = factor.start.size, schedule.network.rank
+    width = schedule.trials * rank
+    scale = schedule.noise_scale / (1.0 - schedule.decay)
 
-    def noise(t: float, given: Float[np.ndarray, " value"]) -> np.ndarray:
-        by_state = given[width:].reshape(plan.trials, rank, rank) + plan.network.diffusion_factor
-        return scale * np.einsum("trc,tc->tr", by_state, given[:width].reshape(plan.trials, rank)).ravel()
+    def noise(t: float, values: Float[np.ndarray, " value"]) -> np.ndarray:
+        by_state = values[width:].reshape(schedule.trials, rank, rank) + schedule.network.diffusion_factor
+        return scale * np.einsum("trc,tc->tr", by_state, values[:width].reshape(schedule.trials, rank)).ravel()
 
     def initial_state(t: float) -> np.ndarray:
-        return factor.start.ravel() * factor.decay ** (round(t / plan.dt_s) - 1)
+        return factor.start.ravel() * factor.decay ** (round(t / schedule.dt_s) - 1)
 
     entries, product = nengo.Node(size_in=size), nengo.Node(noise, size_in=width + size, size_out=width)
-    nengo.Connection(_white(plan, width), product[:width], synapse=None)
+    nengo.Connection(_white(schedule, width), product[:width], synapse=None)
     nengo.Connection(entries, product[width:], synapse=nengo.Lowpass(factor.filter_s))
     nengo.Connection(nengo.Node(initial_state, size_out=size), product[width:], synapse=None)
     nengo.Connection(product, source, synapse=None)

@@ -4,8 +4,9 @@ Each kernel has its own loops over trials, time and neurons. One loop around a s
 instead of 0.5 ns for each LIF neuron and step, since its stores to the state keep the compiler from vectorising, and
 Numba does not find such a closure in its cache again, which costs each process 1.5 s.
 
-Kernels take their arguments in named tuples and unpack them before the loops. Within the noise of paired timings (1 %)
-this takes the time of plain arguments.
+Kernels take named tuples and unpack them before the loops, which then are the machine code of plain arguments. Numba
+knows the classes by name, in its calls and in its cache on disk: two classes of one name cost 0.2 ms a call, and a class
+is renamed together with the kernels that take it, or the cache of an earlier version fails to load.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ class Inputs(NamedTuple):
     bias: np.ndarray
 
 
-class Filter(NamedTuple):
+class Synapses(NamedTuple):
     """Synaptic filter: its decay in a step, what a spike adds, and the column of the output for each neuron."""
 
     decay: float
     jump: float
-    pool: np.ndarray
+    columns: np.ndarray
 
 
 class State(NamedTuple):
@@ -172,10 +173,10 @@ def currents(latent: np.ndarray, encoders: np.ndarray, bias: np.ndarray, current
 
 
 @numba.njit(cache=True)
-def _add_pooled(filtered: np.ndarray, pool: np.ndarray, row: np.ndarray) -> None:
+def _add_to_columns(filtered: np.ndarray, columns: np.ndarray, row: np.ndarray) -> None:
     """Add each neuron's filtered spike train to its column."""
-    for j in range(len(pool)):
-        row[pool[j]] += filtered[j]
+    for j in range(len(columns)):
+        row[columns[j]] += filtered[j]
 
 
 def _of_neuron(constant: float | np.ndarray, neuron: int) -> float:
@@ -197,12 +198,13 @@ def _compiled_of_neuron(constant, neuron) -> Callable[..., float]:  # noqa: ANN0
 
 @numba.njit(parallel=True, cache=True)
 def _on_grid(
-    path: np.ndarray, inputs: Inputs, constants: GridLeak, synapses: Filter, stride: int, state: State, out: np.ndarray
-) -> None:
+    path: np.ndarray, inputs: Inputs, constants: GridLeak, synapses: Synapses, stride: int, state: State,
+    out: np.ndarray,
+) -> None:  # fmt: skip
     """Leaky membranes with spikes rounded up to the grid."""
     encoders, bias = inputs.encoders, inputs.bias
     membrane_decay, refractory_steps = constants.decay, constants.refractory_steps
-    decay, jump, pool = synapses.decay, synapses.jump, synapses.pool
+    decay, jump, columns = synapses.decay, synapses.jump, synapses.columns
     voltage, filtered = state.voltage, state.filtered
     neurons = len(bias)
     for trial in numba.prange(path.shape[0]):
@@ -219,17 +221,18 @@ def _on_grid(
                 v[j] = -refractory_steps if fired else x
                 r[j] = r[j] * decay + (jump if fired else 0.0)
             if (step + 1) % stride == 0:
-                _add_pooled(r, pool, out[trial, step // stride])
+                _add_to_columns(r, columns, out[trial, step // stride])
 
 
 @numba.njit(parallel=True, cache=True)
 def _interpolated(
-    path: np.ndarray, inputs: Inputs, constants: Leak, synapses: Filter, stride: int, state: State, out: np.ndarray
-) -> None:
+    path: np.ndarray, inputs: Inputs, constants: Leak, synapses: Synapses, stride: int, state: State,
+    out: np.ndarray,
+) -> None:  # fmt: skip
     """Leaky membranes with spikes within the step."""
     encoders, bias = inputs.encoders, inputs.bias
     dt_s, taus_s, refractory_s = constants.dt_s, constants.taus_s, constants.refractory_s
-    decay, jump, pool = synapses.decay, synapses.jump, synapses.pool
+    decay, jump, columns = synapses.decay, synapses.jump, synapses.columns
     voltage, wait_s, filtered = state.voltage, state.wait_s, state.filtered
     neurons = len(bias)
     whole_step = np.exp(-dt_s / taus_s)
@@ -252,16 +255,17 @@ def _interpolated(
                     x = 0.0
                 v[j] = x
             if (step + 1) % stride == 0:
-                _add_pooled(r, pool, out[trial, step // stride])
+                _add_to_columns(r, columns, out[trial, step // stride])
 
 
 @numba.njit(parallel=True, cache=True)
 def _linear(
-    path: np.ndarray, inputs: Inputs, constants: Ramp, synapses: Filter, stride: int, state: State, out: np.ndarray
-) -> None:
+    path: np.ndarray, inputs: Inputs, constants: Ramp, synapses: Synapses, stride: int, state: State,
+    out: np.ndarray,
+) -> None:  # fmt: skip
     """Membranes without leak, with one spike at most in a step."""
     encoders, bias = inputs.encoders, inputs.bias
-    decay, jump, pool = synapses.decay, synapses.jump, synapses.pool
+    decay, jump, columns = synapses.decay, synapses.jump, synapses.columns
     voltage, filtered = state.voltage, state.filtered
     neurons, per_step = len(bias), constants.per_step
     for trial in numba.prange(path.shape[0]):
@@ -277,24 +281,19 @@ def _linear(
                 v[j] = rest if fired else x
                 r[j] = r[j] * decay + (jump if fired else 0.0)
             if (step + 1) % stride == 0:
-                _add_pooled(r, pool, out[trial, step // stride])
+                _add_to_columns(r, columns, out[trial, step // stride])
 
 
 @numba.njit(parallel=True, cache=True)
 def _adaptive_on_grid(
-    path: np.ndarray,
-    inputs: Inputs,
-    constants: GridAdaptation,
-    synapses: Filter,
-    stride: int,
-    state: State,
+    path: np.ndarray, inputs: Inputs, constants: GridAdaptation, synapses: Synapses, stride: int, state: State,
     out: np.ndarray,
-) -> None:
+) -> None:  # fmt: skip
     """Leaky membranes with an adaptive threshold, with spikes rounded up to the grid."""
     encoders, bias = inputs.encoders, inputs.bias
     membrane_decay, refractory_steps = constants.decay, constants.refractory_steps
     threshold_decay, threshold_jump = constants.threshold_decay, constants.threshold_jump
-    decay, jump, pool = synapses.decay, synapses.jump, synapses.pool
+    decay, jump, columns = synapses.decay, synapses.jump, synapses.columns
     voltage, raised, filtered = state.voltage, state.raised, state.filtered
     neurons = len(bias)
     for trial in numba.prange(path.shape[0]):
@@ -313,24 +312,19 @@ def _adaptive_on_grid(
                 h[j] = above_rest + (threshold_jump if fired else 0.0)
                 r[j] = r[j] * decay + (jump if fired else 0.0)
             if (step + 1) % stride == 0:
-                _add_pooled(r, pool, out[trial, step // stride])
+                _add_to_columns(r, columns, out[trial, step // stride])
 
 
 @numba.njit(parallel=True, cache=True)
 def _adaptive_interpolated(
-    path: np.ndarray,
-    inputs: Inputs,
-    constants: Adaptation,
-    synapses: Filter,
-    stride: int,
-    state: State,
+    path: np.ndarray, inputs: Inputs, constants: Adaptation, synapses: Synapses, stride: int, state: State,
     out: np.ndarray,
-) -> None:
+) -> None:  # fmt: skip
     """Leaky membranes with an adaptive threshold, with spikes within the step."""
     encoders, bias = inputs.encoders, inputs.bias
     dt_s, tau_s, refractory_s = constants.dt_s, constants.tau_s, constants.refractory_s
     tau_threshold_s, threshold_jump = constants.tau_threshold_s, constants.threshold_jump
-    decay, jump, pool = synapses.decay, synapses.jump, synapses.pool
+    decay, jump, columns = synapses.decay, synapses.jump, synapses.columns
     voltage, wait_s, raised, filtered = state.voltage, state.wait_s, state.raised, state.filtered
     neurons = len(bias)
     whole_step, threshold_decay = np.exp(-dt_s / tau_s), np.exp(-dt_s / tau_threshold_s)
@@ -358,7 +352,7 @@ def _adaptive_interpolated(
                     x = 0.0
                 v[j] = x
             if (step + 1) % stride == 0:
-                _add_pooled(r, pool, out[trial, step // stride])
+                _add_to_columns(r, columns, out[trial, step // stride])
 
 
 @numba.njit(cache=True)

@@ -1,0 +1,162 @@
+"""What a way of finding decoders must be able to do, what it is given and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+
+from ddm2snn.base.randomness import stream
+from ddm2snn.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.base.progress import Progress
+    from ddm2snn.conversion.clock import Clock
+    from ddm2snn.conversion.diffusion_factor import DiffusionFactor
+    from ddm2snn.conversion.ensemble import Ensemble
+    from ddm2snn.conversion.noise_budget import NoiseBudget
+    from ddm2snn.conversion.population import Population
+    from ddm2snn.network import RateNetwork
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What decoders are to be found for.
+
+    Parameters
+    ----------
+    rate
+        The rate network.
+    ensemble
+        The neurons, with clock and device.
+    states
+        Stationary states of the rate network, internal units, shape (sample, rank).
+    seed
+        Seed of the conversion.
+    """
+
+    rate: RateNetwork
+    ensemble: Ensemble
+    states: Float[np.ndarray, "sample rank"]
+    seed: int
+
+    def rng(self, name: str) -> np.random.Generator:
+        """Random stream of one part of the work; no part moves the numbers of another."""
+        return stream(self.seed, "conversion", name)
+
+    @property
+    def velocity(self) -> Float[np.ndarray, "sample rank"]:
+        """Drift of the rate network at the states, internal units per rate time unit."""
+        return self.rate.internal_readout(self.states) - self.states
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Decoders, the noise to inject beside them, and what was learned on the way.
+
+    Parameters
+    ----------
+    decoders
+        D, shape (rank, neuron), internal latent units per Hz.
+    diffusion_factor
+        Factor of the noise to inject, shape (rank, rank), internal units; the constant part where it depends on the
+        state.
+    diagnostics
+        JSON values by the names of the fields of `ddm2snn.conversion.diagnostics.Diagnostics`; `drift_error` is
+        always among them.
+    constant
+        What the decoded spikes lack everywhere, shape (rank,), internal units; None where they lack nothing.
+    factor
+        Decoders of a diffusion factor that depends on the state; None where it is constant.
+    """
+
+    decoders: Float[np.ndarray, "rank neuron"]
+    diffusion_factor: Float[np.ndarray, "rank rank"]
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)
+    constant: Float[np.ndarray, " rank"] | None = None
+    factor: DiffusionFactor | None = None
+
+
+@runtime_checkable
+class Decoders(Protocol):
+    """A way of finding decoders: a frozen dataclass of its settings, with a name and the methods below.
+
+    `ddm2snn.conversion.decoders.DECODERS` lists those that command line and recipes know by name. `convert` takes any
+    object that has these methods, and calls them in this order.
+    """
+
+    name: ClassVar[str]
+
+    def check(self, rate: RateNetwork, population: Population | None, *, in_loop: bool) -> Population:
+        """Return the population to place, the default one where none is given.
+
+        Parameters
+        ----------
+        rate, population
+            What `convert` was given.
+        in_loop
+            Whether a device is in the loop.
+
+        Raises
+        ------
+        InputError
+            Where these decoders cannot convert that.
+        """
+        ...
+
+    def place(
+        self,
+        rate: RateNetwork,
+        population: Population,
+        clock: Clock,
+        states: Float[np.ndarray, "sample rank"],
+        seed: int,
+    ) -> tuple[Ensemble, Mapping[str, float]]:
+        """Place neurons around stationary states (internal units), and say what tuning them did, if anything."""
+        ...
+
+    def pilot(self, problem: Problem, progress: Progress) -> NoiseBudget | None:
+        """Measure the spikes' noise in a first, short solution, from which the time unit is chosen.
+
+        None for decoders that need no such measurement; the time unit then stays the first choice.
+        """
+        ...
+
+    def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
+        """Find decoders. `pilot` is what the method of this name returned, for the final time unit."""
+        ...
+
+
+def curve_error(
+    decoded: Float[np.ndarray, "sample rank"],
+    target: Float[np.ndarray, "sample rank"],
+    velocity: Float[np.ndarray, "sample rank"],
+) -> list[float]:
+    """Root mean square of what is decoded less what should be, relative to the drift, per latent.
+
+    >>> curve_error(np.ones((4, 1)), np.full((4, 1), 0.75), velocity=np.ones((4, 1)))
+    [0.25]
+    """
+    return np.sqrt(((decoded - target) ** 2).mean(axis=0) / (velocity**2).mean(axis=0)).tolist()
+
+
+def noise_diagnostics(budget: NoiseBudget) -> dict[str, Any]:
+    """The noise of a budget as `ddm2snn.conversion.diagnostics.Noise` holds it."""
+    return {
+        "target": budget.target.tolist(),
+        "spikes": budget.spikes.tolist(),
+        "spikes_over_target": budget.spike_noise_ratio,
+    }
+
+
+def refuse_diffusion_by_state(rate: RateNetwork, decoders: Decoders) -> None:
+    """Refuse a rate network whose diffusion depends on the state, for decoders that cannot carry it."""
+    if rate.diffusion_readout is not None:
+        raise InputError(
+            f"This rate network's diffusion depends on the state, which {type(decoders).__name__} decoders cannot "
+            "carry: they decode the activations as they were trained. Convert with Calibrated or Static decoders."
+        )

@@ -1,0 +1,162 @@
+"""Static decoders: regularised least squares on the neurons' curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.least_squares import fit_penalised, solve_penalised
+from ddm2snn.conversion.decoders.protocol import Problem, Solution, curve_error
+from ddm2snn.conversion.diffusion_factor import static_factor
+from ddm2snn.conversion.population import Population
+from ddm2snn.conversion.trajectories import regression_target
+from ddm2snn.conversion.tuning import around, place
+from ddm2snn.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.base.progress import Progress
+    from ddm2snn.conversion.clock import Clock
+    from ddm2snn.conversion.ensemble import Ensemble
+    from ddm2snn.conversion.noise_budget import NoiseBudget
+    from ddm2snn.network import RateNetwork
+
+
+@dataclass(frozen=True)
+class Static:
+    """Regularised least squares on the f-I curve of the simulator that will run the network.
+
+    Parameters
+    ----------
+    ridge
+        Regularisation as a share of the highest rate, as in the Neural Engineering Framework
+        (Eliasmith, Anderson, Neural Engineering, 2003): rates are treated as if they carried noise of
+        this size.
+    compensate_lag
+        Whether to regress against the rates that neurons have while the latent moves along the flow.
+
+    Examples
+    --------
+    >>> from ddm2snn import Training, convert, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> made = convert(rate, population=Population(2, tuned=False), decoders=Static(ridge=0.02), time_unit_s=0.1)
+    >>> made.network.decoders.shape, max(made.diagnostics.drift_error) < 0.3
+    ((2, 16), True)
+    >>> made.diagnostics.noise is None  # curves know nothing of the spikes' noise
+    True
+    """
+
+    name: ClassVar[str] = "static"
+
+    ridge: float = 0.01
+    compensate_lag: bool = True
+
+    def __post_init__(self) -> None:
+        check_positive("Static", ridge=self.ridge)
+
+    def check(self, rate: RateNetwork, population: Population | None, *, in_loop: bool) -> Population:
+        """Any population; no device."""
+        if in_loop:
+            raise InputError(
+                f"Static decoders are solved on curves, which know nothing of a device, got {self!r}. "
+                "Choose Calibrated(rounds=0), or leave hardware out."
+            )
+        return population or Population()
+
+    def place(
+        self,
+        rate: RateNetwork,
+        population: Population,
+        clock: Clock,
+        states: Float[np.ndarray, "sample rank"],
+        seed: int,
+    ) -> tuple[Ensemble, Mapping[str, float]]:
+        """Place neurons around stationary states; see `ddm2snn.conversion.tuning.place`."""
+        return place(rate, population, clock, states, seed)
+
+    def pilot(self, problem: Problem, progress: Progress) -> None:
+        """None: curves know nothing of the spikes' noise."""
+
+    def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
+        """Solve at states around the stationary ones, and judge at these."""
+        rate, ensemble, states = problem.rate, problem.ensemble, problem.states
+        points = around(states, problem.seed)
+        decoders, decoded = self.decode(rate, ensemble, points, states)
+        target = regression_target(rate, states, ensemble.clock)
+        diagnostics = {"drift_error": curve_error(decoded, target, problem.velocity)}
+        if rate.diffusion_readout is None:
+            return Solution(decoders, rate.diffusion_factor, diagnostics)
+        factor = static_factor(rate, ensemble, points, states, self.ridge, problem.rng("diffusion"))
+        return Solution(decoders, factor.constant, diagnostics | {"diffusion": factor.diagnostics}, factor=factor)
+
+    def decode(
+        self,
+        rate: RateNetwork,
+        ensemble: Ensemble,
+        z: Float[np.ndarray, "sample rank"],
+        judged: Float[np.ndarray, "sample rank"],
+    ) -> tuple[Float[np.ndarray, "rank neuron"], Float[np.ndarray, "sample rank"]]:
+        """Decoders solved for at the states `z`, and what they decode at the states `judged`.
+
+        Memory is that of the curves where there are no more neurons than samples. Otherwise it is that of a matrix
+        (sample, sample) and of the curves of some of the neurons.
+        """
+
+        def curves(
+            states: Float[np.ndarray, "sample rank"],
+        ) -> Iterator[tuple[slice, Float[np.ndarray, "sample part"]]]:
+            velocity = rate.internal_readout(states) - states if self.compensate_lag else None
+            for part, some in ensemble.parts(len(states)):
+                yield part, some.rates_hz(states, velocity)
+
+        target = regression_target(rate, z, ensemble.clock)
+        if ensemble.neurons <= len(z):
+            decoders = solve_static(np.concatenate([part for _, part in curves(z)], axis=1), target, self.ridge)
+        else:
+            decoders = _solve_in_parts(lambda: curves(z), target, ensemble.neurons, self.ridge)
+        return decoders, sum(
+            (rates_hz @ decoders[:, part].T for part, rates_hz in curves(judged)), np.zeros_like(judged)
+        )
+
+
+def _solve_in_parts(
+    curves: Callable[[], Iterable[tuple[slice, Float[np.ndarray, "sample part"]]]],
+    target: Float[np.ndarray, "sample rank"],
+    neurons: int,
+    ridge: float,
+) -> Float[np.ndarray, "rank neuron"]:
+    r"""What `solve_static` finds, from curves of some neurons at a time.
+
+    :math:`D = y^\top (A A^\top + \lambda)^{-1} A` with :math:`A A^\top` the sum over the parts.
+    """
+    from scipy.linalg import get_blas_funcs
+
+    samples, highest = len(target), 1e-12
+    gram = np.zeros((samples, samples), order="F")
+    (add_square,) = get_blas_funcs(("syrk",), (gram,))
+    for _, rates_hz in curves():
+        gram = add_square(1.0, rates_hz.T, beta=1.0, c=gram, trans=1, lower=1, overwrite_c=1)  # in place
+        highest = max(highest, float(rates_hz.max()))
+    weights = solve_penalised(gram, target, samples * (ridge * highest) ** 2, lower=True, overwrite=True)
+    decoders = np.empty((target.shape[1], neurons))
+    for part, rates_hz in curves():
+        decoders[:, part] = weights.T @ rates_hz
+    return decoders
+
+
+def solve_static(
+    rates_hz: Float[np.ndarray, "sample neuron"], target: Float[np.ndarray, "sample rank"], ridge: float
+) -> Float[np.ndarray, "rank neuron"]:
+    r"""Decoders :math:`D = \arg\min \langle|A D^\top - y|^2\rangle + (\text{ridge}\,\max A)^2 |D|^2`.
+
+    >>> rates_hz = np.array([[0.0, 50.0], [50.0, 0.0]])
+    >>> (rates_hz @ solve_static(rates_hz, np.array([[1.0], [-1.0]]), ridge=1e-3).T).round(3)
+    array([[ 1.],
+           [-1.]])
+    """
+    return fit_penalised(rates_hz, target, len(rates_hz) * (ridge * max(rates_hz.max(), 1e-12)) ** 2).T

@@ -1,0 +1,241 @@
+"""Neurons driven along paths of the latents, and along the path of their own closed loop: blocks of filtered spikes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numba
+import numpy as np
+
+from ddm2snn.conversion.kernels.membranes import Inputs, Synapses, membrane_of
+from ddm2snn.conversion.trajectories import Trajectories, regression_target
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+    from ddm2snn.conversion.ensemble import Ensemble
+    from ddm2snn.network import RateNetwork
+
+EVERY = 0.1  # rate time units between samples: a tenth of the synaptic filter's memory
+_WARM_UP = 3.0  # rate time units that are left out: membranes and most of the filter forget their start
+_BLOCK_BYTES = 2**27
+_PART = 4096  # neurons: their state stays in the cache from step to step, which takes a quarter off the time
+Block = TypeVar("Block")
+
+
+class DrivenBlock(NamedTuple):
+    """What neurons did during a stretch of time, and what they should have decoded.
+
+    Parameters
+    ----------
+    share
+        Share of the whole duration that is done.
+    spikes_hz
+        Spike trains behind the synaptic filter, in Hz, shape (trial, sample, column).
+    target
+        What decoded spikes must be, behind the same filter, internal units, shape (trial, sample, rank).
+    states
+        Internal latents, shape (trial, sample, rank).
+    """
+
+    share: float
+    spikes_hz: Float[np.ndarray, "trial sample column"]
+    target: Float[np.ndarray, "trial sample rank"]
+    states: Float[np.ndarray, "trial sample rank"]
+
+
+class Drive:
+    """Membranes and filtered spike trains of an ensemble on many trials, driven block by block.
+
+    It agrees with `drive` of the reference backend up to rounding; tests hold it to that.
+
+    Parameters
+    ----------
+    ensemble
+        The neurons and their clock.
+    voltage
+        Membrane voltages at the start, shape (trial, neuron).
+    columns
+        Column of the output to which each neuron's filtered spike train is added, shape (neuron,).
+    """
+
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        voltage: Float[np.ndarray, "trial neuron"],
+        columns: Int[np.ndarray, " neuron"],
+    ) -> None:
+        self.columns, self._parts = int(columns.max()) + 1, []
+        clock, decay = ensemble.clock, ensemble.clock.decay
+        for first in range(0, len(columns), _PART):
+            some = slice(first, first + _PART)
+            membrane = membrane_of(ensemble.neuron.part(some), clock.dt_s, clock.spike_timing, voltage[:, some])
+            inputs = Inputs(np.ascontiguousarray(ensemble.encoders[some].T), ensemble.bias[some])
+            self._parts.append((membrane, inputs, Synapses(decay, (1.0 - decay) / clock.dt_s, columns[some])))
+
+    def advance(
+        self, path: Float[np.ndarray, "trial step rank"], stride: int
+    ) -> Float[np.ndarray, "trial sample column"]:
+        """Filtered spike trains in Hz after every `stride` steps along the internal latents `path`."""
+        out = np.zeros((len(path), path.shape[1] // stride, self.columns))
+        for membrane, inputs, synapses in self._parts:
+            membrane.kernel(path, inputs, membrane.constants, synapses, stride, membrane.state, out)
+        return out
+
+
+class ClosedLoop:
+    r"""A spiking network that runs by itself on many trials, and the filtered target where it goes.
+
+    The loop is :math:`z_{n+1} = a z_n + (1-a) D s_n + \xi_n` with :math:`a = e^{-dt/T}`. Since spikes are filtered with
+    the same a,
+
+    .. math:: z_n = D \tilde r_n + \eta_n, \qquad \eta_{n+1} = a\,\eta_n + \xi_n, \qquad \eta_0 = z_0.
+
+    At each state that it visits the spikes of a step should decode :math:`y(z_n) = (\varphi_{dt}(z_n) - a z_n)/(1-a)`
+    with the flow :math:`\varphi` of the rate network (`ddm2snn.conversion.trajectories.regression_target`). Along this
+    path the filtered target is hence
+
+    .. math:: \tilde y_{n+1} = a\,\tilde y_n + (1-a)\,y(z_n),
+
+    which is the target of `Trajectories` on a path whose noise holds all errors of the spikes.
+
+    Parameters
+    ----------
+    rate
+        The rate network.
+    ensemble
+        The neurons and their clock.
+    decoders
+        D by columns, shape (rank, column), internal latent units per Hz.
+    columns
+        Column of each neuron, shape (neuron,).
+    injected_factor
+        Factor of the noise that is injected, shape (rank, rank), internal units.
+    states
+        States to start from, internal units, shape (trial, rank).
+    rng
+        Source of the membrane voltages at the start and of the noise.
+    """
+
+    def __init__(
+        self,
+        rate: RateNetwork,
+        ensemble: Ensemble,
+        decoders: Float[np.ndarray, "rank column"],
+        columns: Int[np.ndarray, " neuron"],
+        injected_factor: Float[np.ndarray, "rank rank"],
+        states: Float[np.ndarray, "trial rank"],
+        rng: np.random.Generator,
+    ) -> None:
+        clock = ensemble.clock
+        self._rate, self._clock, self._rng = rate, clock, rng
+        self._drive = Drive(ensemble, rng.random((len(states), ensemble.neurons)), columns)
+        self._decoders, self._decay = decoders, float(np.exp(-clock.step))
+        self._noise = np.sqrt((1.0 - self._decay**2) / 2.0) * injected_factor
+        self.stride = max(1, round(EVERY / clock.step))
+        self.every = self.stride * clock.step
+        self._z, self._eta, self._target = states.copy(), states.copy(), np.zeros_like(states)
+
+    def advance(
+        self, samples: int
+    ) -> tuple[
+        Float[np.ndarray, "trial sample column"],
+        Float[np.ndarray, "trial sample rank"],
+        Float[np.ndarray, "trial sample rank"],
+    ]:
+        """Go on for some sampling intervals: filtered spikes in Hz, filtered targets and states at their ends."""
+        filtered = np.empty((len(self._z), samples, self._drive.columns))
+        target = np.empty((len(self._z), samples, self._rate.rank))
+        states = np.empty_like(target)
+        ages = self._decay ** np.arange(self.stride - 1, -1, -1)
+        with _one_thread():
+            for sample in range(samples):
+                path, filtered[:, sample] = self._interval()
+                wanted = np.einsum("n,tnr->tr", ages, regression_target(self._rate, path, self._clock))
+                self._target = self._decay**self.stride * self._target + (1.0 - self._decay) * wanted
+                target[:, sample], states[:, sample] = self._target, self._z
+        return filtered, target, states
+
+    def blocks(self, duration: float) -> Iterator[DrivenBlock]:
+        """Blocks of some rate time units of each trial, after a warm-up."""
+        bytes_each = 8 * len(self._z) * self._drive.columns
+        for share, block in in_blocks(self.advance, self.every, duration, bytes_each):
+            yield DrivenBlock(share, *block)
+
+    def _interval(self) -> tuple[Float[np.ndarray, "trial step rank"], Float[np.ndarray, "trial column"]]:
+        """Run for one sampling interval: states at the start of each step, filtered spikes at the end."""
+        path, spikes = np.empty((len(self._z), self.stride, self._rate.rank)), np.empty(0)
+        for step in range(self.stride):
+            path[:, step] = self._z
+            spikes = self._drive.advance(self._z[:, None], 1)[:, 0]
+            noise = self._rng.standard_normal(self._z.shape) @ self._noise.T
+            self._eta = self._decay * self._eta + noise
+            self._z = spikes @ self._decoders.T + self._eta
+        return path, spikes
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compiled loops on one thread: on a busy machine waiting for others took up to 60 times as long as a step."""
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(threads)
+
+
+def driven(
+    rate: RateNetwork,
+    ensemble: Ensemble,
+    states: Float[np.ndarray, "sample rank"],
+    columns: Int[np.ndarray, " neuron"],
+    trajectories: int,
+    duration: float,
+    rng: np.random.Generator,
+    perturbed: float = 0.0,
+) -> Iterator[DrivenBlock]:
+    """Drive an ensemble along trajectories of a rate network, open loop.
+
+    Parameters
+    ----------
+    rate, ensemble
+        The network whose trajectories are followed, and the neurons.
+    states
+        Stationary states to start from, internal units.
+    columns
+        Column of each neuron.
+    trajectories, duration
+        Number of trajectories, and rate time units of each after a warm-up.
+    rng
+        Source of starts, noise and membrane voltages.
+    perturbed
+        Share of the trajectories that are perturbed; see `Trajectories`.
+    """
+    start = states[rng.integers(len(states), size=trajectories)]
+    paths = Trajectories(rate, ensemble.clock, start, EVERY, rng, perturbed)
+    drive = ensemble.drive(rng.random((trajectories, ensemble.neurons)), columns)
+
+    def advance(samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        path, target, reached = paths.advance(samples)
+        return drive.advance(path, paths.stride), target, reached
+
+    bytes_each = 8 * trajectories * max(drive.columns, paths.stride * rate.rank)
+    for share, block in in_blocks(advance, paths.every, duration, bytes_each):
+        yield DrivenBlock(share, *block)
+
+
+def in_blocks(
+    advance: Callable[[int], Block], every: float, duration: float, bytes_each: int
+) -> Iterator[tuple[float, Block]]:
+    """Advance by as many samples as fit a block, and yield the share that is done with each block behind a warm-up."""
+    warm_up, total = (max(1, round(time / every)) for time in (_WARM_UP, duration))
+    done, most = -warm_up, max(1, _BLOCK_BYTES // bytes_each)
+    while done < total:
+        count = min(most, (total if done >= 0 else 0) - done)
+        block = advance(count)
+        done += count
+        if done > 0:
+            yield done / total, block

@@ -1,0 +1,156 @@
+"""Spurious attractors of trained networks, far outside the stationary states, and their removal.
+
+Units that have saturated leave a constant output in each direction. Where that output points outwards, the network has
+a fixed point that no training point sees, and trajectories from far outside end there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ddm2snn.network import RateNetwork, to_internal, to_system
+from ddm2snn.training.robustness import HAS_ESCAPED, InternalSystem, escaped, far_starts, integration_step
+from ddm2snn.training.variable_projection import VariableProjection
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.systems.system import System
+    from ddm2snn.training.task import Task
+
+_ROUNDS = 8
+_PLACES = (0.6, 1.0, 1.6)  # of the added points: distances from the origin, relative to the attractor's
+_WEIGHT = 0.2  # of an added point, over its distance from the origin
+_STEPS = 20  # between checks of which trajectories are back
+_PATIENCE = 10.0  # how many times longer than the network the target is given to come back
+
+
+class Repaired(NamedTuple):
+    """A network after `without_spurious_attractors`.
+
+    Parameters
+    ----------
+    network
+        The network.
+    points
+        Points that were added to the regression.
+    left
+        Spurious attractors that are left.
+    """
+
+    network: RateNetwork
+    points: int
+    left: int
+
+
+def without_spurious_attractors(
+    network: RateNetwork,
+    system: System,
+    task: Task,
+    ridge: float,
+    rng: np.random.Generator,
+    acceptable: Callable[[RateNetwork], bool] = lambda network: True,
+) -> Repaired:
+    """Solve for the read-out again, with a drift of -z at points around each spurious attractor.
+
+    Hidden units stay. This is repeated while attractors are found, up to eight times, and ends before the first
+    network that is not `acceptable`.
+
+    Parameters
+    ----------
+    network, system, task, ridge
+        What was trained, on what, for which regression and at which ridge.
+    rng
+        Source of starts for the search.
+    acceptable
+        Whether a network still fits well enough.
+    """
+    points = np.empty((0, network.rank))
+    attractors = spurious_attractors(network, system, rng)
+    for _ in range(_ROUNDS):
+        if not len(attractors):
+            break
+        more = np.concatenate([points, *(place * attractors for place in _PLACES)])
+        projection = VariableProjection(
+            points=np.concatenate([task.points, more]),
+            target=np.concatenate([task.target, np.zeros((len(more), task.target.shape[1]))]),
+            weight=np.concatenate([task.weight, _WEIGHT / np.linalg.norm(more / task.unit[: network.rank], axis=1)]),
+            left_vectors=network.left_vectors.copy(),
+            bias=network.bias.copy(),
+            activation=network.activation,
+        )
+        candidate = task.network(projection, ridge)
+        if not acceptable(candidate):
+            break
+        network, points, attractors = candidate, more, spurious_attractors(candidate, system, rng)
+    return Repaired(network, len(points), len(attractors))
+
+
+def spurious_attractors(
+    network: RateNetwork,
+    system: System,
+    rng: np.random.Generator,
+    *,
+    trajectories: int = 3000,
+    relaxation: float = 10.0,
+) -> Float[np.ndarray, "attractor rank"]:
+    """Places outside the stationary states where noise-free trajectories from far outside end, but should not.
+
+    A place does not count where the network's drift is within half of the target's, nor where the target itself,
+    from the same start and without noise, does not come back either.
+
+    Parameters
+    ----------
+    network, system
+        What was trained, and on what.
+    rng
+        Source of starts.
+    trajectories, relaxation
+        Trajectories, and rate time units for them to come back.
+
+    Returns
+    -------
+    array
+        Shape (attractor, rank), internal units; one for trajectories that end within a tenth of its distance.
+    """
+    edge = np.abs(to_internal(network, network.initial_latent)).max(axis=0)
+    dt = integration_step(network, network.initial_latent)
+    start = to_internal(network, far_starts(network, trajectories, rng))
+    z = start
+    for step in range(1, round(relaxation / dt) + 1):
+        z = z + dt * np.where(escaped(z), 0.0, network.internal_readout(z) - z)
+        if step % _STEPS == 0:
+            outside = (np.abs(z) > edge).any(axis=1)
+            start, z = start[outside], z[outside]
+            if not len(z):
+                return z
+    expected = system.checked_drift(to_system(network, z)) / network.latent_scale
+    deviation = np.linalg.norm(network.internal_readout(z) - z - expected, axis=1)
+    wrong = ~(deviation < 0.5 * np.linalg.norm(expected, axis=1))  # true as well where the target's drift is NaN
+    start, z = start[wrong], z[wrong]
+    if not len(z):
+        return z
+    grain = 0.1 * np.linalg.norm(z, axis=1, keepdims=True)
+    _, first = np.unique(np.round(z / np.maximum(grain, 1e-9)), axis=0, return_index=True)
+    target = InternalSystem(system, network)
+    return z[[index for index in first if _returns(target, start[index], edge, _PATIENCE * relaxation)]]
+
+
+def _returns(
+    target: InternalSystem, start: Float[np.ndarray, " rank"], edge: Float[np.ndarray, " rank"], duration: float
+) -> bool:
+    """Whether the target, without noise, ends within the edges of the stationary states."""
+    from scipy.integrate import solve_ivp
+
+    def distance_left(_: float, z: np.ndarray) -> float:
+        return HAS_ESCAPED - np.abs(z).max()
+
+    distance_left.terminal = True  # pyright: ignore[reportFunctionMemberAccess] - SciPy reads this attribute
+    with np.errstate(over="ignore", invalid="ignore"):  # the path may end in infinity
+        path = solve_ivp(
+            lambda _, z: target.internal_readout(z) - z, (0.0, duration), start, "LSODA", events=distance_left
+        )
+    return bool(path.status == 0 and (np.abs(path.y[:, -1]) <= edge).all())

@@ -1,0 +1,97 @@
+"""Every example in a docstring runs and prints what it says, warnings being errors as in any test.
+
+An example that needs a package which is not installed is skipped. `python -m pytest --doctest-modules FILE` runs the
+examples of one file with the same options.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+from types import ModuleType
+
+import architecture
+import pytest
+
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+TREE = architecture.Tree()
+OWN = ("ddm2snn", "ddm2snn_backends")
+
+
+def name_of(path: str) -> str:
+    return path.removeprefix("backends/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+EXAMPLES = {name_of(m.path): architecture.prompts(m.tree) for m in TREE.modules}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_of_module(name, tmp_path, monkeypatch, record_property):
+    record_property("examples", EXAMPLES[name])
+    if not EXAMPLES[name]:
+        return
+    monkeypatch.chdir(tmp_path)  # examples may write files
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        skip_unless_own(error)
+        raise
+    assert run(module) == EXAMPLES[name], "doctest does not see every example: move it where the function is plain"
+
+
+def run(module: ModuleType) -> int:
+    """Number of examples, all of which ran as they should; the first that did not ends the test."""
+    runner, count = doctest.DebugRunner(optionflags=FLAGS), 0
+    for test in doctest.DocTestFinder().find(module):
+        count += len(test.examples)
+        try:
+            runner.run(test)
+        except doctest.DocTestFailure as failure:
+            example = failure.example
+            place = f"{test.filename}:{(test.lineno or 0) + example.lineno + 1}"
+            pytest.fail(f"{place}\n>>> {example.source}expected\n{example.want}got\n{failure.got}", pytrace=False)
+        except doctest.UnexpectedException as failure:
+            error = failure.exc_info[1]
+            skip_unless_own(error)
+            raise error from None
+    return count
+
+
+def skip_unless_own(error: BaseException) -> None:
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in OWN:
+        pytest.skip(f"{error.name} is not installed")
+
+
+def module_of(text: str) -> ModuleType:
+    module = ModuleType("sample", text)
+    module.__file__ = __file__
+    return module
+
+
+def test_a_right_example_passes():
+    assert run(module_of(">>> 1 + 1\n2\n\n>>> 0.1 + 0.2\n0.3...\n")) == 2
+
+
+def test_a_wrong_example_fails():
+    with pytest.raises(pytest.fail.Exception, match="expected\n3\ngot\n2"):
+        run(module_of(">>> 1 + 1\n3\n"))
+
+
+def test_an_example_that_raises_fails_with_its_error():
+    with pytest.raises(ZeroDivisionError):
+        run(module_of(">>> 1 / 0\n"))
+
+
+def test_an_example_that_warns_fails():
+    with pytest.raises(UserWarning, match="loud"):
+        run(module_of(">>> import warnings\n>>> warnings.warn('loud')\n"))
+
+
+def test_an_example_that_needs_what_is_not_installed_is_skipped():
+    with pytest.raises(pytest.skip.Exception, match="no_such_package"):
+        run(module_of(">>> import no_such_package\n"))
+
+
+def test_a_missing_module_of_our_own_is_an_error():
+    with pytest.raises(ModuleNotFoundError):
+        run(module_of(">>> import ddm2snn.no_such_module\n"))
