@@ -29,7 +29,7 @@ from .network import RateNetwork as RateNetwork
 from .network import SpikingNetwork as SpikingNetwork
 from .neuron import LIF as LIF
 from .neuron import AdaptiveLIF as AdaptiveLIF
-from .neuron import HeterogeneousLIF as HeterogeneousLIF
+from .neuron import LogNormal as LogNormal
 from .neuron import LoihiLIF as LoihiLIF
 from .neuron import NeuronModel as NeuronModel
 from .neuron import RectifiedLinear as RectifiedLinear

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -289,6 +290,7 @@ class SpikingNetwork:
             check_positive("SpikingNetwork", diffusion_filter_s=self.diffusion_filter_s)
         if type(self.neuron) not in NEURON_MODELS.values():
             raise InputError(f"SpikingNetwork.neuron is {self.neuron!r}; known models are {', '.join(NEURON_MODELS)}.")
+        object.__setattr__(self, "neuron", self.neuron.for_neurons(self.neurons))
         if self.spike_timing not in get_args(SpikeTiming):
             raise InputError(
                 f"SpikingNetwork.spike_timing is {self.spike_timing!r}; known are {', '.join(get_args(SpikeTiming))}."
@@ -358,7 +360,8 @@ def rebuild_spiking(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
 
     Format version 1 has the device in the provenance, where the fingerprint leaves it out.
     """
-    network = rebuild(SpikingNetwork, header, arrays, path, neuron=stored_neuron)
+    neuron = functools.partial(stored_neuron, neurons=np.size(arrays.get("bias", ())))
+    network = rebuild(SpikingNetwork, header, arrays, path, neuron=neuron)
     if header["format_version"] > 1 or network.provenance.get("hardware") is None:
         return network
     provenance = dict(network.provenance)

@@ -73,7 +73,7 @@ def freeze_arrays(instance: DataclassInstance) -> None:
     for name, (dtype, axes) in array_fields(type(instance)).items():
         if getattr(instance, name) is None and getattr(type(instance), name, ...) is None:
             continue
-        array = _as_array(getattr(instance, name), dtype, f"{owner}.{name}")
+        array = as_array(getattr(instance, name), dtype, f"{owner}.{name}")
         if array.ndim != len(axes):
             raise InputError(f"{owner}.{name} must have {len(axes)} axes ({', '.join(axes)}), got shape {array.shape}.")
         for axis, length in zip(axes, array.shape, strict=True):
@@ -84,7 +84,8 @@ def freeze_arrays(instance: DataclassInstance) -> None:
         object.__setattr__(instance, name, array)
 
 
-def _as_array(value: object, dtype: type, label: str) -> np.ndarray:
+def as_array(value: object, dtype: type, label: str) -> np.ndarray:
+    """Array of finite numbers of a dtype, or a refusal that names it by `label`; a copy unless nobody can change it."""
     try:
         raw = np.asarray(value)
     except ValueError as error:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ddm2snn.errors import InputError
-
 if TYPE_CHECKING:
     from ddm2snn.neuron import NeuronModel
 
@@ -42,8 +40,6 @@ def flags(*options: tuple[str, object]) -> str:
 
 def neuron_model(name: str | None) -> NeuronModel | None:
     """Neuron model of a name, with its default parameters."""
-    from ddm2snn.neuron import NEURON_MODELS
+    from ddm2snn.neuron import find_neuron
 
-    if name is not None and name not in NEURON_MODELS:
-        raise InputError(f"There is no neuron model {name!r}; known are {', '.join(NEURON_MODELS)}.")
-    return None if name is None else NEURON_MODELS[name]()
+    return None if name is None else find_neuron(name)

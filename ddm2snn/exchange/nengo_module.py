@@ -16,7 +16,6 @@ from ddm2snn.hardware.inputs import input_amplitude
 from ddm2snn.hardware.layout import layout_of
 from ddm2snn.hardware.place import placement_of
 from ddm2snn.network import SpikingNetwork, to_internal
-from ddm2snn.neuron import LIF
 from ddm2snn.schedule import Record, Schedule
 from ddm2snn.stimulus import Stimulus
 
@@ -50,7 +49,7 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[tuple
     module = Path(path)
     if module.suffix != ".py":
         raise InputError(f"{module} is no Python module. Use a name that ends in .py.")
-    if not isinstance(network.neuron, LIF):
+    if not network.neuron.plain_lif:
         raise InputError(f'A Nengo module has LIF neurons, got {network.neuron.name}. Use backend="nengo".')
     for file in (module, module.with_suffix(".npz")):
         check_writable(file)
@@ -64,7 +63,7 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[tuple
     settings = {
         "version": package_version(), "fingerprint": network.fingerprint, "neurons": network.neurons,
         "rank": network.rank, "dt_s": network.dt_s, "time_unit_s": network.time_unit_s,
-        "tau_membrane_s": network.neuron.tau_membrane_s, "refractory_s": network.neuron.refractory_s,
+        "tau_membrane_s": network.neuron.single_tau_s, "refractory_s": network.neuron.refractory_s,
         "refusal": repr(refusal), "noise_filter_s": network.diffusion_filter_s, **device_settings,
     }  # fmt: skip
     return write_script(module, "nengo_module.py.txt", settings, arrays | device_arrays), refusal

@@ -10,7 +10,6 @@ import numpy as np
 
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.errors import InputError
-from ddm2snn.neuron import LIF
 
 if TYPE_CHECKING:
     from ddm2snn.network import SpikingNetwork
@@ -170,15 +169,15 @@ def graph_of(network: SpikingNetwork, form: Form) -> Graph:
         Where NIR has no such neurons, or a product of the network's numbers overflows.
     """
     neuron, n = network.neuron, network.neurons
-    if not isinstance(neuron, LIF):
+    if not neuron.plain_lif:
         raise InputError(
             f"NIR export is of LIF neurons with one time constant, a fixed threshold and a reset to a value, got "
             f"{type(neuron).__name__}. Convert with LIF neurons."
         )
     decode = network.decoders if form.step_s is None else network.decoders / form.dt_s
     inputs = network.input_map if network.input_map.shape[1] else np.zeros((network.rank, 1))
-    synapse, membrane = form.gain(network.time_unit_s), form.gain(neuron.tau_membrane_s)
-    tau_mem, tau_syn = form.tau_s(neuron.tau_membrane_s), form.tau_s(network.time_unit_s)
+    synapse, membrane = form.gain(network.time_unit_s), form.gain(neuron.single_tau_s)
+    tau_mem, tau_syn = form.tau_s(neuron.single_tau_s), form.tau_s(network.time_unit_s)
     spiking = {"v_leak": np.zeros(n), "v_reset": np.zeros(n), "r": np.full(n, membrane)}
     cuba = {
         **spiking, "tau_syn": np.full(n, tau_syn), "tau_mem": np.full(n, tau_mem), "w_in": np.full(n, synapse),

@@ -10,7 +10,6 @@ import numpy as np
 
 from ddm2snn.errors import InputError
 from ddm2snn.network import to_internal
-from ddm2snn.neuron import LIF
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -44,7 +43,7 @@ class RefractoryLoss:
 def refractory_loss(network: SpikingNetwork) -> RefractoryLoss | None:
     """Loss of the refractory period; None where the network has none."""
     neuron = network.neuron
-    if not isinstance(neuron, LIF) or not neuron.refractory_s:
+    if not neuron.plain_lif or not neuron.refractory_s:
         return None
     z = to_internal(network, network.initial_latent)
     current = z @ network.encoders.T + network.bias
@@ -89,13 +88,13 @@ def floor_loss(network: SpikingNetwork) -> FloorLoss | None:
     The currents are those of a short run of the network without a refractory period; where the noise depends on the
     state, the run has noise of the mean factor. None for neurons other than LIF, and where no neuron fires 100 times.
     """
-    if not isinstance(network.neuron, LIF):
+    if not network.neuron.plain_lif:
         return None
     work_of_step = _TRIALS * network.neurons + _STEP_WORK
     steps = int(min(_TIME_UNITS * network.time_unit_s / network.dt_s, _MOST_WORK / work_of_step))
     z = to_internal(network, network.initial_latent[:_TRIALS])
     decay = float(np.exp(-network.dt_s / network.time_unit_s))
-    membrane_decay = float(np.exp(-network.dt_s / network.neuron.tau_membrane_s))
+    membrane_decay = float(np.exp(-network.dt_s / network.neuron.single_tau_s))
     bounded = np.zeros((len(z), network.neurons))
     free, with_floor, without = bounded, np.zeros(network.neurons), np.zeros(network.neurons)
     factor = _diffusion_factors(network).mean(axis=0)

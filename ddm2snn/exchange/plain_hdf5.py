@@ -34,9 +34,8 @@ Latents: T dz/dt = -z + sum_j decoders[:, j] s_j(t) + input_map u + sqrt(T) G xi
 T = time_unit_s, xi white noise, G = diffusion_factor (and, where there are diffusion_decoders H, + sum_j H[:, :, j] r_j
 with r_j the spike train behind a low-pass of time constant diffusion_filter_s).
 System units: latent_offset + latent_scale * z; initial_latent is in these.
-Neurons: tau_m dv/dt = -v + J, spike at v > 1, v held at 0 for refractory_s, and never below 0 (model lif).
-Model heterogeneous-lif: tau_m of neuron j is tau_membrane_s exp(tau_spread q), q the normal quantile of
-0.5 + 0.6180339887498949 j modulo 1, j from first_neuron on."""
+Neurons: tau_m dv/dt = -v + J, spike at v > 1, v held at 0 for refractory_s, and never below 0 (model lif); tau_m is
+tau_membrane_s, a number in the header or an array neuron.tau_membrane_s."""
 _MEANINGS = {
     "encoders": "input current per latent, threshold 1",
     "bias": "input current without latents",

@@ -16,10 +16,10 @@ PyNN 0.13 and its simulators, as far as they were tried (PyNN 0.13.0, NEST 3.10.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,10 +29,10 @@ from ddm2snn.base.randomness import check_seed
 from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
 from ddm2snn.network import to_internal
-from ddm2snn.neuron import LIF, AdaptiveLIF, HeterogeneousLIF, NeuronModel, RectifiedLinear
 
 if TYPE_CHECKING:
     from ddm2snn.network import SpikingNetwork
+    from ddm2snn.neuron import NeuronModel
 
 PYNN_REQUIREMENTS = "pynn==0.13.0 nest-simulator==3.10.0"
 """Versions in which the spikes were compared."""
@@ -67,28 +67,45 @@ def write_brian2_script(network: SpikingNetwork, path: Path | str, *, seed: int 
     return write_script(script, "brian2_script.py.txt", settings, weights_of(network))
 
 
-def _membrane(neuron: NeuronModel, dt_s: float) -> tuple[list[str], str, list[str], list[str], dict[str, float]]:
-    """Update, threshold, reset, declarations and constants of a neuron model, as in the reference backend."""
-    if isinstance(neuron, RectifiedLinear):
-        update, reset = ["v = v + clip(current, 0, inf) * per_step"], ["v = clip(v - 1, 0, 1)"]
-        return update, "v > 1", reset, ["v : 1"], {"per_step": dt_s / neuron.tau_membrane_s}
-    if isinstance(neuron, HeterogeneousLIF):
+_Membrane = tuple[list[str], str, list[str], list[str], dict[str, float]]
+"""Update, threshold, reset, declarations and constants of a neuron model, as in the reference backend."""
+
+
+def _membrane(neuron: NeuronModel, dt_s: float) -> _Membrane:
+    """Membrane of a neuron model in Brian2's language."""
+    if neuron.name not in _MEMBRANES:
+        raise InputError(f'A Brian2 script has no {type(neuron).__name__} neurons. Use format="hdf5".')
+    return _MEMBRANES[neuron.name](neuron, dt_s)
+
+
+def _leaky(neuron: Any, dt_s: float) -> _Membrane:  # noqa: ANN401 - each table entry knows its model
+    if np.ndim(neuron.decay_factor(dt_s)):
         raise InputError('A Brian2 script has one membrane time constant for all neurons. Use format="hdf5".')
     update = [
         "v = clip(current + (v - current) * membrane_decay, 0, inf) * int(wait < 0.5)",
         "wait = clip(wait - 1, 0, inf)",
     ]
-    reset, declared = ["v = 0", "wait = refractory_steps"], ["v : 1", "wait : 1"]
     constants = {
-        "membrane_decay": neuron.voltage_kept(dt_s), "refractory_steps": float(neuron.refractory_steps(dt_s)),
+        "membrane_decay": float(neuron.decay_factor(dt_s)), "refractory_steps": float(neuron.refractory_steps(dt_s)),
     }  # fmt: skip
-    if not isinstance(neuron, AdaptiveLIF):
-        return update, "v > 1", reset, declared, constants
-    constants |= {
-        "threshold_decay": float(np.exp(-dt_s / neuron.tau_threshold_s)), "threshold_jump": neuron.threshold_jump,
-    }  # fmt: skip
+    return update, "v > 1", ["v = 0", "wait = refractory_steps"], ["v : 1", "wait : 1"], constants
+
+
+def _linear(neuron: Any, dt_s: float) -> _Membrane:  # noqa: ANN401
+    update, reset = ["v = v + clip(current, 0, inf) * per_step"], ["v = clip(v - 1, 0, 1)"]
+    return update, "v > 1", reset, ["v : 1"], {"per_step": dt_s / neuron.tau_membrane_s}
+
+
+def _adaptive(neuron: Any, dt_s: float) -> _Membrane:  # noqa: ANN401
+    update, _, reset, declared, constants = _leaky(neuron, dt_s)
+    constants |= {"threshold_decay": neuron.threshold_factor(dt_s), "threshold_jump": neuron.threshold_jump}
     update, reset = [*update, "raised = raised * threshold_decay"], [*reset, "raised += threshold_jump"]
     return update, "v > 1 + raised", reset, [*declared, "raised : 1"], constants
+
+
+_MEMBRANES: dict[str, Callable[[Any, float], _Membrane]] = {
+    "lif": _leaky, "loihi-lif": _leaky, "rectified-linear": _linear, "adaptive-lif": _adaptive,
+}  # fmt: skip
 
 
 def write_pynn_script(network: SpikingNetwork, path: Path | str, *, seed: int = 0) -> tuple[Path, Path]:
@@ -112,7 +129,7 @@ def write_pynn_script(network: SpikingNetwork, path: Path | str, *, seed: int = 
         Where the path is no .py file, PyNN has no such neurons, or the step does not fit them or NEST.
     """
     script, neuron = _script_path(path, "A PyNN script", network), network.neuron
-    if not isinstance(neuron, LIF):
+    if not neuron.plain_lif:
         raise InputError(
             f'PyNN has no {type(neuron).__name__} neurons. Convert with LIF neurons, or use format="brian2".'
         )
@@ -124,7 +141,7 @@ def write_pynn_script(network: SpikingNetwork, path: Path | str, *, seed: int = 
         )
     settings = {
         **_common_settings(network, seed), "requirements": PYNN_REQUIREMENTS,
-        "tau_membrane_s": repr(neuron.tau_membrane_s), "refractory_s": repr(neuron.refractory_s),
+        "tau_membrane_s": repr(neuron.single_tau_s), "refractory_s": repr(neuron.refractory_s),
     }  # fmt: skip
     return write_script(script, "pynn_script.py.txt", settings, weights_of(network))
 

@@ -15,7 +15,6 @@ from ddm2snn.conversion.decoders import Problem
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
-from ddm2snn.neuron import LIF
 
 if TYPE_CHECKING:
     from ddm2snn.conversion import Static
@@ -51,7 +50,7 @@ def without_refractory(
     """
     check_seed(seed)
     check_convertible(rate)
-    if not isinstance(network.neuron, LIF):
+    if not network.neuron.plain_lif:
         raise InputError(
             f"Only LIF neurons have a refractory period to leave out, got {type(network.neuron).__name__}. "
             "Convert with LIF neurons."

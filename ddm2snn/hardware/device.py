@@ -166,7 +166,7 @@ def population_blocks(
     decode, config, dt_s = device.decode_neurons, device.config, device.dt_s
     weights = (encoders[:, decode.latent] * decode.output / dt_s).T
     groups = [weights[decode.of_group(group)] for group in range(decode.groups)]
-    tau_s, refractory_s = neuron.tau_membrane_s, getattr(neuron, "refractory_s", 0.0)
+    tau_s, refractory_s = neuron.single_tau_s, neuron.refractory_s
     return [
         Block(
             name=f"neurons {part.start} to {part.stop - 1}",

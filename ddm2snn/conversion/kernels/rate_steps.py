@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
-from ddm2snn.conversion.membranes import currents
+from ddm2snn.conversion.kernels.membranes import currents
 from ddm2snn.neuron.activation import LIF_UNIT
 
 CODES = {"tanh": 0, "relu": 1, "lif": 2}
-_LEAK = LIF_UNIT.tau_membrane_s / LIF_UNIT.refractory_s
+_LEAK = LIF_UNIT.single_tau_s / LIF_UNIT.refractory_s
 _FAR = 20.0  # from where on tanh is 1 in double precision
 _SQUARINGS = 10
 _C2, _C3, _C4, _C5, _C6, _C7, _C8 = (1.0 / math.factorial(n) for n in range(2, 9))
@@ -44,41 +45,63 @@ def outputs(z: np.ndarray, gamma: np.ndarray, bias: np.ndarray, activation: int,
             out[j] = 1.0 / (1.0 + _LEAK * np.log1p(1.0 / above)) if above > 0.0 else 0.0
 
 
-@numba.njit(parallel=True, cache=True, fastmath={"reassoc", "contract"})
-def follow(
-    normals: np.ndarray,
-    hit: np.ndarray,
-    places: np.ndarray,
-    gamma: np.ndarray,
-    bias: np.ndarray,
-    readout: np.ndarray,
-    factor: np.ndarray,
-    factor_readout: np.ndarray,
-    activation: int,
-    fine: int,
-    times: tuple[float, float, float],
-    z: np.ndarray,
-    eta: np.ndarray,
-    path: np.ndarray,
-    target: np.ndarray,
-    states: np.ndarray,
-) -> None:
-    """Go on along trajectories, as `Trajectories` says; z and eta are changed, path, target and states written.
+class Units(NamedTuple):
+    """A rate network: drift W_s phi(Gamma z + b) - z, and factor of its diffusion.
 
-    Shapes: normals and path (trial, step, rank); hit (trial, sample); places, target and states (trial, sample, rank);
-    gamma and readout (rank, unit); factor (rank, rank); factor_readout (rank, rank, unit), or (rank, rank, 0) where the
-    diffusion is constant. Times are the step, the decay of the filter in one, and the size of its noise.
+    Shapes: gamma and readout (rank, unit); bias (unit,); factor (rank, rank); factor_readout (rank, rank, unit), or
+    (rank, rank, 0) where the diffusion is constant. The activation is one of `CODES`.
     """
-    step, decay, spread = times
-    rank, units = gamma.shape
+
+    gamma: np.ndarray
+    bias: np.ndarray
+    readout: np.ndarray
+    factor: np.ndarray
+    factor_readout: np.ndarray
+    activation: int
+
+
+class Times(NamedTuple):
+    """Fine step, how many of them a step of the drift has, decay of the filter in one, and the size of its noise."""
+
+    step: float
+    fine: int
+    decay: float
+    spread: float
+
+
+class Shocks(NamedTuple):
+    """Normal numbers, shape (trial, step, rank); intervals that begin elsewhere, (trial, sample), and where they do."""
+
+    normals: np.ndarray
+    moved: np.ndarray
+    places: np.ndarray
+
+
+class Course(NamedTuple):
+    """What is written: path (trial, step, rank), filtered targets and states (trial, sample, rank)."""
+
+    path: np.ndarray
+    target: np.ndarray
+    states: np.ndarray
+
+
+@numba.njit(parallel=True, cache=True, fastmath={"reassoc", "contract"})
+def follow(units: Units, times: Times, shocks: Shocks, z: np.ndarray, eta: np.ndarray, course: Course) -> None:
+    """Go on along trajectories, as `Trajectories` says; z and eta, shape (trial, rank), are changed."""
+    gamma, bias, activation = units.gamma, units.bias, units.activation
+    readout, factor, factor_readout = units.readout, units.factor, units.factor_readout
+    step, fine, decay, spread = times.step, times.fine, times.decay, times.spread
+    normals, moved, places = shocks.normals, shocks.moved, shocks.places
+    path, target, states = course.path, course.target, course.states
+    rank, count = gamma.shape
     span = fine * step
-    stride = path.shape[1] // hit.shape[1]
+    stride = path.shape[1] // moved.shape[1]
     for trial in numba.prange(len(z)):
-        x, noise, h = z[trial], eta[trial], np.empty(units)
+        x, noise, h = z[trial], eta[trial], np.empty(count)
         slope, bend, ahead, walked = np.empty(rank), np.empty(rank), np.empty(rank), np.empty(rank)
         spread_factor, xi = np.empty((rank, rank)), np.empty((fine, rank))
-        for sample in range(hit.shape[1]):
-            if hit[trial, sample]:
+        for sample in range(moved.shape[1]):
+            if moved[trial, sample]:
                 for c in range(rank):
                     noise[c] += places[trial, sample, c] - x[c]
                     x[c] = places[trial, sample, c]
