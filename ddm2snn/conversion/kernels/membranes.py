@@ -5,8 +5,8 @@ instead of 0.5 ns for each LIF neuron and step, since its stores to the state ke
 Numba does not find such a closure in its cache again, which costs each process 1.5 s.
 
 Kernels take named tuples and unpack them before the loops, which then are the machine code of plain arguments. Numba
-knows the classes by name, in its calls and in its cache on disk: two classes of one name cost 0.2 ms a call, and a class
-is renamed together with the kernels that take it, or the cache of an earlier version fails to load.
+knows the classes by name, in its calls and in its cache on disk: two classes of one name cost 0.2 ms a call, and a
+class is renamed together with the kernels that take it, or the cache of an earlier version fails to load.
 """
 
 from __future__ import annotations
