@@ -343,7 +343,9 @@ def only_tests_reach(tree: Tree) -> dict[str, int]:
     entries = set(re.findall(r":(\w+)\"", (tree.root / "pyproject.toml").read_text()))
     pages = " ".join(p.read_text() for p in (tree.root / "ddm2snn").rglob("*") if p.suffix in (".html", ".j2", ".toml"))
     definitions: dict[str, list[tuple[str, Definition]]] = defaultdict(list)
-    used = public | entries | set(re.findall(r"\w+", pages)) | {"__getattr__", "__dir__"}
+    used = (
+        public | entries | set(re.findall(r"\w+", pages)) | {"__getattr__", "__dir__", "_repr_html_"}
+    )  # which notebooks call
     nested: dict[Definition, list[Definition]] = defaultdict(list)
     for module in tree.modules:
         for node in module.tree.body:
