@@ -111,7 +111,7 @@ EARLIER_CLASSES = {
 SPECIMENS = {
     "other files, decoders": ({"Kept", "TrainedReadout"}, {"kept", "trained"}),
     "other files, neuron model": ({"AdaptiveLIF"}, {"adaptive-lif"}),
-    "other files, measure": ({"Discrepancy"}, {"mmd"}),
+    "other files, measure": ({"MeanDiscrepancy"}, {"mmd"}),
 }
 OWN = ("ddm2snn", "ddm2snn_backends")
 # decorators that register nothing: a definition that carries them lives only where somebody uses it
