@@ -103,27 +103,24 @@ def compare_each(
     >>> [report.label for report in compare_each(runs[0], {"a": runs[1], "b": runs[2]})]
     ['a', 'b']
     """
-    floors = _as_list(floor)
-    references = {"reference": reference, **{f"floor {i + 1}": run for i, run in enumerate(floors)}}
-    by_label = {label: _as_list(test) for label, test in tests.items()}
-    names = {label: [_name(label, i, by_label) for i in range(len(runs))] for label, runs in by_label.items()}
-    named = {name: run for label, runs in by_label.items() for name, run in zip(names[label], runs, strict=True)}
-    recordings = references | named
+    references = {"reference": reference} | {f"floor {i}": run for i, run in enumerate(_as_list(floor), start=1)}
+    by_label = {label: _named(label, _as_list(test), alone=len(tests) == 1) for label, test in tests.items()}
+    recordings = references | {name: run for runs in by_label.values() for name, run in runs.items()}
     _check_alike(recordings)
     trials, start, stop = _common_size(recordings, burn_in)
     cut = {name: recording.samples[:trials, start:stop] for name, recording in recordings.items()}
     of_reference = {name: cut[name] for name in references}
     _check_content(of_reference)
-    if not floors and trials < 2:
+    if len(references) == 1 and trials < 2:
         raise InputError("A single trial gives no floor. Give a second recording of the reference as floor.")
     places = None if wells is None else _checked_wells(wells, reference.rank)
     prepared = Reference(ReferenceSamples.of(list(of_reference.values()), reference.every, places), seed)
-    notes, reports = _size_notes(recordings, trials, stop, len(floors)), []
+    notes, reports = _size_notes(recordings, trials, stop, len(references)), []
     with threadpool_limits(1):  # products of small matrices, which threads slow down several times where cores are few
         for label, runs in by_label.items():
-            provenance = {"test" if len(runs) == 1 else f"test {i + 1}": run for i, run in enumerate(runs)}
-            samples = {name: cut[name] for name in names[label]}
-            reports.append(_report(label, prepared, samples, notes, start * reference.every, provenance | references))
+            samples = {name: cut[name] for name in runs}
+            provenance = {name.removesuffix(f" ({label})"): run for name, run in runs.items()} | references
+            reports.append(_report(label, prepared, samples, notes, start * reference.every, provenance))
     return reports
 
 
@@ -131,10 +128,10 @@ def _as_list(recordings: Recordings) -> list[Recording]:
     return [recordings] if isinstance(recordings, Recording) else list(recordings)
 
 
-def _name(label: str, index: int, by_label: Mapping[str, Sequence[Recording]]) -> str:
-    """What messages call a recording."""
-    which = f"test {index + 1}" if len(by_label[label]) > 1 else "test"
-    return which if len(by_label) == 1 else f"{which} ({label})"
+def _named(label: str, runs: Sequence[Recording], *, alone: bool) -> dict[str, Recording]:
+    """Recordings of one network by the names that messages call them, with its label unless it is the only one."""
+    of_label = "" if alone else f" ({label})"
+    return {f"test {i}{of_label}" if len(runs) > 1 else f"test{of_label}": run for i, run in enumerate(runs, start=1)}
 
 
 def _report(
@@ -190,14 +187,14 @@ def _failures_as_json(shares: FailureShares, failures: Sequence[Failure]) -> dic
     }
 
 
-def _size_notes(recordings: Mapping[str, Recording], trials: int, stop: int, floors: int) -> list[str]:
+def _size_notes(recordings: Mapping[str, Recording], trials: int, stop: int, references: int) -> list[str]:
     notes = []
     if any(recording.samples.shape[:2] != (trials, stop) for recording in recordings.values()):
         many = "s" if trials > 1 else ""
         notes.append(f"Recordings differ in size; {trials} trial{many} of {stop} samples are compared.")
-    if not floors:
+    if references == 1:
         notes.append("The floor is continued from halves and quarters of the reference's trials.")
-    if trials * (floors + 1) < 6:
+    if trials * references < 6:
         notes.append("Too few trials for intervals: six of the reference, over all its recordings, are the fewest.")
     return notes
 

@@ -61,7 +61,7 @@ def _prominent_first(measures: Sequence[JudgedDistance]) -> list[JudgedDistance]
 
 def _leading(measures: Sequence[JudgedDistance]) -> list[JudgedDistance]:
     """Those that every verdict names."""
-    return [m for m in _prominent_first(measures) if m.entry.prominence and m.entry.kind in ("states", "course")]
+    return [m for m in _prominent_first(measures) if m.entry.leading]
 
 
 def _of_kind(measures: Sequence[JudgedDistance], *kinds: Kind) -> list[JudgedDistance]:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from ddm2snn.analysis import Analysis
 
-_LEADING = ("sliced_wasserstein", "d_stsp", "d_h")
 _HIDDEN = ("drift_error", "diagnostics", "robustness", "stages")  # entries of a provenance that tables show, or long
 
 
@@ -216,7 +215,7 @@ class Page:
             subtitle=self.subtitle,
             figures=[{"title": p.title, "caption": p.caption, "png": png, "name": p.name} for p, png in shown],
             reports=self.reports,
-            leading=_LEADING,
+            leading=list(dict.fromkeys(m.name for r in self.reports for m in r.measures if m.entry.leading)),
             ladder=self.ladder,
             attribution=attribution(self.ladder),
             tables=self._all_tables(),

@@ -60,13 +60,13 @@ class Entry:
     subject
         What a verdict says has changed; by default the short name.
     prominence
-        Verdicts name distances of larger prominence first. Those of kind `states` and `course` above zero stand in
-        every verdict, and all above zero in the figure of the ladder.
+        Verdicts name distances of larger prominence first; the figure of the ladder shows those above zero.
 
     Examples
     --------
-    >>> Entry("d_h", "power-spectrum Hellinger D_H", "", coarse=0.5, kind="course", short="D_H").unit
-    ''
+    >>> entry = Entry("d_h", "power-spectrum Hellinger D_H", "", coarse=0.5, kind="course", short="D_H", prominence=3)
+    >>> entry.leading
+    True
     """
 
     name: str
@@ -77,6 +77,11 @@ class Entry:
     short: str = ""
     subject: str = ""
     prominence: int = 0
+
+    @property
+    def leading(self) -> bool:
+        """Whether every verdict and the head of a report's page name it: prominent, and about states or course."""
+        return self.prominence > 0 and self.kind in ("states", "course")
 
 
 class Measure(ABC):
