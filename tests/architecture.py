@@ -36,7 +36,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -300,7 +300,7 @@ def contract_lines(tree: Tree) -> dict[str, int]:
 def runtime_figures() -> dict[str, int]:
     """Lines of a rate network's repr and the backend's gaps asked for by one simulation, from the checkout itself."""
     import numpy as np
-    from ddm2snn_backends.reference_backend import ReferenceBackend
+    from ddm2snn_backends.reference import ReferenceBackend
 
     import ddm2snn
 
@@ -323,15 +323,15 @@ def runtime_figures() -> dict[str, int]:
     )  # fmt: skip
 
     class Counting(ReferenceBackend):
-        asked = 0
+        asked: ClassVar[list[object]] = []
 
         def unsupported(self, *args, **options):
-            self.asked += 1
+            self.asked.append(args)
             return super().unsupported(*args, **options)
 
     backend = Counting()
     ddm2snn.simulate(network, backend=backend, duration=0.1, trials=1)
-    return {"lines of repr(rate)": len(repr(rate).splitlines()), "unsupported per simulate": backend.asked}
+    return {"lines of repr(rate)": len(repr(rate).splitlines()), "unsupported per simulate": len(backend.asked)}
 
 
 # --- what lives
