@@ -89,7 +89,8 @@ def test_a_recipe_runs_its_device_on_it(tmp_path):
     assert [rung.backend(emulator=True).name for rung in rungs] == ["board", "board"]
     assert {rung.backend(emulator=False).name for rung in rungs} == {"quantised"}
     boards = [rung.backend(emulator=True) for rung in rungs]
-    bits = [board.hardware.precision.weight_bits for board in boards if isinstance(board, DeviceBackend)]
+    devices = [board.hardware for board in boards if isinstance(board, DeviceBackend)]
+    bits = [device.precision.weight_bits for device in devices if device is not None]
     assert bits == [None, 8]
 
 
