@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +13,12 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed
 from ddm2snn.base.version import package_version
-from ddm2snn.conversion.audit import audit, singular_values
+from ddm2snn.conversion.audit import audit
 from ddm2snn.conversion.clock import NOISE_BY_TIME, Clock, natural_time_unit_s, stretch, whole_hundredths
 from ddm2snn.conversion.decoders import Calibrated, Decoders, Problem, Solution, find_decoders
 from ddm2snn.conversion.diagnostics import Diagnostics
 from ddm2snn.conversion.lag import measure_lag
+from ddm2snn.conversion.noise_budget import NoiseBudget
 from ddm2snn.conversion.population import Population
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.errors import InputError
@@ -32,7 +33,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Conversion:
-    """A spiking network and what its conversion learned about itself."""
+    """A spiking network and what its conversion learned about itself.
+
+    Parameters
+    ----------
+    network
+        The spiking network.
+    diagnostics
+        What was learned; the network carries it in its provenance too.
+
+    Examples
+    --------
+    >>> from ddm2snn import Static, Training, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> conversion = convert(rate, population=Population(2, tuned=False), decoders=Static(), time_unit_s=0.1)
+    >>> conversion.network.neurons, conversion.diagnostics.rank_audit.rank
+    (16, 2)
+    >>> Diagnostics.of(conversion.network) == conversion.diagnostics
+    True
+    """
 
     network: SpikingNetwork
     diagnostics: Diagnostics
@@ -107,20 +126,18 @@ def convert(
     population.neuron.check_step(dt_s, timing)
     states = to_internal(rate, stationary_states(rate, seed))
     longest_s = np.inf if config is None else longest_decay_s(config, dt_s)
-    first_s = time_unit_s
-    if first_s is None:
-        first_s = whole_hundredths(natural_time_unit_s(rate, states, population.neurons_per_unit), dt_s, longest_s)
-    check_positive("convert", time_unit_s=first_s)
+    if time_unit_s is None:
+        natural_s = natural_time_unit_s(rate, states, population.neurons_per_unit)
+        first_s = whole_hundredths(natural_s, dt_s, longest_s)
+    else:
+        check_positive("convert", time_unit_s=time_unit_s)
+        first_s = time_unit_s
     clock = Clock(first_s, dt_s, timing)
     ensemble, tuning = decoders.place(rate, population, clock, states, seed)
     problem = _in_loop(Problem(rate, ensemble, states, seed), clock, config)
     pilot, lengthened = decoders.pilot(problem, progress), None
     if pilot is not None and time_unit_s is None:
-        longer_s = whole_hundredths(first_s * stretch(pilot), dt_s, longest_s)
-        if longer_s > first_s:
-            lengthened = {"first_s": first_s, "spikes_over_target": pilot.spike_noise_ratio}
-            problem = _in_loop(problem, dataclasses.replace(clock, time_unit_s=longer_s), config)
-            pilot = dataclasses.replace(pilot, spikes=pilot.spikes / (longer_s / first_s) ** NOISE_BY_TIME)
+        problem, pilot, lengthened = _lengthened(problem, pilot, longest_s, config)
     solution = decoders.solve(problem, pilot, progress)
     network = assemble(problem, solution, target.name)
     measured = _measured(network, problem)
@@ -128,7 +145,20 @@ def convert(
         {**measured, "time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
     )
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
-    return Conversion(dataclasses.replace(network, provenance=provenance, hardware=config), diagnostics)
+    return Conversion(replace(network, provenance=provenance, hardware=config), diagnostics)
+
+
+def _lengthened(
+    problem: Problem, pilot: NoiseBudget, longest_s: float, config: HardwareConfig | None
+) -> tuple[Problem, NoiseBudget, dict[str, Any] | None]:
+    """The problem in a time unit that lowers the pilot's spike noise where it is too large, and why; None if not."""
+    clock = replace(problem.ensemble.clock, rounded_decay=None)
+    longer_s = whole_hundredths(clock.time_unit_s * stretch(pilot), clock.dt_s, longest_s)
+    if longer_s <= clock.time_unit_s:
+        return problem, pilot, None
+    reason = {"first_s": clock.time_unit_s, "spikes_over_target": pilot.spike_noise_ratio}
+    quieter = replace(pilot, spikes=pilot.spikes / (longer_s / clock.time_unit_s) ** NOISE_BY_TIME)
+    return _in_loop(problem, replace(clock, time_unit_s=longer_s), config), quieter, reason
 
 
 def assemble(problem: Problem, solution: Solution, backend: str) -> SpikingNetwork:
@@ -163,7 +193,7 @@ def with_constant(network: SpikingNetwork, constant: Float[np.ndarray, " rank"])
     With :math:`z = z' + c` the equation :math:`T\dot z = -z + D s + c + \dots` becomes
     :math:`T\dot z' = -z' + D s + \dots`: biases grow by E c, and the origin of the latents moves by c.
     """
-    return dataclasses.replace(
+    return replace(
         network,
         bias=network.bias + network.encoders @ constant,
         latent_offset=network.latent_offset + network.latent_scale * constant,
@@ -215,8 +245,8 @@ def _in_loop(problem: Problem, clock: Clock, config: HardwareConfig | None) -> P
         device = device_for(
             config, to_internal(problem.rate, problem.rate.initial_latent), clock.time_unit_s, clock.dt_s
         )
-        clock = dataclasses.replace(clock, rounded_decay=device.decay)
-    return dataclasses.replace(problem, ensemble=problem.ensemble.timed(clock, device))
+        clock = replace(clock, rounded_decay=device.decay)
+    return replace(problem, ensemble=problem.ensemble.timed(clock, device))
 
 
 def _measured(network: SpikingNetwork, problem: Problem) -> dict[str, Any]:
@@ -228,7 +258,7 @@ def _measured(network: SpikingNetwork, problem: Problem) -> dict[str, Any]:
         mean_hz[part], highest_hz[part] = rates_hz.mean(axis=0), rates_hz.max(axis=0)
     measured = {
         "rank_audit": audit(network),
-        "rate_singular_values": singular_values(rate.left_vectors, rate.right_vectors.T).tolist(),
+        "rate_singular_values": rate.recurrent.singular_values().tolist(),
         "mean_rate_hz": float(mean_hz.mean()),
         "highest_rate_hz": float(highest_hz.max()),
         "silent_share": float((highest_hz == 0).mean()),

@@ -48,6 +48,11 @@ class Noise(_Part):
     spikes: Tensor
     spikes_over_target: float | None = None
 
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Target and spikes."""
+        return self.target, self.spikes
+
 
 class Lag(_Part):
     """Residual lag of each latent in seconds, negative where the spikes lead, with its standard error."""
@@ -163,6 +168,19 @@ class Diagnostics(_Part):
         Activation that a rate of 1 Hz stands for, of direct conversion.
     drift_error_of_curves
         `drift_error` from the neurons' curves, of direct conversion.
+
+    Examples
+    --------
+    >>> audit = RankAudit(rank=2, singular_values=[3.0, 1.0], row_residual=0.0, principal_angles_rad=[0.0, 0.0])
+    >>> diagnostics = Diagnostics(
+    ...     rank_audit=audit, rate_singular_values=[5.0, 2.0], mean_rate_hz=30.0, highest_rate_hz=180.0,
+    ...     silent_share=0.0, spikes_per_time_unit=96.0, drift_error=[0.012, 0.02],
+    ...     noise=Noise(target=[[1.0, 0.0], [0.0, 1.0]], spikes=[[0.1, 0.0], [0.0, 0.2]], spikes_over_target=0.2),
+    ... )  # fmt: skip
+    >>> diagnostics
+    Diagnostics(rank=2, drift_error=[0.012, 0.02], spikes_over_target=0.2)
+    >>> diagnostics.noise.spikes_over_target, "lag" in diagnostics.as_json()
+    (0.2, False)
     """
 
     rank_audit: RankAudit

@@ -11,7 +11,7 @@ import numpy as np
 from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.driving import Drive
 from ddm2snn.hardware.chip import DeviceDrive
-from ddm2snn.neuron import NeuronModel, part_of
+from ddm2snn.neuron import NeuronModel
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -40,6 +40,22 @@ class Ensemble:
         Time scales of the simulation that decoders are solved for.
     device
         Device that decoders are solved on; None for a simulator in floating point.
+
+    Examples
+    --------
+    >>> from ddm2snn.neuron import LIF
+    >>> clock = Clock(time_unit_s=0.1, dt_s=0.001, spike_timing="interpolated")
+    >>> ensemble = Ensemble(np.array([[1.0], [-1.0]]), np.array([1.0, 1.0]), np.array([0, 0]), LIF(), clock)
+    >>> z = np.array([[-1.0], [0.5]])
+    >>> ensemble.currents(z)
+    array([[0. , 2. ],
+           [1.5, 0.5]])
+    >>> ensemble.rates_hz(z).round(1)
+    array([[ 0. , 63. ],
+           [41.7,  0. ]])
+    >>> ensemble.timed(Clock(0.1, 0.001, "grid")).rates_hz(z).round(1)  # intervals are whole steps
+    array([[ 0. , 62.5],
+           [41.7,  0. ]])
     """
 
     encoders: Float[np.ndarray, "neuron rank"]
@@ -107,7 +123,7 @@ class Ensemble:
         most = max(1, _PART_BYTES // (8 * samples))
         for first in range(0, self.neurons, most):
             part = slice(first, first + most)
-            neuron = part_of(self.neuron, part)
+            neuron = self.neuron.part(part)
             yield (
                 part,
                 replace(self, encoders=self.encoders[part], bias=self.bias[part], unit=self.unit[part], neuron=neuron),

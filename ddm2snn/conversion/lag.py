@@ -71,6 +71,15 @@ def lag_of(
 
     with both less their means, in the time units of the derivative. The standard error is the scatter of the trials'
     numerators. Zero where the target does not move.
+
+    Examples
+    --------
+    >>> phase = np.linspace(0.0, 6.0, 8)[:, None, None] + np.linspace(0.0, 20.0, 400)[:, None]
+    >>> lag, standard_error = lag_of(np.sin(phase - 0.01) - np.sin(phase), np.cos(phase))
+    >>> lag.round(4)
+    array([0.01])
+    >>> bool((standard_error < 1e-4).all())
+    True
     """
     error, speed = (x - x.mean(axis=(0, 1)) for x in (error, speed))
     power = (speed**2).mean(axis=(0, 1))

@@ -137,7 +137,16 @@ def diffusion_by_state(
 
 
 def smooth_features(rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "sample feature"]:
-    """Outputs of up to 64 rate units, and one."""
+    """Outputs of up to 64 rate units, and one.
+
+    Examples
+    --------
+    >>> from ddm2snn import Training, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> features = smooth_features(rate, np.zeros((3, 2)))
+    >>> features.shape, bool((features[:, -1] == 1.0).all())
+    ((3, 9), True)
+    """
     features = rate.hidden(z)[:, :: max(1, rate.units // _FEATURES)][:, :_FEATURES]
     return np.hstack([features, np.ones((len(z), 1))])
 

@@ -163,6 +163,16 @@ def plan(
         Where nothing that may be chosen meets the request, with the closest that was found and what it would take
         (early, where an optimistic prediction of the best case is beyond reach); where there is no request; and where
         the target has a direction without noise, so that no noise of spikes is small beside it.
+
+    Examples
+    --------
+    >>> from ddm2snn import Training, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> planned = plan(rate, noise=0.25, neurons_per_unit=2, time_unit_s=0.05)
+    >>> planned.chosen.neurons, planned.chosen.meets, planned.chosen.spikes_over_target < 0.25
+    (16, True, True)
+    >>> planned.population == Population(2)
+    True
     """
     check_seed(seed)
     check_convertible(rate)

@@ -39,6 +39,16 @@ class Population:
     tuned
         Whether gains (within a factor of three) and thresholds are moved so that the neurons' curves can add up to
         the drift; see `ddm2snn.conversion.tuning.tune`. Populations above 1,024 neurons stay as drawn.
+
+    Examples
+    --------
+    >>> Population(4.0) == Population()
+    True
+    >>> from ddm2snn import Training, train
+    >>> from ddm2snn.network import to_internal
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> int(Population(1.5).counts(rate, to_internal(rate, rate.initial_latent)).sum())
+    12
     """
 
     neurons_per_unit: float = 4
@@ -60,7 +70,7 @@ class Population:
         if type(self.neuron) not in NEURON_MODELS.values():
             known = ", ".join(model.__name__ for model in NEURON_MODELS.values())
             raise InputError(f"Population.neuron must be one of {known}, got {self.neuron!r}.")
-        self.neuron.current_at_rate(np.array([low, high]))
+        self.neuron.check_rates(np.array([low, high], dtype=np.float64))
 
     def counts(self, rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> Int[np.ndarray, " unit"]:
         """Neurons of each unit, shape (unit,).
@@ -103,6 +113,13 @@ def allocate(total: int, weight: Float[np.ndarray, " unit"]) -> Int[np.ndarray, 
     is Neyman's allocation in whole numbers, and the method of equal proportions (Wright, Am. Stat. 66, 2012). A
     unit without a neuron comes before any second neuron, so that with fewer neurons than units the heaviest
     units get one each.
+
+    Examples
+    --------
+    >>> allocate(6, np.array([3.0, 1.0, 1.0]))
+    array([4, 1, 1])
+    >>> allocate(2, np.array([3.0, 1.0, 2.0]))
+    array([1, 0, 1])
     """
     count = np.zeros(len(weight), dtype=np.int64)
     # negative priorities, since the heap gives the smallest; ties by the order of units
@@ -134,8 +151,24 @@ def encode(
     where :math:`J_0` is the neuron model's threshold current and g puts the largest rate, by the inverse of its
     curve, at the end of the input's range that the neuron prefers. Thresholds are
     uniform over that range, stratified within each unit.
+
+    Examples
+    --------
+    >>> from ddm2snn import Training, train
+    >>> from ddm2snn.conversion.clock import Clock
+    >>> from ddm2snn.network import to_internal
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> z = to_internal(rate, rate.initial_latent)
+    >>> clock = Clock(time_unit_s=0.1, dt_s=0.001, spike_timing="interpolated")
+    >>> ensemble = encode(rate, Population(2, max_rates_hz=(50.0, 80.0)), clock, z, np.random.default_rng(0))
+    >>> ensemble.unit
+    array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7])
+    >>> highest_hz = ensemble.rates_hz(z).max(axis=0)
+    >>> bool((highest_hz > 49.9).all() and (highest_hz < 80.1).all())
+    True
     """
     count = population.counts(rate, z)
+    neuron = population.neuron.for_neurons(int(count.sum()))
     m, units = int(count.max()), rate.units
     x = z @ rate.left_vectors.T + rate.bias
     low, high = x.min(axis=0), x.max(axis=0)
@@ -148,8 +181,8 @@ def encode(
     depth = np.minimum(strata, 1.0) * (1.0 - _MARGIN)  # how far into the range the threshold lies
     real = index < count[:, None]  # numbers are drawn for the largest count, and used up to each unit's own
     top = np.ones((units, m))
-    top[real] = population.neuron.current_at_rate(rng.uniform(*population.max_rates_hz, (units, m))[real])
-    silent = population.neuron.threshold_current
+    top[real] = neuron.current_at_rate(rng.uniform(*population.max_rates_hz, (units, m))[real])
+    silent = neuron.threshold_current
     gain = (top - silent) / ((1.0 - depth) * span)
     threshold = np.where(polarity > 0, low[:, None] + depth * span, high[:, None] - depth * span)
     unit = np.repeat(np.arange(units), count)
@@ -158,6 +191,6 @@ def encode(
         encoders=factor[:, None] * rate.left_vectors[unit],
         bias=(silent + gain * polarity * (rate.bias[:, None] - threshold))[real],
         unit=unit,
-        neuron=population.neuron,
+        neuron=neuron,
         clock=clock,
     )

@@ -47,6 +47,14 @@ class Sparse:
     kept
         Share of each row of D that stays, above 0 and up to 1: the largest magnitudes, each times the root mean
         square of its neuron's filtered spike train. What stays is solved for again.
+
+    Examples
+    --------
+    >>> regressors = np.eye(4)
+    >>> equations = NormalEquations.empty(columns=4, targets=1)
+    >>> equations.add(regressors, np.array([[3.0], [-2.0], [1.0], [0.0]]))
+    >>> (Sparse(0.5).solve(equations).T.round(3) + 0.0).tolist()
+    [[3.0, -2.0, 0.0, 0.0]]
     """
 
     kept: float = 0.5
@@ -80,6 +88,15 @@ class Bounded:
     ----------
     largest
         The multiple.
+
+    Examples
+    --------
+    >>> regressors = np.eye(4)
+    >>> equations = NormalEquations.empty(columns=4, targets=1)
+    >>> equations.add(regressors, np.array([[3.0], [-2.0], [1.0], [0.0]]))
+    >>> rms = np.sqrt((equations.solve(1e-6) ** 2).mean())
+    >>> (Bounded(1.0).solve(equations) / rms).T.round(2).tolist()
+    [[1.0, -1.0, 0.53, 0.0]]
     """
 
     largest: float = 2.0
@@ -103,6 +120,13 @@ class OneSign:
     :math:`E_i \cdot D_j` is positive and some negative. What can be had at rank k is the law for the latents, which
     each neuron then only excites or only inhibits (a population between D and E may relay them). A neuron gets
     the sign of the sum of its free decoders, each relative to the root mean square of its latent.
+
+    Examples
+    --------
+    >>> equations = NormalEquations.empty(columns=2, targets=2)
+    >>> equations.add(np.eye(2), np.array([[3.0, 1.0], [-2.0, 0.5]]))
+    >>> (OneSign().solve(equations).round(3) + 0.0).tolist()  # of the second neuron only the negative one is left
+    [[3.0, 1.0], [-2.0, 0.0]]
     """
 
     def solve(self, equations: NormalEquations) -> Float[np.ndarray, "neuron rank"]:
@@ -205,6 +229,17 @@ def restructure(
     InputError
         Where `network` comes from another rate network or has another origin of its latents, as `TrainedReadout` gives
         it, and where the structure takes a latent from the recurrent matrix.
+
+    Examples
+    --------
+    >>> from ddm2snn import Population, Static, Training, convert, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> network = convert(rate, population=Population(2, tuned=False), decoders=Static(), time_unit_s=0.1).network
+    >>> sparse = restructure(rate, network, Sparse(0.5))
+    >>> sparse.diagnostics.zero_share, sparse.diagnostics.rank_audit.rank
+    (0.5, 2)
+    >>> sparse.diagnostics.after.drift_error[0] < 1.0, sparse.network.fingerprint == network.fingerprint
+    (True, False)
     """
     check_seed(seed)
     check_convertible(rate)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.base.randomness import child_seed
-from ddm2snn.conversion.rate_steps import CODES, follow
+from ddm2snn.conversion.kernels.rate_steps import CODES, Course, Shocks, Times, Units, follow
 from ddm2snn.network import to_internal
 from ddm2snn.simulate import simulate
 from ddm2snn.systems.integration import stable_step
@@ -31,7 +31,17 @@ def stationary_states(rate: RateNetwork, seed: int) -> Float[np.ndarray, "sample
 
 
 def flow(rate: RateNetwork, z: Float[np.ndarray, "sample rank"], step: float) -> Float[np.ndarray, "sample rank"]:
-    """Noise-free state one `step` (rate time units) later, by one classical Runge-Kutta step, internal units."""
+    """Noise-free state one `step` (rate time units) later, by one classical Runge-Kutta step, internal units.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from ddm2snn import Training, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> leak = replace(rate, right_vectors=np.zeros((8, 2)))  # without a read-out states decay as exp(-step)
+    >>> flow(leak, np.array([[1.0, -2.0]]), step=0.1).round(4)
+    array([[ 0.9048, -1.8097]])
+    """
 
     def drift(state: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "sample rank"]:
         return rate.internal_readout(state) - state
@@ -109,16 +119,15 @@ class Trajectories:
         self._z, self._eta = states.copy(), states.copy()
         spread = float(np.sqrt((1.0 - np.exp(-step) ** 2) / 2.0))
         by_state = np.empty((0, rate.rank, rate.rank)) if rate.diffusion_readout is None else rate.diffusion_readout
-        self._network = (
+        self._units = Units(
             np.ascontiguousarray(rate.left_vectors.T),
             rate.bias,
             np.ascontiguousarray(rate.right_vectors.T),
             rate.diffusion_factor,
             np.ascontiguousarray(np.moveaxis(by_state, 0, -1)),
             CODES[rate.activation],
-            self.fine,
-            (step, clock.decay, spread),
         )
+        self._times = Times(step, self.fine, clock.decay, spread)
 
     def advance(
         self, samples: int
@@ -138,16 +147,8 @@ class Trajectories:
         path = np.empty((trials, samples * self.stride, rank))
         target, states = np.empty((trials, samples, rank)), np.empty((trials, samples, rank))
         perturbations = self._perturbations(samples)
-        follow(
-            self._rng.standard_normal(path.shape),
-            *perturbations,
-            *self._network,
-            self._z,
-            self._eta,
-            path,
-            target,
-            states,
-        )
+        shocks = Shocks(self._rng.standard_normal(path.shape), *perturbations)
+        follow(self._units, self._times, shocks, self._z, self._eta, Course(path, target, states))
         return path, target, states
 
     def _perturbations(

@@ -15,9 +15,9 @@ from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.driving import Drive
 from ddm2snn.conversion.ensemble import Ensemble
+from ddm2snn.conversion.kernels.rate_steps import CODES, outputs
 from ddm2snn.conversion.noise_budget import rest_factor
 from ddm2snn.conversion.population import encode
-from ddm2snn.conversion.rate_steps import CODES, outputs
 from ddm2snn.conversion.trajectories import Trajectories
 from ddm2snn.network import to_internal
 from ddm2snn.neuron import NEURON_MODELS

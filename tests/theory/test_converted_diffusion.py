@@ -16,7 +16,7 @@ from ddm2snn.conversion.diffusion_factor import _halved
 from ddm2snn.conversion.driving import Drive
 from ddm2snn.conversion.noise_budget import diffusion_of, rest_by_state, rest_factor
 from ddm2snn.conversion.trajectories import stationary_states
-from ddm2snn.fidelity.kramers_moyal import estimate_field, field_grid, lagged_sums
+from ddm2snn.fidelity.measures.drift_diffusion import estimate_field, field_grid, field_sums
 from ddm2snn.network import to_internal
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TENSOR_TOLERANCE = 0.10  # in any cell, and half of it over all cells
 DRIFT_TOLERANCE = 0.03
 SIGMAS = 3.0
-TRIALS, DURATION, BURN_IN, EVERY, LAG, ORDER = 64, 105.0, 5.0, 0.05, 2, 2
+TRIALS, DURATION, BURN_IN, EVERY, LAG = 64, 105.0, 5.0, 0.05, 2
 BINS = 5  # in each dimension: some 250 time units in each cell
 NAMES = ("anisotropic", "stuartlandau")
 
@@ -74,7 +74,7 @@ def tensor_distance(reference: np.ndarray, test: np.ndarray) -> tuple[float, flo
         Number of cells.
     """
     grid = field_grid(reference, bins=BINS)
-    a, b = (estimate_field(lagged_sums(z, EVERY, grid, LAG, ORDER)) for z in (test, reference))
+    a, b = (estimate_field(field_sums(z, EVERY, grid, LAG)) for z in (test, reference))
     cells = a.settled(2000) & b.settled(2000)
     size = np.linalg.norm(b.diffusion, axis=(1, 2))[cells]
     distance = np.linalg.norm(a.diffusion - b.diffusion, axis=(1, 2))[cells] / size

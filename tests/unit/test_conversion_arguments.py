@@ -90,7 +90,7 @@ def test_a_seed_is_checked(refuses, quick_rate, bad):
 
 
 def test_a_spiking_network_cannot_be_converted_again(refuses, quick_spiking):
-    with refuses(InputError, "convert", "RateNetwork", "SpikingNetwork"):
+    with refuses(InputError, "Conversion needs a RateNetwork, got a SpikingNetwork"):
         convert(quick_spiking)
 
 

@@ -19,14 +19,14 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.least_squares import fit_ridge
 from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import stream
-from ddm2snn.cli.shared import DECODERS as HELP
+from ddm2snn.cli.options import DECODERS as HELP
 from ddm2snn.conversion import DECODERS, Decoders, Diagnostics, Ensemble, find_decoders
 from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.decoders import Problem, Solution
 from ddm2snn.conversion.noise_budget import NoiseBudget
 from ddm2snn.conversion.population import encode
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.workflow.pipeline import _decoders, _population
+from ddm2snn.workflow.actions import _decoders, _population
 from ddm2snn.workflow.recipe import ConversionSettings
 
 QUICK = {"backend": "reference", "time_unit_s": 0.2, "seed": 3}

@@ -9,7 +9,7 @@ import ddm2snn
 from ddm2snn import Calibrated, InputError, convert, find_backend, simulate
 from ddm2snn.backend import DeviceBackend, backend_names, backend_versions
 from ddm2snn.hardware import find_hardware
-from ddm2snn.workflow.rungs import device_rungs
+from ddm2snn.workflow.device_stages import device_stages
 from ddm2snn.workflow.steps import versions
 
 MODULE = '''
@@ -85,7 +85,7 @@ def test_a_backend_without_devices_is_refused_for_one(refuses, quick_rate):
 def test_a_recipe_runs_its_device_on_it(tmp_path):
     lines = [f'{key} = "{getattr(CONFIG, key)}"' for key in ("name", "summary", "source", "target")]
     (tmp_path / "mine.toml").write_text("\n".join([*lines, "[precision]", "weight_bits = 8"]))
-    rungs = device_rungs([str(tmp_path / "mine.toml")], "brian2")
+    rungs = device_stages([str(tmp_path / "mine.toml")], "brian2")
     assert [rung.backend(emulator=True).name for rung in rungs] == ["board", "board"]
     assert {rung.backend(emulator=False).name for rung in rungs} == {"quantised"}
     boards = [rung.backend(emulator=True) for rung in rungs]

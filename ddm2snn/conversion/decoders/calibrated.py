@@ -90,6 +90,19 @@ class Calibrated:
         Gordon, Bagnell, AISTATS 2011). A round takes one to two times as long as all the rest. For van der Pol it
         lowered the bias of the drift in the closed loop by 3 to 28 %, and moved neither D_stsp nor D_H beyond the
         spread of simulations.
+
+    Examples
+    --------
+    >>> from ddm2snn import Training, convert, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> decoders = Calibrated(duration=200.0)
+    >>> made = convert(rate, population=Population(2, tuned=False), decoders=decoders, time_unit_s=0.1)
+    >>> made.network.decoders.shape, made.diagnostics.calibration.ridge <= 1e-3
+    ((2, 16), True)
+    >>> max(made.diagnostics.drift_error) < 0.1
+    True
+    >>> Calibrated().duration_for(neurons=16), Calibrated().duration_for(neurons=800)
+    (2000.0, 3200.0)
     """
 
     name: ClassVar[str] = "calibrated"

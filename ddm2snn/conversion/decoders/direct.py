@@ -44,6 +44,17 @@ class Direct:
     takes up that a simulator's grid lengthens every interval by half a step, as far as one number can: where spikes are
     rounded to the grid (Brian2), a step of 0.1 ms leaves a tenth of the drift error of 1 ms. There is no population
     to choose; spike noise falls with `time_unit_s` only.
+
+    Examples
+    --------
+    >>> from ddm2snn import Training, convert, train
+    >>> training = Training(activation="lif", ridge=1e-6, points=400, holdout=200)
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=training)
+    >>> made = convert(rate, decoders=Direct(), time_unit_s=0.1)
+    >>> made.network.neurons, bool((made.network.encoders == rate.left_vectors).all())
+    (8, True)
+    >>> round(made.diagnostics.activation_per_hz, 3), LIF_UNIT.refractory_s
+    (0.002, 0.002)
     """
 
     name: ClassVar[str] = "direct"

@@ -39,6 +39,16 @@ class Static:
         this size.
     compensate_lag
         Whether to regress against the rates that neurons have while the latent moves along the flow.
+
+    Examples
+    --------
+    >>> from ddm2snn import Training, convert, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> made = convert(rate, population=Population(2, tuned=False), decoders=Static(ridge=0.02), time_unit_s=0.1)
+    >>> made.network.decoders.shape, max(made.diagnostics.drift_error) < 0.3
+    ((2, 16), True)
+    >>> made.diagnostics.noise is None  # curves know nothing of the spikes' noise
+    True
     """
 
     name: ClassVar[str] = "static"

@@ -23,7 +23,6 @@ from ddm2snn.conversion.population import Population, encode
 from ddm2snn.conversion.trajectories import flow, regression_target
 from ddm2snn.conversion.tuning import around
 from ddm2snn.errors import InputError
-from ddm2snn.neuron import HeterogeneousLIF
 from ddm2snn.neuron.activation import activate
 
 if TYPE_CHECKING:
@@ -57,6 +56,16 @@ class TrainedReadout:
         Regularisation as a share of the highest rate, as in `ddm2snn.conversion.decoders.static.Static`.
     compensate_lag
         Whether to regress against the rates that neurons have while the latent moves along the flow.
+
+    Examples
+    --------
+    >>> from ddm2snn import Training, convert, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> network = convert(rate, decoders=TrainedReadout(), time_unit_s=0.1).network
+    >>> columns = rate.right_vectors[network.unit].T
+    >>> factor = (network.decoders * columns).sum(axis=0) / (columns**2).sum(axis=0)
+    >>> bool(np.allclose(network.decoders, factor * columns))
+    True
     """
 
     name: ClassVar[str] = "trained"
@@ -68,20 +77,14 @@ class TrainedReadout:
         check_positive("TrainedReadout", ridge=self.ridge)
 
     def check(self, rate: RateNetwork, population: Population | None, *, in_loop: bool) -> Population:
-        """Neurons of one curve, constant diffusion, no device."""
+        """Any neurons, constant diffusion, no device."""
         if in_loop:
             raise InputError(
                 f"Trained read-outs are solved on curves, which know nothing of a device, got {self!r}. "
                 "Choose Calibrated(rounds=0), or leave hardware out."
             )
         refuse_diffusion_by_state(rate, self)
-        population = population or Population()
-        if isinstance(population.neuron, HeterogeneousLIF):
-            raise InputError(
-                "TrainedReadout places the neurons of each unit by one curve, which HeterogeneousLIF neurons do not "
-                "share. Convert LIF neurons, or with Calibrated or Static decoders."
-            )
-        return population
+        return population or Population()
 
     def place(
         self,
