@@ -69,25 +69,25 @@ class Shape:
     precision: Precision = "double"
 
     @classmethod
-    def of_run(cls, plan: Schedule, precision: Precision, *, dense: bool = False) -> Shape:
+    def of_run(cls, schedule: Schedule, precision: Precision, *, dense: bool = False) -> Shape:
         """Shape of a closed loop."""
         return cls(
-            neurons=plan.network.neurons,
-            rank=plan.network.rank,
-            membrane=plan.network.neuron.name,
-            own_constants=own_constants(plan.network.neuron, plan.dt_s),
-            noise=tuple((int(row), int(column)) for row, column in np.argwhere(plan.noise_factor)),
-            decoded_noise=plan.factor is not None,
-            stimulus=not plan.stimulus.empty,
+            neurons=schedule.network.neurons,
+            rank=schedule.network.rank,
+            membrane=schedule.network.neuron.name,
+            own_constants=own_constants(schedule.network.neuron, schedule.dt_s),
+            noise=tuple((int(row), int(column)) for row, column in np.argwhere(schedule.noise_factor)),
+            decoded_noise=schedule.factor is not None,
+            stimulus=not schedule.stimulus.empty,
             dense=dense,
             precision=precision,
         )
 
     @classmethod
-    def of_drive(cls, plan: OpenLoop, precision: Precision) -> Shape:
+    def of_drive(cls, loop: OpenLoop, precision: Precision) -> Shape:
         """Shape of an open loop."""
-        snn = plan.network
-        own = own_constants(snn.neuron, plan.dt_s)
+        snn = loop.network
+        own = own_constants(snn.neuron, loop.dt_s)
         return cls(snn.neurons, snn.rank, snn.neuron.name, own, driven=True, precision=precision)
 
     @property
@@ -208,36 +208,40 @@ def neurons_group(shape: Shape, latents: Any, trials: int, clock: Any, *, sends:
     return group
 
 
-def latent_values(shape: Shape, plan: Schedule) -> Values:
+def latent_values(shape: Shape, schedule: Schedule) -> Values:
     """Values of the latents' variables, those of all trials along the last axis."""
-    initial, rank = plan.initial_latent, shape.rank
+    initial, rank = schedule.initial_latent, shape.rank
     values: Values = {f"z{c}": initial[:, c] for c in range(rank)}
     values |= {f"seen{c}": np.zeros(len(initial)) if shape.dense else initial[:, c] for c in range(rank)}
-    values |= {"decay": plan.decay, "gain": (1.0 - plan.decay) / plan.dt_s}
-    values |= {f"noise{row}_{column}": float(plan.noise_factor[row, column]) for row, column in shape.noise}
-    if plan.factor is not None:
-        decay = plan.factor.decay
-        values |= {"noise_scale": plan.noise_scale, "entry_decay": decay, "entry_gain": (1.0 - decay) / plan.dt_s}
-        values |= {f"entry{entry}": plan.factor.start[:, entry] for entry in range(rank**2)}
+    values |= {"decay": schedule.decay, "gain": (1.0 - schedule.decay) / schedule.dt_s}
+    values |= {f"noise{row}_{column}": float(schedule.noise_factor[row, column]) for row, column in shape.noise}
+    if schedule.factor is not None:
+        decay = schedule.factor.decay
+        values |= {
+            "noise_scale": schedule.noise_scale,
+            "entry_decay": decay,
+            "entry_gain": (1.0 - decay) / schedule.dt_s,
+        }
+        values |= {f"entry{entry}": schedule.factor.start[:, entry] for entry in range(rank**2)}
     return values
 
 
-def neuron_values(shape: Shape, plan: Schedule | OpenLoop) -> Values:
+def neuron_values(shape: Shape, schedule: Schedule | OpenLoop) -> Values:
     """Values of the neurons' variables, the same for all trials but for their voltages."""
-    snn = plan.network
-    values: Values = {**constants_of(snn.neuron, plan.dt_s), "bias": snn.bias}
+    snn = schedule.network
+    values: Values = {**constants_of(snn.neuron, schedule.dt_s), "bias": snn.bias}
     values |= {f"e{c}": snn.encoders[:, c] for c in range(shape.rank)}
-    per_spike = (1.0 - plan.decay) / plan.dt_s
+    per_spike = (1.0 - schedule.decay) / schedule.dt_s
     if shape.driven:
-        values |= {"filter_decay": plan.decay, "filter_gain": per_spike}
+        values |= {"filter_decay": schedule.decay, "filter_gain": per_spike}
     if shape.dense:
-        values |= {"dense_decay": plan.decay, "dense_gain": per_spike}
+        values |= {"dense_decay": schedule.decay, "dense_gain": per_spike}
     return values
 
 
-def weight_values(shape: Shape, plan: Schedule) -> Values:
+def weight_values(shape: Shape, schedule: Schedule) -> Values:
     """Weights with which neurons reach latents."""
-    values: Values = {f"d{c}": row for c, row in enumerate(plan.network.decoders)}
-    if plan.factor is not None:
-        values |= {f"h{entry}": row for entry, row in enumerate(plan.factor.decoders)}
+    values: Values = {f"d{c}": row for c, row in enumerate(schedule.network.decoders)}
+    if schedule.factor is not None:
+        values |= {f"h{entry}": row for entry, row in enumerate(schedule.factor.decoders)}
     return values
