@@ -1,6 +1,7 @@
 from .backend import Backend as Backend
 from .backend import Unsupported as Unsupported
 from .backend import find_backend as find_backend
+from .base.low_rank import LowRank as LowRank
 from .conversion import Bounded as Bounded
 from .conversion import Calibrated as Calibrated
 from .conversion import Conversion as Conversion
@@ -15,7 +16,7 @@ from .conversion import convert as convert
 from .conversion import plan as plan
 from .conversion import restructure as restructure
 from .errors import InputError as InputError
-from .exchange import Mapping as Mapping
+from .exchange import ArrayMapping as ArrayMapping
 from .exchange import Nir as Nir
 from .exchange import export as export
 from .exchange import import_network as import_network
@@ -28,7 +29,7 @@ from .network import RateNetwork as RateNetwork
 from .network import SpikingNetwork as SpikingNetwork
 from .neuron import LIF as LIF
 from .neuron import AdaptiveLIF as AdaptiveLIF
-from .neuron import HeterogeneousLIF as HeterogeneousLIF
+from .neuron import LogNormal as LogNormal
 from .neuron import LoihiLIF as LoihiLIF
 from .neuron import NeuronModel as NeuronModel
 from .neuron import RectifiedLinear as RectifiedLinear

@@ -1,58 +1,60 @@
 r"""The contract between the core and the simulators that run spiking networks.
 
-An adapter is a class with the members of `Backend`, installed under the entry-point group ``ddm2snn.backends``. The
-core checks a run, asks the adapter once for what it cannot do, hands it a `Schedule` and makes a recording of the
-`Trace` that comes back. An adapter imports what it needs from here and from `ddm2snn.schedule`; it checks nothing.
+An adapter is a class with the members of `Backend`. A package of its own installs it as an entry point::
 
-Semantics of a run
-------------------
+    [project.entry-points."ddm2snn.backends"]
+    mine = "my_package:MyBackend"
+
+`simulate` checks a run, asks the adapter once for what it lacks, hands it a `ddm2snn.schedule.Schedule` and makes a
+recording of the `ddm2snn.schedule.Trace` that comes back. An adapter checks nothing itself.
+
+A run
+-----
 Latents are in internal units, one row for each trial. Step n = 0, 1, ... goes from time n dt to (n + 1) dt, with
 dt = ``schedule.dt_s``, and does the following in this order.
 
 1. *Sample.* Where n is a multiple of ``schedule.stride``, the latents :math:`z_n` are the next sample. The first
-   sample is therefore ``schedule.initial_latent``.
-2. *Neurons.* The current of each neuron is constant during the step, and its membrane goes on by dt:
+   sample is therefore :math:`z_0` = ``schedule.initial_latent``.
+2. *Neurons.* Each membrane advances by dt at the constant current
 
-   .. math:: J_n = E z_n + \beta.
+   .. math:: J_n = E z_n + \beta
 
-   E is ``network.encoders`` (neuron, rank), beta ``network.bias`` (neuron,). Let :math:`s_n` be 1 for each neuron that
-   fired in this step and 0 for the others: a neuron fires at most once in a step. These spikes have the time
-   (n + 1) dt, whatever the spike timing.
-3. *Latents.* With D = ``network.decoders`` (rank, neuron, internal units per Hz) and a = ``schedule.decay``,
+   with E = ``network.encoders`` (neuron, rank) and beta = ``network.bias`` (neuron,). A neuron fires at most once in a
+   step: :math:`s_n` (neuron,) is 1 for the neurons that fired in step n and 0 for the others. Their spikes have the
+   time (n + 1) dt, whatever the spike timing.
+3. *Latents.* With D = ``network.decoders`` (rank, neuron; internal units per Hz) and a = ``schedule.decay``,
 
    .. math:: z_{n+1} = a z_n + (1 - a)\,\Big(u_n + \frac{D s_n}{dt}\Big) + F \xi_n.
 
-   :math:`u_n` is row n of ``schedule.inputs()``, F is ``schedule.noise_factor`` (rank, rank), and :math:`\xi_n` holds
-   rank standard normal numbers, independent for each step and trial. F is scaled for the step already.
-4. *State-dependent noise.* Where ``schedule.factor`` is not None, spikes decode a further factor R (rank, rank),
-   flattened by rows. With h = ``schedule.factor``, c = ``schedule.noise_scale`` and the same :math:`\xi_n`,
+   :math:`u_n` is row n of ``schedule.inputs()``. :math:`\xi_n` (rank,) holds standard normal numbers, independent for
+   each step and trial. F = ``schedule.noise_factor`` (rank, rank) is scaled for the step already.
+4. *State-dependent noise*, only where ``schedule.factor`` is not None. Spikes decode a second factor R (rank, rank)
+   for each trial, whose entries are flattened by rows. With h = ``schedule.factor``, b = ``h.decay``,
+   H = ``h.decoders`` and the same :math:`\xi_n`,
 
-   .. math:: z_{n+1} \mathrel{+}= c R_n \xi_n, \qquad R_{n+1} = b R_n + (1 - b)\,\frac{H s_n}{dt},
+   .. math:: z_{n+1} \mathrel{+}= \text{noise_scale}\; R_n \xi_n, \qquad
+       R_{n+1} = b R_n + (1 - b)\,\frac{H s_n}{dt}, \qquad R_0 = \text{h.start}.
 
-   where b is ``h.decay``, H is ``h.decoders`` and :math:`R_0` is ``h.start``: the noise of a step takes the factor from
-   the spikes before it.
+   The noise of a step thus takes the factor from the spikes before it.
 
 Membranes
 ---------
-Voltages start at ``schedule.initial_voltage``, and no neuron is refractory at time zero. One step of `LIF` neurons on
-the grid is
+Voltages start at ``schedule.initial_voltage``, and no neuron is refractory at time zero. One step of `LIF` neurons with
+"grid" timing is
 
-.. math:: v \leftarrow \max\big(J + (v - J)\,e^{-dt/\tau_m},\; 0\big), \qquad v > 1 \Rightarrow \text{spike},\; v
-    \leftarrow 0,
+.. math:: v \leftarrow \max\big(J + (v - J)\,e^{-dt/\tau_m},\; 0\big), \qquad
+    v > 1 \Rightarrow \text{spike},\; v \leftarrow 0
 
-followed by ``neuron.refractory_steps(dt)`` steps in which v stays 0 and the neuron is silent, with :math:`\tau_m` =
-``neuron.tau_membrane_s``. The docstrings of `ddm2snn.neuron` give the other models; an adapter declares those that it
-lacks.
+with :math:`\tau_m` = ``neuron.tau_membrane_s``. In the ``neuron.refractory_steps(dt)`` steps after a spike v stays 0
+and the neuron is silent. With "interpolated" timing the threshold is crossed within the step and the refractory period
+counts from the crossing, so that a membrane may charge for part of a step. The docstrings of `ddm2snn.neuron` give the
+other models; an adapter declares those that it lacks.
 
-``spike_timing`` says what happens between grid points. "grid": as above, and the refractory period counts from the end
-of the step. "interpolated": the threshold is crossed within the step, and the refractory period counts from there, so
-that the membrane may charge for a part of a step.
-
-Noise
------
+Random numbers
+--------------
 Everything random comes from ``schedule.seed``: equal seeds give equal bytes. `ddm2snn.base.randomness.stream` makes a
-generator of a seed and a name. An adapter leaves global state (NumPy's generator, preferences of its simulator) as it
-was.
+generator of a seed and names. An adapter leaves global state, such as NumPy's generator or its simulator's preferences,
+as it was.
 """
 
 from __future__ import annotations
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
+    from ddm2snn.base.hardware_config import HardwareConfig
     from ddm2snn.base.progress import Progress
     from ddm2snn.schedule import Network, OpenLoop, Schedule, Trace
 
@@ -122,7 +125,7 @@ class Backend(Protocol):
     def unsupported(self, network: SpikingNetwork, *, dt_s: float, stimulus: Stimulus) -> list[Unsupported]:
         """Say what this backend lacks for a network at this step, before anything is built.
 
-        The core has checked what concerns every backend: the kind of network, and steps that the neuron model or the
+        The core has refused what no backend can do: another kind of network, and steps that the neuron model or the
         diffusion cannot take. An empty list promises that `run` and `drive` work.
         """
         ...
@@ -144,12 +147,10 @@ class Backend(Protocol):
 
 @runtime_checkable
 class DeviceBackend(Backend, Protocol):
-    """A backend that runs devices: its constructor takes `hardware`, a `ddm2snn.hardware.HardwareConfig` or None.
+    """A backend that runs devices, for the option `hardware` of `convert` and the `target` of a `HardwareConfig`."""
 
-    With None it runs the device that a network was converted for. `HardwareConfig.target` names such a backend.
-    """
-
-    hardware: Any
+    hardware: HardwareConfig | None
+    """The device, as given to the constructor; None for the one that each network was converted for."""
 
 
 def backend_names() -> list[str]:
@@ -184,7 +185,10 @@ def find_backend(name: str, **options: Any) -> Backend:  # noqa: ANN401 - an ada
             "Backend rate runs rate networks, which simulate does without a simulator. For spikes convert for brian2, "
             "nengo or reference."
         )
-    raise InputError(f"There is no backend {name!r}; installed are {', '.join(backend_names())}.")
+    raise InputError(
+        f"There is no backend {name!r}; installed are {', '.join(backend_names())}. "
+        "Choose one of these, or give the backend itself instead of its name."
+    )
 
 
 def backend_versions() -> dict[str, str]:
@@ -210,8 +214,8 @@ def gaps(
 
 def refuse(backend: Backend, network: Network, *, dt_s: float | None = None, stimulus: Stimulus | None = None) -> None:
     """Raise UnsupportedError with the gaps of a backend, where there are any."""
-    if found := gaps(backend, network, dt_s=dt_s, stimulus=stimulus):
-        raise UnsupportedError(f"Backend {backend.name} cannot run this network. {' '.join(map(str, found))}")
+    if declared := gaps(backend, network, dt_s=dt_s, stimulus=stimulus):
+        raise UnsupportedError(f"Backend {backend.name} cannot run this network. {' '.join(map(str, declared))}")
 
 
 def step_gaps(network: SpikingNetwork, dt_s: float, timing: SpikeTiming) -> list[Unsupported]:

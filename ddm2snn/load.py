@@ -26,20 +26,31 @@ def load(path: Path | str) -> RateNetwork | SpikingNetwork | Stimulus | Recordin
     FileRefusedError
         Where the file is missing, foreign, damaged, of a newer format or holds what its type refuses;
         the message names the file.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import numpy as np
+    >>> from ddm2snn import Stimulus, load
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder) / "pulse.safetensors"
+    ...     Stimulus(times=np.array([1.0]), values=np.array([[0.5]])).save(file)
+    ...     load(file)
+    Stimulus(switches=1, inputs=1, from 1 to 1)
     """
-    found = require_file(path)
-    with found.open("rb") as file:
-        start = file.read(8)
+    file = require_file(path)
+    with file.open("rb") as content:
+        start = content.read(8)
     if start.startswith(b"\x89HDF"):
-        return Recording.load(found)
+        return Recording.load(file)
     types: dict[str, type[DataclassInstance]] = {c.__name__: c for c in (RateNetwork, SpikingNetwork, Stimulus)}
-    header, arrays = read_safetensors(found)
+    header, arrays = read_safetensors(file)
     kind = header["type"]
     if kind not in types:
-        raise FileRefusedError(f"{found} holds a {kind!r}; this reader knows {', '.join(sorted(types))}.")
+        raise FileRefusedError(f"{file} holds a {kind!r}; this reader knows {', '.join(sorted(types))}.")
     if kind == "SpikingNetwork":
-        return rebuild_spiking(header, arrays, found)
-    return rebuild(types[kind], header, arrays, found)  # pyright: ignore[reportReturnType]
+        return rebuild_spiking(header, arrays, file)
+    return rebuild(types[kind], header, arrays, file)  # pyright: ignore[reportReturnType]
 
 
 def load_as(path: Path | str, cls: type[T]) -> T:

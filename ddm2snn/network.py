@@ -1,8 +1,9 @@
-"""The two networks: low-rank rate units and the spiking neurons that stand for them."""
+"""The two networks: low-rank rate units, and spiking neurons with the same latents."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive, check_provenance, freeze_arrays
+from ddm2snn.base.html import html_table
+from ddm2snn.base.low_rank import LowRank
 from ddm2snn.base.stored import fingerprint_of, rebuild, save_arrays
 from ddm2snn.errors import FileRefusedError, InputError
 from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming
@@ -59,7 +62,7 @@ class RateNetwork:
         G(z) = G_0 + \textstyle\sum_i R_i\,\phi(\Gamma_i z + b_i),
 
     in the sense of Ito, with time in units of the leak and z in internal coordinates: system units are
-    ``latent_offset + latent_scale * z``. Every method speaks system units but those named internal.
+    ``latent_offset + latent_scale * z``. Methods take and return system units, except those named internal.
 
     Parameters
     ----------
@@ -80,9 +83,25 @@ class RateNetwork:
     latent_offset, latent_scale
         Internal origin and unit in system units, shape (rank,).
     initial_latent
-        Stationary states from which runs start unless told, shape (sample, rank), system units.
+        Stationary states from which runs start by default, shape (sample, rank), system units.
     provenance
-        Where the network came from: JSON values.
+        How the network was made: JSON values, which are no part of the fingerprint.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rate = RateNetwork(
+    ...     left_vectors=np.array([[1.0], [0.5]]), right_vectors=np.array([[2.0], [-1.0]]), bias=np.array([0.0, 1.0]),
+    ...     diffusion_factor=np.array([[0.1]]), input_map=np.array([[1.0]]), latent_offset=np.array([0.0]),
+    ...     latent_scale=np.array([2.0]), initial_latent=np.array([[0.0]]),
+    ... )
+    >>> rate
+    RateNetwork(units=2, rank=1, activation='tanh', diffusion=constant)
+    >>> rate.drift(np.array([[0.0], [1.0]])).round(3)
+    array([[-1.523],
+           [-0.848]])
+    >>> rate.recurrent
+    LowRank(shape=(2, 2), rank=1)
     """
 
     left_vectors: Float[np.ndarray, "unit rank"]
@@ -105,6 +124,16 @@ class RateNetwork:
                 f"RateNetwork.activation is {self.activation!r}; known are {', '.join(get_args(Activation))}."
             )
 
+    def __repr__(self) -> str:
+        return f"RateNetwork({', '.join(f'{name}={value}' for name, value in self._summary().items())})"
+
+    def _repr_html_(self) -> str:
+        return html_table("Rate network", {**self._summary(), **_more_figures(self)})
+
+    def _summary(self) -> dict[str, object]:
+        diffusion = "constant" if self.diffusion_readout is None else "by state"
+        return {"units": self.units, "rank": self.rank, "activation": repr(self.activation), "diffusion": diffusion}
+
     @property
     def units(self) -> int:
         """Number n of rate units."""
@@ -114,6 +143,11 @@ class RateNetwork:
     def rank(self) -> int:
         """Rank k of the recurrent matrix."""
         return self.left_vectors.shape[1]
+
+    @property
+    def recurrent(self) -> LowRank:
+        r"""The recurrent matrix :math:`W = \Gamma W_s`, shape (unit, unit)."""
+        return LowRank(self.left_vectors, self.right_vectors)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -157,7 +191,7 @@ class RateNetwork:
 
 @dataclass(frozen=True, eq=False)
 class SpikingNetwork:
-    r"""Spiking neurons coupled through k latents; the recurrent matrix E D has rank k by construction.
+    r"""Spiking neurons that are coupled through k latents: their recurrent matrix E D has rank k.
 
     .. math::
         J_j = E_j \cdot z + \beta_j, \qquad
@@ -193,7 +227,7 @@ class SpikingNetwork:
     rate_fingerprint
         Fingerprint of the rate network this came from.
     provenance
-        How it was converted: JSON values.
+        How it was converted: JSON values, which are no part of the fingerprint.
     diffusion_decoders
         H, shape (rank, rank, neuron), internal units per Hz; None where the diffusion does not depend on the state.
     diffusion_filter_s
@@ -201,6 +235,24 @@ class SpikingNetwork:
     hardware
         The device that the network was converted for, whose arithmetic a device backend uses unless it is told
         another; None where there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ddm2snn import LIF, find_hardware
+    >>> snn = SpikingNetwork(
+    ...     encoders=np.array([[1.0], [-1.0]]), bias=np.array([1.5, 1.5]), decoders=np.array([[0.01, -0.01]]),
+    ...     unit=np.array([0, 0]), rate_left_vectors=np.array([[1.0]]), diffusion_factor=np.array([[0.1]]),
+    ...     input_map=np.array([[1.0]]), latent_offset=np.array([0.0]), latent_scale=np.array([1.0]),
+    ...     initial_latent=np.array([[0.0]]), neuron=LIF(), time_unit_s=0.1, dt_s=0.001, spike_timing="grid",
+    ...     backend="brian2", rate_fingerprint="made by hand", hardware=find_hardware("loihi1-emulator"),
+    ... )
+    >>> snn
+    SpikingNetwork(neurons=2, rank=1, neuron=lif, time_unit_s=0.1, dt_s=0.001,
+                   backend='brian2', diffusion=constant, hardware=loihi1-emulator)
+    >>> snn.recurrent.dense()
+    array([[ 0.01, -0.01],
+           [-0.01,  0.01]])
     """
 
     encoders: Float[np.ndarray, "neuron rank"]
@@ -238,6 +290,7 @@ class SpikingNetwork:
             check_positive("SpikingNetwork", diffusion_filter_s=self.diffusion_filter_s)
         if type(self.neuron) not in NEURON_MODELS.values():
             raise InputError(f"SpikingNetwork.neuron is {self.neuron!r}; known models are {', '.join(NEURON_MODELS)}.")
+        object.__setattr__(self, "neuron", self.neuron.for_neurons(self.neurons))
         if self.spike_timing not in get_args(SpikeTiming):
             raise InputError(
                 f"SpikingNetwork.spike_timing is {self.spike_timing!r}; known are {', '.join(get_args(SpikeTiming))}."
@@ -246,10 +299,27 @@ class SpikingNetwork:
             if not isinstance(getattr(self, name), str):
                 raise InputError(f"SpikingNetwork.{name} must be a text, got {getattr(self, name)!r}.")
         if self.hardware is not None:
-            _check_hardware(self.hardware)
+            from ddm2snn.base.hardware_config import HardwareConfig  # slow: pydantic
+
+            object.__setattr__(self, "hardware", HardwareConfig.of(self.hardware))
         units = len(self.rate_left_vectors)
         if self.unit.size and not (self.unit.min() >= 0 and self.unit.max() < units):
             raise InputError(f"SpikingNetwork.unit must lie in 0 to {units - 1}; found one outside.")
+
+    def __repr__(self) -> str:
+        figures = [f"{name}={value}" for name, value in self._summary().items()]
+        return f"SpikingNetwork({', '.join(figures[:5])},\n               {', '.join(figures[5:])})"
+
+    def _repr_html_(self) -> str:
+        return html_table("Spiking network", {**self._summary(), **_more_figures(self)})
+
+    def _summary(self) -> dict[str, object]:
+        return {
+            "neurons": self.neurons, "rank": self.rank, "neuron": self.neuron.name,
+            "time_unit_s": f"{self.time_unit_s:g}", "dt_s": f"{self.dt_s:g}", "backend": repr(self.backend),
+            "diffusion": "constant" if self.diffusion_decoders is None else "by state",
+            "hardware": None if self.hardware is None else self.hardware.name,
+        }  # fmt: skip
 
     @property
     def neurons(self) -> int:
@@ -260,6 +330,11 @@ class SpikingNetwork:
     def rank(self) -> int:
         """Rank k of the recurrent matrix."""
         return self.encoders.shape[1]
+
+    @property
+    def recurrent(self) -> LowRank:
+        """The recurrent matrix E D, shape (neuron, neuron), in current per Hz."""
+        return LowRank(self.encoders, self.decoders.T)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -285,30 +360,25 @@ def rebuild_spiking(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
 
     Format version 1 has the device in the provenance, where the fingerprint leaves it out.
     """
-    network = rebuild(SpikingNetwork, header, arrays, path, neuron=stored_neuron, hardware=_stored_hardware)
+    neuron = functools.partial(stored_neuron, neurons=np.size(arrays.get("bias", ())))
+    network = rebuild(SpikingNetwork, header, arrays, path, neuron=neuron)
     if header["format_version"] > 1 or network.provenance.get("hardware") is None:
         return network
     provenance = dict(network.provenance)
     try:
-        hardware = _stored_hardware(provenance.pop("hardware"))
+        return dataclasses.replace(network, hardware=provenance.pop("hardware"), provenance=provenance)
     except InputError as error:
         raise FileRefusedError(f"{path} cannot be used: {error}") from error
-    return dataclasses.replace(network, hardware=hardware, provenance=provenance)
 
 
-def _stored_hardware(settings: object) -> HardwareConfig:
-    from ddm2snn.base.hardware_config import HardwareConfig  # pydantic takes longer to import than all else here
-
-    return HardwareConfig.from_json(settings)
-
-
-def _check_hardware(hardware: object) -> None:
-    from ddm2snn.base.hardware_config import HardwareConfig  # pydantic takes longer to import than all else here
-
-    if not isinstance(hardware, HardwareConfig):
-        raise InputError(
-            f"SpikingNetwork.hardware must be a HardwareConfig or None, got {hardware!r}. Use find_hardware."
-        )
+def _more_figures(network: RateNetwork | SpikingNetwork) -> dict[str, object]:
+    """Rows of a notebook's table."""
+    return {
+        "inputs": network.input_map.shape[1],
+        "largest singular values": ", ".join(f"{v:.3g}" for v in network.recurrent.singular_values()[:5]),
+        "system": network.provenance.get("system", "unknown"),
+        "fingerprint": network.fingerprint,
+    }
 
 
 def _check_common(network: RateNetwork | SpikingNetwork) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ddm2snn.base.arrays import canonical_json, check_positive, check_provenance, content_fingerprint, freeze_arrays
 from ddm2snn.base.files import PatientFile, require_file, whole_file
+from ddm2snn.base.html import html_table
 from ddm2snn.base.large_arrays import is_own
 from ddm2snn.base.stored import check_header, make_header
 from ddm2snn.errors import FileRefusedError, InputError
@@ -37,6 +38,15 @@ class Spikes:
     ----------
     time_s, neuron, trial
         Time in seconds since the start of the run, neuron and trial of each spike, shape (spike,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> spikes = Spikes.sorted(np.array([0.3, 0.1, 0.2]), neuron=np.array([0, 5, 5]), trial=np.array([0, 0, 1]))
+    >>> spikes
+    Spikes(3 spikes in 2 trials, from 0.1 to 0.3 s)
+    >>> spikes.time_s
+    array([0.1, 0.3, 0.2])
     """
 
     time_s: Float[np.ndarray, " spike"]
@@ -45,6 +55,12 @@ class Spikes:
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
+
+    def __repr__(self) -> str:
+        if not self.time_s.size:
+            return "Spikes(0 spikes)"
+        trials, first, last = len(np.unique(self.trial)), self.time_s.min(), self.time_s.max()
+        return f"Spikes({len(self.time_s)} spikes in {trials} trials, from {first:g} to {last:g} s)"
 
     @classmethod
     def sorted(cls, time_s: np.ndarray, neuron: np.ndarray, trial: np.ndarray) -> Spikes:
@@ -65,7 +81,16 @@ class Recording:
     spikes
         Spikes of the same run, where they were asked for.
     provenance
-        Backend, versions, fingerprints, seed, step and device: JSON values.
+        Backend, versions, fingerprints, seed, step and device: JSON values, which are no part of the fingerprint.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> recording = Recording.from_arrays(np.zeros((4, 51, 2)), every=0.1, time_unit_s=0.2)
+    >>> recording
+    Recording(trials=4, samples=51, rank=2, every=0.1, spikes=None, backend='unknown')
+    >>> recording.latent.dims
+    ('trial', 'time', 'rank')
     """
 
     latent: xr.DataArray
@@ -74,8 +99,8 @@ class Recording:
 
     def __post_init__(self) -> None:
         if not hasattr(self.latent, "dims"):
-            found = type(self.latent).__name__
-            raise InputError(f"Recording.latent must be an xarray DataArray, got {found}. Use Recording.from_arrays.")
+            name = type(self.latent).__name__
+            raise InputError(f"Recording.latent must be an xarray DataArray, got {name}. Use Recording.from_arrays.")
         if tuple(self.latent.dims) != _DIMS:
             raise InputError(f"Recording.latent must have dims {_DIMS}, got {tuple(self.latent.dims)}.")
         if {"time", "time_s"} - set(self.latent.coords):
@@ -86,6 +111,21 @@ class Recording:
         if not is_own(self.latent.values):
             object.__setattr__(self, "latent", self.latent.copy())  # frozen in: the caller's array stays writable
             self.latent.values.setflags(write=False)
+
+    def __repr__(self) -> str:
+        return f"Recording({', '.join(f'{name}={value}' for name, value in self._summary().items())})"
+
+    def _repr_html_(self) -> str:
+        rows = {**self._summary(), "seed": self.provenance.get("seed", "unknown"), "fingerprint": self.fingerprint}
+        return html_table("Recording", rows)
+
+    def _summary(self) -> dict[str, object]:
+        trials, samples, rank = self.latent.shape
+        return {
+            "trials": trials, "samples": samples, "rank": rank, "every": f"{self.every:g}",
+            "spikes": None if self.spikes is None else len(self.spikes.time_s),
+            "backend": repr(self.provenance.get("backend", "unknown")),
+        }  # fmt: skip
 
     @classmethod
     def from_arrays(
@@ -170,28 +210,28 @@ class Recording:
         """Read what `save` wrote; a damaged, foreign or newer file is refused by name."""
         import xarray as xr
 
-        found = require_file(path)
-        _check_seal(found)
+        file = require_file(path)
+        _check_seal(file)
         try:
-            with xr.open_dataset(found, engine="h5netcdf") as dataset:
+            with xr.open_dataset(file, engine="h5netcdf") as dataset:
                 content = dataset.load()
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
             raise FileRefusedError(
-                f"{found} is no recording, or it is damaged or cut short: {str(error).splitlines()[0]}."
+                f"{file} is no recording, or it is damaged or cut short: {str(error).splitlines()[0]}."
             ) from error
         try:
             header = json.loads(content.attrs.get(_KEY, "null"))
         except (json.JSONDecodeError, TypeError, RecursionError) as error:
-            raise FileRefusedError(f"{found} is damaged: its header is no JSON.") from error
-        header = check_header(header, found)
+            raise FileRefusedError(f"{file} is damaged: its header is no JSON.") from error
+        header = check_header(header, file)
         if header["type"] != "Recording" or "latent" not in content:
-            raise FileRefusedError(f"{found} holds a {header['type']!r} without latents, not a Recording.")
+            raise FileRefusedError(f"{file} holds a {header['type']!r} without latents, not a Recording.")
         try:
             recording = cls(_strip(content["latent"]), _read_spikes(content), header.get("provenance", {}))
         except (InputError, KeyError) as error:
-            raise FileRefusedError(f"{found} cannot be used: {error}") from error
+            raise FileRefusedError(f"{file} cannot be used: {error}") from error
         if recording.fingerprint != header.get("fingerprint"):
-            raise FileRefusedError(f"{found} is damaged: its content does not match its fingerprint.")
+            raise FileRefusedError(f"{file} is damaged: its content does not match its fingerprint.")
         return recording
 
 

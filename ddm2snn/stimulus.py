@@ -1,4 +1,4 @@
-"""Piecewise-constant input."""
+"""Piecewise-constant input over time."""
 
 from __future__ import annotations
 
@@ -31,6 +31,19 @@ class Stimulus:
         Strictly increasing switching times in rate time units, shape (time,).
     values
         Input from each time on, shape (time, input), in system units per rate time unit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pulse = Stimulus(times=np.array([1.0, 2.0]), values=np.array([[0.5, -0.5], [0.0, 0.0]]))
+    >>> pulse
+    Stimulus(switches=2, inputs=2, from 1 to 2)
+    >>> pulse.at(np.array([0.0, 1.5, 3.0]), inputs=2)
+    array([[ 0. ,  0. ],
+           [ 0.5, -0.5],
+           [ 0. ,  0. ]])
+    >>> Stimulus()
+    Stimulus(empty)
     """
 
     times: Float[np.ndarray, " time"] = field(default_factory=lambda: np.zeros(0))
@@ -40,6 +53,12 @@ class Stimulus:
         freeze_arrays(self)
         if (np.diff(self.times) <= 0).any():
             raise InputError("Stimulus.times must increase strictly; sort them and drop repetitions.")
+
+    def __repr__(self) -> str:
+        if self.empty:
+            return "Stimulus(empty)"
+        first, last = self.times[0], self.times[-1]
+        return f"Stimulus(switches={len(self.times)}, inputs={self.values.shape[1]}, from {first:g} to {last:g})"
 
     @property
     def empty(self) -> bool:
@@ -72,20 +91,20 @@ class Stimulus:
         """Read what `save` wrote, or a CSV table: time in the first column, one column per input."""
         if Path(path).suffix.lower() != ".csv":
             return read_as(path, cls)
-        found = require_file(path)
+        file = require_file(path)
         form = "Each line needs the time in the first column and an input in each further one, separated by commas"
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="loadtxt: input contained no data")
-                table = np.loadtxt(found, delimiter=",", ndmin=2, comments="#")
+                table = np.loadtxt(file, delimiter=",", ndmin=2, comments="#")
         except ValueError as error:
             raise FileRefusedError(
-                f"{found} is no table of numbers ({str(error).split('; use `usecols`')[0]}). {form}."
+                f"{file} is no table of numbers ({str(error).split('; use `usecols`')[0]}). {form}."
             ) from error
         if table.size == 0 or table.shape[1] < 2:
             lack = "no rows" if table.size == 0 else "times alone"
-            raise FileRefusedError(f"{found} holds {lack}; a stimulus needs a time and its inputs in each row. {form}.")
+            raise FileRefusedError(f"{file} holds {lack}; a stimulus needs a time and its inputs in each row. {form}.")
         try:
             return cls(times=table[:, 0], values=table[:, 1:])
         except InputError as error:
-            raise FileRefusedError(f"{found} cannot be used: {error}") from error
+            raise FileRefusedError(f"{file} cannot be used: {error}") from error

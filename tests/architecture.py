@@ -36,7 +36,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -111,7 +111,7 @@ EARLIER_CLASSES = {
 SPECIMENS = {
     "other files, decoders": ({"Kept", "TrainedReadout"}, {"kept", "trained"}),
     "other files, neuron model": ({"AdaptiveLIF"}, {"adaptive-lif"}),
-    "other files, measure": ({"Discrepancy"}, {"mmd"}),
+    "other files, measure": ({"MeanDiscrepancy"}, {"mmd"}),
 }
 OWN = ("ddm2snn", "ddm2snn_backends")
 # decorators that register nothing: a definition that carries them lives only where somebody uses it
@@ -278,11 +278,10 @@ def _key_read(node: ast.AST | None) -> tuple[str | None, ast.expr | None]:
 
 def contract_lines(tree: Tree) -> dict[str, int]:
     """Lines of each adapter's class that repeat the contract."""
-    entries = re.findall(r'"(ddm2snn_backends[\w.]*):(\w+)"', (tree.root / "pyproject.toml").read_text())
+    adapters = set(re.findall(r'"ddm2snn_backends[\w.]*:(\w+)"', (tree.root / "pyproject.toml").read_text()))
     counts = {}
     for module, node in tree.classes():
-        name = module.path.removeprefix("backends/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        if not any(entry.startswith(name) and cls == node.name for entry, cls in entries):
+        if not module.path.startswith("backends/") or node.name not in adapters:
             continue
         lines = set()
         for method in ast.walk(node):
@@ -300,7 +299,6 @@ def contract_lines(tree: Tree) -> dict[str, int]:
 def runtime_figures() -> dict[str, int]:
     """Lines of a rate network's repr and the backend's gaps asked for by one simulation, from the checkout itself."""
     import numpy as np
-    from ddm2snn_backends.reference_backend import ReferenceBackend
 
     import ddm2snn
 
@@ -322,16 +320,18 @@ def runtime_figures() -> dict[str, int]:
         rate_fingerprint="made by hand", **coordinates,
     )  # fmt: skip
 
-    class Counting(ReferenceBackend):
-        asked = 0
+    reference: Any = type(ddm2snn.find_backend("reference"))
+
+    class Counting(reference):
+        asked: ClassVar[list[object]] = []
 
         def unsupported(self, *args, **options):
-            self.asked += 1
+            self.asked.append(args)
             return super().unsupported(*args, **options)
 
     backend = Counting()
     ddm2snn.simulate(network, backend=backend, duration=0.1, trials=1)
-    return {"lines of repr(rate)": len(repr(rate).splitlines()), "unsupported per simulate": backend.asked}
+    return {"lines of repr(rate)": len(repr(rate).splitlines()), "unsupported per simulate": len(backend.asked)}
 
 
 # --- what lives
@@ -343,7 +343,9 @@ def only_tests_reach(tree: Tree) -> dict[str, int]:
     entries = set(re.findall(r":(\w+)\"", (tree.root / "pyproject.toml").read_text()))
     pages = " ".join(p.read_text() for p in (tree.root / "ddm2snn").rglob("*") if p.suffix in (".html", ".j2", ".toml"))
     definitions: dict[str, list[tuple[str, Definition]]] = defaultdict(list)
-    used = public | entries | set(re.findall(r"\w+", pages)) | {"__getattr__", "__dir__"}
+    used = (
+        public | entries | set(re.findall(r"\w+", pages)) | {"__getattr__", "__dir__", "_repr_html_"}
+    )  # which notebooks call
     nested: dict[Definition, list[Definition]] = defaultdict(list)
     for module in tree.modules:
         for node in module.tree.body:

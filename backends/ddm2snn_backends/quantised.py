@@ -13,7 +13,7 @@ from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.hardware.chip import drive_device, prepare, run_device
 from ddm2snn.hardware.place import device_gaps
 from ddm2snn.network import SpikingNetwork
-from ddm2snn.neuron import LIF, LoihiLIF, SpikeTiming
+from ddm2snn.neuron import SpikeTiming
 from ddm2snn.schedule import OpenLoop, Schedule, Trace
 from ddm2snn.stimulus import Stimulus
 
@@ -46,7 +46,7 @@ class QuantisedBackend:
 
     def unsupported(self, network: SpikingNetwork, *, dt_s: float, stimulus: Stimulus) -> list[Unsupported]:
         """Neuron models and diffusions that the device lacks, and limits of its cores."""
-        return device_gaps(network, self._config(network), dt_s, (LIF, LoihiLIF))
+        return device_gaps(network, self._config(network), dt_s)
 
     def run(self, schedule: Schedule, progress: Progress) -> Trace:
         """Simulate; see `ddm2snn.backend.Backend.run`."""

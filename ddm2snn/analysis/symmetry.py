@@ -163,6 +163,6 @@ def _products(
     network: RateNetwork, rates: Float[np.ndarray, "... unit"]
 ) -> tuple[Float[np.ndarray, "... unit"], Float[np.ndarray, "... unit"]]:
     """S r and A r."""
-    gamma, w_s = network.left_vectors, network.right_vectors.T
-    forward, backward = (rates @ w_s.T) @ gamma.T, (rates @ gamma) @ w_s  # W r and W^T r
+    w = network.recurrent
+    forward, backward = rates @ w.T, rates @ w  # W r and W^T r
     return 0.5 * (forward + backward), 0.5 * (forward - backward)

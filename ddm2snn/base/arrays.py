@@ -1,4 +1,4 @@
-"""Read-only arrays in frozen dataclasses: shapes stated once in the annotation, checked where users enter."""
+"""Read-only arrays of frozen dataclasses: annotations state their shapes, `freeze_arrays` checks them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,27 @@ def array_fields(cls: type[DataclassInstance]) -> dict[str, tuple[type, tuple[st
     """Map each array field of a dataclass to its dtype and the names of its axes, read off the annotation.
 
     A field annotated ``Float[...] | None`` may be left out.
+
+    Examples
+    --------
+    >>> @dataclasses.dataclass
+    ... class Weights:
+    ...     encoders: Float[np.ndarray, "neuron rank"]
+    ...     dt_s: float
+    >>> array_fields(Weights)
+    {'encoders': (<class 'numpy.float64'>, ('neuron', 'rank'))}
     """
-    found = {}
+    shapes = {}
     for field in dataclasses.fields(cls):
         match = _ANNOTATION.match(field.type) if isinstance(field.type, str) else None
         if match:
             dtype = np.float64 if match["kind"] == "Float" else np.int64
-            found[field.name] = (dtype, tuple(match["axes"].split()))
-    return found
+            shapes[field.name] = (dtype, tuple(match["axes"].split()))
+    return shapes
 
 
 def arrays_of(instance: DataclassInstance) -> dict[str, np.ndarray]:
-    """Arrays that an instance holds, by name; those left out are missing.
+    """Arrays of an instance by name, without those that are None.
 
     An array in a dataclass that is itself a field has a dotted name: ``neuron.tau_membrane_s``.
     """
@@ -51,7 +60,7 @@ def arrays_of(instance: DataclassInstance) -> dict[str, np.ndarray]:
 def freeze_arrays(instance: DataclassInstance) -> None:
     """Replace every array field by a read-only copy, checking type, finiteness and the agreement of axes.
 
-    What is read-only already, and nobody's to change, is kept.
+    An array that is read-only and whose memory no writable array shares is taken as it is.
 
     Raises
     ------
@@ -64,45 +73,55 @@ def freeze_arrays(instance: DataclassInstance) -> None:
     for name, (dtype, axes) in array_fields(type(instance)).items():
         if getattr(instance, name) is None and getattr(type(instance), name, ...) is None:
             continue
-        array = _as_array(getattr(instance, name), dtype, f"{owner}.{name}")
+        array = as_array(getattr(instance, name), dtype, f"{owner}.{name}")
         if array.ndim != len(axes):
             raise InputError(f"{owner}.{name} must have {len(axes)} axes ({', '.join(axes)}), got shape {array.shape}.")
         for axis, length in zip(axes, array.shape, strict=True):
-            known, where = lengths.setdefault(axis, (length, name))
-            if length != known:
-                raise InputError(f"{owner}.{name} has {length} along `{axis}`, but {where} has {known}.")
+            expected, first = lengths.setdefault(axis, (length, name))
+            if length != expected:
+                raise InputError(f"{owner}.{name} has {length} along `{axis}`, but {first} has {expected}.")
         array.setflags(write=False)
         object.__setattr__(instance, name, array)
 
 
-def _as_array(value: object, dtype: type, label: str) -> np.ndarray:
+def as_array(value: object, dtype: type, label: str) -> np.ndarray:
+    """Array of finite numbers of a dtype, or a refusal that names it by `label`; a copy unless nobody can change it."""
     try:
-        given = np.asarray(value)
+        raw = np.asarray(value)
     except ValueError as error:
         raise InputError(f"{label} must be an array of numbers, got {type(value).__name__}.") from error
-    if given.dtype.kind not in "biuf":
+    if raw.dtype.kind not in "biuf":
         raise InputError(f"{label} must be an array of numbers, got {type(value).__name__}.")
-    flat = np.reshape(given, -1)
+    flat = np.reshape(raw, -1)
     bad = sum(part.stop - part.start - int(np.isfinite(flat[part]).sum()) for part in blocks_of(flat.size))
     if bad:
         raise InputError(f"{label} holds {bad} value(s) that are NaN or infinite; every entry must be finite.")
-    if given.dtype == dtype and given.flags.c_contiguous and is_own(given):
-        return given
-    array = np.array(given, dtype=dtype, order="C")
-    if dtype is np.int64 and not np.array_equal(given, array):
+    if raw.dtype == dtype and raw.flags.c_contiguous and is_own(raw):
+        return raw
+    array = np.array(raw, dtype=dtype, order="C")
+    if dtype is np.int64 and not np.array_equal(raw, array):
         raise InputError(f"{label} must hold whole numbers of 64 bits, got fractions or larger ones.")
     return array
 
 
 def check_positive(owner: str, **numbers: float) -> None:
-    """Refuse a number that is not finite and above zero, by name."""
+    """Refuse a number that is not finite and above zero, by name.
+
+    >>> check_positive("Record", every=0.0)
+    Traceback (most recent call last):
+    ddm2snn.errors.InputError: Record.every must be a finite number above zero, got 0.0.
+    """
     for name, number in numbers.items():
         if not (isinstance(number, int | float | np.number) and np.isfinite(number) and number > 0):
             raise InputError(f"{owner}.{name} must be a finite number above zero, got {number!r}.")
 
 
 def as_count(label: str, value: object) -> int:
-    """Return a whole number above zero as an int, or say why it is none."""
+    """Return a whole number above zero as an int, or refuse it by its label.
+
+    >>> as_count("trials", 16)
+    16
+    """
     try:
         count = operator.index(value)  # pyright: ignore[reportArgumentType] - that is the question
     except TypeError:
@@ -121,12 +140,26 @@ def check_provenance(owner: str, provenance: object) -> None:
 
 
 def canonical_json(value: object) -> str:
-    """JSON with sorted keys and no NaN: equal content gives equal text."""
+    """JSON with sorted keys and no NaN: equal content gives equal text.
+
+    >>> canonical_json({"b": 1, "a": [0.5, None]})
+    '{"a":[0.5,null],"b":1}'
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def content_fingerprint(kind: str, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> str:
-    """Hash of a kind, its named arrays and its JSON settings: the first 16 bytes of SHA-256, in hex."""
+    """Hash of a kind, its named arrays and its JSON settings: the first 16 bytes of SHA-256, in hex.
+
+    The order of arrays and settings does not count; the last bit of a number does.
+
+    Examples
+    --------
+    >>> content_fingerprint("Net", {"bias": np.zeros(2)}, {"dt_s": 1e-3})
+    '826b1e540b3fd8c19384e04b2302b907'
+    >>> content_fingerprint("Net", {"bias": np.array([0.0, -0.0])}, {"dt_s": 1e-3})[:8]
+    '75796ed7'
+    """
     digest = hashlib.sha256(f"{kind}\n{canonical_json(settings)}\n".encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, refused by name when they cannot be read."""
+"""Files: written whole or not at all, and refused by name where they cannot be read or written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ddm2snn.errors import FileRefusedError
 
 
 def check_writable(path: Path | str) -> None:
-    """Refuse an output that cannot be written before the work that it is for, not after."""
+    """Refuse an output that cannot be written, before the work whose result it is to hold."""
     with contextlib.suppress(_NothingToWriteError), whole_file(path) as temporary:
         temporary.touch()
         raise _NothingToWriteError
@@ -26,7 +26,22 @@ class _NothingToWriteError(Exception):
 
 @contextlib.contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, moved onto it when the block succeeds and removed otherwise."""
+    """Yield a temporary path beside `path`, moved onto it when the block succeeds and removed otherwise.
+
+    Examples
+    --------
+    A reader never sees half a file, and a failure leaves the old one as it was.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "note.txt"
+    ...     with whole_file(path) as temporary:
+    ...         _ = temporary.write_text("first")
+    ...         (path.exists(), temporary.exists())
+    ...     (path.read_text(), len(list(Path(folder).iterdir())))
+    (False, True)
+    ('first', 1)
+    """
     target = Path(path)
     with _in_words(f"Cannot write {target}", "Choose another place or free it"):
         if not target.parent.is_dir():
@@ -58,22 +73,27 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def require_file(path: Path | str) -> Path:
-    """Return `path` as a Path to an existing, readable file, or refuse it by name."""
-    found = Path(path)
-    with _in_words(f"Cannot read {found}", "Check the path"):
-        if not found.exists():
-            raise FileRefusedError(f"File {found} does not exist. Check the path.")
-        if found.is_dir():
-            raise FileRefusedError(f"{found} is a folder, not a file. Name a file in it.")
-        if not found.is_file():
-            raise FileRefusedError(f"{found} is no regular file. Name one.")
-    if not os.access(found, os.R_OK):
-        raise FileRefusedError(f"File {found} cannot be read: permission denied.")
-    return found
+    """Return `path` as a Path to an existing, readable file, or refuse it by name.
+
+    >>> require_file("nowhere.npz")
+    Traceback (most recent call last):
+    ddm2snn.errors.FileRefusedError: File nowhere.npz does not exist. Check the path.
+    """
+    file = Path(path)
+    with _in_words(f"Cannot read {file}", "Check the path"):
+        if not file.exists():
+            raise FileRefusedError(f"File {file} does not exist. Check the path.")
+        if file.is_dir():
+            raise FileRefusedError(f"{file} is a folder, not a file. Name a file in it.")
+        if not file.is_file():
+            raise FileRefusedError(f"{file} is no regular file. Name one.")
+    if not os.access(file, os.R_OK):
+        raise FileRefusedError(f"File {file} cannot be read: permission denied.")
+    return file
 
 
 def make_folder(folder: Path | str) -> Path:
-    """Create a folder that can be written to, or say why not."""
+    """Return `folder` as a Path, created if missing, or refuse it where nothing can be written into it."""
     target = Path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -81,16 +101,14 @@ def make_folder(folder: Path | str) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise FileRefusedError(
-            f"Cannot write into the folder {target}: {error.strerror}. Choose another with -o."
-        ) from error
+        raise FileRefusedError(f"Cannot write into the folder {target}: {error.strerror}. Choose another.") from error
     return target
 
 
 class PatientFile(io.RawIOBase):
-    """A file for HDF5, which takes the process down with it where a write fails.
+    """A file for HDF5, whose library aborts the process where a write fails.
 
-    Hands everything on to a file until that refuses, then pretends to write; leaving it raises what was refused.
+    It writes until the system refuses and then only pretends to; leaving its context raises the system's error.
 
     Parameters
     ----------
@@ -108,35 +126,35 @@ class PatientFile(io.RawIOBase):
             raise self._error
 
     def readable(self) -> bool:
-        """HDF5 reads what it wrote."""
+        """Always, since HDF5 reads its own blocks while it writes."""
         return True
 
     def writable(self) -> bool:
-        """Also where nothing is written any more."""
+        """Always, also after a write failed."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """Always."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """As in the file."""
+        """Move in the file."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """As in the file."""
+        """Position in the file."""
         return self._file.tell()
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Read as much as there is; what was not written reads as zeros."""
-        found = self._file.readinto(buffer) or 0
+        """Read the content of the file; after a write failed, zeros behind its end."""
+        count = self._file.readinto(buffer) or 0
         if self._error is not None:
-            buffer[found:] = bytes(len(buffer) - found)
+            buffer[count:] = bytes(len(buffer) - count)
             return len(buffer)
-        return found
+        return count
 
     def write(self, content: bytes | memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Write all of it."""
+        """Write all of `content`, or pretend to after a write failed."""
         left = memoryview(content).cast("B")
         while len(left) and self._error is None:
             try:
@@ -146,7 +164,7 @@ class PatientFile(io.RawIOBase):
         return memoryview(content).nbytes
 
     def truncate(self, size: int | None = None) -> int:
-        """Make the file as long as that."""
+        """Make the file `size` bytes long."""
         if self._error is None:
             try:
                 return self._file.truncate(size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
@@ -141,7 +142,8 @@ class HardwareConfig(Settings):
     name, summary, source
         Stable name, one line, and where the numbers come from.
     target
-        What runs it: "nengo-loihi" (its emulator or the board), or "quantised", this project's own arithmetic.
+        Name of the backend that runs it: "nengo-loihi" (its emulator or the board), "quantised", this project's own
+        arithmetic, or that of another adapter.
     step_s
         Time step in seconds where the device fixes it.
     precision
@@ -154,18 +156,33 @@ class HardwareConfig(Settings):
         Blocks, allocator, and where inputs and noise are made.
     energy
         Energy of each operation, where it was published.
+
+    Examples
+    --------
+    >>> device = HardwareConfig(name="mine", summary="a chip", source="a data sheet", precision={"weight_bits": 4})
+    >>> device
+    HardwareConfig('mine', target='quantised', weight_bits=4, compartments_per_core=None, chips=None)
+    >>> device.unrounded.precision.weight_bits is None
+    True
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     summary: str
     source: str
-    target: str = "quantised"
+    target: Annotated[str, Field(min_length=1)] = "quantised"
     step_s: _Seconds | None = None
     precision: Precision = Precision()
     capacity: Capacity = Capacity()
     decode_neurons: DecodeNeuronSettings = DecodeNeuronSettings()
     placement: PlacementSettings = PlacementSettings()
     energy: EnergySettings | None = None
+
+    def __repr__(self) -> str:
+        capacity = self.capacity
+        return (
+            f"HardwareConfig({self.name!r}, target={self.target!r}, weight_bits={self.precision.weight_bits}, "
+            f"compartments_per_core={capacity.compartments_per_core}, chips={capacity.chips})"
+        )
 
     @property
     def unrounded(self) -> HardwareConfig:
@@ -177,15 +194,19 @@ class HardwareConfig(Settings):
         return self.model_dump(mode="json")
 
     @classmethod
-    def from_json(cls, content: object) -> HardwareConfig:
-        """Configuration of what `as_json` gave; what is None may be missing.
+    def of(cls, value: object) -> HardwareConfig:
+        """Configuration as it is, or of what `as_json` gave; what is None may be missing there.
 
         Raises
         ------
         InputError
-            Where it does not validate.
+            Where it is none.
         """
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, Mapping):
+            raise InputError(f"hardware must be a HardwareConfig or None, got {value!r}. Use find_hardware.")
         try:
-            return cls.model_validate(content)
+            return cls.model_validate(value)
         except ValidationError as error:
-            raise InputError(f"this is no hardware configuration: {explain(error, cls)}") from error
+            raise InputError(f"hardware is no configuration: {explain(error, cls)}") from error

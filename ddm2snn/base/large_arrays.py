@@ -1,4 +1,4 @@
-"""Arrays for results that may be larger than the memory: beyond a size they lie in a file without a name."""
+"""Arrays for results that may be larger than the memory: from a size on they lie in a file without a name."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ _BLOCK = 2**20
 
 
 def large_array(shape: tuple[int, ...], dtype: type[np.generic] = np.float64) -> np.ndarray[Any, Any]:
-    """Array to be filled: in memory, or where it is large in a file of the temporary folder.
+    """Array to be filled: in memory below `LARGE_BYTES`, else in a file of the temporary folder.
 
-    The file has no name and goes with the array. Its room is reserved at once, so that a full disk is an `OSError`
-    here and not a fault in the middle of a run.
+    The file has no name, so that the system removes it with the array. Its room is reserved at once: a full disk is an
+    `OSError` here, no fault in the middle of a run.
+
+    Examples
+    --------
+    >>> isinstance(large_array((2**21,)), np.memmap), isinstance(large_array((8,)), np.memmap)
+    (True, False)
     """
     size = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
     if size < LARGE_BYTES:
@@ -36,12 +41,12 @@ def large_array(shape: tuple[int, ...], dtype: type[np.generic] = np.float64) ->
 
 
 def refuse_without_room(size: int, what: str) -> None:
-    """Refuse at once what would fill the temporary folder after hours.
+    """Refuse a run whose results do not fit into the temporary folder.
 
     Raises
     ------
     InputError
-        Where fewer than `size` bytes are free there.
+        Where fewer than `size` bytes are free there; `what` names the results.
     """
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
@@ -53,7 +58,13 @@ def refuse_without_room(size: int, what: str) -> None:
 
 
 def is_own(array: np.ndarray[Any, Any]) -> bool:
-    """Whether nobody can change a read-only array from outside, so that keeping it takes no copy."""
+    """Whether an array is read-only and no writable array shares its memory, so that it needs no copy.
+
+    >>> array = np.zeros(3)
+    >>> array.setflags(write=False)
+    >>> is_own(array), is_own(np.zeros(3)[:])
+    (True, False)
+    """
     part: object = array
     while isinstance(part, np.ndarray):
         if part.flags.writeable:
@@ -65,6 +76,10 @@ def is_own(array: np.ndarray[Any, Any]) -> bool:
 
 
 def blocks_of(count: int) -> Iterator[slice]:
-    """Parts of so many numbers or rows, to be worked on one after the other."""
+    """Slices that cover `count` numbers or rows, each of 2^20 at most.
+
+    >>> [part.stop - part.start for part in blocks_of(2**20 + 5)]
+    [1048576, 5]
+    """
     for first in range(0, count, _BLOCK):
         yield slice(first, min(first + _BLOCK, count))

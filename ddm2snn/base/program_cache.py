@@ -1,9 +1,8 @@
-"""Compiled programs on disk, one folder for each shape of a problem: found again, checked, bounded, cleared."""
+"""Compiled programs on disk: a folder for each shape of a problem, checked at each use, bounded in size."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -15,31 +14,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+from platformdirs import user_cache_path
+
 from ddm2snn.errors import InputError
 
 _VARIABLE, _LIMIT = "DDM2SNN_CACHE", "DDM2SNN_CACHE_MIB"
 _MANIFEST = "manifest.json"
 _DEFAULT_MIB = 256.0
-_ABANDONED_S = 3600.0  # a build that has not ended by then was killed
+_ABANDONED_S = 3600.0  # a build that takes longer is taken for a killed one
 
 
 def cache_folder() -> Path:
     """Folder of compiled programs: $DDM2SNN_CACHE, or ddm2snn/programs in the user's cache folder."""
-    given = os.environ.get(_VARIABLE)
-    if given:
-        return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ddm2snn" / "programs"
+    folder = os.environ.get(_VARIABLE)
+    return Path(folder).expanduser() if folder else user_cache_path("ddm2snn", appauthor=False) / "programs"
 
 
 def limit_bytes() -> int:
     """Size above which the programs that were used longest ago are removed: $DDM2SNN_CACHE_MIB, or 256 MiB."""
-    given = os.environ.get(_LIMIT)
+    text = os.environ.get(_LIMIT)
     try:
-        mib = _DEFAULT_MIB if given is None else float(given)
+        mib = _DEFAULT_MIB if text is None else float(text)
     except ValueError:
         mib = -1.0
     if not mib >= 0:
-        raise InputError(f"{_LIMIT} must be a size in MiB, got {given!r}. Set a number such as 256.")
+        raise InputError(f"{_LIMIT} must be a size in MiB, got {text!r}. Set a number such as 256.")
     return int(mib * 2**20)
 
 
@@ -67,25 +67,41 @@ class Entry:
 
 
 def key_of(about: dict[str, Any]) -> str:
-    """Hash of what a program depends on (JSON values)."""
+    """Hash of what a program depends on (JSON values).
+
+    >>> key_of({"neurons": 8, "rank": 2}) == key_of({"rank": 2, "neurons": 8})
+    True
+    """
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def fetch(about: dict[str, Any], build: Callable[[Path], Path]) -> Path:
     """Program for `about`, built where it is missing or damaged.
 
-    `build` is given an empty folder and returns the program in it, which alone is kept. Processes that want the same
-    program wait for one of them; a build that is killed leaves nothing that could be mistaken for a program.
+    Processes that want the same program wait for one of them; the lock of a process that dies is released. A build that
+    is killed leaves a folder that is not taken for a program.
+
+    Parameters
+    ----------
+    about
+        What the program depends on (JSON values).
+    build
+        Is called with an empty folder and returns the program in it; other files of the folder are removed.
+
+    Raises
+    ------
+    InputError
+        Where the cache folder cannot be written to.
     """
     root, key = cache_folder(), key_of(about)
     folder = root / key
-    found = _intact(folder)
-    if found is not None:
-        return found
-    with _writable(root), _locked(root / f"{key}.lock"):
-        found = _intact(folder)  # by another process, in the meantime
-        if found is not None:
-            return found
+    program = _intact(folder)
+    if program is not None:
+        return program
+    with _writable(root), FileLock(root / f"{key}.lock"):
+        program = _intact(folder)  # another process may have built it while this one waited
+        if program is not None:
+            return program
         shutil.rmtree(folder, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix="build-", dir=root) as work:
             program = build(Path(work))
@@ -119,14 +135,14 @@ def _digest(path: Path) -> str:
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and {"about", "program", "sha256"} <= found.keys() else None
+    return manifest if isinstance(manifest, dict) and {"about", "program", "sha256"} <= manifest.keys() else None
 
 
 def _intact(folder: Path) -> Path | None:
-    """The program, marked as used now, where its content is what was built."""
+    """Program of a folder, marked as used now; None where its content is not what was built."""
     manifest = _manifest(folder)
     if manifest is None:
         return None
@@ -140,28 +156,21 @@ def _intact(folder: Path) -> Path | None:
     return program
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released by the system if this process dies
-        yield
-
-
 def entries() -> list[Entry]:
-    """Programs there are, the latest used first."""
+    """Programs in the cache, the latest used first."""
     root = cache_folder()
-    found = []
+    programs = []
     for folder in root.iterdir() if root.is_dir() else ():
         manifest = _manifest(folder) if folder.is_dir() else None
         if manifest is not None:
-            with contextlib.suppress(FileNotFoundError):  # removed by another process just now
+            with contextlib.suppress(FileNotFoundError):  # another process has removed it
                 size = sum(file.stat().st_size for file in folder.iterdir())
-                found.append(Entry(folder.name, folder, manifest["about"], size, folder.stat().st_mtime))
-    return sorted(found, key=lambda entry: entry.used, reverse=True)
+                programs.append(Entry(folder.name, folder, manifest["about"], size, folder.stat().st_mtime))
+    return sorted(programs, key=lambda entry: entry.used, reverse=True)
 
 
 def clear() -> list[Entry]:
-    """Remove every program, and return what there was."""
+    """Remove every program, and return those removed."""
     removed = entries()
     for entry in removed:
         shutil.rmtree(entry.folder, ignore_errors=True)
@@ -170,7 +179,7 @@ def clear() -> list[Entry]:
 
 
 def _bound(root: Path, keep: str) -> None:
-    """Remove what was used longest ago until the rest fits, but for the program just built."""
+    """Remove programs, the longest unused first, until the rest fits; the program `keep` stays."""
     total, limit = 0, limit_bytes()
     for entry in entries():
         total += entry.bytes
@@ -180,7 +189,7 @@ def _bound(root: Path, keep: str) -> None:
 
 
 def _tidy(root: Path, older_than_s: float) -> None:
-    """Remove what killed builds left."""
+    """Remove folders of killed builds, and with `older_than_s` zero the lock files as well."""
     for path in root.glob("build-*") if root.is_dir() else ():
         with contextlib.suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime >= older_than_s:

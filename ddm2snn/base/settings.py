@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,9 +15,20 @@ from ddm2snn.errors import FileRefusedError
 
 
 class Settings(BaseModel):
-    """A frozen section of a settings file that knows all its keys."""
+    """A section of a settings file: frozen, refusing keys that it does not know.
+
+    >>> class Run(Settings):
+    ...     seed: int = 0
+    ...     trials: int = 16
+    >>> Run(seed=3)
+    Run(seed=3)
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def __repr_args__(self) -> Iterator[tuple[str, object]]:
+        """Show the values that were set, those of sections within a section too."""
+        return ((name, getattr(self, name)) for name in type(self).model_fields if name in self.model_fields_set)
 
 
 S = TypeVar("S", bound=Settings)
@@ -24,19 +36,19 @@ S = TypeVar("S", bound=Settings)
 
 def read_settings(path: Path | str, model: type[S]) -> S:
     """Read and validate a TOML file; an unknown key is refused with the list of the known ones."""
-    found = require_file(path)
+    file = require_file(path)
     try:
-        content = tomllib.loads(found.read_text(encoding="utf-8"))
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileRefusedError(f"{found} is no TOML file: {error}.") from error
+        raise FileRefusedError(f"{file} is no TOML file: {error}.") from error
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise FileRefusedError(f"{found}: {explain(error, model)}") from error
+        raise FileRefusedError(f"{file}: {explain(error, model)}") from error
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Put the first problem of a validation into one line: the key, what is wrong, what is known there."""
+    """Put the first problem of a validation into one line: the key, what is wrong, and the known keys."""
     first, more = error.errors()[0], error.error_count() - 1
     where = [str(part) for part in first["loc"]]
     key = ".".join(where) or "the file"

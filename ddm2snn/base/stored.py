@@ -39,14 +39,14 @@ def settings_of(instance: DataclassInstance) -> dict[str, Any]:
                 inner = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
                 inner = {name: part for name, part in inner.items() if not isinstance(part, np.ndarray)}
                 value = {"model": getattr(value, "name", type(value).__name__), **inner}
-            elif hasattr(value, "model_dump"):  # pydantic's, which is imported only by those who need it
-                value = value.model_dump(mode="json", exclude_none=True)
+            elif dump := getattr(value, "model_dump", None):  # pydantic's, which takes too long to import here
+                value = dump(mode="json", exclude_none=True)
             settings[field.name] = dict(value) if isinstance(value, Mapping) else value
     return settings
 
 
 def fingerprint_of(instance: DataclassInstance) -> str:
-    """Content fingerprint of arrays and settings; provenance does not count, content is what it is."""
+    """Fingerprint of arrays and settings, without the provenance."""
     settings = settings_of(instance)
     settings.pop("provenance", None)
     return content_fingerprint(type(instance).__name__, arrays_of(instance), settings)
@@ -64,13 +64,13 @@ def save_arrays(instance: DataclassInstance, path: Path | str) -> None:
 
 def read_as(path: Path | str, cls: type[T]) -> T:
     """Read a file that must hold a `cls` of plain settings, and refuse it by name where it holds something else."""
-    found = require_file(path)
-    header, arrays = read_safetensors(found)
+    file = require_file(path)
+    header, arrays = read_safetensors(file)
     if header["type"] != cls.__name__:
         raise FileRefusedError(
-            f"{found} holds a {header['type']}, but a {cls.__name__} is needed here. Give another file."
+            f"{file} holds a {header['type']}, but a {cls.__name__} is needed here. Give another file."
         )
-    return rebuild(cls, header, arrays, found)
+    return rebuild(cls, header, arrays, file)
 
 
 def make_header(kind: str, fingerprint: str, **content: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON values

@@ -1,15 +1,13 @@
-"""The commands that judge: compare, and run, which does everything before as well."""
+"""The command compare."""
 
 from __future__ import annotations
 
-import contextlib
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ddm2snn.cli.shared import SYSTEM, WELLS, JsonFlag, Seed, show
+from ddm2snn.cli.options import WELLS, JsonFlag, Seed, flags, show
 
 
 def compare(
@@ -30,7 +28,7 @@ def compare(
     import ddm2snn
     from ddm2snn.base.files import make_folder
     from ddm2snn.cli.console import shown
-    from ddm2snn.fidelity.given_wells import given_wells
+    from ddm2snn.cli.wells import read_wells
     from ddm2snn.fidelity.report import as_lines
     from ddm2snn.load import load_as
     from ddm2snn.recording import Recording
@@ -41,11 +39,10 @@ def compare(
     folder = make_folder(output)
     with shown("compare"):
         report = ddm2snn.compare(
-            first, judged, floor=others, burn_in=burn_in, seed=seed, wells=None if wells is None else given_wells(wells)
+            first, judged, floor=others, burn_in=burn_in, seed=seed, wells=None if wells is None else read_wells(wells)
         )
-        given = [("floor", f) for f in floor or []] + [("test", t) for t in more or []]
-        given += [("burn-in", burn_in), ("wells", wells), ("seed", seed or None)]
-        options = "".join(f" --{name} {shlex.quote(str(value))}" for name, value in given if value is not None)
+        repeated = [*(("floor", path) for path in floor or []), *(("test", path) for path in more or [])]
+        options = flags(*repeated, ("burn-in", burn_in), ("wells", wells), ("seed", seed or None))
         page = Page(
             title=f"{report.label} against {first.provenance.get('backend', 'the reference')}",
             subtitle=f"{test} compared with {reference}",
@@ -57,31 +54,3 @@ def compare(
         page.write(folder)
     lines = [*as_lines(report.as_json()), f"{folder / 'report.html'}"]
     show({"folder": str(folder), **report.as_json()}, lines, as_json=as_json)
-
-
-def run(
-    what: Annotated[str, typer.Argument(metavar="SYSTEM|RECIPE.toml", help=f"Recipe file, or a system: {SYSTEM}")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything; runs are resumed.")],
-    seed: Annotated[int | None, typer.Option(help="Seed of all randomness; the recipe's by default.")] = None,
-    hardware: Annotated[
-        list[str] | None, typer.Option(help="Device to convert for and to run on as well; may be repeated.")
-    ] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Train, convert, simulate on every backend, compare and report."""
-    import ddm2snn
-    from ddm2snn.base.randomness import check_seed
-    from ddm2snn.cli.console import Console
-    from ddm2snn.fidelity.report import as_lines
-
-    recipe = ddm2snn.Recipe.read(what) if what.endswith(".toml") else ddm2snn.Recipe(system=what)
-    if seed is not None:
-        recipe = recipe.model_copy(update={"seed": check_seed(seed)})
-    if hardware:
-        recipe = recipe.model_copy(update={"hardware": tuple(hardware)})
-    with contextlib.closing(Console()) as console:
-        summary = ddm2snn.run(recipe, output, announce=console)
-    lines = [*summary["findings"], ""]
-    lines += [line for report in summary["reports"].values() for line in as_lines({**report, "verdict": ""})]
-    lines.append(str(output / "report.html"))
-    show(summary, lines, as_json=as_json)

@@ -1,4 +1,4 @@
-"""What a person sees while a command works: a bar on a terminal, plain lines elsewhere, all on stderr."""
+"""Progress of a command on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Console(Announce):
         return self._stack.enter_context(_bar(name)) if sys.stderr.isatty() else _line(name)
 
     def close(self) -> None:
-        """Take down the bar, also when the work was interrupted: it hides the cursor."""
+        """Remove the bar, which hides the cursor; also after an interruption."""
         self._stack.close()
 
     def finish(self, name: str, *, done_before: bool) -> None:
         """End a step with one line."""
         self.close()
-        took = time.perf_counter() - self._began
-        _say(f"{name}: {'unchanged, done before' if done_before else f'done in {took:.1f} s'}")
+        seconds = time.perf_counter() - self._began
+        _say(f"{name}: {'unchanged, done before' if done_before else f'done in {seconds:.1f} s'}")
 
 
 @contextlib.contextmanager

@@ -1,75 +1,30 @@
-"""The commands that make spiking networks: plan, convert, restructure."""
+"""The command convert."""
 
 from __future__ import annotations
 
 import math
-import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ddm2snn.cli.shared import BACKEND, DECODERS, HARDWARE, NEURONS, JsonFlag, RateFile, Seed, show
-from ddm2snn.errors import InputError
-
-if TYPE_CHECKING:
-    from ddm2snn.neuron import NeuronModel
-
-
-def plan(
-    rate: RateFile,
-    noise: Annotated[
-        float | None, typer.Option(help="Most spike noise, over the target's; 0.25 unless a drift error is given.")
-    ] = None,
-    drift_error: Annotated[float | None, typer.Option(help="Largest bias of the drift, relative.")] = None,
-    neurons_per_unit: Annotated[float | None, typer.Option(help="Fix the neurons for each rate unit.")] = None,
-    time_unit_s: Annotated[float | None, typer.Option(help="Fix the seconds per rate time unit.")] = None,
-    dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
-    neuron: Annotated[str | None, typer.Option(help=NEURONS)] = None,
-    backend: Annotated[str, typer.Option(help=BACKEND)] = "brian2",
-    seed: Seed = 0,
-    as_json: JsonFlag = False,
-) -> None:
-    """Find the conversion with the fewest spikes within bounds on spike noise and drift error, by prediction."""
-    import ddm2snn
-    from ddm2snn.cli.console import shown
-    from ddm2snn.load import load_as
-    from ddm2snn.network import RateNetwork
-
-    network = load_as(rate, RateNetwork)
-    with shown(f"plan for {backend}") as progress:
-        found = ddm2snn.plan(
-            network,
-            noise=0.25 if noise is None and drift_error is None else noise,
-            drift_error=drift_error,
-            neurons_per_unit=neurons_per_unit,
-            time_unit_s=time_unit_s,
-            neuron=_neuron(neuron),
-            backend=backend,
-            dt_s=dt_s,
-            seed=seed,
-            progress=progress,
-        )
-    chosen = found.chosen
-    given = [("neurons-per-unit", f"{chosen.neurons_per_unit:g}"), ("time-unit-s", f"{chosen.time_unit_s:g}")]
-    given += [("dt-s", dt_s), ("neuron", neuron), ("backend", backend), ("seed", seed or None)]
-    options = "".join(f" --{name} {shlex.quote(str(value))}" for name, value in given if value is not None)
-    command = f"ddm2snn convert {shlex.quote(str(rate))} -o snn.safetensors{options}"
-    show({**found.as_json(), "command": command}, [*found.lines(), *chosen.lines(), command], as_json=as_json)
-
-
-def _neuron(name: str | None) -> NeuronModel | None:
-    """Model of a name, with the parameters it has by default."""
-    from ddm2snn.neuron import NEURON_MODELS
-
-    if name is not None and name not in NEURON_MODELS:
-        raise InputError(f"There is no neuron model {name!r}; known are {', '.join(NEURON_MODELS)}.")
-    return None if name is None else NEURON_MODELS[name]()
+from ddm2snn.cli.options import (
+    BACKEND,
+    DECODERS,
+    HARDWARE,
+    NEURONS,
+    JsonFlag,
+    NetworkFile,
+    RateFile,
+    Seed,
+    neuron_model,
+    show,
+)
 
 
 def convert(
     rate: RateFile,
-    output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.safetensors).")],
+    output: NetworkFile,
     neurons_per_unit: Annotated[
         float | None, typer.Option(help="Spiking neurons for each rate unit, 4 by default; fractions are allotted.")
     ] = None,
@@ -101,7 +56,7 @@ def convert(
     check_writable(output)
     if figure is not None:
         check_figure_file(figure)
-    model = _neuron(neuron)
+    model = neuron_model(neuron)
     chosen = find_decoders(decoders)
     population = None
     if neurons_per_unit is not None or model is not None:
@@ -123,79 +78,33 @@ def convert(
         conversion.network.save(output)
         if figure is not None:
             save_figure(draw(conversion, network), figure)
-    made, diagnostics = conversion.network, conversion.diagnostics
+    spiking, diagnostics = conversion.network, conversion.diagnostics
     content = {
-        "file": str(output), "fingerprint": made.fingerprint, "neurons": made.neurons,
-        "time_unit_s": made.time_unit_s, "dt_s": made.dt_s, **diagnostics.as_json(),
+        "file": str(output), "fingerprint": spiking.fingerprint, "neurons": spiking.neurons,
+        "time_unit_s": spiking.time_unit_s, "dt_s": spiking.dt_s, **diagnostics.as_json(),
     }  # fmt: skip
     error = ", ".join(f"{e:.2g}" for e in diagnostics.drift_error)
     lines = [
-        f"{output}: {made.neurons} neurons, rank {diagnostics.rank_audit.rank}, time unit {made.time_unit_s:g} s, "
-        f"relative drift error per latent {error}"
+        f"{output}: {spiking.neurons} neurons, rank {diagnostics.rank_audit.rank}, "
+        f"time unit {spiking.time_unit_s:g} s, relative drift error per latent {error}"
     ]
     lines += [] if figure is None else [str(figure)]
     ratio = None if diagnostics.noise is None else diagnostics.noise.spikes_over_target
     if ratio is not None and ratio > 1:
         longest_s = math.inf if hardware is None else longest_decay_s(find_hardware(hardware), dt_s)
-        per_unit = None if chosen.name == "direct" else made.neurons / network.units
-        lines.append(_too_noisy(ratio, made.time_unit_s, longest_s, per_unit))
+        per_unit = None if chosen.name == "direct" else spiking.neurons / network.units
+        lines.append(_noise_warning(ratio, spiking.time_unit_s, longest_s, per_unit))
     show(content, lines, as_json=as_json)
 
 
-def _too_noisy(ratio: float, time_unit_s: float, longest_s: float, neurons_per_unit: float | None) -> str:
-    """Warning of spikes noisier than the rate network, with what would meet it: time units up to the longest only."""
-    longer_s, ways = math.ceil(ratio) * time_unit_s, []
+def _noise_warning(ratio: float, time_unit_s: float, longest_s: float, neurons_per_unit: float | None) -> str:
+    """Warning of spikes noisier than the rate network, with its remedies; no time unit is longer than `longest_s`."""
+    longer_s, remedies = math.ceil(ratio) * time_unit_s, []
     if neurons_per_unit is not None:
-        ways.append(f"about --neurons-per-unit {math.ceil(ratio * neurons_per_unit)}")
+        remedies.append(f"about --neurons-per-unit {math.ceil(ratio * neurons_per_unit)}")
     if longer_s <= longest_s:
-        ways.append(f"--time-unit-s {longer_s:g}")
-    remedy = f"{' or '.join(ways)} would meet it" if ways else "the device has no room for the time unit that it takes"
+        remedies.append(f"--time-unit-s {longer_s:g}")
+    remedy = "the device has no room for the time unit that it takes"
+    if remedies:
+        remedy = f"{' or '.join(remedies)} would meet it"
     return f"Warning: in one direction the spikes are {ratio:.3g} times as noisy as the rate network; {remedy}."
-
-
-def restructure(
-    spiking: Annotated[Path, typer.Argument(help="Spiking network (.safetensors).")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.safetensors).")],
-    rate: Annotated[Path, typer.Option(help="Rate network that it was converted from (.safetensors).")],
-    sparse: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="Keep this share of each latent's decoders, the others zero.")
-    ] = None,
-    bounded: Annotated[
-        float | None, typer.Option(metavar="MULTIPLE", help="No decoder above this multiple of the free ones' rms.")
-    ] = None,
-    one_sign: Annotated[
-        bool, typer.Option("--one-sign", help="Decoders of a neuron all positive or all negative (Dale's law).")
-    ] = False,
-    seed: Seed = 0,
-    as_json: JsonFlag = False,
-) -> None:
-    """Solve for decoders that are sparse, bounded or of one sign, and tell what that costs."""
-    import ddm2snn
-    from ddm2snn.base.files import check_writable
-    from ddm2snn.cli.console import shown
-    from ddm2snn.load import load_as
-    from ddm2snn.network import RateNetwork, SpikingNetwork
-
-    check_writable(output)
-    asked = [] if sparse is None else [ddm2snn.Sparse(sparse)]
-    asked += [] if bounded is None else [ddm2snn.Bounded(bounded)]
-    asked += [ddm2snn.OneSign()] if one_sign else []
-    if len(asked) != 1:
-        names = ", ".join(map(repr, asked)) or "none"
-        raise InputError(f"restructure needs one structure, found {names}. Give --sparse, --bounded or --one-sign.")
-    network, source = load_as(spiking, SpikingNetwork), load_as(rate, RateNetwork)
-    with shown(f"restructure {spiking}") as progress:
-        conversion = ddm2snn.restructure(source, network, asked[0], seed=seed, progress=progress)
-        conversion.network.save(output)
-    made, report = conversion.network, conversion.diagnostics
-    content = {"file": str(output), "fingerprint": made.fingerprint, "neurons": made.neurons, **report.as_json()}
-    lines = [
-        f"{output}: {made.neurons} neurons, rank {report.rank_audit.rank}, "
-        f"{100 * report.zero_share:.3g} % of the decoders zero, largest {report.largest_over_rms:.3g} times the rms"
-    ]
-    for name, price in (("before", report.before), ("after", report.after)):
-        error = ", ".join(f"{e:.2g}" for e in price.drift_error)
-        ratio = price.spikes_over_target
-        noise = "" if ratio is None else f", spike noise {ratio:.2g} of the target's"
-        lines.append(f"{name}: relative drift error per latent {error}{noise}")
-    show(content, lines, as_json=as_json)

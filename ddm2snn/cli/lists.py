@@ -1,17 +1,17 @@
-"""Commands that list what there is: systems, backends."""
+"""The commands that list: systems, backends."""
 
 from __future__ import annotations
 
-from ddm2snn.cli.shared import JsonFlag, show
+from ddm2snn.cli.options import JsonFlag, show
 
 
 def systems(as_json: JsonFlag = False) -> None:
     """List the built-in target systems."""
     from ddm2snn.systems import BUILT_IN
 
-    found = {name: make() for name, make in sorted(BUILT_IN.items())}
-    content = {n: {"rank": s.rank, "units": s.units, "summary": s.summary} for n, s in found.items()}
-    lines = [f"{n:12} rank {s.rank}, {s.units} units: {s.summary}" for n, s in found.items()]
+    built_in = {name: make() for name, make in sorted(BUILT_IN.items())}
+    content = {n: {"rank": s.rank, "units": s.units, "summary": s.summary} for n, s in built_in.items()}
+    lines = [f"{n:12} rank {s.rank}, {s.units} units: {s.summary}" for n, s in built_in.items()]
     show({"systems": content}, lines, as_json=as_json)
 
 

@@ -1,4 +1,8 @@
-"""The command line: each command is a Python verb with files around it."""
+"""The command line: commands put together, and errors as one line on stderr.
+
+Messages of the library name arguments. An option is spelled as its argument with dashes (``--burn-in`` is `burn_in`),
+so that no message is translated.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,19 @@ from typing import Annotated
 import typer
 
 from ddm2snn.base.version import package_version
+from ddm2snn.cli.analyse import analyse
 from ddm2snn.cli.cache import cache
-from ddm2snn.cli.compare import compare, run
-from ddm2snn.cli.convert import convert, plan, restructure
+from ddm2snn.cli.compare import compare
+from ddm2snn.cli.convert import convert
 from ddm2snn.cli.export import export
 from ddm2snn.cli.hardware import hardware
+from ddm2snn.cli.import_network import import_
 from ddm2snn.cli.lists import backends, systems
+from ddm2snn.cli.plan import plan
+from ddm2snn.cli.restructure import restructure
+from ddm2snn.cli.run import run
 from ddm2snn.cli.simulate import simulate
-from ddm2snn.cli.train import analyse, import_, train
+from ddm2snn.cli.train import train
 from ddm2snn.errors import InputError
 
 app = typer.Typer(
@@ -41,7 +50,7 @@ for _name, _command in {
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # simulators' warnings about their own dependencies help nobody here
+        warnings.simplefilter("ignore")  # those of simulators about their own dependencies
         warnings.filterwarnings("always", category=UserWarning, module="ddm2snn")
         warnings.showwarning = lambda message, *_, **__: print(f"Warning: {message}", file=sys.stderr)
         sys.exit(_status(arguments))

@@ -1,4 +1,4 @@
-"""The command that runs a network: simulate."""
+"""The command simulate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ddm2snn.cli.shared import JsonFlag, Seed, show
+from ddm2snn.cli.options import JsonFlag, Seed, show
 from ddm2snn.errors import InputError
 
 
@@ -64,18 +64,18 @@ def simulate(
 
 
 def _neurons(ranges: str) -> list[int]:
-    """Whole numbers of '0-99,512'."""
-    found: list[int] = []
+    """Numbers of ranges such as '0-99,512'."""
+    neurons: list[int] = []
     for part in ranges.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not (last.isdecimal() and int(first) <= int(last) < 2**31)):
             raise InputError(f"--spike-neurons {ranges!r} must be numbers and ranges, such as 0-99,512.")
-        found += range(int(first), int(last if dash else first) + 1)
-    return found
+        neurons += range(int(first), int(last if dash else first) + 1)
+    return neurons
 
 
-def _options(given: list[str]) -> dict[str, str]:
-    for option in given:
-        if "=" not in option:
-            raise InputError(f"--backend-option {option!r} must be KEY=VALUE, such as mode=cpp_standalone.")
-    return dict(option.split("=", 1) for option in given)
+def _options(pairs: list[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise InputError(f"--backend-option {pair!r} must be KEY=VALUE, such as mode=cpp_standalone.")
+    return dict(pair.split("=", 1) for pair in pairs)

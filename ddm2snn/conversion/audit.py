@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def audit(network: SpikingNetwork) -> RankAudit:
-    """Audit E D without forming it; see `singular_values`.
+    """Audit E D without forming it.
 
     Examples
     --------
@@ -27,7 +27,7 @@ def audit(network: SpikingNetwork) -> RankAudit:
     (2, True, True)
     """
     encoders, gamma = network.encoders, network.rate_left_vectors
-    values = singular_values(encoders, network.decoders)
+    values = network.recurrent.singular_values()
     tolerance = values.max(initial=0.0) * max(encoders.shape) * np.finfo(np.float64).eps
     own = gamma[network.unit]
     factor = (encoders * own).sum(axis=1) / np.maximum((own**2).sum(axis=1), np.finfo(np.float64).tiny)
@@ -40,14 +40,6 @@ def audit(network: SpikingNetwork) -> RankAudit:
         row_residual=float((residual / size).max()),
         principal_angles_rad=_angles(gamma[present], _fold(network, factor)[present]),
     )
-
-
-def singular_values(left: Float[np.ndarray, "row rank"], right: Float[np.ndarray, "rank column"]) -> np.ndarray:
-    r"""Singular values of the product of two factors, largest first, shape (rank,), in O(N k^2).
-
-    :math:`E = Q_E R_E,\; D^\top = Q_D R_D \Rightarrow \sigma(E D) = \sigma(R_E R_D^\top)`.
-    """
-    return np.linalg.svd(np.linalg.qr(left).R @ np.linalg.qr(right.T).R.T, compute_uv=False)
 
 
 def _fold(network: SpikingNetwork, factor: Float[np.ndarray, " neuron"]) -> Float[np.ndarray, "unit rank"]:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numba
 import numpy as np
 
-from ddm2snn.conversion.membranes import membrane_of
+from ddm2snn.conversion.kernels.membranes import Inputs, Synapses, membrane_of
 from ddm2snn.conversion.trajectories import Trajectories, regression_target
-from ddm2snn.neuron import part_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -69,22 +68,20 @@ class Drive:
         columns: Int[np.ndarray, " neuron"],
     ) -> None:
         self.columns, self._parts = int(columns.max()) + 1, []
+        clock, decay = ensemble.clock, ensemble.clock.decay
         for first in range(0, len(columns), _PART):
             some = slice(first, first + _PART)
-            kernel, constants, state = membrane_of(part_of(ensemble.neuron, some), ensemble.clock, voltage[:, some])
-            encoders = np.ascontiguousarray(ensemble.encoders[some].T)
-            filtered = np.zeros_like(state[0])
-            self._parts.append((kernel, (encoders, ensemble.bias[some], constants), (columns[some], *state, filtered)))
-        decay = ensemble.clock.decay
-        self._filter = (decay, (1.0 - decay) / ensemble.clock.dt_s)
+            membrane = membrane_of(ensemble.neuron.part(some), clock.dt_s, clock.spike_timing, voltage[:, some])
+            inputs = Inputs(np.ascontiguousarray(ensemble.encoders[some].T), ensemble.bias[some])
+            self._parts.append((membrane, inputs, Synapses(decay, (1.0 - decay) / clock.dt_s, columns[some])))
 
     def advance(
         self, path: Float[np.ndarray, "trial step rank"], stride: int
     ) -> Float[np.ndarray, "trial sample column"]:
         """Filtered spike trains in Hz after every `stride` steps along the internal latents `path`."""
         out = np.zeros((len(path), path.shape[1] // stride, self.columns))
-        for kernel, population, state in self._parts:
-            kernel(path, *population, *self._filter, stride, *state, out)
+        for membrane, inputs, synapses in self._parts:
+            membrane.kernel(path, inputs, membrane.constants, synapses, stride, membrane.state, out)
         return out
 
 

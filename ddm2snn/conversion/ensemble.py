@@ -11,7 +11,7 @@ import numpy as np
 from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.driving import Drive
 from ddm2snn.hardware.chip import DeviceDrive
-from ddm2snn.neuron import NeuronModel, part_of
+from ddm2snn.neuron import NeuronModel
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -123,7 +123,7 @@ class Ensemble:
         most = max(1, _PART_BYTES // (8 * samples))
         for first in range(0, self.neurons, most):
             part = slice(first, first + most)
-            neuron = part_of(self.neuron, part)
+            neuron = self.neuron.part(part)
             yield (
                 part,
                 replace(self, encoders=self.encoders[part], bias=self.bias[part], unit=self.unit[part], neuron=neuron),

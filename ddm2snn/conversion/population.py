@@ -70,7 +70,7 @@ class Population:
         if type(self.neuron) not in NEURON_MODELS.values():
             known = ", ".join(model.__name__ for model in NEURON_MODELS.values())
             raise InputError(f"Population.neuron must be one of {known}, got {self.neuron!r}.")
-        self.neuron.current_at_rate(np.array([low, high]))
+        self.neuron.check_rates(np.array([low, high], dtype=np.float64))
 
     def counts(self, rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> Int[np.ndarray, " unit"]:
         """Neurons of each unit, shape (unit,).
@@ -168,6 +168,7 @@ def encode(
     True
     """
     count = population.counts(rate, z)
+    neuron = population.neuron.for_neurons(int(count.sum()))
     m, units = int(count.max()), rate.units
     x = z @ rate.left_vectors.T + rate.bias
     low, high = x.min(axis=0), x.max(axis=0)
@@ -180,8 +181,8 @@ def encode(
     depth = np.minimum(strata, 1.0) * (1.0 - _MARGIN)  # how far into the range the threshold lies
     real = index < count[:, None]  # numbers are drawn for the largest count, and used up to each unit's own
     top = np.ones((units, m))
-    top[real] = population.neuron.current_at_rate(rng.uniform(*population.max_rates_hz, (units, m))[real])
-    silent = population.neuron.threshold_current
+    top[real] = neuron.current_at_rate(rng.uniform(*population.max_rates_hz, (units, m))[real])
+    silent = neuron.threshold_current
     gain = (top - silent) / ((1.0 - depth) * span)
     threshold = np.where(polarity > 0, low[:, None] + depth * span, high[:, None] - depth * span)
     unit = np.repeat(np.arange(units), count)
@@ -190,6 +191,6 @@ def encode(
         encoders=factor[:, None] * rate.left_vectors[unit],
         bias=(silent + gain * polarity * (rate.bias[:, None] - threshold))[real],
         unit=unit,
-        neuron=population.neuron,
+        neuron=neuron,
         clock=clock,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.base.randomness import child_seed
-from ddm2snn.conversion.rate_steps import CODES, follow
+from ddm2snn.conversion.kernels.rate_steps import CODES, Course, Shocks, Times, Units, follow
 from ddm2snn.network import to_internal
 from ddm2snn.simulate import simulate
 from ddm2snn.systems.integration import stable_step
@@ -119,16 +119,15 @@ class Trajectories:
         self._z, self._eta = states.copy(), states.copy()
         spread = float(np.sqrt((1.0 - np.exp(-step) ** 2) / 2.0))
         by_state = np.empty((0, rate.rank, rate.rank)) if rate.diffusion_readout is None else rate.diffusion_readout
-        self._network = (
+        self._units = Units(
             np.ascontiguousarray(rate.left_vectors.T),
             rate.bias,
             np.ascontiguousarray(rate.right_vectors.T),
             rate.diffusion_factor,
             np.ascontiguousarray(np.moveaxis(by_state, 0, -1)),
             CODES[rate.activation],
-            self.fine,
-            (step, clock.decay, spread),
         )
+        self._times = Times(step, self.fine, clock.decay, spread)
 
     def advance(
         self, samples: int
@@ -148,16 +147,8 @@ class Trajectories:
         path = np.empty((trials, samples * self.stride, rank))
         target, states = np.empty((trials, samples, rank)), np.empty((trials, samples, rank))
         perturbations = self._perturbations(samples)
-        follow(
-            self._rng.standard_normal(path.shape),
-            *perturbations,
-            *self._network,
-            self._z,
-            self._eta,
-            path,
-            target,
-            states,
-        )
+        shocks = Shocks(self._rng.standard_normal(path.shape), *perturbations)
+        follow(self._units, self._times, shocks, self._z, self._eta, Course(path, target, states))
         return path, target, states
 
     def _perturbations(

@@ -13,7 +13,7 @@ import numpy as np
 from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.population import Population, encode
-from ddm2snn.neuron import LIF, HeterogeneousLIF, LoihiLIF, NeuronModel
+from ddm2snn.neuron import NeuronModel
 from ddm2snn.training.sampling import widened
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ddm2snn.conversion.clock import Clock
     from ddm2snn.network import RateNetwork
 
-Tunable = LIF | LoihiLIF | HeterogeneousLIF
-"""Neurons whose curves tuning knows."""
 _MOST_NEURONS = 1024  # beyond, random thresholds are dense enough, and each step costs neurons cubed
 _POINTS_PER_NEURON, _FEWEST_POINTS = 6, 2000
 _SMEAR, _REACH_OF_POINTS = 0.15, 1.25  # of the points that neurons cover; see `widened`
@@ -62,7 +60,7 @@ class _Problem:
         rate, slope = np.empty((samples, neurons)), np.empty((samples, neurons))
 
         def fill(rows: slice) -> None:
-            rate[rows], slope[rows] = self._rates(gain * self.centred[rows] + offset, width)
+            rate[rows], slope[rows] = self.neuron.smooth_rates(gain * self.centred[rows] + offset, width)
 
         self._each_block(fill)
         gram = rate.T @ rate / samples
@@ -88,17 +86,6 @@ class _Problem:
             self.threads.map(work, (slice(first, first + _ROWS) for first in range(0, len(self.centred), _ROWS)))
         )
 
-    def _rates(self, current: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
-        """Rates with a smoothed threshold, and their slopes: as shares of the highest possible, where there is one."""
-        unit_s = self.neuron.refractory_s or self.neuron.tau_membrane_s
-        dead, ratio = self.neuron.refractory_s / unit_s, self.neuron.taus_s(current) / unit_s
-        x = (current - 1.0) / width
-        small = np.exp(-np.abs(x))
-        above = np.maximum(width * (np.maximum(x, 0.0) + np.log1p(small)), 1e-300)
-        rate = 1.0 / (dead + ratio * np.log1p(1.0 / above))
-        logistic = np.where(x > 0, 1.0, small) / (1.0 + small)
-        return rate, rate**2 * ratio / (above * (1.0 + above)) * logistic
-
 
 def around(states: Float[np.ndarray, "sample rank"], seed: int) -> Float[np.ndarray, "sample rank"]:
     """Stationary states, widened: the points that neurons cover."""
@@ -110,8 +97,7 @@ def place(
 ) -> tuple[Ensemble, dict[str, float]]:
     """Place neurons around stationary states, tune them where the population asks for it, and say what tuning did."""
     ensemble = encode(rate, population, clock, around(states, seed), stream(seed, "conversion", "encoders"))
-    # tuning smooths the curve of LIF neurons, which only theirs follow
-    if not population.tuned or not isinstance(ensemble.neuron, Tunable) or ensemble.neurons > _MOST_NEURONS:
+    if not population.tuned or not ensemble.neuron.tunable or ensemble.neurons > _MOST_NEURONS:
         return ensemble, {}
     count = max(_FEWEST_POINTS, _POINTS_PER_NEURON * ensemble.neurons)
     rng = stream(seed, "conversion", "tuning points")

@@ -1,4 +1,4 @@
-"""How many bytes of arrays a file may announce, so that a small file cannot fill the memory."""
+"""How many bytes of arrays a file may announce: a small file must not fill the memory."""
 
 from __future__ import annotations
 
@@ -12,18 +12,28 @@ from ddm2snn.errors import FileRefusedError
 if TYPE_CHECKING:
     import h5py
 
-SPARE_BYTES = 2**26  # of arrays, that a file may hold however small it is
-_BYTES_PER_BYTE = 100  # of arrays for each byte of the file: constant arrays compress well, weights do not
-MOST_BYTES = 2**32  # of one array: a dense matrix of 23,000 units
+SPARE_BYTES = 2**26
+"""Bytes of arrays that a file of any size may hold."""
+_BYTES_PER_BYTE = 100  # bytes of arrays for each byte of the file; constant arrays compress as well, weights do not
+_MOST_BYTES = 2**32  # of one array: a dense matrix of 23,000 units
 
 
 class Allowance:
-    """Bytes of arrays that a file of its size can hold: 64 MiB, and a hundred for each of its own.
+    """Bytes of arrays that a file may announce: 64 MiB, and a hundred for each byte of the file.
 
     Parameters
     ----------
     path
         The file.
+
+    Examples
+    --------
+    >>> from tempfile import NamedTemporaryFile
+    >>> with NamedTemporaryFile(suffix=".npz") as file:
+    ...     allowance = Allowance(Path(file.name))
+    >>> allowance.take("W", (1000, 1000))
+    >>> allowance.left / 2**20
+    56.37060546875
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,18 +41,18 @@ class Allowance:
         self.left = SPARE_BYTES + _BYTES_PER_BYTE * path.stat().st_size
 
     def take(self, name: str, shape: Sequence[int], itemsize: int = 8) -> None:
-        """Spend what an array takes in memory, as 64-bit numbers or larger ones; refused where that is too much."""
+        """Spend the bytes of an array of 64-bit numbers, or of larger ones; refuse the file where too few are left."""
         lengths = tuple(map(int, shape))
         needed = math.prod(lengths) * max(8, itemsize)
-        if needed > MOST_BYTES:
+        if needed > _MOST_BYTES:
             raise FileRefusedError(
-                f"{self.path} announces {name!r} with shape {lengths}, more than {MOST_BYTES // 2**30} GiB. "
+                f"{self.path} announces {name!r} with shape {lengths}, more than {_MOST_BYTES // 2**30} GiB. "
                 "Save its factors instead."
             )
         self.spend(needed, f"{name!r} with shape {lengths}")
 
     def spend(self, needed: int, what: str) -> None:
-        """Spend so many bytes; refused with words for `what` announces them where that is too much."""
+        """Spend `needed` bytes; refuse the file, in which `what` announces them, where too few are left."""
         self.left -= needed
         if self.left < 0:
             raise FileRefusedError(
@@ -51,9 +61,9 @@ class Allowance:
             )
 
     def take_dataset(self, item: h5py.Dataset) -> None:
-        """Spend what a dataset of HDF5 takes, its chunks unpacked; refused where its numbers are elsewhere or nowhere.
+        """Spend the bytes of a dataset of HDF5, and those of a chunk, which is unpacked whole and may be larger.
 
-        A chunk is unpacked as a whole and may be larger than its dataset.
+        A dataset whose numbers lie in another file, or nowhere, is refused.
         """
         name = str(item.name)
         refuse_elsewhere(self.path, item)

@@ -1,32 +1,31 @@
-"""Export to Nengo: a Python module and its weights, which run without ddm2snn, in Nengo or on Loihi."""
+"""Nengo modules: Python files that run without ddm2snn, in Nengo or on Loihi, each with its weights beside it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from string import Template
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.base.files import check_writable, whole_file, write_text
+from ddm2snn.base.files import check_writable
 from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
-from ddm2snn.exchange.scripts import weights_of
+from ddm2snn.exchange.scripts import weights_of, write_script
+from ddm2snn.hardware.config import HardwareConfig, find_hardware
+from ddm2snn.hardware.device import device_of, machine_of, per_compartment
+from ddm2snn.hardware.inputs import input_amplitude
+from ddm2snn.hardware.layout import layout_of
+from ddm2snn.hardware.place import placement_of
 from ddm2snn.network import SpikingNetwork, to_internal
-from ddm2snn.neuron import LIF
-
-if TYPE_CHECKING:
-    from ddm2snn.hardware.config import HardwareConfig
-
-_TEMPLATE = Path(__file__).with_name("templates") / "nengo_module.py.txt"
+from ddm2snn.schedule import Record, Schedule
+from ddm2snn.stimulus import Stimulus
 
 
-def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[list[Path], str]:
+def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[tuple[Path, Path], str]:
     """Write a runnable module (.py) and, beside it, its weights (.npz).
 
-    Run in Nengo it gives the spikes of backend "nengo" for the same seed, and run in the emulator of nengo-loihi those
-    of backend "nengo-loihi": decode neurons and blocks are as the device that the network was converted for has them,
-    or Loihi 1. Where that device cannot hold the network, the module runs in Nengo only and says why.
+    In Nengo the module gives the spikes of backend "nengo" for the same seed. In the emulator of nengo-loihi it gives
+    those of backend "nengo-loihi", with decode neurons and blocks of the device that the network was converted for, or
+    of Loihi 1. Where that device cannot hold the network, the module runs in Nengo only and says why.
 
     Parameters
     ----------
@@ -50,48 +49,30 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[list[
     module = Path(path)
     if module.suffix != ".py":
         raise InputError(f"{module} is no Python module. Use a name that ends in .py.")
-    if not isinstance(network.neuron, LIF):
-        raise InputError(f"A Nengo module has LIF neurons, got {network.neuron.name}. Use --backend nengo.")
-    weights = module.with_suffix(".npz")
-    for file in (module, weights):
+    if not network.neuron.plain_lif:
+        raise InputError(f'A Nengo module has LIF neurons, got {network.neuron.name}. Use backend="nengo".')
+    for file in (module, module.with_suffix(".npz")):
         check_writable(file)
-    arrays, settings, refusal = _content(network, network.neuron, module, weights)
-    text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(settings)
-    with whole_file(weights) as temporary, temporary.open("wb") as stored:
-        np.savez(stored, **arrays)  # pyright: ignore[reportArgumentType] - the stub takes arrays for options
-    write_text(module, text)
-    return [module, weights], refusal
-
-
-def _content(
-    network: SpikingNetwork, neuron: LIF, module: Path, weights: Path
-) -> tuple[dict[str, np.ndarray], dict[str, object], str]:
-    """Arrays of the weights, what the template asks for, and why there is nothing for a device."""
     arrays = weights_of(network) | {"initial_latent": to_internal(network, network.initial_latent)}
     try:
-        of_device, chip = _of_device(network)
+        device_arrays, device_settings = _device_content(network)
         refusal = ""
     except InputError as error:
-        of_device, refusal = {}, str(error)
-        chip = {"filter_s": 0.0, "swing_hz": 0.0, "block_neurons": [], "block_decode": [], "chips": 1}
+        device_arrays, refusal = {}, str(error)
+        device_settings = {"filter_s": 0.0, "swing_hz": 0.0, "block_neurons": [], "block_decode": [], "chips": 1}
     settings = {
-        "version": package_version(), "name": module.name, "weights": weights.name, "fingerprint": network.fingerprint,
-        "neurons": network.neurons, "rank": network.rank, "dt_s": network.dt_s, "time_unit_s": network.time_unit_s,
-        "tau_membrane_s": neuron.tau_membrane_s, "refractory_s": neuron.refractory_s, "refusal": repr(refusal),
-        "noise_filter_s": network.diffusion_filter_s, **chip,
+        "version": package_version(), "fingerprint": network.fingerprint, "neurons": network.neurons,
+        "rank": network.rank, "dt_s": network.dt_s, "time_unit_s": network.time_unit_s,
+        "tau_membrane_s": network.neuron.single_tau_s, "refractory_s": network.neuron.refractory_s,
+        "refusal": repr(refusal), "noise_filter_s": network.diffusion_filter_s, **device_settings,
     }  # fmt: skip
-    return arrays | of_device, settings, refusal
+    return write_script(module, "nengo_module.py.txt", settings, arrays | device_arrays), refusal
 
 
-def _of_device(network: SpikingNetwork) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+def _device_content(network: SpikingNetwork) -> tuple[dict[str, np.ndarray], dict[str, object]]:
     """Arrays and settings of the device that the network was converted for, or of Loihi 1."""
-    from ddm2snn.hardware.config import find_hardware
-    from ddm2snn.hardware.device import device_of
-    from ddm2snn.hardware.layout import layout_of
-    from ddm2snn.hardware.place import placement_of
-
     config = network.hardware or find_hardware()
-    placement_of(network, config)  # refuses what does not fit
+    placement_of(network, config)  # refuses a network that does not fit
     decode = device_of(network, config, network.dt_s).decode_neurons
     layout = layout_of(network.neurons, network.rank, config)
     sizes = [group.neurons.stop for group in layout.groups]
@@ -102,8 +83,8 @@ def _of_device(network: SpikingNetwork) -> tuple[dict[str, np.ndarray], dict[str
         "neuron_groups": np.array([0, *sizes]),
         "decode_groups": np.array([0, *(decode.of_group(group).stop for group in range(decode.groups))]),
     }  # fmt: skip
-    for target, used in (("sim", config), ("simreal", config.unrounded)):
-        arrays |= {f"{target}_{name}": value for name, value in _registers(network, used).items()}
+    for target, device in (("sim", config), ("simreal", config.unrounded)):
+        arrays |= {f"{target}_{name}": value for name, value in _registers(network, device).items()}
     settings = {
         "filter_s": config.decode_neurons.filter_s, "swing_hz": decode.swing_hz,
         "block_neurons": [group.neuron_parts[0].stop - group.neurons.start for group in layout.groups],
@@ -114,12 +95,7 @@ def _of_device(network: SpikingNetwork) -> tuple[dict[str, np.ndarray], dict[str
 
 
 def _registers(network: SpikingNetwork, config: HardwareConfig) -> dict[str, np.ndarray]:
-    """Noise of one step, and scales of the registers that a run starts from and is read out of."""
-    from ddm2snn.hardware.device import device_of, machine_of, per_compartment
-    from ddm2snn.hardware.inputs import input_amplitude
-    from ddm2snn.schedule import Record, Schedule
-    from ddm2snn.stimulus import Stimulus
-
+    """Noise of one step, and scales of the registers at the start and at the read-out of a run."""
     device = device_of(network, config, network.dt_s)
     silent = np.zeros((1, network.rank))
     plan = Schedule(network, network.dt_s, 1, 1, 1, 0, Stimulus(), silent, Record())

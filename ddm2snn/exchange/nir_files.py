@@ -1,24 +1,33 @@
-"""NIR files: written with NIR's own library, read without it, since what others wrote is not to be trusted."""
+"""NIR files: graphs in HDF5, and beside each a sidecar (JSON) with the part of a network that NIR cannot hold.
+
+Files are written with NIR's own library. They are read without it, as data only, since they may come from anywhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.base.files import require_file, whole_file
+from ddm2snn.base.arrays import array_fields, arrays_of
+from ddm2snn.base.files import require_file, whole_file, write_text
+from ddm2snn.base.stored import check_header, make_header, settings_of
 from ddm2snn.errors import FileRefusedError, InputError
 from ddm2snn.exchange.allowance import Allowance, refuse_elsewhere
+from ddm2snn.exchange.foreign_arrays import damage_refused
 from ddm2snn.exchange.nir_graph import Graph, Node
+from ddm2snn.network import SpikingNetwork, rebuild_spiking
 
 if TYPE_CHECKING:
     import h5py
 
 _MOST_NODES, _MOST_EDGES, _LONGEST_TEXT = 1000, 10_000, 1000
 _KINDS = ("Affine", "CubaLIF", "Input", "LI", "LIF", "Linear", "Output", "Scale")
+_REMEDY = "Remove it to import what the file holds."
 
 
 def write_graph(graph: Graph, path: Path | str) -> None:
@@ -32,9 +41,9 @@ def write_graph(graph: Graph, path: Path | str) -> None:
             nodes[name] = getattr(nir, node.kind)(**{f"{side}_type": {side: arrays["shape"]}})
         else:
             nodes[name] = getattr(nir, node.kind)(**arrays)
-    made = nir.NIRGraph(nodes=nodes, edges=list(graph.edges), metadata=dict(graph.metadata))
+    content = nir.NIRGraph(nodes=nodes, edges=list(graph.edges), metadata=dict(graph.metadata))
     with whole_file(path) as temporary:
-        nir.write(temporary, made)
+        nir.write(temporary, content)
 
 
 def _library() -> Any:  # noqa: ANN401 - nir is optional
@@ -45,7 +54,7 @@ def _library() -> Any:  # noqa: ANN401 - nir is optional
 
 
 def read_graph(path: Path | str) -> Graph:
-    """Read a NIR file, as data only.
+    """Read the graph of a NIR file.
 
     Raises
     ------
@@ -55,15 +64,9 @@ def read_graph(path: Path | str) -> Graph:
     """
     import h5py
 
-    found = require_file(path)
-    try:
-        with h5py.File(found, "r") as file:
-            return _graph(found, file)
-    except FileRefusedError:
-        raise
-    except Exception as error:  # whatever HDF5 raises on a damaged file
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FileRefusedError(f"{found} cannot be read as a NIR file: {reason}. Write it anew.") from error
+    existing = require_file(path)
+    with damage_refused(existing, "a NIR file"), h5py.File(existing, "r") as file:
+        return _graph(existing, file)
 
 
 def _graph(path: Path, file: h5py.File) -> Graph:
@@ -71,17 +74,17 @@ def _graph(path: Path, file: h5py.File) -> Graph:
     if _text(path, root, "type") != "NIRGraph":
         raise FileRefusedError(f"{path} holds a single NIR node, no graph. Export a graph.")
     allowance = Allowance(path)
-    held = _group(path, root, "nodes")
-    if len(held) > _MOST_NODES:
-        raise FileRefusedError(f"{path} has {len(held)} nodes; this reader takes {_MOST_NODES} at most.")
-    nodes = {name: _node(path, _group(path, held, name), allowance) for name in map(str, held)}
+    group = _group(path, root, "nodes")
+    if len(group) > _MOST_NODES:
+        raise FileRefusedError(f"{path} has {len(group)} nodes; this reader takes {_MOST_NODES} at most.")
+    nodes = {name: _node(path, _group(path, group, name), allowance) for name in map(str, group)}
     edges = tuple(_edges(path, root, nodes, allowance))
     metadata = dict(_metadata(path, _group(path, root, "metadata"))) if "metadata" in root else {}
     return Graph(nodes, edges, metadata)
 
 
 def _item(path: Path, group: h5py.Group, name: str) -> Any:  # noqa: ANN401 - a group or a dataset
-    """Item that lies in this very file: links that lead elsewhere are not followed."""
+    """Item of a group; a link out of the file is not followed."""
     import h5py
 
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
@@ -147,7 +150,7 @@ def _edges(path: Path, root: h5py.Group, nodes: dict[str, Node], allowance: Allo
     if item.shape[0] > _MOST_EDGES or item.dtype.itemsize > _LONGEST_TEXT:
         raise FileRefusedError(f"{path} announces {item.shape[0]} edges of {item.dtype}; {_MOST_EDGES} are the most.")
     allowance.take_dataset(item)
-    for row in range(item.shape[0]):  # one by one: all may refer to one long text
+    for row in range(item.shape[0]):  # one by one, since all of them may refer to the same long text
         source, target = item.asstr()[row]
         for name in (source, target):
             if name not in nodes:
@@ -166,3 +169,76 @@ def _metadata(path: Path, group: h5py.Group) -> Iterator[tuple[str, str | float]
             yield name, str(item.asstr()[()])[:_LONGEST_TEXT]
         elif item.dtype.kind in "iuf":
             yield name, float(item[()])
+
+
+def sidecar_of(path: Path | str) -> Path:
+    """Where the sidecar of a file lies: ``net.nir.json`` beside ``net.nir``."""
+    return Path(path).with_name(Path(path).name + ".json")
+
+
+def write_sidecar(
+    network: SpikingNetwork, path: Path | str, *, stored: Collection[str], lost: Sequence[str], form: Mapping[str, Any]
+) -> Path:
+    """Write the sidecar of a NIR file and return its path.
+
+    Parameters
+    ----------
+    network
+        The network.
+    path
+        The NIR file.
+    stored
+        Names of the arrays that the NIR file holds to the last bit; the sidecar gets all others.
+    lost
+        What NIR leaves out, in sentences with numbers.
+    form
+        How the file was written: JSON values.
+    """
+    arrays = {
+        name: {"shape": list(array.shape), "values": array.ravel().tolist()}
+        for name, array in arrays_of(network).items()
+        if name not in stored
+    }
+    header = make_header("SpikingNetwork", network.fingerprint, settings=settings_of(network))
+    content = {**header, "form": dict(form), "lost": list(lost), "arrays": arrays}
+    target = sidecar_of(path)
+    write_text(target, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    return target
+
+
+def read_sidecar(path: Path | str, stored: Mapping[str, np.ndarray]) -> tuple[SpikingNetwork, dict[str, Any]]:
+    """Network of a sidecar and of the arrays `stored` in its NIR file, and the form in which that was written.
+
+    Raises
+    ------
+    FileRefusedError
+        Where the sidecar is damaged, or does not belong to these arrays.
+    """
+    sidecar = require_file(path)
+    try:
+        content = json.loads(sidecar.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise FileRefusedError(f"{sidecar} is damaged: it is no JSON. {_REMEDY}") from error
+    header = check_header(content, sidecar)
+    if header["type"] != "SpikingNetwork":
+        kind = header["type"]
+        raise FileRefusedError(f"{sidecar} is the sidecar of a {kind!r}; a SpikingNetwork's is needed. {_REMEDY}")
+    values, form = header.get("arrays"), header.get("form")
+    if not isinstance(values, dict) or not isinstance(form, dict):
+        raise FileRefusedError(f"{sidecar} is damaged: it has no arrays or no form. {_REMEDY}")
+    fields = array_fields(SpikingNetwork)
+    dtypes = {name: fields[name][0] if name in fields else np.float64 for name in values}
+    arrays = {n: _array(sidecar, n, values[n], dtype) for n, dtype in dtypes.items() if n in fields or "." in n}
+    arrays |= {name: array for name, array in stored.items() if name not in values}
+    try:
+        network = rebuild_spiking(header, arrays, sidecar)
+    except FileRefusedError as error:
+        raise FileRefusedError(f"{error} Remove it to import what the file beside it holds.") from error
+    return network, form
+
+
+def _array(path: Path, name: str, value: object, dtype: type) -> np.ndarray:
+    try:
+        return np.array(value["values"], dtype=dtype).reshape(value["shape"])  # pyright: ignore[reportIndexIssue, reportOptionalSubscript] - caught
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise FileRefusedError(f"{path} is damaged: {name} is no array. {_REMEDY}") from error

@@ -1,37 +1,126 @@
-"""A spiking network as a NIR graph, and the arrays of such a graph as those of a network."""
+"""Spiking networks as NIR graphs: nodes and edges, and the units and steps that a reader of NIR takes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from ddm2snn.base.arrays import check_positive
 from ddm2snn.errors import InputError
-from ddm2snn.neuron import LIF
 
 if TYPE_CHECKING:
-    from ddm2snn.exchange.nir_form import Form
     from ddm2snn.network import SpikingNetwork
 
-FACTORED_EDGES = (
-    ("input", "input_map"), ("input_map", "encode"), ("decode", "encode"), ("encode", "neurons"),
-    ("neurons", "decode"), ("neurons", "output"),
-)  # fmt: skip
-LATENT_EDGES = (
-    ("input", "input_map"), ("input_map", "latent"), ("decode", "latent"), ("latent", "encode"),
-    ("encode", "neurons"), ("neurons", "decode"), ("neurons", "output"),
-)  # fmt: skip
-DENSE_EDGES = (
-    ("input", "input_map"), ("input_map", "neurons"), ("recurrent", "neurons"), ("neurons", "recurrent"),
-    ("neurons", "output"),
-)  # fmt: skip
+Dialect = Literal["factored", "latent", "dense"]
+"""Where the filter stands: in each neuron's synapse behind the encoders, in k latents, or behind a dense matrix."""
+SpikeUnit = Literal["per second", "per step"]
+"""What a spike counts: 1/h in a step h, so that filters give Hz, or 1."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    r"""How a simulator reads NIR: in forward Euler steps, with a spike counted as 1 in its step.
+
+    Parameters
+    ----------
+    step_s
+        The time step that is built in; None where the simulator takes any.
+    gains
+        Whether it wants :math:`w_{in} = \tau_{syn}/h` and :math:`R = \tau_{mem}/h`, so that nothing is scaled by the
+        step h: the threshold is then their product.
+    note
+        What its user has to know.
+    """
+
+    step_s: float | None
+    gains: bool
+    note: str
+
+
+READERS: dict[str, Reader] = {
+    "norse": Reader(None, gains=False, note="Read with norse.torch.from_nir(nir.read(FILE), dt=DT)."),
+    "snntorch": Reader(
+        1e-4, gains=True, note="snnTorch has steps of 1e-4 s built in: each of its steps stands for one of DT."
+    ),
+    "spikingjelly": Reader(None, gains=True, note="Read with import_from_nir(FILE, dt=DT)."),
+}
+"""Simulators whose reading of the files is tested, by name."""
+
+
+@dataclass(frozen=True)
+class Form:
+    r"""Dialect, reader and time scales of a file.
+
+    Without a reader the file is in continuous time: time constants in seconds, a spike train in Hz (a Dirac pulse of
+    area 1 for each spike), decoders as they are. For a reader in steps of :math:`dt`, which counts a spike as 1,
+
+    .. math:: \tau' = \frac{h}{1 - e^{-dt/\tau}}, \qquad D' = D / dt,
+
+    with h the reader's own step (dt where it takes any), so that its Euler step, :math:`1 - h/\tau'`, is the exact
+    decay :math:`e^{-dt/\tau}` of a step.
+
+    Parameters
+    ----------
+    dialect
+        See `Dialect`.
+    reader
+        Name in `READERS`; None for continuous time.
+    dt_s
+        The network's time step.
+
+    Examples
+    --------
+    >>> form = Form("factored", "norse", dt_s=1e-3)
+    >>> f"{1 - form.step_s / form.tau_s(0.02):.6f}", f"{np.exp(-1e-3 / 0.02):.6f}"
+    ('0.951229', '0.951229')
+    """
+
+    dialect: Dialect
+    reader: str | None
+    dt_s: float
+
+    def __post_init__(self) -> None:
+        if self.dialect not in get_args(Dialect):
+            raise InputError(
+                f"There is no NIR dialect {self.dialect!r}; known are {', '.join(get_args(Dialect))}. Choose one."
+            )
+        if self.reader is not None and self.reader not in READERS:
+            raise InputError(
+                f"There is no NIR reader {self.reader!r}; tested are {', '.join(READERS)}. "
+                "Leave it out for a file in continuous time."
+            )
+        check_positive("NIR file", dt_s=self.dt_s)
+
+    @property
+    def step_s(self) -> float | None:
+        """Step h that the file is written for; None in continuous time."""
+        if self.reader is None:
+            return None
+        return READERS[self.reader].step_s or self.dt_s
+
+    def tau_s(self, tau_s: float) -> float:
+        """Time constant as the file states it."""
+        step_s = self.step_s
+        return tau_s if step_s is None else step_s / -float(np.expm1(-self.dt_s / tau_s))
+
+    def gain(self, tau_s: float) -> float:
+        """Gain of a filter with this time constant: w_in of a synapse, r of a membrane."""
+        if self.reader is None or not READERS[self.reader].gains or self.step_s is None:
+            return 1.0
+        return self.tau_s(tau_s) / self.step_s
+
+    @property
+    def spikes(self) -> SpikeUnit:
+        """What a spike counts."""
+        return "per second" if self.reader is None else "per step"
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A NIR primitive by its name, with its parameters; that of inputs and outputs is their `shape`."""
+    """A NIR primitive by its name, with its parameters; inputs and outputs have the parameter `shape`."""
 
     kind: str
     arrays: Mapping[str, np.ndarray]
@@ -39,14 +128,30 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A NIR graph without any library: nodes by name, edges, and what its writer says of it."""
+    """A NIR graph without any library: nodes by name, edges, and the metadata of its writer."""
 
     nodes: Mapping[str, Node]
     edges: tuple[tuple[str, str], ...]
     metadata: Mapping[str, str | float] = field(default_factory=dict)
 
 
-@np.errstate(over="ignore", invalid="ignore")  # checked at the end
+_EDGES: Mapping[Dialect, tuple[tuple[str, str], ...]] = {
+    "factored": (
+        ("input", "input_map"), ("input_map", "encode"), ("decode", "encode"), ("encode", "neurons"),
+        ("neurons", "decode"), ("neurons", "output"),
+    ),
+    "latent": (
+        ("input", "input_map"), ("input_map", "latent"), ("decode", "latent"), ("latent", "encode"),
+        ("encode", "neurons"), ("neurons", "decode"), ("neurons", "output"),
+    ),
+    "dense": (
+        ("input", "input_map"), ("input_map", "neurons"), ("recurrent", "neurons"), ("neurons", "recurrent"),
+        ("neurons", "output"),
+    ),
+}  # fmt: skip
+
+
+@np.errstate(over="ignore", invalid="ignore")  # refused at the end
 def graph_of(network: SpikingNetwork, form: Form) -> Graph:
     r"""Write a network as a NIR graph.
 
@@ -55,15 +160,24 @@ def graph_of(network: SpikingNetwork, form: Form) -> Graph:
     latents: spikes, Affine (rank, neuron), Affine (neuron, rank) with :math:`\beta`, CubaLIF with
     :math:`\tau_{syn} = T`. "latent" has a leaky integrator in between, which NIR's definition allows and most readers
     misread; "dense" multiplies the factors out. :math:`\beta` passes through the filter in all but "latent", so that
-    neurons are silent for the first part of T. Nothing keeps voltages from falling below reset, which matters where
-    latents move within a few membrane time constants; see `ddm2snn.exchange.consequences.floor_loss`.
+    neurons are silent for the first part of T. NIR's voltages may fall below reset, which matters where latents move
+    within a few membrane time constants; see `ddm2snn.exchange.nir_losses.floor_loss`.
+
+    Raises
+    ------
+    InputError
+        Where NIR has no such neurons, or a product of the network's numbers overflows.
     """
-    _check(network)
     neuron, n = network.neuron, network.neurons
+    if not neuron.plain_lif:
+        raise InputError(
+            f"NIR export is of LIF neurons with one time constant, a fixed threshold and a reset to a value, got "
+            f"{type(neuron).__name__}. Convert with LIF neurons."
+        )
     decode = network.decoders if form.step_s is None else network.decoders / form.dt_s
     inputs = network.input_map if network.input_map.shape[1] else np.zeros((network.rank, 1))
-    synapse, membrane = form.gain(network.time_unit_s), form.gain(neuron.tau_membrane_s)
-    tau_mem, tau_syn = form.tau_s(neuron.tau_membrane_s), form.tau_s(network.time_unit_s)
+    synapse, membrane = form.gain(network.time_unit_s), form.gain(neuron.single_tau_s)
+    tau_mem, tau_syn = form.tau_s(neuron.single_tau_s), form.tau_s(network.time_unit_s)
     spiking = {"v_leak": np.zeros(n), "v_reset": np.zeros(n), "r": np.full(n, membrane)}
     cuba = {
         **spiking, "tau_syn": np.full(n, tau_syn), "tau_mem": np.full(n, tau_mem), "w_in": np.full(n, synapse),
@@ -73,43 +187,30 @@ def graph_of(network: SpikingNetwork, form: Form) -> Graph:
     if form.dialect == "dense":
         nodes["input_map"] = _affine(network.encoders @ inputs)
         nodes["recurrent"] = _affine(network.encoders @ decode, network.bias)
-        nodes["neurons"] = Node("CubaLIF", cuba)
-        edges = DENSE_EDGES
     else:
         nodes["input_map"] = _affine(inputs)
         nodes["decode"] = _affine(decode)
         nodes["encode"] = _affine(network.encoders, network.bias)
-        if form.dialect == "factored":
-            nodes["neurons"] = Node("CubaLIF", cuba)
-            edges = FACTORED_EDGES
-        else:
-            k = network.rank
-            latent = {"tau": np.full(k, tau_syn), "r": np.ones(k), "v_leak": np.zeros(k)}
-            threshold = {"tau": np.full(n, tau_mem), "v_threshold": np.full(n, membrane)}
-            nodes |= {"latent": Node("LI", latent), "neurons": Node("LIF", {**spiking, **threshold})}
-            edges = LATENT_EDGES
+    if form.dialect == "latent":
+        k = network.rank
+        nodes["latent"] = Node("LI", {"tau": np.full(k, tau_syn), "r": np.ones(k), "v_leak": np.zeros(k)})
+        threshold = {"tau": np.full(n, tau_mem), "v_threshold": np.full(n, membrane)}
+        nodes["neurons"] = Node("LIF", {**spiking, **threshold})
+    else:
+        nodes["neurons"] = Node("CubaLIF", cuba)
     nodes["output"] = Node("Output", {"shape": np.array([n])})
-    said: dict[str, str | float] = {"spikes": form.spikes, "dialect": form.dialect, "dt_s": float(network.dt_s)}
+    metadata: dict[str, str | float] = {"spikes": form.spikes, "dialect": form.dialect, "dt_s": float(network.dt_s)}
     if form.step_s is not None:
-        said |= {"reader": str(form.reader), "step_s": float(form.step_s)}
+        metadata |= {"reader": str(form.reader), "step_s": float(form.step_s)}
     if not all(np.isfinite(array).all() for node in nodes.values() for array in node.arrays.values()):
         raise InputError(
             "This network's numbers leave the range of 64 bits where the file needs their products. Scale its latents."
         )
-    return Graph(nodes, edges, said)
+    return Graph(nodes, _EDGES[form.dialect], metadata)
 
 
 def _affine(weight: np.ndarray, bias: np.ndarray | None = None) -> Node:
     return Node("Affine", {"weight": weight, "bias": np.zeros(len(weight)) if bias is None else bias})
-
-
-def _check(network: SpikingNetwork) -> None:
-    """Refuse what no NIR node is."""
-    if not isinstance(network.neuron, LIF):
-        raise InputError(
-            f"NIR export is of LIF neurons with one time constant, a fixed threshold and a reset to a value, got "
-            f"{type(network.neuron).__name__}. Convert with LIF neurons."
-        )
 
 
 def same_content(graph: Graph, other: Graph) -> bool:
@@ -117,9 +218,10 @@ def same_content(graph: Graph, other: Graph) -> bool:
     if set(graph.edges) != set(other.edges) or set(graph.nodes) != set(other.nodes):
         return False
     for name, node in graph.nodes.items():
-        held, found = node.arrays, other.nodes[name].arrays
-        if node.kind != other.nodes[name].kind or set(held) != set(found):
+        arrays, others = node.arrays, other.nodes[name].arrays
+        if node.kind != other.nodes[name].kind or set(arrays) != set(others):
             return False
-        if any(held[key].shape != found[key].shape or held[key].tobytes() != found[key].tobytes() for key in held):
-            return False
+        for key, array in arrays.items():
+            if array.shape != others[key].shape or array.tobytes() != others[key].tobytes():
+                return False
     return True

@@ -1,4 +1,4 @@
-"""Plain HDF5 for every other tool: all numbers of a spiking network in a file that describes itself.
+"""Plain HDF5 for other tools: all numbers of a spiking network in a file that describes itself.
 
 Schema, version 1. The file has the attributes ``format`` ("ddm2snn spiking network"), ``version`` (1) and ``equations``
 (the equations as text), and the dataset ``header``: JSON text with ``type``, ``format_version``, ``fingerprint`` and
@@ -25,7 +25,7 @@ from ddm2snn.base.files import require_file, whole_file
 from ddm2snn.base.stored import check_header, make_header, settings_of
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.exchange.allowance import refuse_elsewhere
-from ddm2snn.exchange.arrays import read_arrays
+from ddm2snn.exchange.foreign_arrays import damage_refused, read_arrays
 from ddm2snn.network import SpikingNetwork, rebuild_spiking
 
 FORMAT, VERSION = "ddm2snn spiking network", 1
@@ -34,9 +34,8 @@ Latents: T dz/dt = -z + sum_j decoders[:, j] s_j(t) + input_map u + sqrt(T) G xi
 T = time_unit_s, xi white noise, G = diffusion_factor (and, where there are diffusion_decoders H, + sum_j H[:, :, j] r_j
 with r_j the spike train behind a low-pass of time constant diffusion_filter_s).
 System units: latent_offset + latent_scale * z; initial_latent is in these.
-Neurons: tau_m dv/dt = -v + J, spike at v > 1, v held at 0 for refractory_s, and never below 0 (model lif).
-Model heterogeneous-lif: tau_m of neuron j is tau_membrane_s exp(tau_spread q), q the normal quantile of
-0.5 + 0.6180339887498949 j modulo 1, j from first_neuron on."""
+Neurons: tau_m dv/dt = -v + J, spike at v > 1, v held at 0 for refractory_s, and never below 0 (model lif); tau_m is
+tau_membrane_s, a number in the header or an array neuron.tau_membrane_s."""
 _MEANINGS = {
     "encoders": "input current per latent, threshold 1",
     "bias": "input current without latents",
@@ -53,7 +52,7 @@ _MEANINGS = {
 
 
 def write_hdf5(network: SpikingNetwork, path: Path | str) -> None:
-    """Write a network whole or not at all; the schema is this module's."""
+    """Write a network in this module's schema, whole or not at all."""
     import h5py
 
     header = make_header("SpikingNetwork", network.fingerprint, settings=settings_of(network))
@@ -75,7 +74,7 @@ def is_plain(path: Path | str) -> bool:
         with h5py.File(require_file(path), "r") as file:
             return bool(file.attrs.get("format") == FORMAT)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, UnicodeDecodeError):
-        return False  # whoever reads it next says why
+        return False  # the next reader says what is wrong with the file
 
 
 def read_hdf5(path: Path | str) -> SpikingNetwork:
@@ -86,37 +85,28 @@ def read_hdf5(path: Path | str) -> SpikingNetwork:
     FileRefusedError
         Where the file is damaged, of a newer schema, or not of this one.
     """
-    found = require_file(path)
-    header, version = _header(found)
+    file = require_file(path)
+    content, version = _header(file)
     if version != VERSION:
         raise FileRefusedError(
-            f"{found} has version {version} of the schema; this ddm2snn reads {VERSION}. Install a newer ddm2snn."
+            f"{file} has version {version} of the schema; this ddm2snn reads {VERSION}. Install a newer ddm2snn."
         )
-    arrays = read_arrays(found)
-    checked = check_header(header, found)
-    if checked["type"] != "SpikingNetwork":
-        raise FileRefusedError(
-            f"{found} holds a {checked['type']!r}; a SpikingNetwork is needed. Give the file of one."
-        )
-    return rebuild_spiking(checked, arrays, found)
+    arrays = read_arrays(file)
+    header = check_header(content, file)
+    if header["type"] != "SpikingNetwork":
+        raise FileRefusedError(f"{file} holds a {header['type']!r}; a SpikingNetwork is needed. Give the file of one.")
+    return rebuild_spiking(header, arrays, file)
 
 
 def _header(path: Path) -> tuple[Any, Any]:
+    """Content of the header, unchecked, and version of the schema."""
     import h5py
 
-    try:
-        with h5py.File(path, "r") as file:
-            item = file["header"]
-            if not isinstance(item, h5py.Dataset) or item.shape != () or h5py.check_string_dtype(item.dtype) is None:
-                raise FileRefusedError(
-                    f"{path} has no header of this schema. Write it anew with ddm2snn export --format hdf5."
-                )
-            refuse_elsewhere(path, item)
-            if item.dtype.itemsize > path.stat().st_size:
-                raise FileRefusedError(f"{path} announces a header of {item.dtype.itemsize} bytes. Write it anew.")
-            return json.loads(str(item.asstr()[()])), file.attrs.get("version")
-    except FileRefusedError:
-        raise
-    except Exception as error:  # whatever HDF5 raises on a damaged file
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FileRefusedError(f"{path} cannot be read as HDF5: {reason}. Write it anew.") from error
+    with damage_refused(path, "HDF5"), h5py.File(path, "r") as file:
+        item = file["header"]
+        if not isinstance(item, h5py.Dataset) or item.shape != () or h5py.check_string_dtype(item.dtype) is None:
+            raise FileRefusedError(f"{path} has no header of this schema. Export the network anew in format hdf5.")
+        refuse_elsewhere(path, item)
+        if item.dtype.itemsize > path.stat().st_size:
+            raise FileRefusedError(f"{path} announces a header of {item.dtype.itemsize} bytes. Write it anew.")
+        return json.loads(str(item.asstr()[()])), file.attrs.get("version")

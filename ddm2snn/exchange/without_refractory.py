@@ -1,4 +1,4 @@
-"""Decoders solved again for neurons without a refractory period, which NIR and its readers do not have."""
+"""Decoders solved again for neurons without a refractory period, since NIR and its readers have none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from ddm2snn.conversion.decoders import Problem
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
-from ddm2snn.neuron import LIF
 
 if TYPE_CHECKING:
     from ddm2snn.conversion import Static
@@ -29,7 +28,7 @@ def without_refractory(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> SpikingNetwork:
-    """Network with the same encoders and biases whose neurons have no refractory period, decoders solved for that.
+    """Network with the same encoders and biases, and decoders solved for neurons without a refractory period.
 
     Parameters
     ----------
@@ -38,7 +37,7 @@ def without_refractory(
     rate
         The rate network that it was converted from.
     decoders
-        How decoders are found; calibrated by default.
+        How decoders are solved for; calibrated by default.
     seed
         Seed of the trajectories.
     progress
@@ -47,11 +46,11 @@ def without_refractory(
     Raises
     ------
     InputError
-        Where neurons are no LIF, or `network` comes from another rate network or has another origin of its latents.
+        Where neurons are no LIF, `network` comes from another rate network, or its latents have another origin.
     """
     check_seed(seed)
     check_convertible(rate)
-    if not isinstance(network.neuron, LIF):
+    if not network.neuron.plain_lif:
         raise InputError(
             f"Only LIF neurons have a refractory period to leave out, got {type(network.neuron).__name__}. "
             "Convert with LIF neurons."
@@ -73,6 +72,6 @@ def without_refractory(
     problem = Problem(rate, ensemble, to_internal(rate, stationary_states(rate, seed)), seed)
     chosen = decoders or Calibrated()
     solution = chosen.solve(problem, chosen.pilot(problem, progress), progress)
-    made = assemble(problem, solution, network.backend)
+    solved = assemble(problem, solution, network.backend)
     provenance = {**network.provenance, "without_refractory": {"seed": seed, **solution.diagnostics}}
-    return dataclasses.replace(made, provenance=provenance, hardware=network.hardware)
+    return dataclasses.replace(solved, provenance=provenance, hardware=network.hardware)

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.base.randomness import stream
-from ddm2snn.fidelity.family import Family
-from ddm2snn.fidelity.occupancy import Matching
-from ddm2snn.fidelity.separation import Separation
+from ddm2snn.fidelity.measures.measure import Measure
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -41,16 +39,29 @@ class Chance:
     Parameters
     ----------
     floor
-        Shape (entry,); NaN for a measure that the reference does not allow.
+        Shape (entry,); NaN for a distance that the reference does not allow.
     scatter
         Shape (experiment, entry); without rows where trials are too few to know.
     floor_error
         Standard error of the floor relative to the standard deviation of the scatter.
+
+    Examples
+    --------
+    >>> chance = Chance(np.array([2.0]), np.array([[-0.5], [0.0], [0.5]]), floor_error=0.1)
+    >>> chance.deviation
+    array([0.5])
+    >>> chance
+    Chance(entries=1, experiments=3, floor_error=0.1)
     """
 
     floor: Float[np.ndarray, " entry"]
     scatter: Float[np.ndarray, "experiment entry"]
     floor_error: float
+
+    def __repr__(self) -> str:
+        """Sizes only."""
+        experiments, entries = self.scatter.shape
+        return f"Chance(entries={entries}, experiments={experiments}, floor_error={self.floor_error:.2g})"
 
     def high(self, index: int, trials: int) -> float:
         """Distance that 95 % of comparisons without a difference stay below.
@@ -66,30 +77,40 @@ class Chance:
         return self.scatter.std(axis=0, ddof=1) if len(self.scatter) > 1 else np.full(len(self.floor), np.nan)
 
 
-def find_chance(family: Family, summary: Any, trials: int, runs: int, seed: int) -> Chance:  # noqa: ANN401
+def find_chance(measure: Measure, summary: Any, trials: int, runs: int, seed: int) -> Chance:  # noqa: ANN401
     """Deal the pooled trials of the reference's recordings out again and again.
 
     Parameters
     ----------
-    family, summary
-        The measures, and their summary of the pooled trials.
+    measure, summary
+        The measure, and its summary of the pooled trials.
     trials, runs
         Trials per recording, and recordings.
     seed
-        Of the deals; equal seeds deal equally for every family, so that measures can be judged together.
+        Of the deals; equal seeds deal equally for every measure, so that measures can be judged together.
+
+    Examples
+    --------
+    >>> from ddm2snn.fidelity.measures.moments import Moments
+    >>> noise = np.random.default_rng(0).standard_normal((40, 100, 1))
+    >>> moments = Moments(np.zeros(1), np.ones(1))
+    >>> chance = find_chance(moments, moments.summarise(noise), trials=20, runs=2, seed=0)
+    >>> chance.floor.round(2)  # between deviations and between means of 2,000 samples
+    array([0.02, 0.03])
     """
-    deals = _Deals(family, summary, trials * runs, stream(seed, "fidelity", "splits"))
-    empty = np.empty((0, len(family.entries)))
+    deals = _Deals(measure, summary, trials * runs, stream(seed, "fidelity", "splits"))
+    empty = np.empty((0, len(measure.entries)))
+    count = _COSTLY if measure.costly else _EXPERIMENTS
     if runs == 1:
-        halves = deals.experiments(2, trials // 2, _COSTLY if family.costly else _EXPERIMENTS)
-        known = deals.trials >= _FEWEST_TRIALS
-        floor = deals.continued(_mean(halves), trials) if known else _mean(halves)
-        return Chance(floor, _relative(halves) if known else empty, float(np.sqrt(1.0 / deals.trials)))
+        halves = deals.experiments(2, trials // 2, count)
+        enough = deals.trials >= _FEWEST_TRIALS
+        floor = deals.continued(_mean(halves), trials) if enough else _mean(halves)
+        return Chance(floor, _relative(halves) if enough else empty, float(np.sqrt(1.0 / deals.trials)))
     part = deals.trials // (runs + 1)
     scatter = empty
     if deals.trials >= _FEWEST_TRIALS and part > 1:
-        scatter = _relative(deals.experiments(runs + 1, part, _COSTLY if family.costly else _EXPERIMENTS))
-    whole = deals.experiments(runs, trials, _COSTLY if family.costly else _EXPERIMENTS // 2)
+        scatter = _relative(deals.experiments(runs + 1, part, count))
+    whole = deals.experiments(runs, trials, _COSTLY if measure.costly else _EXPERIMENTS // 2)
     return Chance(_mean(whole), scatter, float(np.sqrt(1.0 / deals.trials)))
 
 
@@ -97,57 +118,55 @@ def find_chance(family: Family, summary: Any, trials: int, runs: int, seed: int)
 class _Deals:
     """Random deals of trials into pretended recordings."""
 
-    family: Family
+    measure: Measure
     summary: Any
     trials: int
     rng: np.random.Generator
 
     def experiments(self, runs: int, part: int, wanted: int) -> Float[np.ndarray, "experiment entry"]:
         """Mean distances of each of `runs` recordings of `part` trials from the others, `wanted` of them or more."""
-        count, found = max(1, -(-wanted // runs)), []
+        count, distances = max(1, -(-wanted // runs)), []
         for start in range(0, count, _AT_ONCE):
             weights = np.concatenate([self._deal(runs, part) for _ in range(min(_AT_ONCE, count - start))])
-            values = self.family.values(self.summary, weights)
-            found += [self._from_others(values[i : i + runs]) for i in range(0, len(weights), runs)]
-        return np.concatenate(found)
+            values = self.measure.values(self.summary, weights)
+            distances += [self._from_others(values[i : i + runs]) for i in range(0, len(weights), runs)]
+        return np.concatenate(distances)
 
     def _deal(self, runs: int, part: int) -> Float[np.ndarray, "run trial"]:
-        chosen = self.rng.permutation(self.trials)[: runs * part].reshape(runs, part)
+        dealt = self.rng.permutation(self.trials)[: runs * part].reshape(runs, part)
         weights = np.zeros((runs, self.trials))
-        np.put_along_axis(weights, chosen, 1.0, axis=1)
+        np.put_along_axis(weights, dealt, 1.0, axis=1)
         return weights
 
     def _from_others(self, values: Sequence[Any] | np.ndarray) -> Float[np.ndarray, "run entry"]:
         """Mean distance of each value from the others."""
         runs = len(values)
-        apart = np.full((runs, runs, len(self.family.entries)), np.nan)
+        apart = np.full((runs, runs, len(self.measure.entries)), np.nan)
         for i in range(runs):
             for j in range(runs):
-                if self.family.costly and i > j:
+                if self.measure.costly and i > j:
                     apart[i, j] = apart[j, i]
                 elif i != j:
-                    apart[i, j] = self.family.distances(values[i], values[j])
+                    apart[i, j] = self.measure.distances(values[i], values[j])
         return _mean(apart, axis=1)
 
     def continued(self, half: Float[np.ndarray, " entry"], trials: int) -> Float[np.ndarray, " entry"]:
-        """Floor of recordings of `trials` trials from those of halves, by the power law that quarters show."""
-        # a classifier on a few trials is held out otherwise, so quarters would mislead
-        direct = trials >= 8 and not isinstance(self.family, Separation)
-        wanted = (_COSTLY if self.family.costly else _EXPERIMENTS) // 2
-        quarter = _mean(self.experiments(4, trials // 4, wanted)) if direct else np.sqrt(2.0) * half
+        """Floor of recordings of `trials` trials from those of halves, by the measure's law."""
+        law = self.measure.floor_law
+        wanted = (_COSTLY if self.measure.costly else _EXPERIMENTS) // 2
+        by_quarters = trials >= 8 and law != "means"
+        quarter = _mean(self.experiments(4, trials // 4, wanted)) if by_quarters else np.sqrt(2.0) * half
         # between no gain from twice the trials (noise of the ratio may lie above) and that of a squared distance
         ratio = np.clip(np.where(quarter > 0, half / np.where(quarter > 0, quarter, 1.0), 1.0), 0.4, 1.1)
-        # that of equally many states, however many trials they come from, follows no such law
-        lawful = not isinstance(self.family, Matching)
-        of_means = lawful & ~(np.abs(ratio / np.sqrt(0.5) - 1.0) > _RATIO_KNOWN)
+        of_means = (law != "observed") & ~(np.abs(ratio / np.sqrt(0.5) - 1.0) > _RATIO_KNOWN)
         return half * np.where(of_means, np.sqrt(0.5), ratio)
 
 
-def _relative(found: Float[np.ndarray, "experiment entry"]) -> Float[np.ndarray, "experiment entry"]:
+def _relative(distances: Float[np.ndarray, "experiment entry"]) -> Float[np.ndarray, "experiment entry"]:
     """Deviations from the mean, relative to it; zero where there is no distance."""
-    mean = _mean(found)
+    mean = _mean(distances)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.nan_to_num(found / mean - 1.0, nan=0.0, posinf=0.0, neginf=0.0)
+        return np.nan_to_num(distances / mean - 1.0, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _mean(values: np.ndarray, axis: int = 0) -> np.ndarray:

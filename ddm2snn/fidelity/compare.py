@@ -10,31 +10,35 @@ from threadpoolctl import threadpool_limits
 
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.failure import Failure, FailureShares, failure_shares, find_failure
+from ddm2snn.fidelity.measures import ReferenceSamples
+from ddm2snn.fidelity.reference import Reference
 from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.fidelity.verdict import verdict
-from ddm2snn.fidelity.yardstick import Yardstick
 from ddm2snn.recording import Recording
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.family import Samples
+    from ddm2snn.fidelity.measures.measure import Samples
 
 _FEWEST_SAMPLES = 64
-Tests = Recording | Sequence[Recording]
+Recordings = Recording | Sequence[Recording]
 
 
 def compare(
     reference: Recording,
-    test: Tests,
+    test: Recordings,
     *,
-    floor: Tests = (),
+    floor: Recordings = (),
     burn_in: float | None = None,
     label: str | None = None,
     seed: int = 0,
     wells: Float[np.ndarray, "well rank"] | None = None,
 ) -> FidelityReport:
-    """Compare a test recording with a reference in the latent space, beside the sampling floor.
+    """Compare a test recording with a reference in the latent space.
+
+    The report holds some twenty distances. Beside each stands its floor, the distance of two runs of the reference:
+    a test whose distances are near their floors is as good as another run of the reference.
 
     Parameters
     ----------
@@ -45,14 +49,14 @@ def compare(
         means, and the report counts the recordings that failed.
     floor
         Further, independent recordings of the reference. Distances are means over all recordings of the
-        reference; the floor is what two sets of its trials of this size are apart. Without any, the floor comes from
-        halves and quarters of the reference's trials, continued to their full number.
+        reference. Without any, the floor comes from halves and quarters of the reference's trials, continued to
+        their full number.
     burn_in
         Rate time units to leave out at the start; by default a tenth of the shortest recording.
     label
         Name of the test; by default its backend.
     seed
-        Seed of the splits and the resampling.
+        Seed of the splits of trials and of their resampling, from which floors and intervals come.
     wells
         Centres of wells, shape (well, rank), for dwell times, transitions and lost modes.
 
@@ -61,8 +65,18 @@ def compare(
     InputError
         Where recordings cannot be compared: other rank or sampling interval, too few samples, values
         that are not finite, a latent that does not move.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> runs = [Recording.from_arrays(rng.standard_normal((8, 200, 1)), every=0.1, time_unit_s=0.1) for _ in range(3)]
+    >>> report = compare(runs[0], runs[1], floor=runs[2], label="again")
+    >>> report["sd_0"].differs
+    False
+    >>> report.verdict.split(",")[0]
+    'again: no difference found'
     """
-    tests = [test] if isinstance(test, Recording) else list(test)
+    tests = _as_list(test)
     if not tests:
         raise InputError("compare was given no test recording. Give one or more.")
     name = label or str(tests[0].provenance.get("backend", "test"))
@@ -71,98 +85,101 @@ def compare(
 
 def compare_each(
     reference: Recording,
-    tests: Mapping[str, Tests],
+    tests: Mapping[str, Recordings],
     *,
-    floor: Tests = (),
+    floor: Recordings = (),
     burn_in: float | None = None,
     seed: int = 0,
     wells: Float[np.ndarray, "well rank"] | None = None,
 ) -> list[FidelityReport]:
-    """Compare several networks, each by its label, with one reference, whose floors are found once.
+    """Compare several networks, each by its label, with one reference, whose floors are measured once.
 
-    All are cut to one size. Parameters and errors are those of `compare`.
+    All recordings are cut to one size. Parameters and errors are those of `compare`.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> runs = [Recording.from_arrays(rng.standard_normal((2, 100, 1)), every=0.1, time_unit_s=0.1) for _ in range(3)]
+    >>> [report.label for report in compare_each(runs[0], {"a": runs[1], "b": runs[2]})]
+    ['a', 'b']
     """
-    floors = [floor] if isinstance(floor, Recording) else list(floor)
-    named = {label: [test] if isinstance(test, Recording) else list(test) for label, test in tests.items()}
-    references = {"reference": reference, **{f"floor {i + 1}": r for i, r in enumerate(floors)}}
-    judged = {_name(label, i, named): r for label, each in named.items() for i, r in enumerate(each)}
-    everything = {**references, **judged}
-    _check_alike(everything)
-    trials, start, stop = _common_size(everything, burn_in)
-    known = {n: r.samples[:trials, start:stop] for n, r in references.items()}
-    _check_content(known)
-    if not floors and trials < 2:
-        raise InputError("A single trial gives no floor. Give a second recording of the reference (--floor).")
+    references = {"reference": reference} | {f"floor {i}": run for i, run in enumerate(_as_list(floor), start=1)}
+    by_label = {label: _named(label, _as_list(test), alone=len(tests) == 1) for label, test in tests.items()}
+    recordings = references | {name: run for runs in by_label.values() for name, run in runs.items()}
+    _check_alike(recordings)
+    trials, start, stop = _common_size(recordings, burn_in)
+    cut = {name: recording.samples[:trials, start:stop] for name, recording in recordings.items()}
+    of_reference = {name: cut[name] for name in references}
+    _check_content(of_reference)
+    if len(references) == 1 and trials < 2:
+        raise InputError("A single trial gives no floor. Give a second recording of the reference as floor.")
     places = None if wells is None else _checked_wells(wells, reference.rank)
-    yardstick = Yardstick.of(list(known.values()), reference.every, places, seed)
-    notes = _size_notes(everything, trials, stop, len(floors))
-    reports = []
+    prepared = Reference(ReferenceSamples.of(list(of_reference.values()), reference.every, places), seed)
+    notes, reports = _size_notes(recordings, trials, stop, len(references)), []
     with threadpool_limits(1):  # products of small matrices, which threads slow down several times where cores are few
-        for label, each in named.items():
-            mine = {_name(label, i, named): r for i, r in enumerate(each)}
-            cut = {n: r.samples[:trials, start:stop] for n, r in mine.items()}
-            provenance = {
-                "test" if len(each) == 1 else f"test {i + 1}": r for i, r in enumerate(each)
-            } | references  # fmt: skip
-            reports.append(_report(label, yardstick, cut, notes, start * reference.every, provenance))
+        for label, runs in by_label.items():
+            samples = {name: cut[name] for name in runs}
+            provenance = {name.removesuffix(f" ({label})"): run for name, run in runs.items()} | references
+            reports.append(_report(label, prepared, samples, notes, start * reference.every, provenance))
     return reports
 
 
-def _name(label: str, index: int, named: Mapping[str, Sequence[Recording]]) -> str:
-    """How messages call a recording."""
-    which = f"test {index + 1}" if len(named[label]) > 1 else "test"
-    return which if len(named) == 1 else f"{which} ({label})"
+def _as_list(recordings: Recordings) -> list[Recording]:
+    return [recordings] if isinstance(recordings, Recording) else list(recordings)
+
+
+def _named(label: str, runs: Sequence[Recording], *, alone: bool) -> dict[str, Recording]:
+    """Recordings of one network by the names that messages call them, with its label unless it is the only one."""
+    of_label = "" if alone else f" ({label})"
+    return {f"test {i}{of_label}" if len(runs) > 1 else f"test{of_label}": run for i, run in enumerate(runs, start=1)}
 
 
 def _report(
     label: str,
-    yardstick: Yardstick,
-    cut: Mapping[str, Samples],
+    reference: Reference,
+    tests: Mapping[str, Samples],
     notes: Sequence[str],
     burn_in: float,
     provenance: Mapping[str, Recording],
 ) -> FidelityReport:
-    shares, failures = _failures(cut, yardstick)
-    finite = {name: samples for name, samples in cut.items() if np.isfinite(samples).all()}
-    if len(cut) == 1 or not finite:
-        _check_finite(cut)
+    """Judge the recordings of one network; `tests` holds their samples by name."""
+    failures = [
+        find_failure(test, reference.samples.samples, every=reference.samples.every, wells=reference.samples.wells)
+        for test in tests.values()
+    ]
+    shares = failure_shares(failures)
+    finite = [test for test in tests.values() if np.isfinite(test).all()]
+    if len(tests) == 1 or not finite:
+        _check_finite(tests)
     notes = list(notes)
-    if len(finite) < len(cut):
-        notes.append(f"{len(cut) - len(finite)} recording(s) with NaN or infinity count as escaped, without distances.")
-    measures, missing = yardstick.measures(list(finite.values()))
+    if len(finite) < len(tests):
+        broken = len(tests) - len(finite)
+        notes.append(f"{broken} recording(s) with NaN or infinity count as escaped, without distances.")
+    measures, missing = reference.judge(finite)
     if missing:
         notes.append(f"Not measured, for want of samples, of oscillation or of switches: {', '.join(missing)}.")
-    runs = yardstick.runs
+    runs = reference.samples.runs
     return FidelityReport(
         label=label,
         measures=tuple(measures),
         floor_from=f"{runs - 1} independent recording(s)" if runs > 1 else "halves of the reference",
         burn_in=burn_in,
         notes=tuple(notes),
-        provenance={name: {"fingerprint": r.fingerprint, **r.provenance} for name, r in provenance.items()},
+        provenance={name: {"fingerprint": run.fingerprint, **run.provenance} for name, run in provenance.items()},
         verdict=verdict(label, measures, shares),
-        failures=_as_json(shares, failures),
+        failures=_failures_as_json(shares, failures),
     )
 
 
-def _failures(cut: Mapping[str, Samples], yardstick: Yardstick) -> tuple[FailureShares, list[Failure]]:
-    found = [
-        find_failure(samples, yardstick.pooled, every=yardstick.every, wells=yardstick.wells)
-        for samples in cut.values()
-    ]
-    return failure_shares(found), found
-
-
-def _as_json(shares: FailureShares, failures: Sequence[Failure]) -> dict[str, Any]:
-    """Shares of recordings, and the trials concerned in each."""
-    trials = sum(f.trials for f in failures)
+def _failures_as_json(shares: FailureShares, failures: Sequence[Failure]) -> dict[str, Any]:
+    """Shares of recordings, and the number of trials that failed in all of them."""
     return {
         "recordings": shares.recordings,
         "died": shares.died,
         "escaped": shares.escaped,
         "lost_mode": shares.lost,
         "failed": shares.failed,
-        "trials": trials,
+        "trials": sum(f.trials for f in failures),
         "trials_died": sum(len(f.died) for f in failures),
         "trials_escaped": sum(len(f.escaped) for f in failures),
         "lost_wells": sorted({well for f in failures for well in f.lost}),
@@ -170,14 +187,14 @@ def _as_json(shares: FailureShares, failures: Sequence[Failure]) -> dict[str, An
     }
 
 
-def _size_notes(everything: Mapping[str, Recording], trials: int, stop: int, floors: int) -> list[str]:
+def _size_notes(recordings: Mapping[str, Recording], trials: int, stop: int, references: int) -> list[str]:
     notes = []
-    if any(recording.samples.shape[:2] != (trials, stop) for recording in everything.values()):
+    if any(recording.samples.shape[:2] != (trials, stop) for recording in recordings.values()):
         many = "s" if trials > 1 else ""
         notes.append(f"Recordings differ in size; {trials} trial{many} of {stop} samples are compared.")
-    if not floors:
+    if references == 1:
         notes.append("The floor is continued from halves and quarters of the reference's trials.")
-    if trials * (floors + 1) < 6:
+    if trials * references < 6:
         notes.append("Too few trials for intervals: six of the reference, over all its recordings, are the fewest.")
     return notes
 
@@ -190,13 +207,14 @@ def _check_alike(recordings: Mapping[str, Recording]) -> None:
         if abs(recording.every - first.every) > 1e-6 * first.every:
             raise InputError(
                 f"The {name} recording is sampled each {recording.every:g} rate time units, the reference each "
-                f"{first.every:g}. Simulate both with the same --every."
+                f"{first.every:g}. Simulate both with the same `every`."
             )
         if name.startswith("floor") and recording.fingerprint == first.fingerprint:
-            raise InputError(f"The {name} recording is the reference itself. Simulate another with its own --seed.")
+            raise InputError(f"The {name} recording is the reference itself. Simulate another with its own `seed`.")
 
 
 def _common_size(recordings: Mapping[str, Recording], burn_in: float | None) -> tuple[int, int, int]:
+    """Trials, first and last sample that all recordings have after the burn-in."""
     trials = min(recording.samples.shape[0] for recording in recordings.values())
     stop = min(recording.samples.shape[1] for recording in recordings.values())
     every = recordings["reference"].every
@@ -209,11 +227,11 @@ def _common_size(recordings: Mapping[str, Recording], burn_in: float | None) -> 
     return trials, start, stop
 
 
-def _check_finite(cut: Mapping[str, Samples]) -> None:
-    for name, samples in cut.items():
-        broken = int((~np.isfinite(samples)).any(axis=(1, 2)).sum())
+def _check_finite(samples: Mapping[str, Samples]) -> None:
+    for name, array in samples.items():
+        broken = int((~np.isfinite(array)).any(axis=(1, 2)).sum())
         if broken:
-            raise InputError(f"{broken} of {len(samples)} trials of the {name} recording hold NaN or infinity.")
+            raise InputError(f"{broken} of {len(array)} trials of the {name} recording hold NaN or infinity.")
 
 
 def _check_content(references: Mapping[str, Samples]) -> None:

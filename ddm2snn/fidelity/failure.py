@@ -19,7 +19,7 @@ _PARTS = 4  # a trial is judged by its last quarter
 _COLLAPSED = 0.25
 _REACH = 3.0
 _CHANCE = 1e-4
-_SEPARATE_DWELLS = 10  # stretches of this many mean dwell times hardly know of each other
+_SEPARATE_DWELLS = 10  # stretches of this many mean dwell times are nearly independent
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,6 @@ def find_failure(
     *,
     every: float = 1.0,
     wells: Float[np.ndarray, "well rank"] | None = None,
-    core: float | None = None,
 ) -> Failure:
     """Look for the failures that `Failure.definition` defines; a reference's own recordings show none.
 
@@ -94,13 +93,20 @@ def find_failure(
         the test's.
     every
         Sampling interval in rate time units.
-    wells, core
-        Centres of the wells and radius of their cores as in `visits`; without wells no mode can be lost.
+    wells
+        Centres of the wells; without them no mode can be lost.
 
     Raises
     ------
     InputError
         For arrays that are no (trial, time, rank), of unequal rank, too short, or a reference that does not move.
+
+    Examples
+    --------
+    >>> wave = np.sin(0.3 * np.arange(200)).reshape(1, 200, 1) * np.ones((3, 1, 1))
+    >>> dead = np.where(np.arange(200)[:, None] < 50, wave, 0.1)
+    >>> find_failure(np.concatenate([wave[:1], dead[:1], 10 * wave[:1]]), wave)
+    Failure(died=(1,), escaped=(2,), lost=(), trials=3)
     """
     check_samples("find_failure", {"test": test, "reference": reference}, shortest=2 * _PARTS, finite=False)
     check_samples("find_failure", {"reference": reference})
@@ -113,9 +119,8 @@ def find_failure(
     movement = (bounded[:, -length:].std(axis=1) / scale) ** 2
     still = np.sqrt(movement.mean(axis=-1)) < _COLLAPSED * _smallest_movement(reference, length, scale)
     lost: tuple[int, ...] = ()
-    if wells is not None:
-        lost = _lost(visits(bounded[~escaped], wells, every, core) if not escaped.all() else None,
-                     visits(reference, wells, every, core), test.shape[1] * every)  # fmt: skip
+    if wells is not None and not escaped.all():  # where every trial escaped, that says it all
+        lost = _lost(visits(bounded[~escaped], wells, every), visits(reference, wells, every), test.shape[1] * every)
     return Failure(_indices(still & ~escaped), _indices(escaped), lost, len(test))
 
 
@@ -126,6 +131,12 @@ def failure_shares(failures: Sequence[Failure]) -> FailureShares:
     ------
     InputError
         Where there is no recording.
+
+    Examples
+    --------
+    >>> shares = failure_shares([Failure((0, 1), (), (), trials=8), Failure((), (), (), trials=8)])
+    >>> shares.died, shares.escaped, shares.failed
+    (0.5, 0.0, 0.5)
     """
     if not failures:
         raise InputError("failure_shares needs one recording or more, got none. Give what find_failure returned.")
@@ -163,10 +174,8 @@ def _smallest_movement(
     return float(np.sqrt(min(moved)))
 
 
-def _lost(test: Visits | None, reference: Visits, duration: float) -> tuple[int, ...]:
+def _lost(test: Visits, reference: Visits, duration: float) -> tuple[int, ...]:
     """Wells whose absence from the test is no chance, by an exact test on nearly independent stretches of time."""
-    if test is None:
-        return ()  # every trial escaped, which says it all
     dwell = mean_dwell(reference.time_in.sum(axis=0), reference.transitions.sum(axis=0))
     longest = np.max(dwell[np.isfinite(dwell)], initial=0.0)
     stretch = _SEPARATE_DWELLS * longest if longest > 0 else np.inf
@@ -174,19 +183,19 @@ def _lost(test: Visits | None, reference: Visits, duration: float) -> tuple[int,
     with_test, of_test = _stretches(test, min(stretch, duration))
     # all k visited stretches fall into the reference's n of n + m: C(n, k) / C(n + m, k)
     lost = []
-    for well, (here, there) in enumerate(zip(with_test, with_reference, strict=True)):
-        j = np.arange(there)
+    for well, (visited, visited_by_reference) in enumerate(zip(with_test, with_reference, strict=True)):
+        j = np.arange(visited_by_reference)
         chance = np.exp(np.log((of_reference - j) / (of_reference + of_test - j)).sum())
-        if not here and there and chance < _CHANCE / len(with_test):
+        if not visited and visited_by_reference and chance < _CHANCE / len(with_test):
             lost.append(well)
     return tuple(lost)
 
 
-def _stretches(found: Visits, stretch: float) -> tuple[np.ndarray, int]:
+def _stretches(table: Visits, stretch: float) -> tuple[np.ndarray, int]:
     """Number of stretches of time in which each well is visited, and of stretches with any visit."""
-    wells = found.time_in.shape[1]
+    wells = table.time_in.shape[1]
     seen = set()
-    for trial, well, start, duration in zip(found.trial, found.well, found.start, found.duration, strict=True):
+    for trial, well, start, duration in zip(table.trial, table.well, table.start, table.duration, strict=True):
         last = int((start + duration * (1 - 1e-9)) // stretch)
         seen.update((int(trial), part, int(well)) for part in range(int(start // stretch), last + 1))
     per_well = np.bincount([well for _, _, well in seen], minlength=wells)

@@ -1,4 +1,4 @@
-"""Difference between the drift and diffusion fields of two processes."""
+"""Difference between the drift and diffusion fields of two processes, for the report's table."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.battery import field_lag
-from ddm2snn.fidelity.kramers_moyal import Field, FieldSums, estimate_field, field_grid, lagged_sums
+from ddm2snn.fidelity.measures import ReferenceSamples
+from ddm2snn.fidelity.measures.drift_diffusion import (
+    Field,
+    FieldSums,
+    covariances,
+    estimate_field,
+    field_grid,
+    field_sums,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -53,6 +60,13 @@ class FieldDifference:
     cells: int
     share: float
 
+    def __repr__(self) -> str:
+        """Leading numbers only."""
+        return (
+            f"FieldDifference(drift_rmse={self.drift_rmse:.3g}, drift_floor={self.drift_floor:.3g}, "
+            f"drift_scale={self.drift_scale:.4g}, diffusion_ratio={self.diffusion_ratio:.4g}, cells={self.cells})"
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Numbers and lists."""
         return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
@@ -61,36 +75,43 @@ class FieldDifference:
 def recorded_differences(
     reference: Recording, tests: Mapping[str, Recording], burn_in: float = 0.0
 ) -> tuple[float, dict[str, FieldDifference]]:
-    """Differences of the fields of recordings, by name, and the lag in rate time units at which they were measured.
+    """Lag in rate time units at which fields are measured, and the differences of recordings by name.
 
-    Those that cannot be compared, for want of samples in any cell or of few enough latents, are left out.
+    Recordings that cannot be compared, for want of samples in any cell or of few enough latents, are left out.
+
+    Examples
+    --------
+    >>> from ddm2snn.recording import Recording
+    >>> def walk(seed):
+    ...     z = np.zeros((8, 501, 1))
+    ...     noise = np.random.default_rng(seed).standard_normal(z.shape)
+    ...     for t in range(500):
+    ...         z[:, t + 1] = 0.9 * z[:, t] + 0.4 * noise[:, t]
+    ...     return Recording.from_arrays(z, every=0.1, time_unit_s=0.1)
+    >>> lag, differences = recorded_differences(walk(0), {"again": walk(1)})
+    >>> lag, 0.8 < differences["again"].diffusion_ratio < 1.2
+    (0.1, True)
     """
     start = round(burn_in / reference.every) if burn_in else 0
     samples = reference.samples[:, start:]
-    lag = field_lag(samples)
-    found = {}
+    lag = ReferenceSamples.of([samples], reference.every).lag
+    differences = {}
     try:
         grid = field_grid(samples)
-        known = lagged_sums(samples, reference.every, grid, lag)
+        of_reference = field_sums(samples, reference.every, grid, lag)
     except InputError:
         return lag * reference.every, {}
     for name, test in tests.items():
         try:
-            sums = lagged_sums(test.samples[:, start:], reference.every, grid, lag)
-            found[name] = field_difference(sums, known)
+            of_test = field_sums(test.samples[:, start:], reference.every, grid, lag)
+            differences[name] = field_difference(of_test, of_reference)
         except InputError:
             continue
-    return lag * reference.every, found
+    return lag * reference.every, differences
 
 
-def field_difference(
-    test: FieldSums,
-    reference: FieldSums,
-    weights: Float[np.ndarray, " trial"] | None = None,
-    *,
-    fewest: int = 100,
-) -> FieldDifference:
-    r"""Compare fields over the cells in which either process has at least `fewest` samples.
+def field_difference(test: FieldSums, reference: FieldSums, *, fewest: int = 100) -> FieldDifference:
+    r"""Compare fields over the cells in which both processes have at least `fewest` samples.
 
     .. math:: r^2 = \frac{\sum_c w_c |\hat f_c - \hat g_c|^2}{\sum_c w_c (|\hat g_c|^2 - \operatorname{se}^2_c)},
         \qquad \text{floor}^2 = \frac{\sum_c w_c (\operatorname{se}^2(\hat f_c) + \operatorname{se}^2(\hat g_c))}
@@ -104,9 +125,7 @@ def field_difference(
     Parameters
     ----------
     test, reference
-        Of `field_sums` on the same grid with the same order.
-    weights
-        Of the test's trials, for resampling; by default each counts once.
+        Of `field_sums` on the same grid.
     fewest
         Samples that a cell must hold of either process.
 
@@ -117,83 +136,78 @@ def field_difference(
     """
     if test.count.shape[1] != reference.count.shape[1] or (test.grid.low != reference.grid.low).any():
         raise InputError("field_difference needs sums on one grid; make both with the reference's field_grid.")
-    f, g = estimate_field(test, weights), estimate_field(reference)
-    chosen = f.settled(fewest) & g.settled(fewest)
-    if not chosen.any():
+    f, g = estimate_field(test), estimate_field(reference)
+    common = f.settled(fewest) & g.settled(fewest)
+    if not common.any():
         raise InputError(
             f"No cell holds {fewest} samples of both recordings. Record longer, or use fewer bins in field_grid."
         )
     scale = (reference.grid.high - reference.grid.low) / 4
-    square, floor, size, scaling, shift = _drift_difference(test, reference, weights, (f, g), chosen, scale)
-    weight = g.count[chosen] / g.count[chosen].sum()
-    tensors = [np.tensordot(weight, field.diffusion[chosen], axes=1) for field in (f, g)]
+    square, floor, size, product, shift = _drift_difference(test, reference, (f, g), common, scale)
+    weight = g.count[common] / g.count[common].sum()
+    tensors = [np.tensordot(weight, field.diffusion[common], axes=1) for field in (f, g)]
     of_test, of_reference = (float((np.diag(tensor) / scale**2).sum()) for tensor in tensors)
     return FieldDifference(
         drift_rmse=float(np.sqrt(square / size)),
         drift_floor=float(np.sqrt(floor / size)),
         drift_bias=float(np.sqrt(max(0.0, square - floor) / size)),
-        drift_scale=scaling / size,
+        drift_scale=product / size,
         drift_shift=shift,
         diffusion_ratio=of_test / of_reference if of_reference > 0 else float("nan"),
         diffusion_test=tensors[0],
         diffusion_reference=tensors[1],
-        cells=int(chosen.sum()),
-        share=float(g.count[chosen].sum() / reference.count.sum()),
+        cells=int(common.sum()),
+        share=float(g.count[common].sum() / reference.count.sum()),
     )
 
 
 def _drift_difference(
     test: FieldSums,
     reference: FieldSums,
-    weights: Float[np.ndarray, " trial"] | None,
     fields: tuple[Field, Field],
-    chosen: Bool[np.ndarray, " cell"],
+    common: Bool[np.ndarray, " cell"],
     scale: Float[np.ndarray, " rank"],
 ) -> tuple[float, float, float, float, Float[np.ndarray, " rank"]]:
     """Mean squares of the difference, of its standard error and of the reference's drift; product; mean difference."""
     f, g = fields
-    slope, inverse = _slopes(g, reference)
-    slope = inverse @ slope
-    offset = (f.position - g.position)[chosen]
-    error = _residual_variance(test, f, slope, weights)[chosen] / scale**2
-    known_error = _residual_variance(reference, g, slope, None)[chosen] / scale**2
-    drift = (f.drift[chosen] - np.einsum("ci,cij->cj", offset, slope[chosen])) / scale
-    known = g.drift[chosen] / scale
-    extra = known_error * np.einsum("ci,cij,cj->c", offset, inverse[chosen], offset)[:, None]
-    weight = g.count[chosen] / g.count[chosen].sum()
+    slope, inverse = _slope(g, reference)
+    offset = (f.position - g.position)[common]
+    test_error = _residual_variance(test, f, slope)[common] / scale**2
+    error = _residual_variance(reference, g, slope)[common] / scale**2
+    moved = (f.drift[common] - np.einsum("ci,cij->cj", offset, slope[common])) / scale
+    drift = g.drift[common] / scale
+    of_slope = error * np.einsum("ci,cij,cj->c", offset, inverse[common], offset)[:, None]
+    weight = g.count[common] / g.count[common].sum()
 
     def mean(values: np.ndarray) -> float:
         return float(weight @ values.sum(axis=-1))
 
-    size = max(mean(known**2 - known_error), np.finfo(float).tiny)
-    floor = mean(error + known_error + extra)
-    return mean((drift - known) ** 2), floor, size, mean(drift * known), weight @ (drift - known) * scale
+    size = max(mean(drift**2 - error), np.finfo(float).tiny)
+    floor = mean(test_error + error + of_slope)
+    return mean((moved - drift) ** 2), floor, size, mean(moved * drift), weight @ (moved - drift) * scale
 
 
-def _slopes(
+def _slope(
     field: Field, sums: FieldSums
 ) -> tuple[Float[np.ndarray, "cell rank rank"], Float[np.ndarray, "cell rank rank"]]:
-    """Covariance of position and drift within each cell, and the inverse covariance of position."""
-    count = np.maximum(field.count, 1.0)[:, None, None]
-    position, drift = sums.position.sum(axis=0)[..., None] / count, sums.drift.sum(axis=0)[:, None] / count
-    spread = sums.spread.sum(axis=0) / count - position * np.swapaxes(position, 1, 2)
-    slope = sums.slope.sum(axis=0) / count - position * drift
+    """Regression of the drift on the position within each cell, and the inverse covariance of the position."""
+    count = np.maximum(field.count, 1.0)
+    position, drift = (total.sum(axis=0) / count[:, None] for total in (sums.position, sums.drift))
+    spread, slope = covariances(count, position, drift, sums.spread.sum(axis=0), sums.slope.sum(axis=0))
     least = 1e-3 * sums.grid.width**2 / 12  # of an even spread: noiseless chaos fills cells with a thin sheet
-    return slope, np.linalg.inv(spread + np.diag(least))
+    inverse = np.linalg.inv(spread + np.diag(least))
+    return inverse @ slope, inverse
 
 
 def _residual_variance(
-    sums: FieldSums,
-    field: Field,
-    slope: Float[np.ndarray, "cell rank rank"],
-    weights: Float[np.ndarray, " trial"] | None,
+    sums: FieldSums, field: Field, slope: Float[np.ndarray, "cell rank rank"]
 ) -> Float[np.ndarray, "cell rank"]:
     """Squared standard error of the drift at a fixed position: what positions within the cell explain is left out."""
-    weight = np.ones(len(sums.count)) if weights is None else weights
+    weight = np.ones(len(sums.count))
     with np.errstate(divide="ignore", invalid="ignore"):
         about = sums.drift - sums.count[..., None] * field.drift
         where = sums.position - sums.count[..., None] * (field.position - sums.grid.centres)
         residual = about - np.einsum("tci,cij->tcj", where, slope)
-        visitors = (weight > 0) @ (sums.count > 0).astype(np.float64)
+        visitors = weight @ (sums.count > 0)
         factor = visitors / (visitors - 1) / field.count**2
         return factor[:, None] * np.tensordot(weight, residual**2, axes=1)

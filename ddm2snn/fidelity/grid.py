@@ -30,6 +30,14 @@ class Grid:
         Corners in system units, shape (rank,).
     bins
         Cells per dimension.
+
+    Examples
+    --------
+    >>> grid = Grid(np.array([0.0, 0.0]), np.array([1.0, 2.0]), bins=2)
+    >>> grid
+    Grid(rank=2, bins=2)
+    >>> grid.cells(np.array([[0.1, 0.1], [0.9, 1.9], [1.1, 1.0]]))  # the last one lies outside
+    array([ 0,  3, -1])
     """
 
     low: Float[np.ndarray, " rank"]
@@ -45,14 +53,18 @@ class Grid:
         if self.rank * np.log2(self.bins) > 62:
             raise InputError(f"{self.bins} bins in rank {self.rank} give more cells than 2**62. Use fewer bins.")
 
+    def __repr__(self) -> str:
+        """Sizes only."""
+        return f"Grid(rank={self.rank}, bins={self.bins})"
+
     @classmethod
     def around(cls, reference: Float[np.ndarray, "trial time rank"], bins: int, box: Box = "two_sd") -> Grid:
-        """Grid over the box of a reference; samples outside the box belong to no cell.
+        """Grid over a box around a reference; samples outside the box belong to no cell.
 
         Raises
         ------
         InputError
-            Where a latent of the reference is constant, or `box` is none of the known ones.
+            Where a latent of the reference is constant, or `box` is none of `Box`.
         """
         check_samples("Grid", {"reference": reference})
         deviation = reference.std(axis=(0, 1))

@@ -1,4 +1,4 @@
-"""The way from the target to a device, step by step, with the loss of each step."""
+"""The way from the target to a device in stages, with what each stage loses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ddm2snn.fidelity.compare import compare_each
-from ddm2snn.fidelity.report import FidelityReport, Measure
+from ddm2snn.fidelity.report import FidelityReport, JudgedDistance
 from ddm2snn.recording import Recording
 
 if TYPE_CHECKING:
@@ -18,23 +18,33 @@ TARGET, RATE = "target SDE", "rate network"
 
 
 @dataclass(frozen=True)
-class Rung:
-    """One step of the ladder.
+class Stage:
+    """One stage of the ladder.
 
     Parameters
     ----------
     name
         Such as "rate network".
     previous
-        Name of the rung before; empty on the first.
+        Name of the stage before; empty for the first.
     against_first, against_previous
-        Comparisons with the first rung and the one before; None on the first.
+        Comparisons with the first stage and the one before; None for the first.
+
+    Examples
+    --------
+    >>> Stage("rate network", "target SDE")
+    Stage('rate network' after 'target SDE')
     """
 
     name: str
     previous: str = ""
     against_first: FidelityReport | None = None
     against_previous: FidelityReport | None = None
+
+    def __repr__(self) -> str:
+        """Names, then the verdict on the step to this stage."""
+        words = f"Stage({self.name!r} after {self.previous!r})" if self.previous else f"Stage({self.name!r})"
+        return "\n".join([words, *([self.against_previous.verdict] if self.against_previous else [])])
 
     def as_json(self) -> dict[str, Any]:
         """Distance, floor, excess and interval of each measure, against both."""
@@ -58,7 +68,7 @@ def build_ladder(
     wells: Float[np.ndarray, "well rank"] | None = None,
     previous: Mapping[str, str] | None = None,
     progress: Callable[[float], None] = lambda share: None,
-) -> tuple[list[FidelityReport], list[Rung]]:
+) -> tuple[list[FidelityReport], list[Stage]]:
     """Compare the rate network with its target, and each spiking network with both.
 
     Parameters
@@ -70,46 +80,53 @@ def build_ladder(
     burn_in, seed, wells
         As in `compare`.
     previous
-        The rung before, by name, of those that follow on another spiking network; else it is the rate network. The
-        floor of such a step comes from halves of the trials of the rung before.
+        The stage before, by name, of those that follow on another spiking network; else it is the rate network. The
+        floor of such a step comes from halves of the trials of the stage before.
     progress
         Called with the finished share.
 
     Returns
     -------
-    Reports of the spiking networks against the rate network, and the rungs from the target on.
+    Reports of the spiking networks against the rate network, and the stages from the target on.
     """
     settings = {"burn_in": burn_in, "seed": seed, "wells": wells}
     reports = compare_each(rate[0], spiking, floor=rate[1:], **settings)
     progress(0.5)
     first = compare_each(target[0], {RATE: rate[0], **spiking}, floor=target[1:], **settings)
     progress(1.0)
-    rungs = [Rung(TARGET), Rung(RATE, TARGET, first[0], first[0])]
+    stages = [Stage(TARGET), Stage(RATE, TARGET, first[0], first[0])]
     steps, before = dict(zip(spiking, reports, strict=True)), dict.fromkeys(spiking, RATE) | dict(previous or {})
     for name, other in (previous or {}).items():
         steps[name] = compare_each(spiking[other], {name: spiking[name]}, **settings)[0]
-    rungs += [Rung(name, before[name], above, steps[name]) for name, above in zip(spiking, first[1:], strict=True)]
-    return reports, rungs
+    stages += [Stage(name, before[name], above, steps[name]) for name, above in zip(spiking, first[1:], strict=True)]
+    return reports, stages
 
 
-def attribution(rungs: Sequence[Rung]) -> str:
-    """Say which step loses most, by the excess of each measure that differs over the rung before."""
+def attribution(stages: Sequence[Stage]) -> str:
+    """Say which step loses most, by the excess of each measure that differs over the stage before.
+
+    Examples
+    --------
+    >>> report = FidelityReport("rate network", (), "2 independent recording(s)", burn_in=4.0)
+    >>> attribution([Stage("target SDE"), Stage("rate network", "target SDE", report, report)])
+    'Target SDE to rate network: nothing lost beyond chance.'
+    """
     sentences = []
-    for rung in rungs:
-        if rung.against_previous is None:
+    for stage in stages:
+        if stage.against_previous is None:
             continue
-        lost = [m for m in rung.against_previous.measures if m.differs]
+        lost = [m for m in stage.against_previous.measures if m.differs]
         if not lost:
-            sentences.append(f"{rung.previous} to {rung.name}: nothing lost beyond chance.")
+            sentences.append(f"{stage.previous} to {stage.name}: nothing lost beyond chance.")
             continue
         worst = sorted(lost, key=lambda m: -m.excess)[:3]
         listed = ", ".join(f"{_plain(m)} {m.excess:.1f} x floor" for m in worst)
-        count = f"{len(lost)} of {len(rung.against_previous.measures)} measures differ"
-        sentences.append(f"{rung.previous} to {rung.name}: {count} (most: {listed}).")
+        count = f"{len(lost)} of {len(stage.against_previous.measures)} measures differ"
+        sentences.append(f"{stage.previous} to {stage.name}: {count} (most: {listed}).")
     return " ".join(sentence[:1].upper() + sentence[1:] for sentence in sentences)
 
 
-def _plain(measure: Measure) -> str:
+def _plain(measure: JudgedDistance) -> str:
     return measure.label.split(" (")[0]
 
 

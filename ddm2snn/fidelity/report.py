@@ -1,4 +1,4 @@
-"""What a comparison found: numbers with their floor, interval and sample size."""
+"""The report of a comparison: distances with their floor, interval and sample size."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from typing import Any
 from ddm2snn.base.files import write_text
 from ddm2snn.base.stored import FORMAT_VERSION
 from ddm2snn.errors import InputError
+from ddm2snn.fidelity.measures.measure import Entry
 
 
 @dataclass(frozen=True)
-class Measure:
-    """One distance between a test and a reference recording.
+class JudgedDistance:
+    """One distance of a test from a reference, beside what chance makes of it.
 
     Parameters
     ----------
-    name, label, unit
-        Stable name, words for a table, unit of the distance.
+    entry
+        Which distance it is.
     distance
         Distance of the test from the reference.
     floor
@@ -37,17 +38,22 @@ class Measure:
     excess_interval
         95 % interval of the excess; it holds 1 in 95 % of comparisons without a difference.
     informative
-        Whether the measure can tell a coarse difference from chance at this sample size.
+        Whether a coarse difference can be told from chance at this sample size.
     differs
-        Whether the distance is more than chance, judged together with all other measures: over all, 5 % of
-        comparisons without a difference or fewer have any measure that says so.
+        Whether the distance is more than chance, judged together with all others: over all, 5 % of
+        comparisons without a difference or fewer have any distance that says so.
     recordings
         Test recordings over which the distance is a mean.
+
+    Examples
+    --------
+    >>> entry = Entry("period", "oscillation period", "relative", coarse=0.2, kind="period")
+    >>> slow = JudgedDistance(entry, 0.03, 0.01, (0.02, 0.04), samples=1000, trials=8, informative=True, differs=True)
+    >>> slow
+    JudgedDistance(period: 0.03 relative, floor 0.01, excess 3.0, differs)
     """
 
-    name: str
-    label: str
-    unit: str
+    entry: Entry
     distance: float
     floor: float
     interval: tuple[float, float] | None
@@ -61,6 +67,27 @@ class Measure:
     differs: bool = False
     recordings: int = 1
 
+    def __repr__(self) -> str:
+        """Name, distance, floor and judgement."""
+        distance = f"{self.distance:.3g} {self.unit}".rstrip()
+        judged = "differs" if self.differs else "within chance" if self.informative else "cannot tell"
+        return f"JudgedDistance({self.name}: {distance}, floor {self.floor:.3g}, excess {self.excess:.1f}, {judged})"
+
+    @property
+    def name(self) -> str:
+        """Stable name."""
+        return self.entry.name
+
+    @property
+    def label(self) -> str:
+        """Words for a table."""
+        return self.entry.label
+
+    @property
+    def unit(self) -> str:
+        """Unit of the distance."""
+        return self.entry.unit
+
     @property
     def excess(self) -> float:
         """Distance over floor: 1 means as close as a second run of the reference."""
@@ -68,19 +95,20 @@ class Measure:
 
     def as_json(self) -> dict[str, Any]:
         """Every number, as JSON values."""
-        return {**dataclasses.asdict(self), "excess": self.excess}
+        numbers = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "entry"}
+        return {"name": self.name, "label": self.label, "unit": self.unit, **numbers, "excess": self.excess}
 
 
 @dataclass(frozen=True)
 class FidelityReport:
-    """Comparison of one test recording with a reference.
+    """Comparison of one test with a reference; `report["d_h"]` is one of its distances.
 
     Parameters
     ----------
     label
         Name of the test, such as its backend.
     measures
-        Distances.
+        Judged distances.
     floor_from
         Where the floor comes from, in words.
     burn_in
@@ -93,10 +121,21 @@ class FidelityReport:
         Where the two processes differ, in words.
     failures
         Shares of the test recordings that died, escaped or lost a mode, with the definition; JSON values.
+
+    Examples
+    --------
+    >>> entry = Entry("mmd", "maximum mean discrepancy MMD", "", coarse=0.3, kind="states")
+    >>> mmd = JudgedDistance(entry, 0.02, 0.01, (0.01, 0.03), samples=1000, trials=8, informative=True)
+    >>> report = FidelityReport("brian2", (mmd,), "1 independent recording(s)", burn_in=4.0, verdict="brian2: ...")
+    >>> report["mmd"].excess
+    2.0
+    >>> report
+    FidelityReport('brian2': 1 distance, 1 can tell, 0 differ; floor from 1 independent recording(s); burn-in 4)
+    brian2: ...
     """
 
     label: str
-    measures: tuple[Measure, ...]
+    measures: tuple[JudgedDistance, ...]
     floor_from: str
     burn_in: float
     notes: tuple[str, ...] = ()
@@ -104,19 +143,31 @@ class FidelityReport:
     verdict: str = ""
     failures: Mapping[str, Any] = field(default_factory=dict)
 
-    def __getitem__(self, name: str) -> Measure:
-        """Measure by name.
+    def __repr__(self) -> str:
+        """Counts, then the verdict."""
+        tell, differ = (sum(getattr(m, name) for m in self.measures) for name in ("informative", "differs"))
+        counts = f"{len(self.measures)} distance{'s' * (len(self.measures) != 1)}, {tell} can tell, {differ} differ"
+        words = f"FidelityReport({self.label!r}: {counts}; floor from {self.floor_from}; burn-in {self.burn_in:g})"
+        return f"{words}\n{self.verdict}".rstrip()
+
+    def _repr_html_(self) -> str:
+        """Verdict and table of the distances, for a notebook."""
+        import html
+
+        return f"<pre>{html.escape(chr(10).join(self.lines()))}</pre>"
+
+    def __getitem__(self, name: str) -> JudgedDistance:
+        """Distance by the name of its entry.
 
         Raises
         ------
         InputError
-            Where there is no such measure, or the recordings did not allow it.
+            Where there is no such distance, or the recordings did not allow it.
         """
-        found = [measure for measure in self.measures if measure.name == name]
-        if not found:
-            known = ", ".join(measure.name for measure in self.measures)
-            raise InputError(f"This report has no measure {name!r}; it has {known}.")
-        return found[0]
+        by_name = {measure.name: measure for measure in self.measures}
+        if name not in by_name:
+            raise InputError(f"This report has no measure {name!r}; it has {', '.join(by_name)}.")
+        return by_name[name]
 
     def as_json(self) -> dict[str, Any]:
         """Everything, as JSON values."""
@@ -134,7 +185,7 @@ class FidelityReport:
         }
 
     def lines(self) -> list[str]:
-        """Lay out as lines of plain text, a measure per line."""
+        """Lay out as lines of plain text, a distance per line."""
         return as_lines(self.as_json())
 
     def save(self, path: Path | str) -> None:
@@ -143,7 +194,7 @@ class FidelityReport:
 
 
 def as_lines(report: Mapping[str, Any]) -> list[str]:
-    """Lay out a report's JSON content as lines of plain text: the verdict, then a measure per line."""
+    """Lay out a report's JSON content as lines of plain text: the verdict, then a distance per line."""
     lines = [report["verdict"]] if report.get("verdict") else []
     lines.append(f"{report['label']:50}{'distance':>9}{'floor':>9}{'excess':>8}  95 % interval")
     for measure in report["measures"].values():

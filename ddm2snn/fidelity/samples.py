@@ -36,7 +36,13 @@ def check_samples(
     Raises
     ------
     InputError
-        Naming the measure, the array, what was found and what to give.
+        Naming the measure, the array, its shape and what to give.
+
+    Examples
+    --------
+    >>> check_samples("MMD", {"test": np.zeros((2, 10, 1)), "reference": np.zeros((2, 10, 3))})
+    Traceback (most recent call last):
+    ddm2snn.errors.InputError: MMD needs equal ranks, reference has 3, test 1. Give a pair.
     """
     first: tuple[str, int] | None = None
     for name, array in samples.items():
@@ -54,6 +60,12 @@ def check_samples(
 
 
 def thinned(length: int, trials: int, most: int) -> Int[np.ndarray, " time"]:
-    """Evenly spaced sample indices of each trial, such that all trials together hold at most `most` samples."""
+    """Evenly spaced sample indices of each trial, such that all trials together hold at most `most` samples.
+
+    Examples
+    --------
+    >>> thinned(length=9, trials=2, most=6)
+    array([0, 4, 8])
+    """
     count = max(1, min(length, most // max(trials, 1)))
     return np.unique(np.linspace(0, length - 1, count).astype(np.int64))

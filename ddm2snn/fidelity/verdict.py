@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ddm2snn.fidelity.failure import FailureShares
-from ddm2snn.fidelity.report import Measure
+from ddm2snn.fidelity.measures.measure import Kind
+from ddm2snn.fidelity.report import JudgedDistance
 
-_SHAPE = ("d_stsp", "d_stsp_min_max", "sliced_wasserstein", "wasserstein", "mmd", "c2st_point")
-_COURSE = ("d_h", "d_h_smoothed", "autocorrelation", "c2st_segment", "transitions")
-_SHORT = {
-    "sliced_wasserstein": "sliced Wasserstein",
-    "wasserstein": "exact Wasserstein",
-    "d_stsp": "D_stsp",
-    "d_stsp_min_max": "D_stsp (min to max)",
-    "mmd": "MMD",
-    "c2st_point": "classifier on states",
-    "c2st_segment": "classifier on segments",
-    "d_h": "D_H",
-    "d_h_smoothed": "D_H (smoothed)",
-    "autocorrelation": "autocorrelation",
-    "period": "period",
-    "phase_diffusion": "phase diffusion",
-    "drift": "drift",
-    "drift_scale": "drift along the reference's",
-    "diffusion": "diffusion",
-    "entropy_production": "entropy production",
-    "current": "probability current",
-    "dwell": "dwell times",
-    "transitions": "transitions",
-}
-_CHANGES = ("diffusion", "phase_diffusion", "entropy_production", "current", "dwell")
-_MOST = 4  # changes named
-_LEADING = ("d_h", "d_stsp", "sliced_wasserstein")  # named in every verdict, since all of these are in use
+_MOST_CHANGES = 4
+_MOST_EVIDENCE = 3
+_NAMED_IN_CHANGES: tuple[Kind, ...] = ("deviation", "mean")  # with their numbers, so that evidence need not repeat them
+_EXPLAIN_COURSE: tuple[Kind, ...] = ("period", "pace", "timing")  # a change of these changes the course as well
 
 
-def verdict(label: str, measures: Sequence[Measure], failures: FailureShares | None = None) -> str:
+def verdict(label: str, measures: Sequence[JudgedDistance], failures: FailureShares | None = None) -> str:
     """Say in one to three sentences where a test differs from its reference.
+
+    The words follow from the kinds of the distances that differ: see `Kind`.
 
     Parameters
     ----------
@@ -46,20 +27,27 @@ def verdict(label: str, measures: Sequence[Measure], failures: FailureShares | N
         Distances with floor and whether they exceed chance.
     failures
         Shares of recordings that failed.
+
+    Examples
+    --------
+    >>> from ddm2snn.fidelity.measures import Entry
+    >>> entry = Entry("period", "oscillation period", "relative", coarse=0.2, kind="period", short="period")
+    >>> slow = JudgedDistance(entry, 0.03, 0.01, None, 1000, 8, 6.18, 6.0, informative=True, differs=True)
+    >>> verdict("brian2", [slow])
+    'brian2: 3 % slow: period 3.0 x floor.'
     """
-    by_name = {m.name: m for m in measures}
     telling = [m for m in measures if m.informative]
     differing = [m for m in telling if m.differs]
     sentences = [_failed(failures)] if failures and failures.failed else []
     if not telling:
-        floor = "; ".join(_times(by_name[name]) for name in _LEADING if name in by_name)
+        floor = "; ".join(map(_times, _leading(measures)))
         sentences.append(f"too few trials or samples to tell any difference from chance ({floor})")
     elif not differing:
-        worst = max(telling, key=lambda m: m.excess)
+        largest = max(telling, key=lambda m: m.excess)
         words = f"no difference found, all {len(telling)} measures that can tell are within chance"
-        sentences.append(f"{words} (largest: {_times(worst)})")
+        sentences.append(f"{words} (largest: {_times(largest)})")
     else:
-        sentences.append(f"{_how(by_name, differing)}: {_evidence(by_name, differing)}")
+        sentences.append(f"{_changes(differing)}: {_evidence(measures, differing)}")
     mute = [_short(m) for m in measures if not m.informative]
     if mute and telling:
         sentences.append(f"at this sample size {_listed(mute)} cannot tell")
@@ -67,40 +55,50 @@ def verdict(label: str, measures: Sequence[Measure], failures: FailureShares | N
     return " ".join([f"{label}: {first}.", *(f"{words[:1].upper()}{words[1:]}." for words in others)])
 
 
-def _how(by_name: Mapping[str, Measure], differing: Sequence[Measure]) -> str:
+def _prominent_first(measures: Sequence[JudgedDistance]) -> list[JudgedDistance]:
+    return sorted(measures, key=lambda m: -m.entry.prominence)
+
+
+def _leading(measures: Sequence[JudgedDistance]) -> list[JudgedDistance]:
+    """Those that every verdict names."""
+    return [m for m in _prominent_first(measures) if m.entry.leading]
+
+
+def _of_kind(measures: Sequence[JudgedDistance], *kinds: Kind) -> list[JudgedDistance]:
+    return [m for m in measures if m.entry.kind in kinds]
+
+
+def _changes(differing: Sequence[JudgedDistance]) -> str:
     """What has changed, from the numbers that differ; else the kind of change."""
-    names = {m.name for m in differing}
-    words = []
-    if "period" in names:
-        words.append(_speed(_relative(by_name["period"])))
-    elif "drift_scale" in names:
-        scale = by_name["drift_scale"]
-        same_shape = not names & set(_SHAPE)
-        words.append(_speed(-_relative(scale)) if same_shape else _changed(scale))
-    words += _widths([m for m in differing if m.name.startswith("sd_")])
-    words += [_shifted(m) for m in differing if m.name.startswith("mean_")]
-    words += [_changed(by_name[name]) for name in _CHANGES if name in names]
-    if not words and names & set(_SHAPE):
+    states, course = _of_kind(differing, "states"), _of_kind(differing, "course")
+    periods, paces = _of_kind(differing, "period"), _of_kind(differing, "pace")
+    if periods:
+        words = [_speed(_relative(period)) for period in periods]
+    else:
+        words = [_changed(pace) if states else _speed(-_relative(pace)) for pace in paces]
+    words += _widths(_of_kind(differing, "deviation"))
+    words += [_shifted(m) for m in _of_kind(differing, "mean")]
+    words += [_changed(m) for m in _prominent_first(_of_kind(differing, "change", "timing"))]
+    if not words and states:
         words.append("its states lie elsewhere")
-    if names & set(_COURSE) and not names & {"period", "drift_scale", "dwell", "phase_diffusion"}:
+    if course and not _of_kind(differing, *_EXPLAIN_COURSE):
         words.append("its course in time differs")
-    if not words or ("drift" in names and not names & {"period", "drift_scale"}):
+    if not words or (_of_kind(differing, "drift") and not periods and not paces):
         words.append("its drift field differs")
-    return _listed(words[:_MOST] + (["more"] if len(words) > _MOST else []))
+    return _listed(words[:_MOST_CHANGES] + (["more"] if len(words) > _MOST_CHANGES else []))
 
 
-def _evidence(by_name: Mapping[str, Measure], differing: Sequence[Measure]) -> str:
-    """The leading measures and the largest others that differ; then those at the floor."""
-    names = [m.name for m in differing]
-    leading = [name for name in _LEADING if name in names]
-    others = sorted((m for m in differing if m.name not in _LEADING and m.name in _SHORT), key=lambda m: -m.excess)
-    shown = [by_name[name] for name in leading] + others[: max(0, 3 - len(leading))]
-    calm = [m for name in _LEADING if name not in names and (m := by_name.get(name)) and m.informative]
+def _evidence(measures: Sequence[JudgedDistance], differing: Sequence[JudgedDistance]) -> str:
+    """The leading distances and the largest others that differ; then the leading ones at the floor."""
+    leading = _leading(differing)
+    others = [m for m in differing if m not in leading and m.entry.kind not in _NAMED_IN_CHANGES]
+    shown = leading + sorted(others, key=lambda m: -m.excess)[: max(0, _MOST_EVIDENCE - len(leading))]
     if not shown:
         shown = sorted(differing, key=lambda m: -m.excess)[:2]
-    text = ", ".join(_times(m) for m in shown)
-    if calm:
-        text += f" while {_listed([_short(m) for m in calm])} {'is' if len(calm) == 1 else 'are'} at the floor"
+    text = ", ".join(map(_times, shown))
+    at_floor = [_short(m) for m in _leading(measures) if m.informative and m not in leading]
+    if at_floor:
+        text += f" while {_listed(at_floor)} {'is' if len(at_floor) == 1 else 'are'} at the floor"
     return text
 
 
@@ -109,36 +107,39 @@ def _speed(change: float) -> str:
     return f"{_percent(change)} {'slow' if change > 0 else 'fast'}"
 
 
-def _widths(deviations: Sequence[Measure]) -> list[str]:
+def _widths(deviations: Sequence[JudgedDistance]) -> list[str]:
     """Latents that are wider, and those that are narrower, each with their changes."""
     words = []
     for sign, what in ((1, "wider"), (-1, "narrower")):
-        chosen = [m for m in deviations if sign * _relative(m) > 0]
-        if chosen:
-            latents = _listed([m.name.removeprefix("sd_") for m in chosen])
-            changes = sorted(abs(_relative(m)) for m in chosen)
-            size = _percent(changes[0]) if _percent(changes[0]) == _percent(changes[-1]) else (
-                f"{_percent(changes[0])[:-2]} to {_percent(changes[-1])}"
-            )  # fmt: skip
-            words.append(f"latent{'s' if len(chosen) > 1 else ''} {latents} {size} {what}")
+        those = [m for m in deviations if sign * _relative(m) > 0]
+        if those:
+            latents = _listed([_latent(m) for m in those])
+            sizes = sorted(abs(_relative(m)) for m in those)
+            low, high = _percent(sizes[0]), _percent(sizes[-1])
+            size = low if low == high else f"{low[:-2]} to {high}"
+            words.append(f"latent{'s' if len(those) > 1 else ''} {latents} {size} {what}")
     return words
 
 
-def _shifted(measure: Measure) -> str:
+def _latent(measure: JudgedDistance) -> str:
+    """Index of the latent that a deviation or mean is about, from a name such as ``sd_0``."""
+    return measure.name.rpartition("_")[2]
+
+
+def _shifted(measure: JudgedDistance) -> str:
     sign = "up" if (measure.test or 0.0) > (measure.reference or 0.0) else "down"
-    return f"latent {measure.name.removeprefix('mean_')} {measure.distance:.2g} sd {sign}"
+    return f"latent {_latent(measure)} {measure.distance:.2g} sd {sign}"
 
 
-def _changed(measure: Measure) -> str:
-    what = "drift" if measure.name == "drift_scale" else measure.label.replace(" (trace)", "").removesuffix(" rate")
-    what = "dwell times" if measure.name == "dwell" else what
+def _changed(measure: JudgedDistance) -> str:
+    subject = measure.entry.subject or _short(measure)
     if measure.test is None or not measure.reference:
-        return f"{what} {_percent(measure.distance)} off"
+        return f"{subject} {_percent(measure.distance)} off"
     change = _relative(measure)
-    return f"{what} {_percent(change)} {'up' if change > 0 else 'down'}"
+    return f"{subject} {_percent(change)} {'up' if change > 0 else 'down'}"
 
 
-def _relative(measure: Measure) -> float:
+def _relative(measure: JudgedDistance) -> float:
     return (measure.test or 0.0) / measure.reference - 1.0 if measure.reference else measure.distance
 
 
@@ -146,12 +147,12 @@ def _percent(change: float) -> str:
     return f"{100 * abs(change):.2g} %" if abs(change) < 0.995 else f"{100 * abs(change):.0f} %"
 
 
-def _times(measure: Measure) -> str:
+def _times(measure: JudgedDistance) -> str:
     return f"{_short(measure)} {measure.excess:.1f} x floor"
 
 
-def _short(measure: Measure) -> str:
-    return _SHORT.get(measure.name, measure.label)
+def _short(measure: JudgedDistance) -> str:
+    return measure.entry.short or measure.label
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Visits to wells: how long, from where to where, in which order."""
+"""Visits to wells: how long, from where to where."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ddm2snn.errors import InputError
 from ddm2snn.fidelity.samples import check_samples
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float, Int
 
 _CORE = 0.3  # of the smallest distance between two wells; cores of half of it would touch
 
@@ -27,43 +27,28 @@ class Visits:
         Trial and well of each visit, shape (visit,).
     start, duration
         Time of arrival since the start of the trial and length of stay, in rate time units, shape (visit,).
-    whole
-        1 where both arrival and departure were seen, 0 at the ends of a trial.
     time_in
         Time spent per trial and well in rate time units, shape (trial, well).
     transitions
-        Departures from well i to well j per trial, shape (trial, well, well): sums over trials give all that
-        `mean_dwell`, `transition_matrix` and `circulation` need, so trials can be resampled.
+        Departures from well i to well j per trial, shape (trial, well, well). Sums over trials, weighted or not, give
+        all that `mean_dwell` and `transition_matrix` need.
     """
 
     trial: Int[np.ndarray, " visit"]
     well: Int[np.ndarray, " visit"]
     start: Float[np.ndarray, " visit"]
     duration: Float[np.ndarray, " visit"]
-    whole: Int[np.ndarray, " visit"]
     time_in: Float[np.ndarray, "trial well"]
     transitions: Float[np.ndarray, "trial well target"]
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
 
-    @property
-    def visited(self) -> Bool[np.ndarray, "trial well"]:
-        """Whether a trial was in the core of a well at least once."""
-        found = np.zeros(self.time_in.shape, dtype=bool)
-        found[self.trial, self.well] = True
-        return found
-
-    def dwells(self, well: int) -> Float[np.ndarray, " visit"]:
-        """Durations of the whole visits to a well; visits cut by the ends of a trial, often the longest, are missing.
-
-        For means use `mean_dwell`, which counts them rightly.
-        """
-        return self.duration[(self.well == well) & (self.whole == 1)]
-
-    def order(self, trial: int) -> Int[np.ndarray, " visit"]:
-        """Wells that a trial visited, one after the other."""
-        return self.well[self.trial == trial]
+    def __repr__(self) -> str:
+        """Sizes only."""
+        trials, wells = self.time_in.shape
+        moves = self.transitions.sum()
+        return f"Visits(trials={trials}, wells={wells}, visits={len(self.well)}, transitions={moves:.0f})"
 
 
 def visits(
@@ -93,6 +78,15 @@ def visits(
     ------
     InputError
         For samples that are no finite (trial, time, rank), wells of another rank or in one place, cores that overlap.
+
+    Examples
+    --------
+    >>> course = np.array([-1.0, -0.2, 0.1, -1.0, -0.9, 0.9, 1.0]).reshape(1, 7, 1)  # crosses zero, comes back, leaves
+    >>> table = visits(course, np.array([[-1.0], [1.0]]), every=0.5)
+    >>> table
+    Visits(trials=1, wells=2, visits=2, transitions=1)
+    >>> table.well, table.duration
+    (array([0, 1]), array([2.5, 1. ]))
     """
     check_samples("visits", {"samples": samples})
     check_positive("visits", every=every)
@@ -108,6 +102,7 @@ def visits(
 def _checked_wells(
     centres: Float[np.ndarray, "well rank"], rank: int, core: float | None
 ) -> tuple[Float[np.ndarray, "well rank"], float]:
+    """Centres, and radius of the cores."""
     places = np.asarray(centres, dtype=np.float64)
     if places.ndim != 2 or not len(places) or places.shape[1] != rank or not np.isfinite(places).all():
         raise InputError(f"Wells must be finite centres of shape (well, {rank}), got shape {places.shape}.")
@@ -125,6 +120,7 @@ def _checked_wells(
 
 
 def _table(well: Int[np.ndarray, "trial time"], every: float, wells: int) -> Visits:
+    """Visits from the well of each sample, -1 where it belongs to none."""
     trials, length = well.shape
     begins = np.ones(well.shape, dtype=bool)
     begins[:, 1:] = well[:, 1:] != well[:, :-1]
@@ -132,22 +128,18 @@ def _table(well: Int[np.ndarray, "trial time"], every: float, wells: int) -> Vis
     last_of_trial = np.append(trial[1:] != trial[:-1], True)
     stop = np.where(last_of_trial, length, np.append(first[1:], length))
     place = well[trial, first]
-    # a trial enters its first well from nowhere, and its last visit is cut off
-    seen_arriving = first > 0
-    leaves = (place >= 0) & ~last_of_trial
+    leaves = np.flatnonzero((place >= 0) & ~last_of_trial)
     transitions = np.zeros((trials, wells, wells))
-    index = np.flatnonzero(leaves)
-    np.add.at(transitions, (trial[index], place[index], place[index + 1]), 1.0)
-    kept = place >= 0
+    np.add.at(transitions, (trial[leaves], place[leaves], place[leaves + 1]), 1.0)
+    in_well = place >= 0
     duration = (stop - first) * every
     time_in = np.zeros((trials, wells))
-    np.add.at(time_in, (trial[kept], place[kept]), duration[kept])
+    np.add.at(time_in, (trial[in_well], place[in_well]), duration[in_well])
     return Visits(
-        trial=trial[kept],
-        well=place[kept],
-        start=first[kept] * every,
-        duration=duration[kept],
-        whole=(seen_arriving & leaves)[kept].astype(np.int64),
+        trial=trial[in_well],
+        well=place[in_well],
+        start=first[in_well] * every,
+        duration=duration[in_well],
         time_in=time_in,
         transitions=transitions,
     )
@@ -160,6 +152,11 @@ def mean_dwell(
 
     The maximum-likelihood estimate for exponential dwell times with censoring; infinite where nothing ever leaves,
     NaN for a well that was never visited.
+
+    Examples
+    --------
+    >>> mean_dwell(np.array([6.0, 5.0]), np.array([[0.0, 3.0], [2.0, 0.0]]))
+    array([2. , 2.5])
     """
     leaving = transitions.sum(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -167,17 +164,14 @@ def mean_dwell(
 
 
 def transition_matrix(transitions: Float[np.ndarray, "... well target"]) -> Float[np.ndarray, "... well target"]:
-    """Probability that a departure from well i leads to well j; rows sum to one, or are NaN without departures."""
+    """Probability that a departure from well i leads to well j; rows sum to one, or are NaN without departures.
+
+    Examples
+    --------
+    >>> transition_matrix(np.array([[0.0, 3.0, 1.0], [2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
+    array([[0.  , 0.75, 0.25],
+           [1.  , 0.  , 0.  ],
+           [ nan,  nan,  nan]])
+    """
     leaving = transitions.sum(axis=-1, keepdims=True)
     return np.where(leaving > 0, transitions / np.maximum(leaving, 1e-300), np.nan)
-
-
-def circulation(transitions: Float[np.ndarray, "... well target"]) -> Float[np.ndarray, "... well target"]:
-    r"""Order of visits: :math:`(N_{ij} - N_{ji}) / (N_{ij} + N_{ji})` for each pair of wells.
-
-    Zero in equilibrium (detailed balance), 1 where i is always left for j and never the other way round; NaN
-    for pairs without a transition.
-    """
-    back = np.swapaxes(transitions, -1, -2)
-    both = transitions + back
-    return np.where(both > 0, (transitions - back) / np.maximum(both, 1e-300), np.nan)

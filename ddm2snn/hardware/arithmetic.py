@@ -1,10 +1,14 @@
 """Compiled steps of a chip: neurons and decode neurons in the arithmetic and the timing of nengo-loihi's emulator.
 
-Whole numbers are kept in float64, which holds products of 24-bit states and 12-bit decays exactly. A spike arrives one
-step after it was fired.
+Whole numbers are float64, which holds products of 24-bit states and 12-bit decays exactly. A spike arrives one step
+after it was fired.
+
+Names of classes differ from those in `ddm2snn.conversion.kernels.membranes`, which says why.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -16,33 +20,97 @@ def _wrapped(x: float, limit: float) -> float:
     return x if -limit <= x < limit else (x + limit) % (2.0 * limit) - limit
 
 
+Constants = tuple[float, float, float, float, float, float, bool]
+"""Constants of a step, the same for all compartments of a kind.
+
+Factors by which current and voltage decay, refractory steps, limits of input, states and voltage, and whether all are
+whole numbers. A plain tuple, since Numba takes no named one into the body of a parallel loop.
+"""
+
+
+class Compartments(NamedTuple):
+    """Compartments of a kind: weights of the axons that arrive, shape (axon, compartment), biases and thresholds."""
+
+    weights: np.ndarray
+    bias: np.ndarray
+    threshold: np.ndarray
+    constants: Constants
+
+
+class ChipState(NamedTuple):
+    """Current, voltage, refractory steps left and who fired last, shapes (trial, compartment); their number, (trial,).
+
+    The first `number` entries in a row of `fired` are those that fired.
+    """
+
+    current: np.ndarray
+    voltage: np.ndarray
+    wait: np.ndarray
+    fired: np.ndarray
+    number: np.ndarray
+
+
+class Links(NamedTuple):
+    """How neurons and input reach decode neurons.
+
+    first: decode neuron at which the weights of each neuron begin. first_on: decode neurons whose currents tell the
+    latents, shape (group, rank). inputs: weights of the input axons, shape (2 rank, decode neuron).
+    """
+
+    first: np.ndarray
+    first_on: np.ndarray
+    inputs: np.ndarray
+
+
+class Results(NamedTuple):
+    """What is written.
+
+    latent: currents of the decode neurons `first_on`, shape (trial, sample, group, rank). raster: spikes, shape (trial,
+    step, neuron), or with no steps. counts: spikes of neurons, of decode neurons and of inputs, shape (trial, 3).
+    """
+
+    latent: np.ndarray
+    raster: np.ndarray
+    counts: np.ndarray
+
+
+class LatentCurrents(NamedTuple):
+    """Current of each decode neuron per unit of its latent, and the number of that latent."""
+
+    gain: np.ndarray
+    latent: np.ndarray
+
+
+class ChipSynapses(NamedTuple):
+    """Synaptic filter: its decay in a step, what a spike adds, the output column of each neuron, and its state."""
+
+    decay: float
+    jump: float
+    columns: np.ndarray
+    filtered: np.ndarray
+
+
 @numba.njit(cache=True)
 def _advance(
-    arrived: np.ndarray,
-    bias: np.ndarray,
-    threshold: np.ndarray,
-    constants: tuple[float, float, float, float, float, float, bool],
-    current: np.ndarray,
-    voltage: np.ndarray,
-    wait: np.ndarray,
-    fired: np.ndarray,
-) -> int:
-    """One step of compartments; constants: kept current and voltage, refractory steps, three limits, whole or not."""
-    current_kept, voltage_kept, refractory, input_limit, state_limit, voltage_limit, whole = constants
+    arrived: np.ndarray, bias: np.ndarray, threshold: np.ndarray, constants: Constants,
+    current: np.ndarray, voltage: np.ndarray, wait: np.ndarray, fired: np.ndarray,
+) -> int:  # fmt: skip
+    """One step of the compartments of a trial at what has arrived: write who fired and return their number."""
+    current_decay, voltage_decay, refractory_steps, input_limit, state_limit, voltage_limit, whole = constants
     count = 0
     for j in range(len(bias)):
         if whole:
-            u = np.trunc(current[j] * current_kept) + _wrapped(arrived[j], input_limit)
+            u = np.trunc(current[j] * current_decay) + _wrapped(arrived[j], input_limit)
             u = _wrapped(u, state_limit)
-            v = np.trunc(voltage[j] * voltage_kept) + _wrapped(u + bias[j], state_limit)
+            v = np.trunc(voltage[j] * voltage_decay) + _wrapped(u + bias[j], state_limit)
         else:
-            u = current[j] * current_kept + arrived[j]
-            v = voltage[j] * voltage_kept + u + bias[j]
+            u = current[j] * current_decay + arrived[j]
+            v = voltage[j] * voltage_decay + u + bias[j]
         v = min(max(v, 0.0), voltage_limit) if wait[j] < 0.5 else 0.0
         spike = v > threshold[j]
         current[j] = u
         voltage[j] = 0.0 if spike else v
-        wait[j] = refractory if spike else max(wait[j] - 1.0, 0.0)
+        wait[j] = refractory_steps if spike else max(wait[j] - 1.0, 0.0)
         if spike:
             fired[count] = j
             count += 1
@@ -74,107 +142,102 @@ def _collect_in_groups(
 @numba.njit(parallel=True, cache=True)
 def closed_loop(
     bits: np.ndarray,
-    population: tuple,
-    relay: tuple,
-    first: np.ndarray,
-    heads: np.ndarray,
-    inputs: np.ndarray,
+    population: Compartments,
+    decode: Compartments,
+    links: Links,
     stride: int,
     offset: int,
-    population_state: tuple,
-    relay_state: tuple,
-    latent: np.ndarray,
-    raster: np.ndarray,
-    counts: np.ndarray,
+    population_state: ChipState,
+    decode_state: ChipState,
+    results: Results,
 ) -> None:
-    """Steps of the whole chip on many trials.
+    """Steps of the whole chip on many trials; latents are written after every `stride` steps from `offset`.
 
-    bits: sign of the input spike of each latent, zero for none, shape (trial, step, rank). population and relay:
-    (weights of the axons that arrive there, bias, threshold, constants). first: decode neuron at which the weights of
-    each neuron begin. States: current, voltage, wait, fired, number of fired, each by trial. latent: currents of the
-    decode neurons `heads`, shape (group, rank), after every `stride` steps from `offset`, shape (trial, sample, group,
-    rank). raster: spikes, shape (trial, step, neuron), or with no steps. counts:
-    spikes of neurons, of decode neurons and of inputs, shape (trial, 3).
+    bits: sign of the input spike of each latent, zero for none, shape (trial, step, rank).
     """
-    to_population, bias, threshold, constants = population
-    to_relay, relay_bias, relay_threshold, relay_constants = relay
+    weights, bias, threshold = population.weights, population.bias, population.threshold
+    decode_weights, decode_bias, decode_threshold = decode.weights, decode.bias, decode.threshold
+    constants, decode_constants = population.constants, decode.constants
+    current, voltage, wait = population_state.current, population_state.voltage, population_state.wait
+    decode_current, decode_voltage, decode_wait = decode_state.current, decode_state.voltage, decode_state.wait
+    fired, number = population_state.fired, population_state.number
+    decode_fired, decode_number = decode_state.fired, decode_state.number
+    first, first_on, inputs = links.first, links.first_on, links.inputs
+    latent, raster, counts = results.latent, results.raster, results.counts
     rank = bits.shape[2]
     for trial in numba.prange(bits.shape[0]):
-        u, v, w, fired, number = (
-            population_state[0][trial], population_state[1][trial], population_state[2][trial],
-            population_state[3][trial], population_state[4],
-        )  # fmt: skip
-        ru, rv, rw, rfired, rnumber = (
-            relay_state[0][trial], relay_state[1][trial], relay_state[2][trial], relay_state[3][trial], relay_state[4],
-        )  # fmt: skip
-        arrived, relay_arrived = np.empty(len(bias)), np.empty(len(relay_bias))
+        u, v, w, f = current[trial], voltage[trial], wait[trial], fired[trial]
+        du, dv, dw, df = decode_current[trial], decode_voltage[trial], decode_wait[trial], decode_fired[trial]
+        arrived, decode_arrived = np.empty(len(bias)), np.empty(len(decode_bias))
         for step in range(bits.shape[1]):
-            _collect(rfired, rnumber[trial], to_population, arrived)
-            _collect_in_groups(fired, number[trial], to_relay, first, relay_arrived)
+            _collect(df, decode_number[trial], weights, arrived)
+            _collect_in_groups(f, number[trial], decode_weights, first, decode_arrived)
             for d in range(rank):
                 bit = bits[trial, step, d]
                 if bit != 0:
                     row = inputs[d if bit > 0 else rank + d]
                     counts[trial, 2] += 1
-                    for j in range(len(relay_arrived)):
-                        relay_arrived[j] += row[j]
-            number[trial] = _advance(arrived, bias, threshold, constants, u, v, w, fired)
-            rnumber[trial] = _advance(relay_arrived, relay_bias, relay_threshold, relay_constants, ru, rv, rw, rfired)
+                    for j in range(len(decode_arrived)):
+                        decode_arrived[j] += row[j]
+            number[trial] = _advance(arrived, bias, threshold, constants, u, v, w, f)
+            decode_number[trial] = _advance(
+                decode_arrived, decode_bias, decode_threshold, decode_constants, du, dv, dw, df
+            )
             counts[trial, 0] += number[trial]
-            counts[trial, 1] += rnumber[trial]
+            counts[trial, 1] += decode_number[trial]
             if raster.shape[1] > 0:
                 for s in range(number[trial]):
-                    raster[trial, step, fired[s]] = 1
+                    raster[trial, step, f[s]] = 1
             place = step + offset
             if place % stride == 0:
-                for g in range(len(heads)):
+                for g in range(len(first_on)):
                     for d in range(rank):
-                        latent[trial, place // stride, g, d] = ru[heads[g, d]]
+                        latent[trial, place // stride, g, d] = du[first_on[g, d]]
 
 
 @numba.njit(parallel=True, cache=True)
 def open_loop(
     path: np.ndarray,
-    population: tuple,
-    gain: np.ndarray,
-    of_latent: np.ndarray,
-    relay: tuple,
-    decay: float,
-    jump: float,
+    population: Compartments,
+    decode: Compartments,
+    drive: LatentCurrents,
+    synapses: ChipSynapses,
     stride: int,
-    pool: np.ndarray,
-    population_state: tuple,
-    relay_state: tuple,
-    filtered: np.ndarray,
+    population_state: ChipState,
+    decode_state: ChipState,
     out: np.ndarray,
 ) -> None:
     """Decode neurons at given latents drive the neurons; filtered spike trains, pooled, after every `stride` steps.
 
-    path: latents, shape (trial, step, rank). gain, of_latent: current of each decode neuron per unit of its latent.
+    path: latents, shape (trial, step, rank).
     """
-    weights, bias, threshold, constants = population
-    relay_bias, relay_threshold, relay_constants = relay
+    weights, bias, threshold = population.weights, population.bias, population.threshold
+    decode_bias, decode_threshold = decode.bias, decode.threshold
+    constants, decode_constants = population.constants, decode.constants
+    current, voltage, wait = population_state.current, population_state.voltage, population_state.wait
+    decode_current, decode_voltage, decode_wait = decode_state.current, decode_state.voltage, decode_state.wait
+    fired, number = population_state.fired, population_state.number
+    decode_fired, decode_number = decode_state.fired, decode_state.number
+    gain, of_latent = drive.gain, drive.latent
+    decay, jump, columns, filtered = synapses.decay, synapses.jump, synapses.columns, synapses.filtered
     for trial in numba.prange(path.shape[0]):
-        u, v, w, fired, number = (
-            population_state[0][trial], population_state[1][trial], population_state[2][trial],
-            population_state[3][trial], population_state[4],
-        )  # fmt: skip
-        ru, rv, rw, rfired, rnumber = (
-            relay_state[0][trial], relay_state[1][trial], relay_state[2][trial], relay_state[3][trial], relay_state[4],
-        )  # fmt: skip
+        u, v, w, f = current[trial], voltage[trial], wait[trial], fired[trial]
+        du, dv, dw, df = decode_current[trial], decode_voltage[trial], decode_wait[trial], decode_fired[trial]
         r = filtered[trial]
-        arrived, given = np.empty(len(bias)), np.empty(len(relay_bias))
+        arrived, from_latent = np.empty(len(bias)), np.empty(len(decode_bias))
         for step in range(path.shape[1]):
-            _collect(rfired, rnumber[trial], weights, arrived)
-            for j in range(len(given)):
-                given[j] = gain[j] * path[trial, step, of_latent[j]]
-            number[trial] = _advance(arrived, bias, threshold, constants, u, v, w, fired)
-            rnumber[trial] = _advance(given, relay_bias, relay_threshold, relay_constants, ru, rv, rw, rfired)
+            _collect(df, decode_number[trial], weights, arrived)
+            for j in range(len(from_latent)):
+                from_latent[j] = gain[j] * path[trial, step, of_latent[j]]
+            number[trial] = _advance(arrived, bias, threshold, constants, u, v, w, f)
+            decode_number[trial] = _advance(
+                from_latent, decode_bias, decode_threshold, decode_constants, du, dv, dw, df
+            )
             for j in range(len(r)):
                 r[j] *= decay
             for s in range(number[trial]):
-                r[fired[s]] += jump
+                r[f[s]] += jump
             if (step + 1) % stride == 0:
                 row = out[trial, step // stride]
                 for j in range(len(r)):
-                    row[pool[j]] += r[j]
+                    row[columns[j]] += r[j]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,12 +28,7 @@ if TYPE_CHECKING:
     from ddm2snn.schedule import OpenLoop, Schedule
 
 BLOCK = 512
-_DECODE_VOLTAGE = "relay voltage"
-"""Name of the random stream of decode neurons' voltages; another name would give other runs."""
 _GOLDEN = 0.618034
-
-State = tuple[np.ndarray, ...]
-"""Current, voltage, refractory steps left, neurons that fired last and their number, each by trial."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +87,16 @@ class Prepared:
         return signs
 
 
-def prepare(plan: Schedule, config: HardwareConfig) -> Prepared:
+def prepare(schedule: Schedule, config: HardwareConfig) -> Prepared:
     """Put a scheduled run into a device's registers."""
-    device = device_of(plan.network, config, plan.dt_s)
-    amplitude = input_amplitude(plan, device)
-    noise = stream(plan.seed, "device", "noise")
-    signs = None if amplitude is None else input_signs(plan, device, amplitude, noise)
-    machine = machine_of(plan.network, device, amplitude)
-    decode_voltage = stream(plan.seed, "device", _DECODE_VOLTAGE).random((plan.trials, device.decode_neurons.neurons))
-    return Prepared(machine, start_of(machine, plan.initial_latent, plan.initial_voltage, decode_voltage), signs)
+    device = device_of(schedule.network, config, schedule.dt_s)
+    amplitude = input_amplitude(schedule, device)
+    noise = stream(schedule.seed, "device", "noise")
+    signs = None if amplitude is None else input_signs(schedule, device, amplitude, noise)
+    machine = machine_of(schedule.network, device, amplitude)
+    decode_voltage = _decode_voltage(schedule.seed, schedule.trials, device)
+    start = start_of(machine, schedule.initial_latent, schedule.initial_voltage, decode_voltage)
+    return Prepared(machine, start, signs)
 
 
 class Chip:
@@ -118,13 +114,13 @@ class Chip:
         rank = machine.device.decode_neurons.radius.shape[1]
         self._population = _compartments(machine.population, _population_weights(machine.population))
         self._decode = _compartments(machine.decode_neurons, np.concatenate(machine.decode_weights))
-        self._first, self._first_on = machine.first_decode_neuron, machine.device.decode_neurons.first_on
-        self._inputs = np.zeros((2 * rank, len(self._decode[1])))
+        inputs = np.zeros((2 * rank, len(self._decode.bias)))
         if machine.amplitude is not None:
             inputs = np.concatenate([part.weights[1] for part in machine.decode_neurons], axis=1)
-            self._inputs = np.ascontiguousarray(inputs)
-        self._state: State = _state_at(np.zeros_like(start.voltage), start.voltage)
-        self._decode_state: State = _state_at(start.decode_current, start.decode_voltage)
+        first_on = machine.device.decode_neurons.first_on
+        self._links = arithmetic.Links(machine.first_decode_neuron, first_on, np.ascontiguousarray(inputs))
+        self._state = _state_at(np.zeros_like(start.voltage), start.voltage)
+        self._decode_state = _state_at(start.decode_current, start.decode_voltage)
         self._per_latent, self._step = machine.per_latent, 0
         self.counts = np.zeros((len(start.voltage), 3), dtype=np.int64)
 
@@ -151,30 +147,30 @@ class Chip:
         """
         trials, steps, _ = signs.shape
         offset = self._step % stride
-        latent = np.zeros((trials, (offset + steps - 1) // stride + 1, *self._first_on.shape))
-        raster = np.zeros((trials, steps if spikes else 0, len(self._population[1])), dtype=np.uint8)
+        latent = np.zeros((trials, (offset + steps - 1) // stride + 1, *self._links.first_on.shape))
+        raster = np.zeros((trials, steps if spikes else 0, len(self._population.bias)), dtype=np.uint8)
         arithmetic.closed_loop(
-            signs, self._population, self._decode, self._first, self._first_on, self._inputs, stride, offset,
-            self._state, self._decode_state, latent, raster, self.counts,
+            signs, self._population, self._decode, self._links, stride, offset, self._state, self._decode_state,
+            arithmetic.Results(latent, raster, self.counts),
         )  # fmt: skip
         self._step += steps
         return (latent[:, int(offset > 0) :] / self._per_latent).sum(axis=2), raster
 
 
 def run_device(
-    plan: Schedule, ready: Prepared, progress: Progress
+    schedule: Schedule, ready: Prepared, progress: Progress
 ) -> tuple[Float[np.ndarray, "trial time rank"], Spikes | None, Int[np.ndarray, "trial kind"]]:
     """Simulate: internal latents at every sample, spikes where asked for, and counts of spikes by kind."""
     chip = Chip(ready.machine, ready.start)
     samples, tables = [], [np.empty((3, 0), dtype=np.int64)]
-    for block in blocks(plan.steps, BLOCK):
-        latent, raster = chip.advance(ready.arriving(block), plan.stride, spikes=plan.record.spikes)
+    for block in blocks(schedule.steps, BLOCK):
+        latent, raster = chip.advance(ready.arriving(block), schedule.stride, spikes=schedule.record.spikes)
         samples.append(latent)
         trial, step, neuron = np.nonzero(raster)
         tables.append(np.stack([step + block.start + 1, neuron, trial]))
-        progress(block.stop / plan.steps)
+        progress(block.stop / schedule.steps)
     step, neuron, trial = np.concatenate(tables, axis=1)
-    spikes = Spikes.sorted(step * plan.dt_s, neuron, trial) if plan.record.spikes else None
+    spikes = Spikes.sorted(step * schedule.dt_s, neuron, trial) if schedule.record.spikes else None
     return np.concatenate(samples, axis=1), spikes, chip.counts
 
 
@@ -194,7 +190,7 @@ class DeviceDrive:
         Membrane voltages at the start between 0 and 1, shape (trial, neuron).
     decode_voltage
         The same of the decode neurons, shape (trial, decode neuron).
-    pool
+    columns
         Column of the output to which each neuron's filtered spike train is added.
     """
 
@@ -204,20 +200,20 @@ class DeviceDrive:
         device: Device,
         voltage: Float[np.ndarray, "trial neuron"],
         decode_voltage: Float[np.ndarray, "trial decode"],
-        pool: Int[np.ndarray, " neuron"],
+        columns: Int[np.ndarray, " neuron"],
     ) -> None:
-        self.columns, self._pool = int(pool.max()) + 1, pool
+        self.columns = int(columns.max()) + 1
         self._population = _compartments(population, _population_weights(population))
         decode, decay = device.decode_neurons, device.decay
         threshold = np.full(decode.neurons, 1.0 / device.dt_s)
-        constants = (0.0, 1.0, 0.0, np.inf, np.inf, np.inf, False)
-        self._gain, self._decode = (decode.gain * decode.share, decode.latent), (decode.bias_hz, threshold, constants)
-        start = voltage * self._population[2]
+        sums = (0.0, 1.0, 0.0, np.inf, np.inf, np.inf, False)
+        self._decode = arithmetic.Compartments(np.empty((0, 0)), decode.bias_hz, threshold, sums)  # no axons arrive
+        self._currents = arithmetic.LatentCurrents(decode.gain * decode.share, decode.latent)
+        start = voltage * self._population.threshold
         start = np.floor(start) if population[0].whole else start
         self._state = _state_at(np.zeros_like(voltage), start)
         self._decode_state = _state_at(np.zeros_like(decode_voltage), decode_voltage * threshold)
-        self._filter = (decay, (1.0 - decay) / device.dt_s)
-        self._filtered = np.zeros_like(voltage)
+        self._synapses = arithmetic.ChipSynapses(decay, (1.0 - decay) / device.dt_s, columns, np.zeros_like(voltage))
 
     @classmethod
     def of_neurons(
@@ -227,7 +223,7 @@ class DeviceDrive:
         bias: Float[np.ndarray, " neuron"],
         neuron: NeuronModel,
         voltage: Float[np.ndarray, "trial neuron"],
-        pool: Int[np.ndarray, " neuron"],
+        columns: Int[np.ndarray, " neuron"],
     ) -> DeviceDrive:
         """Neurons without decoders yet, on a device: what decoders in the loop are solved on."""
         layout = layout_of(len(bias), encoders.shape[1], device.config)
@@ -236,7 +232,7 @@ class DeviceDrive:
         population = tuple(registers_of(block, device.config.precision) for block in blocks)
         count = len(voltage) * device.decode_neurons.neurons
         spread = (np.arange(count) * _GOLDEN % 1.0).reshape(len(voltage), -1)  # out of step from the start
-        return cls(population, device, voltage, spread, pool)
+        return cls(population, device, voltage, spread, columns)
 
     def advance(
         self, path: Float[np.ndarray, "trial step rank"], stride: int
@@ -244,8 +240,8 @@ class DeviceDrive:
         """Filtered spike trains in Hz, pooled, after every `stride` steps along the internal latents `path`."""
         out = np.zeros((len(path), path.shape[1] // stride, self.columns))
         arithmetic.open_loop(
-            path, self._population, *self._gain, self._decode, *self._filter, stride, self._pool, self._state,
-            self._decode_state, self._filtered, out,
+            path, self._population, self._decode, self._currents, self._synapses, stride, self._state,
+            self._decode_state, out,
         )  # fmt: skip
         return out
 
@@ -254,21 +250,27 @@ def drive_device(loop: OpenLoop, config: HardwareConfig) -> Iterator[Float[np.nd
     """Open loop on a device: its decode neurons are held at z(t); see `ddm2snn.backend.Backend.drive`."""
     device = device_of(loop.network, config, loop.dt_s)
     machine = machine_of(loop.network, device)
-    decode_voltage = stream(loop.seed, "device", _DECODE_VOLTAGE).random((1, device.decode_neurons.neurons))
-    pool = np.arange(loop.network.neurons)
-    drive = DeviceDrive(machine.population, device, loop.initial_voltage[None], decode_voltage, pool)
+    voltage, decode_voltage = loop.initial_voltage[None], _decode_voltage(loop.seed, 1, device)
+    drive = DeviceDrive(machine.population, device, voltage, decode_voltage, np.arange(loop.network.neurons))
     for block in blocks(len(loop.path), BLOCK):
         yield drive.advance(loop.path[None, block.start : block.stop], 1)[0]
 
 
-def _compartments(parts: tuple[Registers, ...], weights: np.ndarray) -> tuple[Any, ...]:
-    """Compartments as the compiled steps take them: weights of all axons, biases, thresholds and constants."""
+def _decode_voltage(seed: int, trials: int, device: Device) -> Float[np.ndarray, "trial decode"]:
+    """Voltages of decode neurons at the start, uniform between reset and threshold."""
+    # the random stream has this name from before, and another one would give other runs
+    return stream(seed, "device", "relay voltage").random((trials, device.decode_neurons.neurons))
+
+
+def _compartments(parts: tuple[Registers, ...], weights: np.ndarray) -> arithmetic.Compartments:
+    """Compartments as the compiled steps take them, with the weights of all axons."""
     first, bias = parts[0], np.concatenate([part.bias for part in parts])
     constants = (  # the same for every compartment of a kind
         first.current_decay, first.voltage_decay, float(first.refractory_steps), first.input_limit,
         first.state_limit, first.voltage_limit, first.whole,
     )  # fmt: skip
-    return np.ascontiguousarray(weights), bias, per_compartment(parts, "threshold"), constants
+    threshold = per_compartment(parts, "threshold")
+    return arithmetic.Compartments(np.ascontiguousarray(weights), bias, threshold, constants)
 
 
 def _population_weights(parts: tuple[Registers, ...]) -> Float[np.ndarray, "decode neuron"]:
@@ -276,8 +278,9 @@ def _population_weights(parts: tuple[Registers, ...]) -> Float[np.ndarray, "deco
     return np.concatenate([np.concatenate(part.weights) for part in parts], axis=1)
 
 
-def _state_at(current: np.ndarray, voltage: np.ndarray) -> State:
+def _state_at(current: np.ndarray, voltage: np.ndarray) -> arithmetic.ChipState:
     """State of compartments that have not fired yet, shapes (trial, compartment)."""
     trials = len(voltage)
     fired = np.zeros(voltage.shape, dtype=np.int64)
-    return current.copy(), voltage.copy(), np.zeros_like(voltage), fired, np.zeros(trials, dtype=np.int64)
+    number = np.zeros(trials, dtype=np.int64)
+    return arithmetic.ChipState(current.copy(), voltage.copy(), np.zeros_like(voltage), fired, number)

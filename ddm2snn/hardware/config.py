@@ -30,6 +30,13 @@ def find_hardware(name: str = "loihi1-emulator") -> HardwareConfig:
     ------
     InputError
         Where there is none, or the file does not validate.
+
+    Examples
+    --------
+    >>> find_hardware("loihi1-kapoho-bay")
+    HardwareConfig('loihi1-kapoho-bay', target='nengo-loihi', weight_bits=8, compartments_per_core=1024, chips=2)
+    >>> hardware_names()
+    ['ideal', 'loihi1-emulator', 'loihi1-kapoho-bay', 'loihi1-nahuku32', 'loihi2-like']
     """
     if name.endswith(".toml"):
         return read_settings(name, HardwareConfig)

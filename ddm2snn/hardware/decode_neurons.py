@@ -52,6 +52,17 @@ class DecodeNeurons:
         g, change of the current from latent zero to the radius.
     readout_s
         c.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ddm2snn import find_hardware
+    >>> settings = find_hardware("loihi1-emulator").decode_neurons
+    >>> decode = DecodeNeurons.of_radius(settings, radius=np.array([[2.0, 3.0]]), dt_s=0.001)
+    >>> decode
+    DecodeNeurons(40 neurons, rank 2, 1 group(s))
+    >>> decode.gain[:4]  # Hz for each unit of latents 0 and 1: on neurons, then off neurons
+    array([ 150.,  100., -150., -100.])
     """
 
     latent: Int[np.ndarray, " neuron"]

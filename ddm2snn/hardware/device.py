@@ -112,6 +112,10 @@ class Machine:
     decode_neurons: tuple[Registers, ...]
     amplitude: Float[np.ndarray, " rank"] | None
 
+    def __repr__(self) -> str:
+        parts = f"{len(self.population)} part(s) of neurons, {len(self.decode_neurons)} of decode neurons"
+        return f"Machine({parts}, on {self.device.config.name})"
+
     @property
     def per_latent(self) -> Float[np.ndarray, "group rank"]:
         """Register units of the first on neuron's current for one internal unit of a latent, in each group."""
@@ -162,7 +166,7 @@ def population_blocks(
     decode, config, dt_s = device.decode_neurons, device.config, device.dt_s
     weights = (encoders[:, decode.latent] * decode.output / dt_s).T
     groups = [weights[decode.of_group(group)] for group in range(decode.groups)]
-    tau_s, refractory_s = neuron.tau_membrane_s, getattr(neuron, "refractory_s", 0.0)
+    tau_s, refractory_s = neuron.single_tau_s, neuron.refractory_s
     return [
         Block(
             name=f"neurons {part.start} to {part.stop - 1}",

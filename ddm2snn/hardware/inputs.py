@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 _SIGMAS = 2.0  # of the noise in one spike: what does not fit a step is sent in the next ones
 
 
-def input_amplitude(plan: Schedule, device: Device) -> Float[np.ndarray, " rank"] | None:
+def input_amplitude(schedule: Schedule, device: Device) -> Float[np.ndarray, " rank"] | None:
     """Input of one spike in internal units: the largest stimulus and two sigmas of noise; None without either."""
-    inputs = np.abs(plan.inputs()).max(axis=0)
-    deviation = np.sqrt((plan.noise_factor**2).sum(axis=1)) / (1.0 - device.decay)
+    inputs = np.abs(schedule.inputs()).max(axis=0)
+    deviation = np.sqrt((schedule.noise_factor**2).sum(axis=1)) / (1.0 - device.decay)
     size = inputs + _SIGMAS * deviation
     return np.maximum(size, 1e-3 * size.max()) if size.any() else None
 
 
 def input_signs(
-    plan: Schedule, device: Device, amplitude: Float[np.ndarray, " rank"], rng: np.random.Generator
+    schedule: Schedule, device: Device, amplitude: Float[np.ndarray, " rank"], rng: np.random.Generator
 ) -> Int[np.ndarray, "trial step rank"]:
     r"""Signs of the spikes that carry stimulus and noise.
 
@@ -35,12 +35,12 @@ def input_signs(
     with F the factor of a step's noise and a the decay of a latent. The error e carries over what a spike is too small
     for (sigma-delta), so that the sum of spikes never strays from the sum of inputs.
     """
-    trials, rank = plan.initial_latent.shape
-    signs = np.empty((trials, plan.steps, rank), dtype=np.int8)
-    inputs, factor = plan.inputs(), plan.noise_factor / (1.0 - device.decay)
+    trials, rank = schedule.initial_latent.shape
+    signs = np.empty((trials, schedule.steps, rank), dtype=np.int8)
+    inputs, factor = schedule.inputs(), schedule.noise_factor / (1.0 - device.decay)
     error = np.zeros((trials, rank))
-    for first in range(0, plan.steps, 4096):
-        some = slice(first, min(first + 4096, plan.steps))
+    for first in range(0, schedule.steps, 4096):
+        some = slice(first, min(first + 4096, schedule.steps))
         white = rng.standard_normal((some.stop - first, trials, rank))
         target = np.ascontiguousarray(np.swapaxes(inputs[some, None] + white @ factor.T, 0, 1))
         _sigma_delta(target, amplitude, error, signs[:, some])

@@ -19,6 +19,11 @@ def axon_bits(weights: int, weight_bits: int) -> int:
     """Synapse memory of one axon in bits: groups of 64 weights with a head, in words of 64 bits.
 
     The format of nengo_loihi.block.SynapseConfig.bits_per_axon without compression of indices.
+
+    Examples
+    --------
+    >>> axon_bits(weights=64, weight_bits=8)
+    576
     """
     whole, rest = divmod(weights, _WEIGHTS_PER_GROUP)
     sizes = [_WEIGHTS_PER_GROUP] * whole + [rest] * (rest > 0)

@@ -8,13 +8,11 @@ import numpy as np
 
 from ddm2snn.backend import Unsupported, step_gaps
 from ddm2snn.errors import InputError
-from ddm2snn.neuron import LIF, LoihiLIF
 
 if TYPE_CHECKING:
     from ddm2snn.base.hardware_config import HardwareConfig
     from ddm2snn.hardware.layout import Core
     from ddm2snn.network import SpikingNetwork
-    from ddm2snn.neuron import NeuronModel
 
 PER_CORE = {
     "compartments": "compartments_per_core",
@@ -42,18 +40,16 @@ def check_core(core: Core, config: HardwareConfig) -> None:
 
 def refuse_model_gaps(network: SpikingNetwork, config: HardwareConfig) -> None:
     """Refuse a network that a device cannot compute, wherever it is placed."""
-    gaps = step_gaps(network, network.dt_s, "grid") or model_gaps(network, config, network.dt_s, (LIF, LoihiLIF))
+    gaps = step_gaps(network, network.dt_s, "grid") or model_gaps(network, config, network.dt_s)
     if gaps:
         raise InputError(" ".join(map(str, gaps)))
 
 
-def model_gaps(
-    network: SpikingNetwork, config: HardwareConfig, dt_s: float, models: tuple[type[NeuronModel], ...]
-) -> list[Unsupported]:
+def model_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> list[Unsupported]:
     """Gaps that no placement mends: neuron models, diffusion that depends on the state, and ranges of registers."""
-    if not isinstance(network.neuron, models):
-        names = " or ".join(model.__name__ for model in models)
-        return [Unsupported(f"{network.neuron.name} neurons", f"{config.name} has {names}", "Convert LIF neurons")]
+    if not network.neuron.runs_on_loihi:
+        reason = f"{config.name} has LIF or LoihiLIF with one membrane time constant"
+        return [Unsupported(f"{network.neuron.name} neurons", reason, "Convert LIF neurons")]
     if network.diffusion_decoders is not None:
         reason = "spikes would have to multiply noise, which no synapse does"
         return [Unsupported("diffusion_decoders", reason, 'Use backend="brian2" or "nengo"')]
@@ -63,14 +59,14 @@ def model_gaps(
 def range_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> list[Unsupported]:
     """What the registers of refractory period and decays cannot count."""
     precision, neuron, gaps = config.precision, network.neuron, []
-    refractory_s, longest = getattr(neuron, "refractory_s", 0.0), precision.longest_refractory_steps
+    refractory_s, longest = neuron.refractory_s, precision.longest_refractory_steps
     if longest is not None and round(refractory_s / dt_s) + 1 > longest:
         most = (longest - 1) * dt_s
         gaps.append(Unsupported(
             "refractory_s", f"its register counts {longest - 1} steps of {dt_s:g} s, {refractory_s:g} s are "
             f"{round(refractory_s / dt_s)}", f"Use refractory_s <= {most:g}"
         ))  # fmt: skip
-    for name, tau_s in (("time_unit_s", network.time_unit_s), ("tau_membrane_s", neuron.tau_membrane_s)):
+    for name, tau_s in (("time_unit_s", network.time_unit_s), ("tau_membrane_s", neuron.single_tau_s)):
         gaps += decay_gaps(name, tau_s, config, dt_s)
     return gaps
 
@@ -88,6 +84,13 @@ def decay_gaps(name: str, tau_s: float, config: HardwareConfig, dt_s: float) -> 
 
 
 def longest_decay_s(config: HardwareConfig, dt_s: float) -> float:
-    """Longest time constant in seconds that the decay register holds; infinite where there is none."""
+    """Longest time constant in seconds that the decay register holds; infinite where there is none.
+
+    Examples
+    --------
+    >>> from ddm2snn import find_hardware
+    >>> round(longest_decay_s(find_hardware("loihi1-emulator"), dt_s=0.001), 4)
+    4.0955
+    """
     bits = config.precision.decay_bits
     return np.inf if bits is None else float(-dt_s / np.log1p(-(2.0**-bits)))

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from ddm2snn.base.hardware_config import HardwareConfig
     from ddm2snn.network import SpikingNetwork
-    from ddm2snn.neuron import NeuronModel
 
 
 @dataclass(frozen=True)
@@ -167,11 +166,9 @@ def place_sizes(neurons: int, rank: int, config: HardwareConfig) -> Placement:
     return Placement(config, cores, tuple(chip), None if memory is None else dense / memory)
 
 
-def device_gaps(
-    network: SpikingNetwork, config: HardwareConfig, dt_s: float, models: tuple[type[NeuronModel], ...]
-) -> list[Unsupported]:
+def device_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> list[Unsupported]:
     """Gaps of every device: neuron models, diffusion that depends on the state, registers and limits."""
-    gaps = model_gaps(network, config, dt_s, models)
+    gaps = model_gaps(network, config, dt_s)
     try:
         if not gaps:
             _placed(network, config, dt_s)

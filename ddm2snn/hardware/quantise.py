@@ -12,7 +12,7 @@ from ddm2snn.errors import InputError
 from ddm2snn.hardware.device import device_of, machine_of, per_compartment
 from ddm2snn.hardware.layout import layout_of
 from ddm2snn.hardware.registers import Block, check_precision, loss_of, registers_of
-from ddm2snn.neuron import LIF, LoihiLIF
+from ddm2snn.neuron import LoihiLIF
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -125,7 +125,7 @@ def quantise(
     InputError
         Where the device cannot hold it.
     """
-    if not isinstance(network.neuron, LIF | LoihiLIF) or network.diffusion_decoders is not None:
+    if not network.neuron.runs_on_loihi or network.diffusion_decoders is not None:
         raise InputError(
             f"A device holds LIF neurons and constant diffusion, got {network.neuron.name}"
             f"{' and diffusion_decoders' if network.diffusion_decoders is not None else ''}. Convert to LIF neurons."
@@ -191,7 +191,7 @@ def _diagnostics(
         encoders=of(machine.population, "encoders"),
         decoders=of(machine.decode_neurons, "decoders"),
         bias_error=error("bias"),
-        tau_membrane_s=rounded.neuron.tau_membrane_s,
+        tau_membrane_s=rounded.neuron.single_tau_s,
         time_unit_s=rounded.time_unit_s,
     )
 

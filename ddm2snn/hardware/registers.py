@@ -99,6 +99,10 @@ class Registers:
     saturated: float = 0.0
     flushed: float = 0.0
 
+    def __repr__(self) -> str:
+        arithmetic = "whole numbers" if self.whole else "floating point"
+        return f"Registers({len(self.bias)} compartments, {arithmetic}, exponents={self.exponents})"
+
     @property
     def whole(self) -> bool:
         """Whether the device rounds."""
@@ -118,12 +122,25 @@ def check_precision(precision: Precision) -> bool:
 
 
 def loss_of(tau_s: float, dt_s: float) -> float:
-    """Share that is lost in one step: 1 - exp(-dt / tau), and all of it where tau is zero, in 32 bits."""
+    """Share that is lost in one step: 1 - exp(-dt / tau), and all of it where tau is zero, in 32 bits.
+
+    Examples
+    --------
+    >>> loss_of(tau_s=0.02, dt_s=0.001)
+    0.04877057671546936
+    """
     return float(np.float32(1.0 if tau_s == 0 else -np.expm1(-dt_s / tau_s)))
 
 
 def latent_decay(precision: Precision, loss: float) -> float:
-    """Share of a current that is left after one step, as the device rounds it."""
+    """Share of a current that is left after one step, as the device rounds it.
+
+    Examples
+    --------
+    >>> from ddm2snn import find_hardware
+    >>> latent_decay(find_hardware("loihi1-emulator").precision, loss=0.01)
+    0.989990234375
+    """
     if precision.decay_bits is None:
         return 1.0 - loss
     return (2**precision.decay_bits - 1 - _current_register(loss, precision.decay_bits)) / 2**precision.decay_bits

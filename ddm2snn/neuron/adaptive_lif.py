@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
-from ddm2snn.neuron.timing import Refractory, SpikeTiming, check_reachable, step_of_grid
+from ddm2snn.neuron.model import SpikingModel
+from ddm2snn.neuron.timing import SpikeTiming, step_of_grid
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -20,7 +21,7 @@ _BLOCK = 4096  # currents at a time, so that they stay in the cache
 
 
 @dataclass(frozen=True)
-class AdaptiveLIF(Refractory):
+class AdaptiveLIF(SpikingModel):
     r"""Leaky integrate-and-fire neuron with adaptive threshold :math:`1 + \theta` and reset 0.
 
     .. math:: \tau_m \dot v = -v + J, \qquad \tau_\theta \dot\theta = -\theta, \qquad
@@ -41,7 +42,27 @@ class AdaptiveLIF(Refractory):
         Delta, by which a spike raises the threshold, in units of the threshold at rest.
     tau_threshold_s
         Time constant in seconds with which the threshold returns to rest.
+
+    Examples
+    --------
+    Adaptation lowers the rate of `LIF`, the more the larger the jump:
+
+    >>> from ddm2snn import AdaptiveLIF, LIF
+    >>> LIF().rate_hz([1.0, 2.0, 4.0]).round(1)
+    array([  0.,  63., 129.])
+    >>> AdaptiveLIF(threshold_jump=0.05).rate_hz([1.0, 2.0, 4.0]).round(1)
+    array([ 0. , 48.2, 91.9])
+    >>> AdaptiveLIF(threshold_jump=0.2).rate_hz([1.0, 2.0, 4.0]).round(1)
+    array([ 0. , 31.8, 59.5])
+
+    The interval at rate r ends where the voltage meets the threshold:
+
+    >>> neuron = AdaptiveLIF()
+    >>> neuron.rate_hz(neuron.current_at_rate([20.0, 100.0])).round(6)
+    array([ 20., 100.])
     """
+
+    name: ClassVar[str] = "adaptive-lif"
 
     tau_membrane_s: float = 0.02
     refractory_s: float = 0.002
@@ -55,21 +76,20 @@ class AdaptiveLIF(Refractory):
         )  # fmt: skip
 
     @property
-    def name(self) -> str:
-        """Name under which the model is stored and chosen on the command line."""
-        return "adaptive-lif"
-
-    @property
     def longest_lead_s(self) -> float:
-        """Beyond, the slow-current expansion behind `lead_s` no longer holds: that of a LIF, and adaptation."""
+        """Bound on `lead_s`: that of a LIF, and the time in which the threshold forgets."""
         return 0.004 + self.tau_threshold_s
 
+    def decay_factor(self, dt_s: float) -> float:
+        """Factor by which the distance of a voltage from its current shrinks in one step."""
+        return float(np.exp(-dt_s / self.tau_membrane_s))
+
+    def threshold_factor(self, dt_s: float) -> float:
+        """Factor by which what the threshold has above rest shrinks in one step."""
+        return float(np.exp(-dt_s / self.tau_threshold_s))
+
     def rate_hz(
-        self,
-        current: Float[np.ndarray, ...],
-        *,
-        timing: SpikeTiming = "interpolated",
-        dt_s: float | None = None,
+        self, current: Float[np.ndarray, ...], *, timing: SpikeTiming = "interpolated", dt_s: float | None = None
     ) -> Float[np.ndarray, ...]:
         r"""Steady firing rate at constant current.
 
@@ -125,19 +145,19 @@ class AdaptiveLIF(Refractory):
         m, a = np.exp(-climb_s / self.tau_membrane_s), np.exp(-interval_s / self.tau_threshold_s)
         theta = self.threshold_jump / (1.0 - a)
         slope = a / (j * m / self.tau_membrane_s + theta * a / self.tau_threshold_s)
-        kept = a * (1.0 - theta * slope / self.tau_threshold_s)
+        rest = a * (1.0 - theta * slope / self.tau_threshold_s)
         lead = np.zeros(current.shape)
         lead[above] = (
             0.5 * interval_s
             - (self.tau_membrane_s - (climb_s + self.tau_membrane_s) * m) / (1.0 - m)
-            + interval_s * theta * a * slope / (self.tau_threshold_s * (1.0 - a) * (1.0 - kept))
+            + interval_s * theta * a * slope / (self.tau_threshold_s * (1.0 - a) * (1.0 - rest))
         )
         return lead
 
     def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Current at which the neuron fires steadily at `rate_hz` in continuous time (below 1 / refractory_s)."""
         rate = np.asarray(rate_hz, dtype=np.float64)
-        check_reachable("AdaptiveLIF", rate, self.refractory_s)
+        self.check_rates(rate)
         interval_s = 1.0 / rate
         a = np.exp(-interval_s / self.tau_threshold_s)
         threshold = 1.0 + self.threshold_jump * a / -np.expm1(-interval_s / self.tau_threshold_s)

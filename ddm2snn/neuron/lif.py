@@ -2,35 +2,148 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.arrays import as_array, check_positive
 from ddm2snn.errors import InputError
-from ddm2snn.neuron.timing import Refractory, SpikeTiming, check_reachable, step_of_grid
+from ddm2snn.neuron.log_normal import LogNormal
+from ddm2snn.neuron.model import SpikingModel
+from ddm2snn.neuron.timing import SpikeTiming, step_of_grid
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-class LeakyRates(Refractory):
-    """Rate, lead and inverse rate of a leaky membrane in closed form."""
+@dataclass(frozen=True, eq=False, repr=False)
+class LIF(SpikingModel):
+    r"""Leaky integrate-and-fire neuron with threshold 1, reset 0 and an absolute refractory period.
 
-    longest_lead_s: ClassVar[float] = 0.004
-    """Beyond, the slow-current expansion behind `lead_s` no longer holds."""
+    .. math:: \tau_m \dot v = -v + J, \qquad v \ge 1 \Rightarrow \text{spike},\; v \leftarrow 0
+        \text{ for } t_\text{ref}
 
-    def taus_s(self, current: Float[np.ndarray, ...]) -> float | Float[np.ndarray, " neuron"]:
-        """Membrane time constants of the neurons that a current is for."""
-        return self.tau_membrane_s
+    The voltage is rectified at reset (v >= 0), as in Nengo and on Loihi: a neuron that was inhibited
+    answers as soon as its current turns positive. The rate at constant current does not depend on it.
+
+    Parameters
+    ----------
+    tau_membrane_s
+        Membrane time constant in seconds: a number for all neurons, a read-only array of shape (neuron,), or a
+        `LogNormal` distribution, which `for_neurons` turns into an array.
+    refractory_s
+        Absolute refractory period in seconds; 0 for none, as in NIR and the simulators that read it.
+
+    Examples
+    --------
+    At twice the threshold current a neuron climbs for 20 ms times ln 2, after 2 ms of rest:
+
+    >>> import numpy as np
+    >>> from ddm2snn import LIF
+    >>> neuron = LIF(tau_membrane_s=0.02, refractory_s=0.002)
+    >>> bool(neuron.rate_hz(2.0) == 1 / (0.002 + 0.02 * np.log(2)))
+    True
+    >>> neuron.rate_hz([0.9, 1.0, 2.0, 1e9]).round(2)
+    array([  0.  ,   0.  ,  63.04, 500.  ])
+
+    On a grid of 1 ms the climb of 13.86 ms ends after 14 steps:
+
+    >>> float(neuron.rate_hz(2.0, timing="grid", dt_s=0.001))
+    62.5
+
+    Neurons may have time constants of their own:
+
+    >>> mixed = LIF(tau_membrane_s=[0.01, 0.02, 0.04])
+    >>> mixed
+    LIF(tau_membrane_s=3 from 0.01 to 0.04, refractory_s=0.002)
+    >>> mixed.rate_hz([2.0, 2.0, 2.0]).round(1)
+    array([112. ,  63. ,  33.6])
+    >>> mixed.part(slice(1, 3)) == LIF(tau_membrane_s=[0.02, 0.04])
+    True
+    """
+
+    name: ClassVar[str] = "lif"
+    tunable: ClassVar[bool] = True
+
+    tau_membrane_s: float | Float[np.ndarray, " neuron"] | LogNormal = 0.02
+    refractory_s: float = 0.002
+
+    def __post_init__(self) -> None:
+        if np.ndim(self.tau_membrane_s) > 0:  # pyright: ignore[reportArgumentType] - a distribution has no axes
+            object.__setattr__(self, "tau_membrane_s", _time_constants(self.tau_membrane_s))
+        elif not isinstance(self.tau_membrane_s, LogNormal):
+            check_positive("LIF", tau_membrane_s=self.tau_membrane_s)  # pyright: ignore[reportArgumentType]
+        number = isinstance(self.refractory_s, int | float | np.number) and not isinstance(self.refractory_s, bool)
+        if not (number and np.isfinite(self.refractory_s) and self.refractory_s >= 0):
+            raise InputError(f"LIF.refractory_s must be a finite number, zero or above, got {self.refractory_s!r}.")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LIF):
+            return NotImplemented
+        same_taus = np.array_equal(self.tau_membrane_s, other.tau_membrane_s)  # pyright: ignore[reportArgumentType]
+        return same_taus and self.refractory_s == other.refractory_s
+
+    def __hash__(self) -> int:
+        taus_s = self.tau_membrane_s
+        return hash((taus_s.tobytes() if isinstance(taus_s, np.ndarray) else taus_s, self.refractory_s))
+
+    def __repr__(self) -> str:
+        taus_s = self.tau_membrane_s
+        if isinstance(taus_s, np.ndarray):
+            taus_s = f"{len(taus_s)} from {taus_s.min():.3g} to {taus_s.max():.3g}"
+        return f"{type(self).__name__}(tau_membrane_s={taus_s}, refractory_s={self.refractory_s})"
+
+    @property
+    def runs_on_loihi(self) -> bool:
+        """Whether a compartment of a Loihi-like device computes the model: with one time constant for all neurons."""
+        return self.plain_lif
+
+    @property
+    def plain_lif(self) -> bool:
+        """Whether all neurons have one time constant."""
+        return not isinstance(self.tau_membrane_s, np.ndarray | LogNormal)
+
+    def for_neurons(self, count: int) -> LIF:
+        """Model of a population of `count` neurons, whose time constants are quantiles where they are a distribution.
+
+        Raises
+        ------
+        InputError
+            Where there are time constants for another number of neurons.
+
+        Examples
+        --------
+        >>> from ddm2snn.neuron import LIF, LogNormal
+        >>> LIF(LogNormal(0.02, 0.25)).for_neurons(4).tau_membrane_s.round(4)
+        array([0.02  , 0.0149, 0.0234, 0.0182])
+        """
+        taus_s = self.tau_membrane_s
+        if isinstance(taus_s, LogNormal):
+            return replace(self, tau_membrane_s=taus_s.quantiles(count))
+        if isinstance(taus_s, np.ndarray) and len(taus_s) != count:
+            raise InputError(
+                f"LIF.tau_membrane_s has {len(taus_s)} time constants, but there are {count} neurons. "
+                "Give one for each, or a number for all."
+            )
+        return self
+
+    def part(self, some: slice) -> LIF:
+        """Model of some of the neurons of a population, which have their time constants."""
+        taus_s = self._taus_s
+        return replace(self, tau_membrane_s=taus_s[some]) if isinstance(taus_s, np.ndarray) else self
+
+    def decay_factor(self, dt_s: float) -> float | Float[np.ndarray, " neuron"]:
+        """Factor by which the distance of a voltage from its current shrinks in one step, of all neurons or of each.
+
+        >>> from ddm2snn import LIF
+        >>> LIF(tau_membrane_s=[0.01, 0.02]).decay_factor(dt_s=0.001).round(4)
+        array([0.9048, 0.9512])
+        """
+        return np.exp(-dt_s / self._taus_s)
 
     def rate_hz(
-        self,
-        current: Float[np.ndarray, ...],
-        *,
-        timing: SpikeTiming = "interpolated",
-        dt_s: float | None = None,
+        self, current: Float[np.ndarray, ...], *, timing: SpikeTiming = "interpolated", dt_s: float | None = None
     ) -> Float[np.ndarray, ...]:
         r"""Firing rate at constant current.
 
@@ -47,7 +160,7 @@ class LeakyRates(Refractory):
         current = np.asarray(current, dtype=np.float64)
         above = current > 1.0
         climb_s = self._climb_s(np.where(above, current, 2.0))
-        step_s = step_of_grid(type(self).__name__, timing, dt_s)
+        step_s = step_of_grid("LIF", timing, dt_s)
         if step_s is not None:
             interval_s = step_s * (self.refractory_steps(step_s) + np.ceil(climb_s / step_s))
         else:
@@ -66,53 +179,69 @@ class LeakyRates(Refractory):
 
         (Our derivation, by averaging over the uniform phase.) Zero below threshold; meaningful where the
         current changes little within one interval, so callers bound it.
+
+        >>> from ddm2snn import LIF
+        >>> LIF().lead_s([0.5, 2.0, 1e6]).round(5)  # far above threshold: half the refractory period
+        array([0.     , 0.00179, 0.001  ])
         """
         current = np.asarray(current, dtype=np.float64)
         above = current > 1.0
         j = np.where(above, current, 2.0)
         climb_s = self._climb_s(j)
         interval_s = self.refractory_s + climb_s
-        lead = (j - 1.0) * climb_s - self.taus_s(current) + 0.5 * interval_s
+        lead = (j - 1.0) * climb_s - self._taus_s + 0.5 * interval_s
         return np.where(above, lead, 0.0)
 
     def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-        """Current at which the neuron fires at `rate_hz` in continuous time (rates below 1 / refractory_s)."""
+        """Current at which the neuron fires at `rate_hz` in continuous time (rates below 1 / refractory_s).
+
+        >>> from ddm2snn import LIF
+        >>> LIF().rate_hz(LIF().current_at_rate([50.0, 100.0, 200.0])).round(9)
+        array([ 50., 100., 200.])
+        """
         rate = np.asarray(rate_hz, dtype=np.float64)
-        check_reachable(type(self).__name__, rate, self.refractory_s)
-        return 1.0 / -np.expm1((self.refractory_s - 1.0 / rate) / self.taus_s(rate))
+        self.check_rates(rate)
+        return 1.0 / -np.expm1((self.refractory_s - 1.0 / rate) / self._taus_s)
 
-    def _climb_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-        return -self.taus_s(current) * np.log1p(-1.0 / current)
+    def smooth_rates(
+        self, current: Float[np.ndarray, "sample neuron"], width: float
+    ) -> tuple[Float[np.ndarray, "sample neuron"], Float[np.ndarray, "sample neuron"]]:
+        r"""Rates in continuous time with a smoothed threshold, and their slopes in the current.
 
-
-@dataclass(frozen=True)
-class LIF(LeakyRates):
-    r"""Leaky integrate-and-fire neuron with threshold 1, reset 0 and an absolute refractory period.
-
-    .. math:: \tau_m \dot v = -v + J, \qquad v \ge 1 \Rightarrow \text{spike},\; v \leftarrow 0
-        \text{ for } t_\text{ref}
-
-    The voltage is rectified at reset (v >= 0), as in Nengo and on Loihi: a neuron that was inhibited
-    answers as soon as its current turns positive. The rate at constant current does not depend on it.
-
-    Parameters
-    ----------
-    tau_membrane_s
-        Membrane time constant in seconds.
-    refractory_s
-        Absolute refractory period in seconds; 0 for none, as in NIR and the simulators that read it.
-    """
-
-    tau_membrane_s: float = 0.02
-    refractory_s: float = 0.002
-
-    def __post_init__(self) -> None:
-        check_positive("LIF", tau_membrane_s=self.tau_membrane_s)
-        known = isinstance(self.refractory_s, int | float | np.number) and not isinstance(self.refractory_s, bool)
-        if not (known and np.isfinite(self.refractory_s) and self.refractory_s >= 0):
-            raise InputError(f"LIF.refractory_s must be a finite number, zero or above, got {self.refractory_s!r}.")
+        The current above threshold, :math:`J - 1`, becomes :math:`w \ln(1 + e^{(J-1)/w})` with w the `width`. Rates
+        are shares of the highest, :math:`1/t_\text{ref}`, or of :math:`1/\tau_m` without a refractory period.
+        """
+        unit_s = self.refractory_s or float(np.mean(self._taus_s))
+        dead, ratio = self.refractory_s / unit_s, self._taus_s / unit_s
+        x = (current - 1.0) / width
+        small = np.exp(-np.abs(x))
+        above = np.maximum(width * (np.maximum(x, 0.0) + np.log1p(small)), 1e-300)
+        rate = 1.0 / (dead + ratio * np.log1p(1.0 / above))
+        logistic = np.where(x > 0, 1.0, small) / (1.0 + small)
+        return rate, rate**2 * ratio / (above * (1.0 + above)) * logistic
 
     @property
-    def name(self) -> str:
-        """Name under which the model is stored and chosen on the command line."""
-        return "lif"
+    def _taus_s(self) -> float | Float[np.ndarray, " neuron"]:
+        """Time constants that can be computed with."""
+        if isinstance(self.tau_membrane_s, LogNormal):
+            raise InputError(
+                "LIF.tau_membrane_s is a distribution. Use neuron.for_neurons(count), which has an array of `count` "
+                "time constants."
+            )
+        return self.tau_membrane_s
+
+    def _climb_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        """Time from reset to threshold at currents above 1."""
+        return -self._taus_s * np.log1p(-1.0 / current)
+
+
+def _time_constants(value: object) -> Float[np.ndarray, " neuron"]:
+    """Read-only array of a time constant for each neuron."""
+    taus_s = as_array(value, np.float64, "LIF.tau_membrane_s")
+    if taus_s.ndim != 1 or taus_s.size == 0 or not (taus_s > 0).all():
+        raise InputError(
+            "LIF.tau_membrane_s must be a number, or an array of shape (neuron,) with numbers above zero, "
+            f"got shape {taus_s.shape} with a least of {taus_s.min(initial=np.inf):g}."
+        )
+    taus_s.setflags(write=False)
+    return taus_s

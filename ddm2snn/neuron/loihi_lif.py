@@ -10,14 +10,15 @@ import numpy as np
 from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.errors import InputError
 from ddm2snn.neuron.lif import LIF
-from ddm2snn.neuron.timing import Refractory, SpikeTiming, check_reachable, check_refractory, step_of_grid
+from ddm2snn.neuron.model import SpikingModel
+from ddm2snn.neuron.timing import SpikeTiming, step_of_grid
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
 @dataclass(frozen=True)
-class LoihiLIF(Refractory):
+class LoihiLIF(SpikingModel):
     r"""Leaky integrate-and-fire neuron in the discrete time of a Loihi-like device.
 
     .. math:: v_t = (1 - \delta)\,v_{t-1} + \delta J_t, \qquad
@@ -36,10 +37,28 @@ class LoihiLIF(Refractory):
         Absolute refractory period in seconds, a whole number of steps.
     decay_bits
         b, bits of the decay.
+
+    Examples
+    --------
+    A step of 1 ms loses 199.8 of 4096 levels, which the device rounds to 200:
+
+    >>> from ddm2snn import LoihiLIF
+    >>> neuron = LoihiLIF(tau_membrane_s=0.02, decay_bits=12)
+    >>> neuron.decay(dt_s=0.001) == 200 / 4096
+    True
+    >>> neuron.rate_hz([1.0, 2.0, 4.0], timing="grid", dt_s=0.001).round(1)
+    array([  0. ,  62.5, 125. ])
+
+    With 4 bits the membrane loses a sixteenth and fires earlier:
+
+    >>> LoihiLIF(decay_bits=4).decay(dt_s=0.001) == 1 / 16
+    True
+    >>> LoihiLIF(decay_bits=4).rate_hz([1.0, 2.0, 4.0], timing="grid", dt_s=0.001).round(1)
+    array([  0. ,  76.9, 142.9])
     """
 
-    longest_lead_s: ClassVar[float] = LIF.longest_lead_s
-    """Beyond, the slow-current expansion behind `lead_s` no longer holds."""
+    name: ClassVar[str] = "loihi-lif"
+    tunable: ClassVar[bool] = True
 
     tau_membrane_s: float = 0.02
     refractory_s: float = 0.002
@@ -50,9 +69,9 @@ class LoihiLIF(Refractory):
         object.__setattr__(self, "decay_bits", as_count("LoihiLIF.decay_bits", self.decay_bits))
 
     @property
-    def name(self) -> str:
-        """Name under which the model is stored and chosen on the command line."""
-        return "loihi-lif"
+    def runs_on_loihi(self) -> bool:
+        """Always: the model is a compartment of such a device."""
+        return True
 
     def timing_on(self, simulator: SpikeTiming) -> SpikeTiming:
         """How spikes are timed: on the grid, whatever the simulator does with other neurons."""
@@ -75,16 +94,12 @@ class LoihiLIF(Refractory):
             )
         return level / levels
 
-    def voltage_kept(self, dt_s: float) -> float:
-        """Share of a voltage's distance from its current that is left after one step."""
+    def decay_factor(self, dt_s: float) -> float:
+        """Factor by which the distance of a voltage from its current shrinks in one step."""
         return 1.0 - self.decay(dt_s)
 
     def rate_hz(
-        self,
-        current: Float[np.ndarray, ...],
-        *,
-        timing: SpikeTiming = "interpolated",
-        dt_s: float | None = None,
+        self, current: Float[np.ndarray, ...], *, timing: SpikeTiming = "interpolated", dt_s: float | None = None
     ) -> Float[np.ndarray, ...]:
         r"""Firing rate at constant current.
 
@@ -102,16 +117,16 @@ class LoihiLIF(Refractory):
         if step_s is None:
             return self._membrane().rate_hz(current)
         above = current > 1.0
-        j, kept = np.where(above, current, 2.0), self.voltage_kept(step_s)
-        steps = np.maximum(np.ceil(np.log1p(-1.0 / j) / np.log(kept)), 1.0) if kept > 0 else np.ones(j.shape)
+        j, factor = np.where(above, current, 2.0), self.decay_factor(step_s)
+        steps = np.maximum(np.ceil(np.log1p(-1.0 / j) / np.log(factor)), 1.0) if factor > 0 else np.ones(j.shape)
         # a rounded decay can reach the threshold after a whole number of steps, where logarithms miss by rounding
-        steps = steps - ((steps > 1.0) & (j * (1.0 - kept ** (steps - 1.0)) > 1.0))
-        steps = steps + (j * (1.0 - kept**steps) <= 1.0)
+        steps = steps - ((steps > 1.0) & (j * (1.0 - factor ** (steps - 1.0)) > 1.0))
+        steps = steps + (j * (1.0 - factor**steps) <= 1.0)
         return np.where(above, 1.0 / (step_s * (self.refractory_steps(step_s) + steps)), 0.0)
 
     def check_step(self, dt_s: float, timing: SpikeTiming) -> None:
-        """Refuse a time step that is no divisor of the refractory period, or in which the voltage decays not."""
-        check_refractory("LoihiLIF", self.refractory_s, dt_s, "grid")
+        """Refuse a time step that does not divide the refractory period, or in which the voltage does not decay."""
+        super().check_step(dt_s, "grid")
         self.decay(dt_s)
 
     def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
@@ -120,12 +135,15 @@ class LoihiLIF(Refractory):
 
     def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Current at which the neuron fires at `rate_hz` in the limit of short steps (below 1 / refractory_s)."""
-        check_reachable("LoihiLIF", np.asarray(rate_hz, dtype=np.float64), self.refractory_s)
+        self.check_rates(np.asarray(rate_hz, dtype=np.float64))
         return self._membrane().current_at_rate(rate_hz)
 
-    def taus_s(self, current: Float[np.ndarray, ...]) -> float:
-        """Membrane time constant, the same for the neurons of any current."""
-        return self.tau_membrane_s
+    def smooth_rates(
+        self, current: Float[np.ndarray, "sample neuron"], width: float
+    ) -> tuple[Float[np.ndarray, "sample neuron"], Float[np.ndarray, "sample neuron"]]:
+        """Rates with a smoothed threshold, and their slopes: those of `LIF`."""
+        return self._membrane().smooth_rates(current, width)
 
     def _membrane(self) -> LIF:
+        """Limit of short steps and many bits."""
         return LIF(self.tau_membrane_s, self.refractory_s)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
-from ddm2snn.errors import InputError
+from ddm2snn.neuron.model import SpikingModel
 from ddm2snn.neuron.timing import SpikeTiming, step_of_grid
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RectifiedLinear:
+class RectifiedLinear(SpikingModel):
     r"""Integrate-and-fire neuron without leak and without refractory period: its rate is linear in the current.
 
     .. math:: \tau_m \dot v = \max(J, 0), \qquad v > 1 \Rightarrow \text{spike},\; v \leftarrow v - 1
 
     in time steps of constant current, with one spike at most in each. What the voltage has above the threshold
-    is kept, so that no part of the current is lost to the grid; of a current that asks for more than one spike
+    stays, so that no part of the current is lost to the grid; of a current that asks for more than one spike
     a step, no more than one spike is owed. Up to these limits it is `SpikingRectifiedLinear` of Nengo (Bekolay
     et al., Front. Neuroinform. 7:48, 2014) with the current divided by :math:`\tau_m`.
 
@@ -30,12 +30,21 @@ class RectifiedLinear:
     ----------
     tau_membrane_s
         Time in seconds in which a current of 1 brings the voltage from reset to threshold.
+
+    Examples
+    --------
+    >>> from ddm2snn import RectifiedLinear
+    >>> neuron = RectifiedLinear(tau_membrane_s=0.02)
+    >>> neuron.rate_hz([-1.0, 0.5, 2.0])
+    array([  0.,  25., 100.])
+    >>> neuron.current_at_rate([25.0, 100.0])
+    array([0.5, 2. ])
+    >>> neuron.refractory_s, neuron.threshold_current
+    (0.0, 0.0)
     """
 
+    name: ClassVar[str] = "rectified-linear"
     threshold_current: ClassVar[float] = 0.0
-    """Largest constant current at which the neuron stays silent."""
-    longest_lead_s: ClassVar[float] = 0.0
-    """Bound on `lead_s`."""
 
     tau_membrane_s: float = 0.02
 
@@ -43,30 +52,12 @@ class RectifiedLinear:
         check_positive("RectifiedLinear", tau_membrane_s=self.tau_membrane_s)
 
     @property
-    def name(self) -> str:
-        """Name under which the model is stored and chosen on the command line."""
-        return "rectified-linear"
-
-    @property
-    def refractory_s(self) -> float:
-        """Zero: there is no refractory period."""
+    def longest_lead_s(self) -> float:
+        """Zero, as `lead_s` is."""
         return 0.0
 
-    @property
-    def longest_step_s(self) -> float:
-        """Longest time step that a simulator may take: any."""
-        return float("inf")
-
-    def timing_on(self, simulator: SpikeTiming) -> SpikeTiming:
-        """How spikes are timed: on the grid of every simulator, since the rest of a step is kept in the voltage."""
-        return "grid"
-
     def rate_hz(
-        self,
-        current: Float[np.ndarray, ...],
-        *,
-        timing: SpikeTiming = "interpolated",
-        dt_s: float | None = None,
+        self, current: Float[np.ndarray, ...], *, timing: SpikeTiming = "interpolated", dt_s: float | None = None
     ) -> Float[np.ndarray, ...]:
         r"""Firing rate at constant current.
 
@@ -84,10 +75,6 @@ class RectifiedLinear:
         self.check_step(step_s, "grid")
         return np.minimum(rate, 1.0 / step_s)
 
-    def check_step(self, dt_s: float, timing: SpikeTiming) -> None:
-        """Refuse what is no time step; any other is fine."""
-        check_positive("RectifiedLinear", dt_s=dt_s)
-
     def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         r"""Time by which an asynchronous population runs ahead of a moving current: none.
 
@@ -99,8 +86,5 @@ class RectifiedLinear:
     def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Current at which the neuron fires at `rate_hz` in continuous time, tau_membrane_s times the rate."""
         rate = np.asarray(rate_hz, dtype=np.float64)
-        if not ((rate > 0) & np.isfinite(rate)).all():
-            raise InputError(
-                f"RectifiedLinear can fire at finite rates above 0 Hz, asked for {rate.min():g} to {rate.max():g} Hz."
-            )
+        self.check_rates(rate)
         return self.tau_membrane_s * rate

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.battery import field_lag
 from ddm2snn.fidelity.grid import Grid
-from ddm2snn.fidelity.kramers_moyal import Field, estimate_field, lagged_sums
-from ddm2snn.fidelity.probability_current import current_sums
-from ddm2snn.fidelity.report import FidelityReport
+from ddm2snn.fidelity.measures import ReferenceSamples
+from ddm2snn.fidelity.measures.drift_diffusion import Field, estimate_field, field_sums
+from ddm2snn.fidelity.measures.probability_current import cell_currents
+from ddm2snn.fidelity.report import FidelityReport, JudgedDistance
 from ddm2snn.plots.style import (
     COLOURS,
     MARKERS,
@@ -32,13 +32,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ddm2snn.fidelity.ladder import Rung
+    from ddm2snn.fidelity.ladder import Stage
 
 _ARROWS = 15  # cells per dimension of drift fields
 _ELLIPSES = 7
 _FEWEST = 40
 _COLUMNS = 3
-_LADDER_MEASURES = ("sliced_wasserstein", "d_stsp", "d_h", "drift", "diffusion")
 
 
 def excess_plot(reports: Sequence[FidelityReport]) -> Figure:
@@ -82,16 +81,17 @@ def drift_fields(reference: Recording, tests: Mapping[str, Recording], *, burn_i
     rows = len(tests)
     figure = new_figure(WIDTH, 0.2 + 2.9 * rows)
     axes = figure.subplots(rows, 3, sharex=True, sharey=True, squeeze=False)
-    known = fields["reference"]
-    size = float(np.sqrt(np.nanmean((known.drift[_full(known)] ** 2).sum(axis=1)))) if _full(known).any() else 1.0
+    of_reference = fields["reference"]
+    settled = _settled(of_reference)
+    size = float(np.sqrt(np.nanmean((of_reference.drift[settled] ** 2).sum(axis=1)))) if settled.any() else 1.0
     for row, name in zip(axes, tests, strict=True):
-        both = _full(known) & _full(fields[name])
-        change = fields[name].drift - known.drift
-        error = np.hypot(fields[name].drift_error, known.drift_error)
+        both = settled & _settled(fields[name])
+        change = fields[name].drift - of_reference.drift
+        error = np.hypot(fields[name].drift_error, of_reference.drift_error)
         beyond = np.any(np.abs(change[both]) > 2 * error[both], axis=1)
         off = float(np.sqrt(np.mean((change[both] ** 2).sum(axis=1)))) if both.any() else 0.0
-        _arrows(row[0], grid, known.drift, _full(known), size, COLOURS[0])
-        _arrows(row[1], grid, fields[name].drift, _full(fields[name]), size, COLOURS[1])
+        _arrows(row[0], grid, of_reference.drift, settled, size, COLOURS[0])
+        _arrows(row[1], grid, fields[name].drift, _settled(fields[name]), size, COLOURS[1])
         _arrows(row[2], grid, change, both, max(off, 1e-12), np.where(beyond, COLOURS[2], PALE))
         row[0].set(title="reference", ylabel=latent_name(reference.rank - 1))
         row[1].set(title=name)
@@ -114,19 +114,16 @@ def probability_currents(reference: Recording, tests: Mapping[str, Recording], *
     named = {"reference": reference, **tests}
     samples = {name: _plane(recording, burn_in) for name, recording in named.items()}
     grid = Grid.around(samples["reference"], _ARROWS)
-    lag = field_lag(samples["reference"])
-    currents = {}
-    for name, x in samples.items():
-        parts = [current_sums(x[:, phase::lag], lag * reference.every, grid) for phase in range(lag)]
-        currents[name] = np.mean([part.current()[0] for part in parts], axis=0)
-    known = np.linalg.norm(currents["reference"], axis=1)
-    size = max(float(np.sqrt(np.mean(known[known > 0] ** 2))) if known.any() else 1.0, 1e-300)
+    lag = ReferenceSamples.of([samples["reference"]], reference.every).lag
+    currents = {name: cell_currents(x, reference.every, grid, lag).mean(axis=0) for name, x in samples.items()}
+    speeds = np.linalg.norm(currents["reference"], axis=1)
+    size = max(float(np.sqrt(np.mean(speeds[speeds > 0] ** 2))) if speeds.any() else 1.0, 1e-300)
     columns = min(_COLUMNS, len(named))
     rows = -(-len(named) // columns)
     figure = new_figure(WIDTH, 0.3 + rows * (0.35 + 0.9 * WIDTH / columns))
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for index, (axis, name) in enumerate(zip(axes.flat, named, strict=False)):
-        strong = np.linalg.norm(currents[name], axis=1) > 0.02 * known.max()
+        strong = np.linalg.norm(currents[name], axis=1) > 0.02 * speeds.max()
         _arrows(axis, grid, currents[name], strong, size, COLOURS[min(index, 1)])
         axis.set(title=wrapped(name), xlabel=latent_name(0))
     for axis in axes.flat[len(named) :]:
@@ -149,8 +146,8 @@ def diffusion_ellipses(reference: Recording, tests: Mapping[str, Recording], *, 
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(tests) :]:
         axis.set_visible(False)
-    full = _full(fields["reference"])
-    largest = np.sqrt(np.abs(fields["reference"].diffusion[full][:, [0, 1], [0, 1]]).max(axis=0)) if full.any() else 1.0
+    settled = fields["reference"].diffusion[_settled(fields["reference"])]
+    largest = np.sqrt(np.abs(settled[:, [0, 1], [0, 1]]).max(axis=0)) if len(settled) else 1.0
     scale = 0.44 * grid.width / np.maximum(largest, 1e-12)
     for index, (axis, name) in enumerate(zip(axes.flat, tests, strict=False)):
         for which, colour, style in (("reference", COLOURS[0], "-"), (name, COLOURS[1 + index % 6], "--")):
@@ -166,20 +163,22 @@ def diffusion_ellipses(reference: Recording, tests: Mapping[str, Recording], *, 
     return figure
 
 
-def ladder_plot(rungs: Sequence[Rung]) -> Figure:
-    """Excess of the leading measures on each rung, against the first rung and against the one before."""
+def ladder_plot(stages: Sequence[Stage]) -> Figure:
+    """Excess of the prominent measures at each stage, against the first stage and against the one before."""
     figure = new_figure(WIDTH, 3.4)
     axes = figure.subplots(1, 2, sharey=True)
-    judged = [rung for rung in rungs if rung.against_first is not None]
-    names = [n for n in _LADDER_MEASURES if any(n in _names(r.against_first) for r in judged)]
+    judged = [stage for stage in stages if stage.against_first is not None]
+    all_measures = [measure for stage in judged for measure in _by_name(stage.against_first).values()]
+    names = list(dict.fromkeys(measure.name for measure in all_measures if measure.entry.prominence))
     for axis, which, title in zip(axes, ("against_first", "against_previous"),
-                                  ("against the first rung", "against the rung before"), strict=True):  # fmt: skip
+                                  ("against the first stage", "against the stage before"), strict=True):  # fmt: skip
         axis.axhline(1.0, color=COLOURS[0], lw=1)
+        reports: list[FidelityReport | None] = [getattr(stage, which) for stage in judged]
         for index, name in enumerate(names):
-            found = [(i, getattr(r, which)) for i, r in enumerate(judged) if name in _names(getattr(r, which))]
-            x = np.array([i for i, _ in found]) + 0.09 * (index - (len(names) - 1) / 2)
-            values = [report[name] for _, report in found]
-            colour, marker = COLOURS[1 + index % 6], MARKERS[index]
+            values = [measure for report in reports if (measure := _by_name(report).get(name))]
+            places = [i for i, report in enumerate(reports) if name in _by_name(report)]
+            x = np.array(places) + 0.09 * (index - (len(names) - 1) / 2)
+            colour, marker = COLOURS[1 + index % 6], MARKERS[index % len(MARKERS)]
             for place, measure in zip(x, values, strict=True):
                 if measure.excess_interval:
                     axis.plot([place] * 2, np.maximum(measure.excess_interval, 0.1), color=colour, lw=1.2)
@@ -196,8 +195,8 @@ def ladder_plot(rungs: Sequence[Rung]) -> Figure:
     return figure
 
 
-def _names(report: FidelityReport | None) -> set[str]:
-    return {m.name for m in report.measures} if report else set()
+def _by_name(report: FidelityReport | None) -> dict[str, JudgedDistance]:
+    return {measure.name: measure for measure in report.measures} if report else {}
 
 
 def _plane(recording: Recording, burn_in: float) -> Float[np.ndarray, "trial time plane"]:
@@ -208,11 +207,11 @@ def _plane(recording: Recording, burn_in: float) -> Float[np.ndarray, "trial tim
 
 def _fields(samples: Mapping[str, np.ndarray], every: float, grid: Grid) -> dict[str, Field]:
     """Estimated at the lag of the measures."""
-    lag = field_lag(samples["reference"])
-    return {name: estimate_field(lagged_sums(x, every, grid, lag)) for name, x in samples.items()}
+    lag = ReferenceSamples.of([samples["reference"]], every).lag
+    return {name: estimate_field(field_sums(x, every, grid, lag)) for name, x in samples.items()}
 
 
-def _full(field: Field) -> np.ndarray:
+def _settled(field: Field) -> np.ndarray:
     return field.settled(_FEWEST)
 
 
@@ -236,11 +235,11 @@ def _drift_curves(grid: Grid, fields: Mapping[str, Field]) -> Figure:
     figure = new_figure(WIDTH, 3.2)
     left, right = figure.subplots(1, 2, sharex=True)
     for index, (name, field) in enumerate(fields.items()):
-        shown = _full(field)
+        shown = _settled(field)
         left.plot(grid.centres[shown, 0], field.drift[shown, 0], label=name, **line_style(index))
         change = field.drift[:, 0] - fields["reference"].drift[:, 0]
         error = 2 * np.hypot(field.drift_error[:, 0], fields["reference"].drift_error[:, 0])
-        both = shown & _full(fields["reference"])
+        both = shown & _settled(fields["reference"])
         if index:
             right.plot(grid.centres[both, 0], change[both], **line_style(index))
         else:
@@ -258,7 +257,7 @@ def _diffusion_curves(grid: Grid, fields: Mapping[str, Field]) -> Figure:
     figure = new_figure(WIDTH, 3.0)
     axis = figure.subplots()
     for index, (name, field) in enumerate(fields.items()):
-        shown = _full(field)
+        shown = _settled(field)
         middle, error = field.diffusion[shown, 0, 0], 2 * field.diffusion_error[shown, 0, 0]
         if not index:
             axis.fill_between(grid.centres[shown, 0], middle - error, middle + error, color="#c9ced6", lw=0)
@@ -270,7 +269,7 @@ def _diffusion_curves(grid: Grid, fields: Mapping[str, Field]) -> Figure:
 
 
 def _tensors(grid: Grid, field: Field) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [(grid.centres[cell], field.diffusion[cell]) for cell in np.flatnonzero(_full(field))]
+    return [(grid.centres[cell], field.diffusion[cell]) for cell in np.flatnonzero(_settled(field))]
 
 
 def _ellipse(tensor: Float[np.ndarray, "2 2"]) -> Float[np.ndarray, "point 2"]:

@@ -13,7 +13,6 @@ from ddm2snn.conversion.noise_budget import target_diffusion
 from ddm2snn.conversion.trajectories import regression_target
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork, to_internal
-from ddm2snn.neuron import part_of
 from ddm2snn.plots.style import COLOURS, HATCH, MARKERS, PALE, WIDTH, latent_name, line_style, new_figure, plain
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ def _tuning_curves(axis: Axes, network: SpikingNetwork, rate: RateNetwork, cloud
         places = np.linspace(x.min(), x.max(), _POINTS)
         along = (places - rate.bias[unit])[:, None] * gamma / max(float(gamma @ gamma), np.finfo(float).tiny)
         current = along @ ensemble.encoders[neuron] + ensemble.bias[neuron]
-        model = part_of(network.neuron, slice(neuron, neuron + 1))
+        model = network.neuron.part(slice(neuron, neuron + 1))
         rates_hz = model.rate_hz(current[:, None], timing=network.spike_timing, dt_s=network.dt_s)
         axis.plot(places, rates_hz[:, 0], lw=1.3, color=COLOURS[index % len(COLOURS)])
     axis.set(xlabel="state $x$ of the neuron's unit", ylabel="rate (Hz)", ylim=(0, None))

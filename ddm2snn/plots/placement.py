@@ -1,4 +1,4 @@
-"""The picture of a placement: cores with the share of each resource that they use, by chip."""
+"""Figure of a placement: cores with the share of each resource that they use, by chip."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from ddm2snn.hardware.place import Placement
 
-_ROW, _NAMED = 0.27, 40  # height of a core in inches, and cores beyond which they lose their names
-_TALLEST = 14.0
+_ROW, _NAMED = 0.27, 40  # height of a core in inches, and the largest number of cores with names
+_TALLEST = 14.0  # inches
 
 
 def draw_placement(placement: Placement) -> Figure:
@@ -50,8 +50,8 @@ def draw_placement(placement: Placement) -> Figure:
 def _numbers(axis: Axes, placement: Placement, resources: list[str], share: np.ndarray) -> None:
     for row, core in enumerate(placement.cores):
         for column, name in enumerate(resources):
-            limit = placement.share(core, name)
-            words = f"{getattr(core, name):,}" if limit is None else f"{getattr(core, name):,}  ({limit:.1%})"
+            used, part = getattr(core, name), placement.share(core, name)
+            words = f"{used:,}" if part is None else f"{used:,}  ({part:.1%})"
             colour = "white" if share[row, column] > 0.6 else COLOURS[0]
             axis.text(column, row, words, ha="center", va="center", size=8, color=colour)
 

@@ -1,4 +1,4 @@
-"""Figures of recordings in the latent space; every function returns a Figure and touches no global state."""
+"""Figures of recordings in the latent space."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.fidelity.spectrum import power_spectra
+from ddm2snn.fidelity.measures.power_spectrum import power_spectra
 from ddm2snn.plots.style import COLOURS, WIDTH, latent_name, legend, limits, line_style, new_figure, plain, wrapped
 from ddm2snn.recording import Recording
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_TRACE_SPAN = 30.0
+_TRACE_SPAN = 30.0  # rate time units
 _COLUMNS = 4  # panels beside each other
-_LINES = 120  # of a spectrum, evenly spaced on the logarithmic axis
+_POINTS = 120  # of a spectrum, evenly spaced on the logarithmic axis
 Recordings = Mapping[str, Recording]
 
 
@@ -89,9 +89,9 @@ def marginal_densities(recordings: Recordings, *, burn_in: float = 0.0) -> Figur
 
 
 def spectra(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
-    """Power spectrum of each latent, normalised to unit sum, on a band where a second run of the first would lie.
+    """Power spectrum of each latent, normalised to unit sum, and the band of a second run of the first recording.
 
-    The band is two standard deviations of the difference between two runs, from the scatter of the trials.
+    The band is two standard deviations of the difference between two runs wide, by the scatter of the trials.
     """
     rank = next(iter(recordings.values())).rank
     figure, axes = _panels(rank)
@@ -104,9 +104,9 @@ def spectra(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
             binned = np.stack([share[:, g].mean(axis=1) for g in groups], axis=1)
             mean = binned.mean(axis=0)
             if index == 0 and len(binned) > 1:
-                off = 2 * np.sqrt(2 / len(binned)) * binned.std(axis=0, ddof=1)
-                low = np.maximum(mean - off, 0.02 * mean)
-                axis.fill_between(centre, low, mean + off, color="#c9ced6", lw=0, label="second run (95 %)")
+                margin = 2 * np.sqrt(2 / len(binned)) * binned.std(axis=0, ddof=1)
+                low = np.maximum(mean - margin, 0.02 * mean)
+                axis.fill_between(centre, low, mean + margin, color="#c9ced6", lw=0, label="second run (95 %)")
             axis.loglog(centre, mean, label=name, lw=1.2, **line_style(index))
             axis.set(xlabel="frequency (cycles per rate time unit)", title=latent_name(dimension))
             plain(axis)
@@ -117,7 +117,7 @@ def spectra(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
 
 def _log_groups(count: int) -> list[np.ndarray]:
     """Neighbouring frequencies, from the second on, that share a point on a logarithmic axis."""
-    edges = np.unique(np.geomspace(1, count, _LINES + 1).astype(np.int64))
+    edges = np.unique(np.geomspace(1, count, _POINTS + 1).astype(np.int64))
     return [np.arange(low, high) for low, high in pairwise(edges)]
 
 
@@ -137,7 +137,7 @@ def _after(recording: Recording, burn_in: float) -> Float[np.ndarray, "trial tim
 
 
 def _planar(samples: Float[np.ndarray, "trial time rank"], every: float) -> Float[np.ndarray, "trial time plane"]:
-    """Samples with two dimensions or more: a single latent is shown against itself one time unit later."""
+    """Samples in two dimensions or more: a single latent gets itself one time unit later as the second."""
     if samples.shape[-1] > 1:
         return samples
     lag = min(round(1.0 / every), samples.shape[1] - 1)

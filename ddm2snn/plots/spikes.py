@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.noise_share import NoiseShare
-from ddm2snn.fidelity.spiking import SpikeStatistics
+from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics
 from ddm2snn.plots.style import (
     COLOURS,
     HATCH,
@@ -42,19 +41,18 @@ def spike_raster(recording: Recording, *, name: str = "") -> Figure:
         Where the recording holds no spikes.
     """
     if recording.spikes is None:
-        raise InputError("This recording holds no spikes. Simulate with spikes recorded (--spikes).")
+        raise InputError("This recording holds no spikes. Simulate with spikes recorded.")
     unit = float(recording.latent["time_s"].values[-1] / recording.latent["time"].values[-1])
     spikes = recording.spikes
     time = spikes.time_s / unit
     total = recording.latent["time"].values[-1]
     start = max(0.0, total - _RASTER_SPAN)
-    chosen = (spikes.trial == spikes.trial.min(initial=0)) & (time >= start)
     neurons = int(spikes.neuron.max(initial=0)) + 1
     every = max(1, -(-neurons // _RASTER_NEURONS))
-    chosen &= spikes.neuron % every == 0
+    drawn = (spikes.trial == spikes.trial.min(initial=0)) & (time >= start) & (spikes.neuron % every == 0)
     figure = new_figure(WIDTH, 4.4)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
-    above.plot(time[chosen] - start, spikes.neuron[chosen], "|", color=COLOURS[0], ms=1.8, mew=0.5, rasterized=True)
+    above.plot(time[drawn] - start, spikes.neuron[drawn], "|", color=COLOURS[0], ms=1.8, mew=0.5, rasterized=True)
     shown = f"one in {every} of {neurons} neurons" if every > 1 else f"{neurons} neurons"
     above.set(ylabel=shown, title=name, ylim=(-1, neurons))
     first = int(np.searchsorted(recording.latent["time"].values, start))
@@ -73,11 +71,11 @@ def spike_histograms(statistics: Mapping[str, SpikeStatistics]) -> Figure:
     figure = new_figure(WIDTH, 2.9)
     left, right = figure.subplots(1, 2)
     highest = max(max(float(s.rates_hz.max(initial=0.0)) for s in statistics.values()), 1.0)
-    for index, (name, found) in enumerate(statistics.items()):
+    for index, (name, of_network) in enumerate(statistics.items()):
         style = line_style(index)
-        for axis, values, top in ((left, found.rates_hz, highest), (right, found.local_variations, 2.0)):
-            known = np.minimum(values[np.isfinite(values)], top)
-            count, edges = np.histogram(known, bins=np.linspace(0, top, _BINS + 1))
+        for axis, values, top in ((left, of_network.rates_hz, highest), (right, of_network.local_variations, 2.0)):
+            finite = np.minimum(values[np.isfinite(values)], top)
+            count, edges = np.histogram(finite, bins=np.linspace(0, top, _BINS + 1))
             axis.stairs(100 * count / max(len(values), 1), edges, label=name, lw=1.4, **style)
     left.set(xlabel="mean rate (Hz)", ylabel="neurons (%)", xlim=(0, highest), ylim=(0, None))
     right.set(xlabel="CV2 of successive intervals (0: clock, 1: Poisson)", xlim=(0, 2), ylim=(0, None))

@@ -1,4 +1,4 @@
-"""How all figures look: colours, lines, sizes; no global state is touched."""
+"""Colours, lines and sizes of all figures, set without global state."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 PALE = "#c9ced6"
 HATCH = "////"
 WIDTH = 9.0
-# what a file says about its making, but for the time, so that equal figures are equal files
+# metadata of each kind of file without a time or a version, so that equal figures are equal files
 _FORMATS = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 _SHADE = "#5b6470"
-_LETTERS = 12  # of a line of a name
+_LETTERS = 12  # in a line of a wrapped name
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Empty figure that belongs to nobody's global state."""
+    """Empty figure that pyplot does not know of."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", dpi=130)
@@ -55,7 +55,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def plain(axis: Axes) -> None:
-    """Take away what carries no information: upper and right frame, dark ticks."""
+    """Remove the upper and right frame, and draw ticks and labels in grey."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color("#9aa1ab")
     axis.tick_params(which="both", color="#9aa1ab", labelcolor=_SHADE, labelsize=8.5)
@@ -75,7 +75,11 @@ def line_style(index: int) -> dict[str, Any]:
 
 
 def wrapped(name: str) -> str:
-    """A long name in lines, broken at hyphens and blanks."""
+    r"""A long name in lines, broken at hyphens and blanks.
+
+    >>> wrapped("loihi1-emulator-simreal")
+    'loihi1-\nemulator-\nsimreal'
+    """
     lines = [""]
     for part in re.findall(r"[^-\s]+[-\s]*", name):
         if lines[-1] and len(lines[-1]) + len(part) > _LETTERS:

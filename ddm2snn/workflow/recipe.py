@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
+import tomli_w
 from pydantic import Field, field_validator, model_validator
 
 from ddm2snn.backend import RATE, backend_names
@@ -27,9 +27,9 @@ class TrainingSettings(Settings):
 
 
 class ConversionSettings(Settings):
-    """Section [conversion]: neurons, their largest rates, decoders and their ridge, the clock.
+    """Section [conversion]: neurons and their largest rates, decoders and their ridge, time unit and step.
 
-    What is left out is the default of `ddm2snn.Population` and of the decoders.
+    A setting that is None has the default of `ddm2snn.Population` or of the decoders.
     """
 
     neurons_per_unit: _Count | _Positive | None = None
@@ -49,7 +49,7 @@ class ConversionSettings(Settings):
 
 
 class SimulationSettings(Settings):
-    """Section [simulation]: rate time units kept and left out, sampling interval, trials."""
+    """Section [simulation]: rate time units recorded and left out before, sampling interval, trials."""
 
     duration: _Positive = 40.0
     burn_in: _Share = 4.0
@@ -58,7 +58,7 @@ class SimulationSettings(Settings):
 
 
 class Recipe(Settings):
-    """The whole way from a target system to a report.
+    r"""The whole way from a target system to a report.
 
     Parameters
     ----------
@@ -77,6 +77,18 @@ class Recipe(Settings):
         Independent runs of the rate network; the floor is the mean distance over their pairs.
     training, conversion, simulation
         Sections of settings.
+
+    Examples
+    --------
+    >>> recipe = Recipe(system="lorenz", simulation={"trials": 16})
+    >>> recipe
+    Recipe(system='lorenz', simulation=SimulationSettings(trials=16))
+    >>> print(recipe.as_toml().split("\n\n")[-1], end="")
+    [simulation]
+    duration = 40.0
+    burn_in = 4.0
+    every = 0.02
+    trials = 16
     """
 
     system: str = "vanderpol"
@@ -100,20 +112,18 @@ class Recipe(Settings):
 
     @classmethod
     def read(cls, path: Path | str) -> Recipe:
-        """Read and validate a TOML file; an unknown key is refused with the list of the known ones."""
+        """Read and validate a TOML file; an unknown key is refused with the list of the known ones.
+
+        A path in the file is relative to its folder.
+        """
         recipe = read_settings(path, cls)
         file, separator, attribute = recipe.system.rpartition(":")
         if separator and file.endswith(".py"):
             recipe = recipe.model_copy(update={"system": f"{(Path(path).parent / file).resolve()}:{attribute}"})
         folder = Path(path).parent
-        own = tuple(str((folder / name).resolve()) if name.endswith(".toml") else name for name in recipe.hardware)
-        return recipe.model_copy(update={"hardware": own})
+        devices = tuple(str((folder / name).resolve()) if name.endswith(".toml") else name for name in recipe.hardware)
+        return recipe.model_copy(update={"hardware": devices})
 
     def as_toml(self) -> str:
-        """TOML text: values are numbers, strings, lists and truth values, which JSON writes alike."""
-        content = self.model_dump(mode="json", exclude_none=True)
-        top = [f"{key} = {json.dumps(value)}" for key, value in content.items() if not isinstance(value, dict)]
-        for section, values in content.items():
-            if isinstance(values, dict):
-                top += ["", f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-        return "\n".join(top)
+        """TOML text with all settings; those that are None are left out."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from ddm2snn.base.files import make_folder, whole_file, write_text
 from ddm2snn.base.version import package_version
-from ddm2snn.fidelity.chaos import Exponent
 from ddm2snn.fidelity.field_difference import FieldDifference, recorded_differences
-from ddm2snn.fidelity.ladder import Rung, attribution
-from ddm2snn.fidelity.noise_share import NoiseShare
+from ddm2snn.fidelity.ladder import Stage, attribution
+from ddm2snn.fidelity.lyapunov import Exponent
 from ddm2snn.fidelity.report import FidelityReport
-from ddm2snn.fidelity.spiking import SpikeStatistics, recorded_statistics
+from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics, recorded_statistics
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.plots import comparison, recordings, spikes
 from ddm2snn.plots.analysis import analysis_figures
@@ -31,8 +30,7 @@ if TYPE_CHECKING:
 
     from ddm2snn.analysis import Analysis
 
-_LEADING = ("sliced_wasserstein", "d_stsp", "d_h")
-_HIDDEN = ("drift_error", "diagnostics", "robustness", "stages")  # of provenance: shown elsewhere, or long
+_HIDDEN = ("drift_error", "diagnostics", "robustness", "stages")  # entries of a provenance that tables show, or long
 
 
 @dataclass(frozen=True)
@@ -47,20 +45,20 @@ class Picture:
 
 @dataclass(frozen=True)
 class Page:
-    """What a report page shows.
+    """Content of a report page.
 
     Parameters
     ----------
     title, subtitle
         Heading and the line below.
     recordings
-        Recordings by name, the reference first; those named as a report are shown in the figures of fields.
+        Recordings by name, the reference first; those with the name of a report are shown in the figures of fields.
     reports
         Comparisons with the reference.
     tables
         Further tables.
     command
-        How to make the page again.
+        Command that makes the page again.
     summary
         Further content of summary.json.
     ladder
@@ -80,13 +78,13 @@ class Page:
     command: str
     tables: Sequence[Table] = ()
     summary: Mapping[str, Any] | None = None
-    ladder: Sequence[Rung] = ()
+    ladder: Sequence[Stage] = ()
     rasters: Mapping[str, Recording] = field(default_factory=dict)
     networks: Mapping[str, SpikingNetwork] = field(default_factory=dict)
     exponents: Sequence[Exponent] = ()
 
     def write(self, folder: Path) -> list[Path]:
-        """Write report.html, summary.json and figures/*.png and *.pdf into `folder`; return what was written."""
+        """Write report.html, summary.json and figures/*.png and *.pdf into `folder`; return their paths."""
         (folder / "figures").mkdir(exist_ok=True)
         written, shown = [], []
         for picture in self._pictures():
@@ -101,15 +99,15 @@ class Page:
         content = {
             "findings": self.findings(),
             "reports": {report.label: report.as_json() for report in self.reports},
-            **({"ladder": [rung.as_json() for rung in self.ladder]} if self.ladder else {}),
-            **self._findings_beside(),
+            **({"ladder": [stage.as_json() for stage in self.ladder]} if self.ladder else {}),
+            **self._further_results(),
             **(self.summary or {}),
         }
         write_text(folder / "summary.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
         return [*written, folder / "report.html", folder / "summary.json"]
 
     def findings(self) -> list[str]:
-        """The verdict of each report, and what each step of the ladder loses."""
+        """The verdict of each report, and the loss of each step of the ladder."""
         ladder = attribution(self.ladder)
         return [report.verdict for report in self.reports] + ([ladder] if ladder else [])
 
@@ -133,38 +131,38 @@ class Page:
 
     @cached_property
     def _spiking(self) -> dict[str, SpikeStatistics]:
-        found = {}
+        statistics = {}
         for name, recording in self.rasters.items():
             neurons = self.networks[name].neurons if name in self.networks else None
-            found[name] = recorded_statistics(recording, neurons)
-        return found
+            statistics[name] = recorded_statistics(recording, neurons)
+        return statistics
 
     @cached_property
     def _noise(self) -> dict[str, NoiseShare]:
         return {name: NoiseShare.of(network) for name, network in self.networks.items()}
 
-    def _findings_beside(self) -> dict[str, Any]:
-        """What stands beside the distances, as JSON values."""
+    def _further_results(self) -> dict[str, Any]:
+        """Results besides the distances, as JSON values."""
         lag, differences = self._fields
-        found = {
+        results = {
             "fields": {"lag": lag, **{name: d.as_json() for name, d in differences.items()}} if differences else {},
             "noise": {name: share.as_json() for name, share in self._noise.items()},
             "spiking": {name: statistics.as_json() for name, statistics in self._spiking.items()},
             "exponents": [exponent.as_json() for exponent in self.exponents],
         }
-        return {name: content for name, content in found.items() if content}
+        return {name: content for name, content in results.items() if content}
 
     def _all_tables(self) -> list[Table]:
-        """Those of what the page holds, then those given."""
+        """Tables of the page's own results, then `tables`."""
         lag, differences = self._fields
-        found = [
+        own = [
             field_table(differences, lag) if differences else None,
             noise_table(self._noise) if self._noise else None,
             spiking_table(self._spiking) if self._spiking else None,
             chaos_table(self.exponents) if self.exponents else None,
             connectivity_table(self.networks) if self.networks else None,
         ]
-        return [*(table for table in found if table is not None), *self.tables]
+        return [*(table for table in own if table is not None), *self.tables]
 
     def _pictures(self) -> Iterator[Picture]:
         burn_in = self._burn_in
@@ -180,7 +178,7 @@ class Page:
             yield Picture(name, title, caption, draw(self.recordings, burn_in=burn_in))
         yield from self._spike_pictures()
         if len(self.ladder) > 1:
-            yield Picture("ladder", "The ladder", "Which step costs what: excess of the leading measures on each rung.",
+            yield Picture("ladder", "The ladder", "Excess of the leading measures at each stage, from the target on.",
                           comparison.ladder_plot(self.ladder))  # fmt: skip
 
     def _field_pictures(self, burn_in: float) -> Iterator[Picture]:
@@ -217,7 +215,7 @@ class Page:
             subtitle=self.subtitle,
             figures=[{"title": p.title, "caption": p.caption, "png": png, "name": p.name} for p, png in shown],
             reports=self.reports,
-            leading=_LEADING,
+            leading=list(dict.fromkeys(m.name for r in self.reports for m in r.measures if m.entry.leading)),
             ladder=self.ladder,
             attribution=attribution(self.ladder),
             tables=self._all_tables(),
@@ -227,7 +225,7 @@ class Page:
         )
 
     def _provenance(self) -> list[tuple[str, str, str]]:
-        """Recording, fingerprint and settings, each recording once."""
+        """Name, fingerprint and settings of each recording, each once."""
         rows: dict[str, tuple[str, str, str]] = {}
         for report in self.reports:
             for role, content in report.provenance.items():
@@ -268,7 +266,7 @@ _RECORDED: tuple[tuple[str, str, str, Callable[..., Any]], ...] = (
 
 
 def write_analysis(analysis: Analysis, folder: Path | str) -> list[Path]:
-    """Write analysis.json and a PNG per figure into `folder`, made if missing; return the paths."""
+    """Write analysis.json and a PNG per figure into `folder`, created if missing; return their paths."""
     target = make_folder(folder)
     paths = []
     for name, figure in analysis_figures(analysis).items():
@@ -284,7 +282,7 @@ def _rendered(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     metadata = {"Software": None} if kind == "png" else {"CreationDate": None}
     figure.savefig(buffer, format=kind, metadata=metadata)
-    figure.set_layout_engine("none")  # found once, it holds for the other file as well
+    figure.set_layout_engine("none")  # the layout is computed; the figure's other file takes it over
     return buffer.getvalue()
 
 

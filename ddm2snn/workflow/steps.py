@@ -1,4 +1,4 @@
-"""Steps of a run that are done once: a graph of what needs what, and a record of what was done."""
+"""Steps of a run that are done once: a graph of their needs, and a record of the steps done."""
 
 from __future__ import annotations
 
@@ -20,33 +20,41 @@ from ddm2snn.base.version import package_version
 if TYPE_CHECKING:
     import networkx as nx
 
+Action = Callable[[Progress], None]
+"""Work of a step, which reports its progress."""
 _STATE = "steps.json"
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: what it needs, the settings that its result depends on, what it writes and how."""
+    """One step: the steps that it needs, the settings that its result depends on, its files and its work."""
 
     name: str
     needs: tuple[str, ...]
     settings: Mapping[str, Any]
     outputs: tuple[str, ...]
-    action: Callable[[Progress], None]
+    action: Action
 
 
 class Announce:
-    """Receives what a run is doing; this one says nothing, the command line shows it."""
+    """Is told of the steps of a run. This class says nothing; the command line has one that shows them."""
 
     def start(self, name: str) -> Progress:
         """Begin a step and return its progress function."""
         return lambda share: None
 
     def finish(self, name: str, *, done_before: bool) -> None:
-        """End a step; `done_before` tells that nothing had to be done."""
+        """End a step; `done_before` says that its files were there already."""
 
 
 def step_graph(steps: list[Step]) -> nx.DiGraph:
-    """Steps as a directed graph, an edge from each step to those that need it."""
+    """Steps as a directed graph, with an edge from each step to those that need it.
+
+    >>> train = Step("train", (), {}, ("rate.safetensors",), print)
+    >>> convert = Step("convert", ("train",), {}, ("spiking.safetensors",), print)
+    >>> list(step_graph([train, convert]).edges)
+    [('train', 'convert')]
+    """
     import networkx as nx
 
     graph = nx.DiGraph()
@@ -57,7 +65,7 @@ def step_graph(steps: list[Step]) -> nx.DiGraph:
 
 
 def perform(steps: list[Step], folder: Path, announce: Announce) -> None:
-    """Do what was not done before with the same settings and inputs."""
+    """Do the steps that were not done before with the same settings and inputs."""
     import networkx as nx
 
     state = _read_state(folder)
@@ -67,8 +75,8 @@ def perform(steps: list[Step], folder: Path, announce: Announce) -> None:
         step: Step = graph.nodes[name]["step"]
         inputs = {need: state[need]["outputs"] for need in step.needs}
         keys[name] = hashlib.sha256(canonical_json([versions(), dict(step.settings), inputs]).encode()).hexdigest()
-        found = state.get(name, {})
-        done = found.get("key") == keys[name] and found.get("outputs") == _digests(folder, step.outputs)
+        record = state.get(name, {})
+        done = record.get("key") == keys[name] and record.get("outputs") == _digests(folder, step.outputs)
         progress = announce.start(name)
         if not done:
             step.action(progress)
@@ -78,7 +86,7 @@ def perform(steps: list[Step], folder: Path, announce: Announce) -> None:
 
 
 def _read_state(folder: Path) -> dict[str, Any]:
-    """Read what was done before; an unreadable record only means that everything is done again."""
+    """Record of the steps done before; empty where it cannot be read, so that every step is done again."""
     try:
         state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
@@ -94,7 +102,7 @@ def _digests(folder: Path, names: tuple[str, ...]) -> dict[str, str | None]:
 
 
 def versions() -> dict[str, str]:
-    """Versions that results depend on, those of installed backends too, and the kind of machine."""
+    """Versions of the packages and backends that results depend on, and the kind of machine."""
     packages = ("torch", "numpy", "brian2", "nengo", "matplotlib")
     return {
         **backend_versions(),

@@ -1,4 +1,4 @@
-"""Tables of a report: what stands beside the distances, a column per network."""
+"""Tables of a report: results besides the distances, a column for each network."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import numpy as np
 
 from ddm2snn.conversion.diagnostics import Diagnostics
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.chaos import Exponent
 from ddm2snn.fidelity.field_difference import FieldDifference
-from ddm2snn.fidelity.noise_share import NoiseShare
-from ddm2snn.fidelity.spiking import SpikeStatistics
+from ddm2snn.fidelity.lyapunov import Exponent
+from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics
 
 if TYPE_CHECKING:
     from ddm2snn.network import RateNetwork, SpikingNetwork
@@ -29,11 +28,11 @@ class Table:
     title
         Heading.
     rows
-        First what it is, then the values, one per column.
+        Name of each row, then its values, one per column.
     header
-        Names of the columns but the first; without any, a table of names and values.
+        Names of the columns but the first; empty for a table of names and values.
     note
-        What a reader must know, in words.
+        How to read the numbers.
     """
 
     title: str
@@ -43,12 +42,12 @@ class Table:
 
 
 def training_table(rate: RateNetwork) -> Table:
-    """How well the rate network was trained."""
-    made = rate.provenance
+    """Result of the training of the rate network."""
+    training = rate.provenance
     rows = [
         ("rate units, rank", f"{rate.units}, {rate.rank}"),
-        ("relative drift error per latent, fresh stationary sample", _percents(made["drift_error"])),
-        ("sum of |W_s|, internal units", f"{made['readout_norm']:.3g}"),
+        ("relative drift error per latent, fresh stationary sample", _percents(training["drift_error"])),
+        ("sum of |W_s|, internal units", f"{training['readout_norm']:.3g}"),
         ("fingerprint", rate.fingerprint),
     ]
     return Table("Training", rows)
@@ -66,7 +65,7 @@ def conversion_table(networks: Mapping[str, SpikingNetwork]) -> Table:
 
 
 def connectivity_table(networks: Mapping[str, SpikingNetwork]) -> Table:
-    """The audit of each conversion: what connects the neurons is what connected the units."""
+    """The audit of each conversion: the neurons are connected by the low-rank factors of the rate network."""
     rows = _rows([_diagnostics(network).rank_audit for network in networks.values()], {
         "rank of E D": lambda a: str(a.rank),
         "singular values of E D": lambda a: _numbers(a.singular_values, ".3g"),
@@ -106,12 +105,12 @@ def field_table(differences: Mapping[str, FieldDifference], lag: float) -> Table
 
 
 def noise_table(shares: Mapping[str, NoiseShare]) -> Table:
-    """Where the diffusion of each spiking network comes from."""
+    """Sources of the diffusion of each spiking network."""
     rows = _rows(shares.values(), {
         "rate network, per latent": lambda s: _numbers(s.target, ".3g"),
         "injected": lambda s: _numbers(s.injected, ".3g"),
         "brought along by spikes": lambda s: "not measured" if s.spikes is None else _numbers(s.spikes, ".3g"),
-        "both, over the rate network's": _whole,
+        "both, over the rate network's": _total_over_target,
     })  # fmt: skip
     note = (
         "Variances per rate time unit in squared system units. That of spikes is measured open loop at conversion, "
@@ -121,12 +120,12 @@ def noise_table(shares: Mapping[str, NoiseShare]) -> Table:
 
 
 def spiking_table(statistics: Mapping[str, SpikeStatistics]) -> Table:
-    """Rates, regularity and the number of spikes, which hardware pays for."""
+    """Rates, regularity and the number of spikes, which sets the energy on hardware."""
     rows = _rows(statistics.values(), {
         "neurons": lambda s: str(len(s.rates_hz)),
         "mean rate; highest of a neuron (Hz)": lambda s: f"{s.mean_rate_hz:.3g}; {s.rates_hz.max():.3g}",
-        "CV of inter-spike intervals": lambda s: _known(s.mean_variation),
-        "CV2, of successive intervals": lambda s: _known(s.mean_local_variation),
+        "CV of inter-spike intervals": lambda s: _finite(s.mean_variation),
+        "CV2, of successive intervals": lambda s: _finite(s.mean_local_variation),
         "silent neurons": lambda s: _percents([s.silent_share]),
         "spikes per second": lambda s: f"{s.spikes_per_second:,.0f}",
         "spikes per rate time unit": lambda s: f"{s.spikes_per_time_unit:,.0f}",
@@ -145,23 +144,23 @@ def chaos_table(exponents: Sequence[Exponent]) -> Table:
         for e in exponents
     ]
     note = (
-        "Per rate time unit, with standard errors. The drift field is free of noise; twin runs share theirs, start a "
-        "millionth of a standard deviation apart, a thousandth where there are spikes, and are followed until they are "
-        "a tenth as far apart as strangers."
+        "Per rate time unit, with standard errors. The drift field is free of noise. Twin runs are pairs with the same "
+        "noise that start a millionth of a standard deviation apart, a thousandth where there are spikes; they are "
+        "followed until their distance is a tenth of that of independent states."
     )
     return Table("Largest Lyapunov exponent", rows, ("exponent",), note)
 
 
 def _rows(columns: Iterable[Any], written: Mapping[str, Callable[[Any], str]]) -> list[tuple[str, ...]]:
-    held = list(columns)
-    return [(name, *map(words, held)) for name, words in written.items()]
+    sources = list(columns)
+    return [(name, *map(words, sources)) for name, words in written.items()]
 
 
-def _known(value: float) -> str:
+def _finite(value: float) -> str:
     return f"{value:.3g}" if math.isfinite(value) else "–"
 
 
-def _whole(share: NoiseShare) -> str:
+def _total_over_target(share: NoiseShare) -> str:
     if share.spikes is None or not share.target.all():
         return "–"
     return _numbers((share.injected + share.spikes) / share.target, ".3g")

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/compare_speed.py
 
-Then how the cost of each family of measures grows with the number of samples: what it keeps of every trial is made
+Then how the cost of each measure grows with the number of samples: what it keeps of every trial is made
 from 2,000 and from 8,000 samples per trial, and the ratio of the times, over the four-fold samples, is one where the
 cost is linear. (All that follows, splits and resampling, works on what was kept, whose size does not depend on the
 samples but for spectra, so that a comparison costs a constant and a part in proportion.) Exits 1 beyond 60 s, 2 GiB or
@@ -22,8 +22,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import ddm2snn
-from ddm2snn.fidelity.battery import battery
-from ddm2snn.fidelity.family import Family
+from ddm2snn.fidelity.measures import Measure, ReferenceSamples, measures_of
 from ddm2snn.simulate import record_system
 from ddm2snn.workflow.report import Page
 
@@ -50,15 +49,15 @@ def whole(samples: int) -> float:
     return time.perf_counter() - begun
 
 
-def summarised(family: Family, samples: np.ndarray) -> float:
+def summarised(measure: Measure, samples: np.ndarray) -> float:
     """Least seconds of several repeats, after one that loads what it needs."""
-    family.summarise(samples)
-    found = []
+    measure.summarise(samples)
+    seconds = []
     for _ in range(REPEATS):
         begun = time.perf_counter()
-        family.summarise(samples)
-        found.append(time.perf_counter() - begun)
-    return min(found)
+        measure.summarise(samples)
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds)
 
 
 def main() -> None:
@@ -69,13 +68,13 @@ def main() -> None:
     long = recorded(LONG, 1).samples
     steepest = 0.0
     print(f"{'':24}{SHORT:>8,}{LONG:>10,}   samples per trial")
-    of_short, of_long = (battery(long[:, :n], EVERY, TRIALS) for n in (SHORT, LONG))
-    for family, longer in zip(of_short, of_long, strict=True):
+    of_short, of_long = (measures_of(ReferenceSamples(long[:, :n], TRIALS, EVERY)) for n in (SHORT, LONG))
+    for measure, longer in zip(of_short, of_long, strict=True):
         with threadpool_limits(1):  # as in compare
-            few, many = summarised(family, np.ascontiguousarray(long[:, :SHORT])), summarised(longer, long)
+            few, many = summarised(measure, np.ascontiguousarray(long[:, :SHORT])), summarised(longer, long)
         ratio = many / few / (LONG / SHORT)
         steepest = max(steepest, ratio)
-        print(f"{family.entries[0].name:24}{few:7.3f} s{many:8.3f} s   {ratio:.2f} x linear")
+        print(f"{measure.entries[0].name:24}{few:7.3f} s{many:8.3f} s   {ratio:.2f} x linear")
     sys.exit(0 if seconds <= MOST_SECONDS and peak < MOST_GIB and steepest <= MOST_RATIO else 1)
 
 

@@ -39,7 +39,7 @@ import ddm2snn
 from ddm2snn.analysis import lyapunov_spectrum, network_jacobian, split_drift, stationary_paths
 from ddm2snn.base.randomness import stream
 from ddm2snn.fidelity.compare import compare_each
-from ddm2snn.fidelity.report import Measure
+from ddm2snn.fidelity.report import JudgedDistance
 from ddm2snn.fidelity.wells import Visits, mean_dwell, transition_matrix, visits
 from ddm2snn.recording import Recording
 from ddm2snn.systems import BUILT_IN, System
@@ -134,7 +134,7 @@ def compare(name: str, folder: Path, seeds: int) -> Rows:
     return rows
 
 
-def _at_floor(measure: Measure) -> bool:
+def _at_floor(measure: JudgedDistance) -> bool:
     """Whether the interval of the excess reaches one."""
     return measure.excess_interval is None or measure.excess_interval[0] <= 1.0
 

@@ -18,7 +18,7 @@ from ddm2snn_backends.brian2.model import brian2 as _brian2
 from ddm2snn_backends.reference import ReferenceBackend
 
 from ddm2snn.backend import RATE, Backend, backend_names, find_backend
-from ddm2snn.neuron import LIF, AdaptiveLIF, HeterogeneousLIF, LoihiLIF, RectifiedLinear
+from ddm2snn.neuron import LIF, AdaptiveLIF, LogNormal, LoihiLIF, RectifiedLinear
 from ddm2snn.recording import Recording
 from ddm2snn.simulate import drive, simulate
 from ddm2snn.stimulus import Stimulus
@@ -43,7 +43,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "rectified_linear": {"neurons": 8, "seed": 9, "neuron": RectifiedLinear(), "bias": [-1, 0, 1, 2, 3, 5, 8, 25]},
     "adaptive": {"neurons": 8, "seed": 8, "neuron": AdaptiveLIF(), "bias": BIASES},
     "fast_adaptation": {"neurons": 8, "seed": 10, "neuron": AdaptiveLIF(5e-3, 4e-3, 0.8, 0.03), "bias": BIASES},
-    "heterogeneous": {"neurons": 8, "seed": 13, "neuron": HeterogeneousLIF(tau_spread=0.5), "bias": BIASES},
+    "heterogeneous": {"neurons": 8, "seed": 13, "neuron": LIF(LogNormal(0.02, 0.5)), "bias": BIASES},
     "loihi": {"neurons": 8, "seed": 11, "neuron": LoihiLIF(), "bias": BIASES},
     "loihi_few_bits": {"neurons": 8, "seed": 12, "neuron": LoihiLIF(5e-3, 4e-3, decay_bits=4), "dt_s": 5e-4},
     # a third of a millisecond has no exact binary fraction: step counting must not rely on one

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from ddm2snn.exchange.nir_executor import NirExecutor
+from nir_executor import NirExecutor
 
 Step = Callable[[np.ndarray], np.ndarray]
 
@@ -56,9 +55,9 @@ def spikingjelly(path: Path, dt_s: float, trials: int) -> Step:
 
 
 def executor(path: Path, dt_s: float, trials: int) -> Step:
-    """Our own, which reads the file in continuous time."""
+    """The tests' own, which reads the file in continuous time."""
     own = NirExecutor(path, trials=trials)
-    return lambda given: own.step(given) * (1.0 if own.per_step else own.dt_s)
+    return lambda inputs: own.step(inputs) * (1.0 if own.per_step else own.dt_s)
 
 
 READERS = {"executor": executor, "norse": norse, "snntorch": snntorch, "spikingjelly": spikingjelly}

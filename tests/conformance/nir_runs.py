@@ -11,7 +11,7 @@ from ddm2snn_backends.reference import ReferenceBackend
 from nir_readers import READERS, Step
 
 from ddm2snn import Nir, Recording, SpikingNetwork, export, simulate
-from ddm2snn.exchange.nir_form import Dialect
+from ddm2snn.exchange.nir_graph import Dialect
 from ddm2snn.network import to_internal, to_system
 from ddm2snn.simulate import drive
 

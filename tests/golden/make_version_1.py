@@ -13,7 +13,7 @@ import numpy as np
 from make_golden import tiny_rate, tiny_spiking
 
 import ddm2snn
-from ddm2snn import HeterogeneousLIF, Stimulus, find_hardware
+from ddm2snn import Stimulus, find_hardware
 
 FOLDER = Path(__file__).parent / "version_1"
 
@@ -30,7 +30,9 @@ def spiking_by_state():
 
 
 def spiking_heterogeneous():
-    """A spiking network whose membrane time constants differ."""
+    """A spiking network whose membrane time constants differ, by a neuron model that only version 1 has."""
+    from ddm2snn import HeterogeneousLIF  # pyright: ignore[reportAttributeAccessIssue]
+
     return dataclasses.replace(tiny_spiking(), neuron=HeterogeneousLIF(tau_spread=0.5, first_neuron=3))
 
 
@@ -44,16 +46,23 @@ def main():
     """Write every file, and what a run on the device gives."""
     rate_by_state().save(FOLDER / "rate_by_state.safetensors")
     spiking_by_state().save(FOLDER / "spiking_by_state.safetensors")
-    spiking_heterogeneous().save(FOLDER / "spiking_heterogeneous.safetensors")
+    heterogeneous = spiking_heterogeneous()
+    heterogeneous.save(FOLDER / "spiking_heterogeneous.safetensors")
+    write_run(heterogeneous, "reference", "run_heterogeneous.json")
     network = spiking_on_device()
     network.save(FOLDER / "spiking_on_device.safetensors")
     Stimulus(times=np.array([0.0, 0.5]), values=np.array([[0.5, -0.25], [0.0, 0.0]])).save(
         FOLDER / "stimulus.safetensors"
     )
-    run = ddm2snn.simulate(network, backend="quantised", duration=2.0, trials=2, seed=7, every=0.1, spikes=True)
+    write_run(network, "quantised", "run_on_device.json")
+
+
+def write_run(network, backend, name):
+    """Write spikes and last latents of a run."""
+    run = ddm2snn.simulate(network, backend=backend, duration=2.0, trials=2, seed=7, every=0.1, spikes=True)
     assert run.spikes is not None
     content = {"spikes": len(run.spikes.time_s), "latent": run.samples[:, -1].tolist()}
-    (FOLDER / "run_on_device.json").write_text(json.dumps(content, indent=1) + "\n")
+    (FOLDER / name).write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

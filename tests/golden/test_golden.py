@@ -1,5 +1,6 @@
 """Numbers and files of yesterday: made by make_golden.py, read and made again today."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -64,12 +65,48 @@ def test_bytes_stay(name, tmp_path):
     assert (tmp_path / name).read_bytes() == (FOLDER / "version_2" / f"{name}.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["rate_by_state", "spiking_by_state", "spiking_heterogeneous"])
+@pytest.mark.parametrize("name", ["rate_by_state", "spiking_by_state"])
 def test_content_of_version_1_without_a_device_keeps_its_fingerprint(name):
     path = FOLDER / "version_1" / f"{name}.safetensors"
     network = ddm2snn.load(path)
     assert network.fingerprint == read_safetensors(path)[0]["fingerprint"]
     assert network.fingerprint == getattr(make_version_1, name)().fingerprint
+
+
+def test_a_neuron_model_that_only_version_1_has_becomes_an_array_of_time_constants(tmp_path):
+    path = FOLDER / "version_1" / "spiking_heterogeneous.safetensors"
+    network = ddm2snn.load(path)
+    assert isinstance(network, ddm2snn.SpikingNetwork)
+    neuron = ddm2snn.LIF(ddm2snn.LogNormal(0.02, 0.5).quantiles(6, first=3))
+    assert network.neuron == neuron
+    # the fingerprint in the file is that of its own form, which has no array
+    made = dataclasses.replace(make_golden.tiny_spiking(), neuron=neuron)
+    assert network.fingerprint == made.fingerprint != read_safetensors(path)[0]["fingerprint"]
+    run = ddm2snn.simulate(network, backend="reference", duration=2.0, trials=2, seed=7, every=0.1, spikes=True)
+    yesterday = json.loads((FOLDER / "version_1" / "run_heterogeneous.json").read_text())
+    assert run.spikes is not None
+    assert len(run.spikes.time_s) == yesterday["spikes"]
+    np.testing.assert_allclose(run.samples[:, -1], yesterday["latent"], rtol=ROUNDING)
+    network.save(tmp_path / "again.safetensors")
+    assert ddm2snn.load(tmp_path / "again.safetensors").fingerprint == network.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"tau_spread": 0.25}, "its content does not match its fingerprint"),
+        ({"tau_spread": -0.25}, "LogNormal.spread must be a finite number above zero"),
+        ({"first_neuron": "3"}, "first must be a whole number, zero or above, got '3'"),
+        ({"spread": 0.5}, "Neuron model heterogeneous-lif has the parameters tau_membrane_s, refractory_s, tau_spread"),
+    ],
+)
+def test_time_constants_of_version_1_are_checked(tmp_path, change, words):
+    header, arrays = read_safetensors(FOLDER / "version_1" / "spiking_heterogeneous.safetensors")
+    header["settings"]["neuron"] |= change
+    path = tmp_path / "forged.safetensors"
+    save_file(arrays, path, metadata={"ddm2snn": json.dumps(header)})
+    with pytest.raises(FileRefusedError, match=words):
+        ddm2snn.load(path)
 
 
 def test_a_stimulus_of_version_1_is_read():

@@ -187,10 +187,10 @@ def main() -> None:
     """Import all files of a folder after sound ones, which load the libraries."""
     import torch
 
-    from ddm2snn import InputError, Mapping, import_network
+    from ddm2snn import ArrayMapping, InputError, import_network
 
     folder = Path(sys.argv[1])
-    meaning = Mapping(activation="tanh", filtered="currents")
+    meaning = ArrayMapping(activation="tanh", filtered="currents")
     torch.set_num_threads(1)
 
     def refusal(path: Path) -> str:

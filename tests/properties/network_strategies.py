@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import arrays
 from ddm2snn import (
     LIF,
     AdaptiveLIF,
-    HeterogeneousLIF,
     LoihiLIF,
+    NeuronModel,
     RateNetwork,
     Recording,
     RectifiedLinear,
@@ -42,9 +42,13 @@ NEURONS = st.one_of(
     st.builds(RectifiedLinear, POSITIVE),
     st.builds(AdaptiveLIF, POSITIVE, POSITIVE, POSITIVE, POSITIVE),
     st.builds(LoihiLIF, POSITIVE, POSITIVE, st.integers(1, 30)),
-    st.builds(HeterogeneousLIF, POSITIVE, POSITIVE, POSITIVE, st.integers(0, 2**40)),
 )
 HARDWARE = st.none() | st.sampled_from([find_hardware(name) for name in hardware_names()])
+
+
+def neurons_of(count: int) -> st.SearchStrategy[NeuronModel]:
+    """Any neuron model, and LIF neurons with time constants of their own."""
+    return NEURONS | st.builds(LIF, arrays(np.float64, count, elements=POSITIVE), POSITIVE)
 
 
 def floats(*shape: int) -> st.SearchStrategy[np.ndarray]:
@@ -94,7 +98,7 @@ def spiking_networks(draw: st.DrawFn) -> SpikingNetwork:
         decoders=draw(floats(rank, neurons)),
         unit=draw(arrays(np.int64, neurons, elements=st.integers(0, units - 1))),
         rate_left_vectors=draw(floats(units, rank)),
-        neuron=draw(NEURONS),
+        neuron=draw(neurons_of(neurons)),
         time_unit_s=draw(POSITIVE),
         dt_s=draw(POSITIVE),
         spike_timing=draw(st.sampled_from(["grid", "interpolated"])),

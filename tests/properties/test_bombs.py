@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ddm2snn import Mapping, RateNetwork, export, import_network
+from ddm2snn import ArrayMapping, RateNetwork, export, import_network
 from ddm2snn.exchange.allowance import SPARE_BYTES
 
 # what a file may announce however small it is, once as an array and once unpacked, and as much for the libraries
@@ -69,6 +69,6 @@ def test_numbers_that_are_there_are_read_whatever_their_size(tmp_path: Path) -> 
         file["unused"] = np.random.default_rng(0).standard_normal((rows, 2**10))
         file.create_dataset("constant", data=np.ones((500, 500)), compression=9)
         file["W"] = np.diag([0.5, 0.0, 0.0])
-    network = import_network(tmp_path / "net.h5", Mapping(activation="tanh", filtered="currents"))
+    network = import_network(tmp_path / "net.h5", ArrayMapping(activation="tanh", filtered="currents"))
     assert isinstance(network, RateNetwork)
     assert network.units == 3

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from network_strategies import MODEST, spiking_networks
 
-from ddm2snn import LIF, InputError, Mapping, Nir, SpikingNetwork, export, import_network
+from ddm2snn import LIF, ArrayMapping, InputError, Nir, SpikingNetwork, export, import_network
 from ddm2snn.base.arrays import arrays_of
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.exchange.nir_form import READERS
-from ddm2snn.exchange.sidecar import sidecar_of
+from ddm2snn.exchange.nir_files import sidecar_of
+from ddm2snn.exchange.nir_graph import READERS
 
 
 def there(network: SpikingNetwork, path: Path, **asked) -> str:
@@ -183,4 +183,4 @@ def test_truncated_hdf5(make_spiking, tmp_path: Path, kept: int) -> None:
     whole = (tmp_path / "net.h5").read_bytes()
     (tmp_path / "net.h5").write_bytes(whole[:kept])
     with pytest.raises(FileRefusedError, match="cannot be read"):
-        import_network(tmp_path / "net.h5", Mapping(activation="tanh"))
+        import_network(tmp_path / "net.h5", ArrayMapping(activation="tanh"))

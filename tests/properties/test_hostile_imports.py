@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 from scipy.io import savemat
 
-from ddm2snn import InputError, Mapping, RateNetwork, export, import_network
+from ddm2snn import ArrayMapping, InputError, RateNetwork, export, import_network
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.exchange.arrays import read_arrays
+from ddm2snn.exchange.foreign_arrays import read_arrays
 
-MEANING = Mapping(factor=1.0, activation="tanh", filtered="currents")
+MEANING = ArrayMapping(factor=1.0, activation="tanh", filtered="currents")
 RNG = np.random.default_rng(2)
 ARRAYS = {"m": RNG.standard_normal((6, 2)), "n": RNG.standard_normal((6, 2)), "b": RNG.standard_normal(6)}
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nir_executor import NirExecutor
 
-from ddm2snn import InputError, Mapping, SpikingNetwork, export, import_network
+from ddm2snn import ArrayMapping, InputError, SpikingNetwork, export, import_network
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.exchange.nir_executor import NirExecutor
-from ddm2snn.exchange.sidecar import sidecar_of
+from ddm2snn.exchange.nir_files import sidecar_of
 
 Change = Callable[[h5py.Group], None]
 
@@ -173,7 +173,7 @@ def test_the_executor_refuses_shapes_that_do_not_fit(sound: Path, tmp_path: Path
 def test_other_files_under_this_name(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "net.nir").write_bytes(content)
     with pytest.raises(FileRefusedError, match=r"net\.nir cannot be read as a NIR file"):
-        import_network(tmp_path / "net.nir", Mapping(spikes="per step", dt_s=1e-3))
+        import_network(tmp_path / "net.nir", ArrayMapping(spikes="per step", dt_s=1e-3))
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,10 @@ def lorenz() -> dict[str, np.ndarray]:
     path = heun(lambda z: speed * lorenz_drift(z, rho), 0.1, start, rng, dt=0.005, samples=3000, stride=4)[:, 1000:]
     path.setflags(write=False)
     return dict(zip(("reference", "again", "rho 27", "slower"), path.reshape(4, 50, 2000, 3), strict=True))
+
+
+def circulation(transitions):
+    """(N_ij - N_ji) / (N_ij + N_ji) for each pair of wells: zero in equilibrium, NaN for pairs without a transition."""
+    back = transitions.T
+    both = transitions + back
+    return np.where(both > 0, (transitions - back) / np.maximum(both, 1e-300), np.nan)

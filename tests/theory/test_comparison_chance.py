@@ -6,8 +6,9 @@ from planted_changes import CHANGES, EVERY, ornstein_uhlenbeck, planted
 
 import ddm2snn
 from ddm2snn.fidelity.chance import find_chance
-from ddm2snn.fidelity.moments import Moments
-from ddm2snn.fidelity.yardstick import Yardstick
+from ddm2snn.fidelity.measures import ReferenceSamples
+from ddm2snn.fidelity.measures.moments import Moments
+from ddm2snn.fidelity.reference import Reference
 from ddm2snn.workflow.report import Page
 
 WELLS = np.array([[-1.0, 0.0], [1.0, 0.0]])
@@ -28,8 +29,8 @@ def test_a_floor_from_splits_is_the_mean_over_independent_pairs():
     for _ in range(60):
         offset = rng.standard_normal((48, 1, 1))
         samples = offset + 0.1 * rng.standard_normal((48, 64, 1))
-        family = Moments(np.zeros(1), np.ones(1))
-        floors.append(find_chance(family, family.summarise(samples), 16, 3, 0).floor[1])
+        moments = Moments(np.zeros(1), np.ones(1))
+        floors.append(find_chance(moments, moments.summarise(samples), 16, 3, 0).floor[1])
         distances.append(abs(samples[:16].mean() - samples[16:32].mean()))
     expected = 2 / np.sqrt(np.pi) / 4
     # 48 trials know their deviation to a tenth, over 60 repeats to 0.013; a single pair to 0.76, to 0.1
@@ -42,8 +43,8 @@ def test_one_recording_extrapolates_to_the_same_floor():
     found = []
     for _ in range(60):
         samples = rng.standard_normal((16, 1, 1)) + 0.1 * rng.standard_normal((16, 64, 1))
-        family = Moments(np.zeros(1), np.ones(1))
-        found.append(find_chance(family, family.summarise(samples), 16, 1, 0).floor[1])
+        moments = Moments(np.zeros(1), np.ones(1))
+        found.append(find_chance(moments, moments.summarise(samples), 16, 1, 0).floor[1])
     assert np.mean(found) == pytest.approx(2 / np.sqrt(np.pi) / 4, rel=0.1)
 
 
@@ -53,8 +54,8 @@ def nothing_planted():
     reports = []
     for i in range(5):
         runs = [ornstein_uhlenbeck(100 * i + k, trials=16, samples=300) for k in range(4)]
-        yardstick = Yardstick.of(runs[:2], EVERY, None, i)
-        reports += [yardstick.measures([run])[0] for run in runs[2:]]
+        reference = Reference(ReferenceSamples.of(runs[:2], EVERY), i)
+        reports += [reference.judge([run])[0] for run in runs[2:]]
     return reports
 
 
@@ -92,13 +93,13 @@ SEEN = {
 
 
 @pytest.fixture(scope="module")
-def yardstick():
-    return Yardstick.of([planted(seed=s) for s in range(3)], EVERY, None, 0)
+def reference():
+    return Reference(ReferenceSamples.of([planted(seed=s) for s in range(3)], EVERY), 0)
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_planted_change_is_seen_with_its_size_and_blind_measures_stay_at_the_floor(yardstick, change):
-    found = {m.name: m for m in yardstick.measures([planted(change, seed=9)])[0]}
+def test_a_planted_change_is_seen_with_its_size_and_blind_measures_stay_at_the_floor(reference, change):
+    found = {m.name: m for m in reference.judge([planted(change, seed=9)])[0]}
     for name, size in MEANT[change].items():
         low, high = found[name].interval
         assert low <= size <= high, name

@@ -14,9 +14,9 @@ from ddm2snn.base.diffusion_tensor import symmetric_factor
 from ddm2snn.conversion import Ensemble, Population
 from ddm2snn.conversion.diffusion_factor import _halved
 from ddm2snn.conversion.driving import Drive
-from ddm2snn.conversion.noise_budget import diffusion_of, rest_by_state, rest_factor
+from ddm2snn.conversion.noise_budget import diffusion_of, injected_by_state, injected_factor_of
 from ddm2snn.conversion.trajectories import stationary_states
-from ddm2snn.fidelity.kramers_moyal import estimate_field, field_grid, lagged_sums
+from ddm2snn.fidelity.measures.drift_diffusion import estimate_field, field_grid, field_sums
 from ddm2snn.network import to_internal
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TENSOR_TOLERANCE = 0.10  # in any cell, and half of it over all cells
 DRIFT_TOLERANCE = 0.03
 SIGMAS = 3.0
-TRIALS, DURATION, BURN_IN, EVERY, LAG, ORDER = 64, 105.0, 5.0, 0.05, 2, 2
+TRIALS, DURATION, BURN_IN, EVERY, LAG = 64, 105.0, 5.0, 0.05, 2
 BINS = 5  # in each dimension: some 250 time units in each cell
 NAMES = ("anisotropic", "stuartlandau")
 
@@ -74,7 +74,7 @@ def tensor_distance(reference: np.ndarray, test: np.ndarray) -> tuple[float, flo
         Number of cells.
     """
     grid = field_grid(reference, bins=BINS)
-    a, b = (estimate_field(lagged_sums(z, EVERY, grid, LAG, ORDER)) for z in (test, reference))
+    a, b = (estimate_field(field_sums(z, EVERY, grid, LAG)) for z in (test, reference))
     cells = a.settled(2000) & b.settled(2000)
     size = np.linalg.norm(b.diffusion, axis=(1, 2))[cells]
     distance = np.linalg.norm(a.diffusion - b.diffusion, axis=(1, 2))[cells] / size
@@ -150,16 +150,16 @@ def test_what_the_conversion_says_of_the_factor(converted, name):
     assert np.abs(total / target - 1).max() < 0.1
 
 
-def test_the_rest_by_state_is_the_rest_at_each_state():
+def test_the_injected_by_state_is_the_rest_at_each_state():
     rng = np.random.default_rng(3)
     roots = rng.standard_normal((5, 3, 3))
     wanted = roots @ np.swapaxes(roots, 1, 2)
     noise = 0.3 * rng.standard_normal((5, 3, 3))
     spikes = noise @ np.swapaxes(noise, 1, 2)
-    single = [rest_factor(w, s) for w, s in zip(wanted, spikes, strict=True)]
-    assert np.allclose(rest_by_state(wanted, spikes), [f @ f.T for f in single], rtol=1e-9)
-    assert np.allclose(rest_by_state(wanted, -spikes), wanted, rtol=1e-9), "no noise is negative"
-    assert not rest_by_state(0 * wanted, spikes).any()
+    single = [injected_factor_of(w, s) for w, s in zip(wanted, spikes, strict=True)]
+    assert np.allclose(injected_by_state(wanted, spikes), [f @ f.T for f in single], rtol=1e-9)
+    assert np.allclose(injected_by_state(wanted, -spikes), wanted, rtol=1e-9), "no noise is negative"
+    assert not injected_by_state(0 * wanted, spikes).any()
 
 
 def test_a_correction_of_the_factor_is_that_of_the_tensor():

@@ -21,7 +21,7 @@ def spike_counts(start, slope_per_s, phase):
 
     Between spikes v = J(t) - s tau + (v_0 - J(t_0) + s tau) exp(-(t - t_0) / tau), exactly.
     """
-    tau_s, count = NEURON.tau_membrane_s, np.zeros(len(phase), dtype=int)
+    tau_s, count = NEURON.single_tau_s, np.zeros(len(phase), dtype=int)
     age_s = phase / NEURON.rate_hz(np.array(start))  # time since the last spike
     begin_s = np.maximum(NEURON.refractory_s - age_s, 0.0)
     voltage = start * -np.expm1(-np.maximum(age_s - NEURON.refractory_s, 0.0) / tau_s)

@@ -6,7 +6,35 @@ from planted_changes import lorenz, ornstein_uhlenbeck, planted
 from scipy.stats import norm
 
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.classifier import Verdicts, _held_out, classify, delay_embedding
+from ddm2snn.fidelity.measures import ReferenceSamples
+from ddm2snn.fidelity.measures.classifier import (
+    FOLDS,
+    Classifier,
+    Features,
+    RightAnswers,
+    delay_embedding,
+    held_out_points,
+)
+from ddm2snn.fidelity.samples import thinned
+
+
+def classify(test, reference, *, delays=1, stride=1, seed=0):
+    """The measure's classifier on 20,000 points with 300 cosines, trained on points in place of sums over trials."""
+    centre, scale = reference.mean(axis=(0, 1)), reference.std(axis=(0, 1))
+    whole = min(len(test), len(reference)) >= FOLDS
+    points, trials, folds, places = [], [], [], []
+    for samples in (test, reference):
+        embedded = delay_embedding((samples - centre) / scale, delays, stride)
+        time = thinned(embedded.shape[1], len(embedded), 20_000)
+        trial = np.repeat(np.arange(len(embedded)), len(time))
+        place = np.tile(FOLDS * time / embedded.shape[1], len(embedded))
+        points.append(embedded[:, time].reshape(len(trial), -1))
+        trials.append(trial)
+        folds.append(trial % FOLDS if whole else place.astype(np.int64))
+        places.append(np.where(whole, 0.5, place % 1.0))
+    features = Features.draw(np.concatenate([x[::10] for x in points]), np.random.default_rng(seed), 300)
+    right = held_out_points([features(x) for x in points], folds, places)
+    return RightAnswers(*(np.bincount(t, r) / np.bincount(t) for t, r in zip(trials, right, strict=True)))
 
 
 def test_shifted_gaussians_reach_the_best_accuracy():
@@ -42,10 +70,10 @@ def test_what_lies_next_to_a_fold_is_not_trained_on():
         rows.append(np.eye(5)[np.append(block + 1, np.zeros(50, int))])
         folds.append(np.append(block + late, np.arange(50) % 5))
         gaps.append(np.append(np.where(late, 0.1, 0.9), np.full(50, 0.5)))
-    for right in _held_out(rows, folds, gaps):
+    for right in held_out_points(rows, folds, gaps):
         assert right[:40].mean() == 0.0
     # the control: the same points, said to lie in the middle of their folds
-    for right in _held_out(rows, folds, [np.full(90, 0.5)] * 2):
+    for right in held_out_points(rows, folds, [np.full(90, 0.5)] * 2):
         assert right[:40].mean() == 1.0
 
 
@@ -68,9 +96,26 @@ def test_planted_changes(change, delays, least):
     assert classify(planted(change, seed=8), planted(), delays=delays, stride=8).accuracy()[0] > least
 
 
+@pytest.mark.parametrize("trials", [2, 10])
+def test_sums_over_trials_train_the_same_classifier_as_points(trials):
+    a, b = (ornstein_uhlenbeck(s, trials=trials, samples=200) for s in (8, 9))
+    measure = Classifier.of_states(ReferenceSamples(b, trials, 0.05))
+    runs = [measure.summarise(x) for x in (a + 0.3, b)]
+    test, reference = (measure.values(run, np.ones((1, trials)))[0] for run in runs)
+    found = measure.answers(test, reference)
+    points = runs[0].rows.shape[1]
+    place = np.tile(FOLDS * runs[0].time, trials)
+    trial = np.repeat(np.arange(trials), points)
+    folds, places = (trial % FOLDS, np.full(trial.shape, 0.5)) if trials >= FOLDS else (place.astype(int), place % 1)
+    rows = [run.rows.reshape(trials * points, -1) for run in runs]
+    right = held_out_points(rows, [folds] * 2, [places] * 2)
+    for shares, expected in zip((found.test, found.reference), right, strict=True):
+        np.testing.assert_allclose(shares, expected.reshape(trials, points).mean(axis=1), atol=1.5 / points)
+
+
 def test_resampling_weighs_trials():
-    verdicts = Verdicts(np.array([0.2, 0.6]), np.array([0.5]))
-    np.testing.assert_allclose(verdicts.accuracy(np.array([[2.0, 0.0], [1.0, 1.0]])), [0.35, 0.45])
+    answers = RightAnswers(np.array([0.2, 0.6]), np.array([0.5]))
+    np.testing.assert_allclose(answers.accuracy(np.array([[2.0, 0.0], [1.0, 1.0]])), [0.35, 0.45])
 
 
 def test_delay_embedding():
@@ -81,9 +126,7 @@ def test_delay_embedding():
 
 def test_refusals():
     good = planted()[:5, :100]
-    with pytest.raises(InputError, match="60 samples per trial, test has 50"):
-        classify(good[:, :50], good, delays=5, stride=10)
-    with pytest.raises(InputError, match="Latent 1 of the reference is constant"):
-        classify(good, good * [1.0, 0.0])
+    with pytest.raises(InputError, match="41 samples per trial, samples has 40"):
+        delay_embedding(good[:, :40], 5, 10)
     with pytest.raises(InputError, match="stride must be a whole number"):
         delay_embedding(good, 2, 0)

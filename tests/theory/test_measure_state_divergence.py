@@ -8,18 +8,19 @@ from planted_changes import LORENZ_EVERY, lorenz, planted
 
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.grid import Grid
-from ddm2snn.fidelity.spectrum import hellinger, power_spectra
-from ddm2snn.fidelity.state_divergence import (
-    expected_self_divergence,
-    is_informative,
-    state_counts,
-    state_divergence,
-)
+from ddm2snn.fidelity.measures import ReferenceSamples
+from ddm2snn.fidelity.measures.power_spectrum import hellinger, power_spectra
+from ddm2snn.fidelity.measures.state_divergence import StateDivergence
+
+
+def measure_of(reference, **options):
+    return StateDivergence.of(ReferenceSamples(reference, len(reference), 1.0), **options)
 
 
 def divergence(test, reference, **options):
-    counts, known = state_counts(test, reference, reference=reference, **options)
-    return state_divergence(counts.histograms()[0], known.histograms()[0], counts.cells)
+    measure = measure_of(reference, **options)
+    values = [measure.values(measure.summarise(x), np.ones((1, len(x))))[0] for x in (test, reference)]
+    return measure.distances(*values)[0]
 
 
 def by_dictionary(test, reference, low, high, bins):
@@ -71,17 +72,19 @@ def test_is_zero_for_equal_and_agrees_with_numpy_on_a_whole_grid():
 
 def test_rank_six_takes_memory_for_visited_cells_only():
     cloud = np.random.default_rng(1).standard_normal((2, 1000, 6))
-    counts = state_counts(cloud, reference=cloud)[0]
-    assert counts.cells == 30**6
-    assert counts.counts.shape[1] <= 2000
+    measure = measure_of(cloud)
+    assert measure.grid.size == 30**6
+    assert measure.summarise(cloud).shape[1] <= 2000
     with pytest.raises(InputError, match="more cells than"):
-        state_counts(np.ones((1, 5, 20)) * np.arange(5)[:, None], reference=np.ones((1, 5, 20)) * np.arange(5)[:, None])
+        measure_of(np.ones((1, 5, 20)) * np.arange(5)[:, None])
 
 
 def test_weights_count_trials():
     x = np.random.default_rng(2).standard_normal((3, 500, 2)) + np.arange(3)[:, None, None]
-    whole, part = state_counts(x, x[[0, 0, 2]], reference=x)
-    np.testing.assert_array_equal(whole.histograms(np.array([[2.0, 0.0, 1.0]])), part.histograms())
+    measure = measure_of(x)
+    weighted = measure.values(measure.summarise(x), np.array([[2.0, 0.0, 1.0]]))
+    repeated = measure.values(measure.summarise(x[[0, 0, 2]]), np.ones((1, 3)))
+    np.testing.assert_array_equal(weighted, repeated)
 
 
 def test_lorenz_sees_another_parameter_and_is_nearly_blind_to_speed():
@@ -109,27 +112,6 @@ def test_the_box_decides_how_much_a_change_of_lorenz_is():
     assert divergence(runs["rho 27"], reference, box="min_max") == pytest.approx(0.41, abs=0.07)
 
 
-@pytest.mark.parametrize("trials", [5, 10, 25, 50])
-def test_expected_self_divergence(trials):
-    runs = lorenz()
-    expected = expected_self_divergence(state_counts(runs["reference"][:trials], reference=runs["reference"])[0])
-    pairs = [(runs[a][i : i + trials], runs[b][j : j + trials])
-             for a, b in (("reference", "again"), ("again", "reference"))
-             for i, j in ((0, 0), (50 - trials, 0), (0, 50 - trials))]  # fmt: skip
-    measured = np.mean([divergence(test, reference) for test, reference in pairs])
-    # the estimate stands on single visits of a few trials; a factor of two still tells 0.05 from 0.7
-    assert 0.5 < expected / measured < 2.0
-
-
-def test_informative_says_when_there_are_too_few_samples():
-    reference = lorenz()["reference"]
-    long, short, single = state_counts(reference, reference[:5], reference[:1], reference=reference)
-    assert is_informative(long)
-    assert not is_informative(short)
-    assert not is_informative(single)
-    assert np.isnan(expected_self_divergence(single))
-
-
 def test_planted_changes():
     reference = planted()
     floor = np.mean([divergence(planted(seed=s), reference) for s in (1, 2, 3)])
@@ -143,16 +125,14 @@ def test_planted_changes():
 
 def test_refusals():
     good = np.random.default_rng(3).standard_normal((2, 50, 2))
-    with pytest.raises(InputError, match=r"recording 1 of shape \(trial, time, rank\), got \(50, 2\)"):
-        state_counts(good[0], reference=good)
-    with pytest.raises(InputError, match="recording 2 has 1, reference 2"):
-        state_counts(good, good[..., :1], reference=good)
-    with pytest.raises(InputError, match="1 of 2 trials of recording 1 hold NaN"):
-        state_counts(np.where(np.arange(2)[:, None, None] == 1, np.nan, good), reference=good)
+    with pytest.raises(InputError, match=r"reference of shape \(trial, time, rank\), got \(50, 2\)"):
+        Grid.around(good[0], 30)
+    with pytest.raises(InputError, match="1 of 2 trials of reference hold NaN"):
+        Grid.around(np.where(np.arange(2)[:, None, None] == 1, np.nan, good), 30)
     with pytest.raises(InputError, match="latent 1 has no extent"):
-        state_counts(good, reference=good * [1.0, 0.0])
+        measure_of(good * [1.0, 0.0])
     with pytest.raises(InputError, match="box must be one of two_sd, min_max"):
-        state_counts(good, reference=good, box="mean")  # pyright: ignore[reportArgumentType]
+        measure_of(good, box="mean")
 
 
 def test_the_grid_counts_its_upper_faces_and_nothing_outside():

@@ -1,7 +1,6 @@
 """Distances against closed forms and against other people's code."""
 
 import copy
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,12 +10,20 @@ from scipy.stats import wasserstein_distance
 
 import ddm2snn
 from ddm2snn.fidelity.compare import compare_each
-from ddm2snn.fidelity.oscillation import cycle_counts, mean_period, most_regular
-from ddm2snn.fidelity.spectrum import hellinger, power_spectra
-from ddm2snn.fidelity.wasserstein import slice_recordings, sliced_wasserstein
+from ddm2snn.fidelity.measures import ReferenceSamples
+from ddm2snn.fidelity.measures.oscillation import cycle_counts, mean_period, most_regular
+from ddm2snn.fidelity.measures.power_spectrum import hellinger, power_spectra
+from ddm2snn.fidelity.measures.sliced_wasserstein import SlicedWasserstein, random_directions
 
 EVERY = 0.05
-ALL = np.ones((1, 1))  # the one trial, counted once
+
+
+def sliced(test, reference):
+    """Distance of single trials along 100 directions, in system units."""
+    directions = random_directions(reference.shape[-1], 100)
+    measure = SlicedWasserstein(directions, directions @ reference.mean(axis=(0, 1)))
+    values = [measure.values(measure.summarise(x), np.ones((1, 1)))[0] for x in (test, reference)]
+    return measure.distances(*values)[0]
 
 
 def ornstein_uhlenbeck(rng, *, trials=48, samples=2000, rotation=1.0, shift=0.0, noise=1.0, leak=0.5):
@@ -37,14 +44,13 @@ def test_sliced_wasserstein_of_a_shift_has_a_closed_form():
     rng = np.random.default_rng(1)
     cloud = rng.standard_normal((1, 20000, 2))
     shift = np.array([0.3, -0.4])
-    a, b = slice_recordings(cloud, cloud + shift, scale=np.ones(2))
     directions = np.random.default_rng(0).standard_normal((100, 2))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     expected = np.sqrt(((directions @ shift) ** 2).mean())
     assert expected == pytest.approx(0.5 / np.sqrt(2), rel=0.1)  # 100 directions stand for all
-    # a bin is 1/2048 of about nine standard deviations; both ends of each quantile are uncertain by less than that
+    # a third of a bin, which is 0.015 standard deviations wide; both ends of each quantile are interpolated within one
     BIN = 9.5 / 2048
-    assert sliced_wasserstein(b.quantiles(ALL)[0], a.quantiles(ALL)[0]) == pytest.approx(expected, abs=BIN)
+    assert sliced(cloud + shift, cloud) == pytest.approx(expected, abs=BIN)
 
 
 def test_one_dimensional_distance_agrees_with_scipy():
@@ -52,9 +58,8 @@ def test_one_dimensional_distance_agrees_with_scipy():
     rng = np.random.default_rng(2)
     x, y = rng.standard_normal((2, 1, 20000, 1))
     y = 1.3 * y + 0.5
-    a, b = slice_recordings(x, y, scale=np.ones(1))
     sorted_w2 = np.sqrt(((np.sort(y.ravel()) - np.sort(x.ravel())) ** 2).mean())
-    ours = sliced_wasserstein(b.quantiles(ALL)[0], a.quantiles(ALL)[0])
+    ours = sliced(y, x)
     # levels stop at 0.001 and 0.999, which leaves out 0.2 % of the mass, in the tails: at most a few per cent
     assert ours == pytest.approx(sorted_w2, rel=0.03)
     assert ours >= 0.97 * wasserstein_distance(y.ravel(), x.ravel())
@@ -63,9 +68,10 @@ def test_one_dimensional_distance_agrees_with_scipy():
 def test_weights_count_trials():
     rng = np.random.default_rng(3)
     samples = rng.standard_normal((3, 4000, 2)) + np.array([0.0, 1.0, 5.0])[:, None, None]
-    whole, part = slice_recordings(samples, samples[[0, 0, 2]], scale=np.ones(2))
-    twice_first_once_last = np.array([[2.0, 0.0, 1.0]])
-    np.testing.assert_allclose(whole.quantiles(twice_first_once_last), part.quantiles(np.ones((1, 3))), atol=1e-6)
+    measure = SlicedWasserstein.of(ReferenceSamples(samples, 3, EVERY))
+    twice_first_once_last = measure.values(measure.summarise(samples), np.array([[2.0, 0.0, 1.0]]))
+    repeated = measure.values(measure.summarise(samples[[0, 0, 2]]), np.ones((1, 3)))
+    np.testing.assert_allclose(twice_first_once_last, repeated, atol=1e-6)
 
 
 def test_hellinger_is_zero_for_equal_and_one_for_disjoint_spectra():
@@ -123,20 +129,20 @@ def test_no_cycles_no_period():
     assert np.isnan(mean_period(*cycle_counts(still, EVERY, np.ones(1))))
 
 
+@pytest.fixture(scope="module")
+def reports():
+    """A report for each planted change, all beside the same floors."""
+    rng = np.random.default_rng(6)
+    runs = [ornstein_uhlenbeck(rng) for _ in range(3)]
+    changes = {"nothing": {}, "noise": {"noise": 1.2}, "rotation": {"rotation": 2.0}, "shift": {"shift": 0.3}}
+    tests = {name: ornstein_uhlenbeck(copy.deepcopy(rng), **change) for name, change in changes.items()}
+    return dict(zip(tests, compare_each(runs[0], tests, floor=runs[1:]), strict=True))
+
+
 class TestPlantedChanges:
     """Each change is seen by the measure meant for it; an unchanged process is at the floor."""
 
     LIMIT = 2.0  # the floor is the mean of three pairs; at no change the excess scatters around one
-
-    CHANGES: ClassVar = {"nothing": {}, "noise": {"noise": 1.2}, "rotation": {"rotation": 2.0}, "shift": {"shift": 0.3}}
-
-    @pytest.fixture(scope="class")
-    def reports(self):
-        """A report for each change, all beside the same floors."""
-        rng = np.random.default_rng(6)
-        runs = [ornstein_uhlenbeck(rng) for _ in range(3)]
-        tests = {name: ornstein_uhlenbeck(copy.deepcopy(rng), **change) for name, change in self.CHANGES.items()}
-        return dict(zip(tests, compare_each(runs[0], tests, floor=runs[1:]), strict=True))
 
     def test_nothing(self, reports):
         report = reports["nothing"]

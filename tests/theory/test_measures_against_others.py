@@ -4,17 +4,24 @@ import importlib
 
 import numpy as np
 import pytest
-from planted_changes import LORENZ_EVERY, heun, lorenz, lorenz_drift
+from planted_changes import LORENZ_EVERY, lorenz, lorenz_drift
 from scipy.ndimage import gaussian_filter1d
 from scipy.stats import binned_statistic_dd, entropy
 
 from ddm2snn.analysis.lyapunov import lyapunov_spectrum
-from ddm2snn.fidelity.discrepancy import embed
-from ddm2snn.fidelity.spectrum import SMOOTHING, hellinger, power_spectra, smoothed_spectra
-from ddm2snn.fidelity.state_divergence import BINS, LAPLACE, state_counts, state_divergence
-from ddm2snn.fidelity.transport import assignment_distance
-from ddm2snn.fidelity.twins import neighbour_divergence
-from ddm2snn.fidelity.wasserstein import Slicer, random_directions, sliced_wasserstein
+from ddm2snn.fidelity.measures import ReferenceSamples
+from ddm2snn.fidelity.measures.exact_wasserstein import exact_wasserstein
+from ddm2snn.fidelity.measures.mean_discrepancy import MeanDiscrepancy
+from ddm2snn.fidelity.measures.power_spectrum import SMOOTHING, hellinger, power_spectra, smoothed_spectra
+from ddm2snn.fidelity.measures.sliced_wasserstein import SlicedWasserstein, random_directions
+from ddm2snn.fidelity.measures.state_divergence import BINS, LAPLACE, StateDivergence
+
+
+def distance(make, test, reference):
+    """The one distance of a measure."""
+    measure = make(ReferenceSamples(reference, len(reference), LORENZ_EVERY))
+    values = [measure.values(measure.summarise(x), np.ones((1, len(x))))[0] for x in (test, reference)]
+    return measure.distances(*values)[0]
 
 
 def other(package, module=None):
@@ -37,16 +44,14 @@ def test_exact_wasserstein_is_that_of_pot(clouds, name):
     x, y = (clouds[which][::3, ::100].reshape(-1, 3) for which in (name, "reference"))
     weights = np.full(len(x), 1 / len(x))
     expected = np.sqrt(ot.emd2(weights, weights, ot.dist(x, y)))
-    assert assignment_distance(x, y) == pytest.approx(expected, rel=1e-9)  # both are exact, up to rounding
+    assert exact_wasserstein(x, y) == pytest.approx(expected, rel=1e-9)  # both are exact, up to rounding
 
 
 @pytest.mark.parametrize("name", ["again", "rho 27"])
 def test_sliced_wasserstein_is_that_of_pot(clouds, name):
     ot = other("ot")
     reference, test = clouds["reference"][:, ::5], clouds[name][:, ::5]
-    slicer = Slicer.around(reference, 40)
-    one = np.ones((1, len(reference)))
-    ours = sliced_wasserstein(slicer(test).quantiles(one)[0], slicer(reference).quantiles(one)[0])
+    ours = distance(SlicedWasserstein.of, test, reference)
     flat = [run.reshape(-1, 3) / reference.std(axis=(0, 1)) for run in (test, reference)]
     theirs = ot.sliced_wasserstein_distance(*flat, projections=random_directions(3, 40).T, p=2)
     # quantiles leave out 0.1 % at either end, and bins are 0.015 standard deviations wide
@@ -62,8 +67,7 @@ def test_state_divergence_is_scipys_entropy_of_scipys_histograms(name):
         binned_statistic_dd(run.reshape(-1, 3), None, "count", bins=BINS, range=span).statistic + LAPLACE
         for run in (reference, test)
     )
-    counts, known = state_counts(test, reference, reference=reference)
-    ours = state_divergence(counts.histograms()[0], known.histograms()[0], counts.cells)
+    ours = distance(StateDivergence.of, test, reference)
     # entropy normalises, as the definition does; a sample on a cell's edge may fall to either side
     assert ours == pytest.approx(entropy(p.ravel(), q.ravel()), rel=1e-4)
 
@@ -94,8 +98,7 @@ def test_smoothed_spectra_are_those_of_the_standardised_series():
 def test_discrepancy_is_that_of_scikit_learns_kernels(clouds):
     pairwise = other("sklearn", "sklearn.metrics.pairwise")
     reference, test = (np.ascontiguousarray(clouds[which][:, ::40]) for which in ("reference", "rho 27"))
-    of_test, of_reference = embed(test, reference, reference=reference)
-    ours = np.linalg.norm(of_test.means.mean(axis=0) - of_reference.means.mean(axis=0))
+    ours = distance(MeanDiscrepancy.of, test, reference)
     scale = reference.std(axis=(0, 1))
     x, y = (run.reshape(-1, 3) / scale for run in (test, reference))
     median = np.median(np.linalg.norm(y[:-1] - np.random.default_rng(1).permutation(y)[:-1], axis=1))
@@ -114,15 +117,3 @@ def test_the_lyapunov_spectrum_of_lorenz_is_the_published_one():
     np.testing.assert_allclose(found.exponents, [0.9056, 0.0, -14.5723], atol=4 * found.standard_error.max())
     assert found.exponents.sum() == pytest.approx(-(11 + 8 / 3), rel=1e-4)
     assert found.kaplan_yorke_dimension == pytest.approx(2.06215, abs=0.003)
-
-
-def test_the_exponent_of_neighbours_is_that_of_dysts():
-    analysis = other("dysts", "dysts.analysis")
-    start = lorenz()["reference"][:1, -1]
-    path = heun(lorenz_drift, 0.0, start, np.random.default_rng(5), dt=0.01, samples=6000, stride=2)
-    ours = neighbour_divergence(path, LORENZ_EVERY, steps=150, apart=40).exponent(skip=0.5)[0]
-    theirs = analysis.max_lyapunov_exponent_rosenstein(
-        path[0], min_tsep=40, tau=LORENZ_EVERY, trajectory_len=150, fit="poly", fit_offset=25
-    )
-    # the same method with other stretches to fit on; Rosenstein's own estimates lie within 10 %
-    assert ours == pytest.approx(theirs, rel=0.15)

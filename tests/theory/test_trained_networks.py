@@ -10,11 +10,12 @@ import functools
 
 import numpy as np
 import pytest
+from planted_changes import circulation
 
 import ddm2snn
 from ddm2snn import Training
 from ddm2snn.fidelity.compare import compare_each
-from ddm2snn.fidelity.wells import circulation, mean_dwell, visits
+from ddm2snn.fidelity.wells import mean_dwell, visits
 from ddm2snn.recording import Recording
 from ddm2snn.systems.integration import integrate
 from ddm2snn.training import diffusion_error, drift_error

@@ -201,7 +201,7 @@ class TestRefusals:
 
     def test_a_network_of_the_wrong_kind(self, cli, rate_file, spiking_file):
         refused(cli("convert", spiking_file, "-o", "x.safetensors"), "SpikingNetwork", "RateNetwork")
-        refused(cli("simulate", rate_file, "-o", "x.nc", "--backend", "brian2"), "RateNetwork", "Use --backend rate")
+        refused(cli("simulate", rate_file, "-o", "x.nc", "--backend", "brian2"), "RateNetwork", 'Use backend="rate"')
         refused(cli("simulate", spiking_file, "-o", "x.nc", "--backend", "brian3"), "brian3", "nengo")
         refused(cli("compare", rate_file, rate_file, "-o", "cmp"), "Recording")
 

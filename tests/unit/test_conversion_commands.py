@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn.cli.convert import _too_noisy
+from ddm2snn.cli.convert import _noise_warning
 
 
 @pytest.fixture
@@ -133,6 +133,6 @@ def test_structures_that_make_no_sense_are_refused(cli, rate_file, spiking_file,
     ],
 )
 def test_the_warning_of_noisy_spikes_names_no_time_unit_that_the_device_refuses(longest_s, per_unit, said):
-    warning = _too_noisy(1.63, 4.0, longest_s, per_unit)
+    warning = _noise_warning(1.63, 4.0, longest_s, per_unit)
     assert warning.endswith(said)
     assert ("--time-unit-s" in warning) == (longest_s >= 8.0)

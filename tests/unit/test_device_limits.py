@@ -14,14 +14,14 @@ from ddm2snn.hardware.layout import Core, layout_of
 from ddm2snn.hardware.limits import PER_CORE, check_core, decay_gaps
 from ddm2snn.hardware.place import device_gaps, place
 from ddm2snn.hardware.registers import Block, registers_of
-from ddm2snn.neuron import LIF, LoihiLIF
+from ddm2snn.neuron import LIF
 
 LOIHI = find_hardware("loihi1-emulator")
 FULL = Core("neurons 0 to 9", 1024, 4096, 4096, 1048576, 31, 7)  # every limit of a core of Loihi 1
 
 
 def unsupported(network, dt_s=1e-3):
-    return [str(gap) for gap in device_gaps(network, LOIHI, dt_s, (LIF, LoihiLIF))]
+    return [str(gap) for gap in device_gaps(network, LOIHI, dt_s)]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import ddm2snn
 from ddm2snn.conversion import Bounded, Calibrated, Direct, Population, TrainedReadout
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.noise_share import NoiseShare
+from ddm2snn.fidelity.spikes import NoiseShare
 from ddm2snn.load import load_as
 from ddm2snn.network import to_internal
 

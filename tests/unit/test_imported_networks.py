@@ -16,8 +16,8 @@ from safetensors.numpy import save_file
 from scipy.io import savemat
 
 import ddm2snn
-from ddm2snn import InputError, Mapping, RateNetwork, import_network
-from ddm2snn.exchange.factors import factored
+from ddm2snn import ArrayMapping, InputError, RateNetwork, import_network
+from ddm2snn.exchange.rate_arrays import factored
 
 UNITS, RANK = 40, 2
 STEP = 1e-3
@@ -32,7 +32,7 @@ def weights() -> dict[str, np.ndarray]:
     return {"m": m, "n": n, "wi": rng.standard_normal((1, UNITS)), "b": 0.1 * rng.standard_normal(UNITS)}
 
 
-def imported(path: Path, mapping: Mapping | None = None) -> RateNetwork:
+def imported(path: Path, mapping: ArrayMapping | None = None) -> RateNetwork:
     network = import_network(path, mapping)
     assert isinstance(network, RateNetwork)
     return network
@@ -88,7 +88,7 @@ def test_every_kind_of_file_gives_the_same_network(tmp_path: Path, weights: dict
         with h5py.File(path, "w") as file:
             for name, array in arrays.items():
                 file[name] = array
-    mapping = Mapping(activation="tanh", filtered="currents")
+    mapping = ArrayMapping(activation="tanh", filtered="currents")
     network = imported(path, mapping)
     np.savez(tmp_path / "same.npz", **arrays)
     assert network.fingerprint == imported(tmp_path / "same.npz", mapping).fingerprint
@@ -98,7 +98,7 @@ def test_filtered_rates(tmp_path: Path, weights: dict[str, np.ndarray]) -> None:
     """z = W_s r of dr = -r + phi(W r + b)."""
     m, n, b = weights["m"], weights["n"] / UNITS, weights["b"]
     np.savez(tmp_path / "net.npz", m=m, n=n, b=b)
-    network = imported(tmp_path / "net.npz", Mapping(factor=1.0, activation="tanh", filtered="rates"))
+    network = imported(tmp_path / "net.npz", ArrayMapping(factor=1.0, activation="tanh", filtered="rates"))
     r = np.random.default_rng(1).uniform(-1, 1, UNITS)
     end = euler(lambda rate: -rate + np.tanh(m @ (n.T @ rate) + b), r, 3.0)
     np.testing.assert_allclose(run(network, n.T @ r, 3.0), n.T @ end, atol=1e-10)
@@ -108,7 +108,7 @@ def test_logistic_units(tmp_path: Path, weights: dict[str, np.ndarray]) -> None:
     """The latents but for the constant that moved into the bias."""
     m, n, b = weights["m"], 4 * weights["n"] / UNITS, weights["b"]
     np.savez(tmp_path / "net.npz", m=m, n=n, b=b)
-    network = imported(tmp_path / "net.npz", Mapping(factor=1.0, activation="logistic", filtered="currents"))
+    network = imported(tmp_path / "net.npz", ArrayMapping(factor=1.0, activation="logistic", filtered="currents"))
     z, constant = np.array([0.3, -0.8]), 0.5 * n.sum(axis=0)
     end = euler(lambda y: -y + n.T @ (1 / (1 + np.exp(-(m @ y + b)))), z, 3.0)
     np.testing.assert_allclose(run(network, z - constant, 3.0) + constant, end, atol=1e-10)
@@ -117,7 +117,7 @@ def test_logistic_units(tmp_path: Path, weights: dict[str, np.ndarray]) -> None:
 def test_dense_matrix_is_factored_to_its_rank(tmp_path: Path, weights: dict[str, np.ndarray]) -> None:
     dense = weights["m"] @ weights["n"].T / UNITS
     np.savez(tmp_path / "net.npz", W=dense)
-    network = imported(tmp_path / "net.npz", Mapping(activation="tanh", filtered="currents"))
+    network = imported(tmp_path / "net.npz", ArrayMapping(activation="tanh", filtered="currents"))
     assert network.rank == RANK
     np.testing.assert_allclose(network.left_vectors @ network.right_vectors.T, dense, atol=1e-12)
     assert network.provenance["imported"]["factorisation_error"] < 1e-12
@@ -135,12 +135,12 @@ def test_step_of_discrete_time(tmp_path: Path, weights: dict[str, np.ndarray]) -
     np.savez(tmp_path / "net.npz", m=weights["m"], n=weights["n"])
     said = {"factor": "1/N", "activation": "tanh", "filtered": "currents"}
     errors = [
-        imported(tmp_path / "net.npz", Mapping(**said, step=a)).provenance["imported"]["step_error"]
+        imported(tmp_path / "net.npz", ArrayMapping(**said, step=a)).provenance["imported"]["step_error"]
         for a in (0.02, 0.04)
     ]
     assert errors[1] / errors[0] == pytest.approx(2.0, rel=0.1), "an Euler step is wrong to first order"
     with pytest.raises(InputError, match="has no such form"):
-        imported(tmp_path / "net.npz", Mapping(**said, step=1.0))
+        imported(tmp_path / "net.npz", ArrayMapping(**said, step=1.0))
 
 
 @pytest.mark.parametrize(
@@ -166,18 +166,18 @@ def test_what_is_missing_or_wrong_is_named(
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "net.npz", **{name: rng.standard_normal(shape) for name, shape in arrays.items()})
     with pytest.raises(InputError, match=words):
-        imported(tmp_path / "net.npz", Mapping.model_validate(said))
+        imported(tmp_path / "net.npz", ArrayMapping.model_validate(said))
 
 
 def test_growth_without_bound_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "net.npz", m=np.ones((5, 1)), n=np.ones((5, 1)))
     with pytest.raises(InputError, match="grow without bound"):
-        imported(tmp_path / "net.npz", Mapping(factor=2.0, activation="relu", filtered="currents"))
+        imported(tmp_path / "net.npz", ArrayMapping(factor=2.0, activation="relu", filtered="currents"))
 
 
 def test_imported_network_converts_and_keeps_its_period(tmp_path: Path, weights: dict[str, np.ndarray]) -> None:
     np.savez(tmp_path / "net.npz", m=weights["m"], n=weights["n"], b=weights["b"])
-    said = Mapping(factor="1/N", activation="tanh", filtered="currents", noise=0.1)
+    said = ArrayMapping(factor="1/N", activation="tanh", filtered="currents", noise=0.1)
     network = imported(tmp_path / "net.npz", said)
     assert not network.provenance["imported"]["rests_without_input"]
     network.save(tmp_path / "rate.safetensors")

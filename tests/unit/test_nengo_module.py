@@ -12,8 +12,8 @@ import pytest
 from ddm2snn.backend import find_backend
 from ddm2snn.base.progress import no_progress
 from ddm2snn.errors import InputError
+from ddm2snn.exchange.export import exported
 from ddm2snn.exchange.nengo_module import write_nengo_module
-from ddm2snn.exchange.outgoing import exported
 from ddm2snn.hardware import find_hardware
 from ddm2snn.neuron import RectifiedLinear
 from ddm2snn.simulate import simulate
@@ -108,7 +108,7 @@ def test_alone_it_gives_the_spikes_of_the_emulator(target, quiet, grouped, make_
 
 
 def test_what_nengo_lacks_is_refused(make_spiking, tmp_path):
-    with pytest.raises(InputError, match=r"got rectified-linear\. Use --backend nengo"):
+    with pytest.raises(InputError, match=r"got rectified-linear\. Use backend=.nengo"):
         write_nengo_module(make_spiking(neuron=RectifiedLinear()), tmp_path / "net.py")
     with pytest.raises(InputError, match=r"net\.txt is no Python module"):
         write_nengo_module(make_spiking(), tmp_path / "net.txt")

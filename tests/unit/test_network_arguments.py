@@ -56,7 +56,7 @@ def test_an_unknown_spike_timing_lists_the_known(spiking_of, refuses):
 
 
 def test_a_device_is_a_configuration(spiking_of, refuses):
-    with refuses(InputError, "SpikingNetwork.hardware must be a HardwareConfig or None, got 'ideal'", "find_hardware"):
+    with refuses(InputError, "hardware must be a HardwareConfig or None, got 'ideal'", "find_hardware"):
         spiking_of(hardware="ideal")
 
 

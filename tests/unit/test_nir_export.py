@@ -10,15 +10,14 @@ from pathlib import Path
 import nir
 import numpy as np
 import pytest
+from nir_executor import NirExecutor
 
 import ddm2snn
-from ddm2snn import LIF, InputError, Mapping, Nir, RectifiedLinear, SpikingNetwork, Static, export
+from ddm2snn import LIF, ArrayMapping, InputError, Nir, RectifiedLinear, SpikingNetwork, Static, export
 from ddm2snn.base.arrays import arrays_of
-from ddm2snn.exchange.consequences import floor_loss, refractory_loss
-from ddm2snn.exchange.nir_executor import NirExecutor
-from ddm2snn.exchange.nir_form import READERS
-from ddm2snn.exchange.nir_graph import Graph, Node
-from ddm2snn.exchange.sidecar import sidecar_of
+from ddm2snn.exchange.nir_files import sidecar_of
+from ddm2snn.exchange.nir_graph import READERS, Graph, Node
+from ddm2snn.exchange.nir_losses import floor_loss, refractory_loss
 
 FORMS = [Nir(dialect, reader) for dialect in ("factored", "latent", "dense") for reader in (None, *READERS)]
 forms = pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.dialect}-{form.reader}")
@@ -32,7 +31,7 @@ def written(network: SpikingNetwork, path: Path, form: Nir | None = None) -> Pat
     return path
 
 
-def imported(path: Path, mapping: Mapping | None = None) -> SpikingNetwork:
+def imported(path: Path, mapping: ArrayMapping | None = None) -> SpikingNetwork:
     network = ddm2snn.import_network(path, mapping)
     assert isinstance(network, SpikingNetwork)
     return network
@@ -234,8 +233,8 @@ def test_a_file_of_others_must_be_explained(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not say what a spike counts"):
         imported(tmp_path / "theirs.nir")
     with pytest.raises(InputError, match="does not say its time step"):
-        imported(tmp_path / "theirs.nir", Mapping(spikes="per step"))
-    network = imported(tmp_path / "theirs.nir", Mapping(spikes="per step", dt_s=1e-3))
+        imported(tmp_path / "theirs.nir", ArrayMapping(spikes="per step"))
+    network = imported(tmp_path / "theirs.nir", ArrayMapping(spikes="per step", dt_s=1e-3))
     assert np.array_equal(network.encoders, 1.5 * encode)
     assert np.array_equal(network.bias, 1.5 * ones + 0.25)
     assert network.decoders == pytest.approx(decode * 1e-3)
@@ -246,10 +245,10 @@ def test_a_file_of_others_must_be_explained(tmp_path: Path) -> None:
 def test_meanings_of_arrays_do_not_apply_to_nir_and_the_other_way_round(make_spiking, tmp_path: Path) -> None:
     written(make_spiking(), tmp_path / "net.nir")
     with pytest.raises(InputError, match="activation a NIR file says itself"):
-        imported(tmp_path / "net.nir", Mapping(activation="tanh"))
+        imported(tmp_path / "net.nir", ArrayMapping(activation="tanh"))
     np.savez(tmp_path / "net.npz", m=np.ones((3, 1)), n=np.ones((3, 1)))
     with pytest.raises(InputError, match="dt_s belong to NIR files"):
-        ddm2snn.import_network(tmp_path / "net.npz", Mapping(dt_s=1e-3))
+        ddm2snn.import_network(tmp_path / "net.npz", ArrayMapping(dt_s=1e-3))
 
 
 def test_the_executor_needs_a_step_one_output_and_neurons_in_cycles() -> None:

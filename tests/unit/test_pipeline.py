@@ -6,13 +6,14 @@ import shutil
 
 import numpy as np
 import pytest
+import tomli_w
 
 import ddm2snn
 from ddm2snn.errors import InputError
 from ddm2snn.hardware import find_hardware
 from ddm2snn.load import load_as
+from ddm2snn.workflow.device_stages import device_stages
 from ddm2snn.workflow.pipeline import _Pipeline
-from ddm2snn.workflow.rungs import device_rungs
 from ddm2snn.workflow.steps import Announce, step_graph
 
 
@@ -234,21 +235,17 @@ def test_a_changed_device_redoes_its_own_rungs_alone(devices, tmp_path):
     assert again(folder, on_devices()).done == []
     text = find_hardware("loihi2-like").model_dump(mode="json", exclude_none=True)
     text["precision"]["weight_bits"] = 6
-    top = [f"{key} = {json.dumps(value)}" for key, value in text.items() if not isinstance(value, dict)]
-    for section, values in text.items():
-        if isinstance(values, dict):
-            top += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-    (tmp_path / "mine.toml").write_text("\n".join(top))
+    (tmp_path / "mine.toml").write_text(tomli_w.dumps(text))
     log = begun(folder, small(backends=["reference"], hardware=["loihi1-emulator", str(tmp_path / "mine.toml")]))
     assert log.done == ["convert loihi2-like-quantised", "simulate loihi2-like-quantised", "report"]
 
 
 def test_nengo_loihi_itself_runs_a_rung_where_it_is_asked_to():
     pytest.importorskip("nengo_loihi")
-    rungs = device_rungs(["loihi1-emulator", "loihi2-like"], "brian2")
-    assert [rung.backend(emulator=True).name for rung in rungs] == ["nengo-loihi", "nengo-loihi", "quantised"]
-    assert [getattr(rung.backend(emulator=True), "target", None) for rung in rungs] == ["simreal", "sim", None]
-    assert {rung.backend(emulator=False).name for rung in rungs} == {"quantised"}
+    stages = device_stages(["loihi1-emulator", "loihi2-like"], "brian2")
+    assert [stage.backend(emulator=True).name for stage in stages] == ["nengo-loihi", "nengo-loihi", "quantised"]
+    assert [getattr(stage.backend(emulator=True), "target", None) for stage in stages] == ["simreal", "sim", None]
+    assert {stage.backend(emulator=False).name for stage in stages} == {"quantised"}
 
 
 def test_an_unknown_device_is_refused_before_anything_is_done(tmp_path):

@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -161,8 +163,46 @@ def test_a_folder_that_cannot_be_written_is_refused_with_a_way_out(build, tmp_pa
         program_cache.fetch({"shape": 1}, build)
 
 
+WITHOUT_FCNTL = """
+import importlib, pkgutil, sys
+from pathlib import Path
+sys.modules["fcntl"] = None  # importing it raises ImportError, as on Windows
+import ddm2snn
+for module in pkgutil.walk_packages(ddm2snn.__path__, "ddm2snn."):
+    if not module.name.endswith(".__main__"):
+        importlib.import_module(module.name)
+from ddm2snn.base import program_cache
+
+def build(work):
+    (work / "main").write_bytes(b"a program")
+    (work / "main").chmod(0o755)
+    return work / "main"
+
+assert program_cache.fetch({"shape": 1}, build).read_bytes() == b"a program"
+print(len(sys.modules))
+"""
+
+
+def test_the_core_needs_no_fcntl(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FCNTL], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 500
+
+
+def test_the_folder_is_that_of_the_users_cache(monkeypatch, tmp_path):
+    monkeypatch.delenv("DDM2SNN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert program_cache.cache_folder().parts[-2:] == ("ddm2snn", "programs")
+    if sys.platform == "linux":
+        assert program_cache.cache_folder() == tmp_path / "cache" / "ddm2snn" / "programs"
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        assert program_cache.cache_folder() == Path.home() / ".cache" / "ddm2snn" / "programs"
+
+
 def test_the_command_lists_and_clears(build, capsys):
-    program_cache.fetch({"shape": {"neurons": 12, "rank": 2, "membrane": "leaky", "precision": "single"}}, build)
+    program_cache.fetch({"shape": {"neurons": 12, "rank": 2, "membrane": "lif", "precision": "single"}}, build)
     for arguments, words in (
         (["cache"], "12 neurons, rank 2, leaky, single"),
         (["cache", "clear"], "1 programs removed"),

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn.fidelity.chaos import Exponent
 from ddm2snn.fidelity.field_difference import recorded_differences
-from ddm2snn.fidelity.noise_share import NoiseShare
-from ddm2snn.fidelity.spiking import recorded_statistics
+from ddm2snn.fidelity.lyapunov import Exponent
+from ddm2snn.fidelity.spikes import NoiseShare, recorded_statistics
 from ddm2snn.plots import comparison, spikes
 from ddm2snn.workflow.report import Page
 from ddm2snn.workflow.tables import chaos_table, connectivity_table, field_table, noise_table, spiking_table

@@ -1,17 +1,30 @@
 """Verdicts in words, from measures made by hand."""
 
+import numpy as np
 import pytest
 
 from ddm2snn.fidelity.failure import FailureShares
-from ddm2snn.fidelity.report import FidelityReport, Measure, as_lines
+from ddm2snn.fidelity.measures import ReferenceSamples, measures_of
+from ddm2snn.fidelity.report import FidelityReport, JudgedDistance, as_lines
 from ddm2snn.fidelity.verdict import verdict
 
 
-def measure(name, excess=1.0, *, differs=False, informative=True, test=None, reference=None, label=None):
-    return Measure(
-        name=name, label=label or name, unit="", distance=0.01 * excess, floor=0.01, interval=(0.0, 0.02), samples=100,
-        trials=8, test=test, reference=reference, floor_high=0.02, excess_interval=(0.5, 1.5), informative=informative,
-        differs=differs,
+def all_entries():
+    """Entries of every measure, by name: of a noisy rotation through three wells."""
+    rng = np.random.default_rng(0)
+    phase = np.cumsum(0.1 + 0.05 * rng.standard_normal((16, 400)), axis=1)
+    wells = np.array([[1.0, 0.0], [-0.5, 0.9], [-0.5, -0.9]])
+    reference = ReferenceSamples(np.stack([np.cos(phase), np.sin(phase)], axis=-1), 16, 0.1, wells)
+    return {entry.name: entry for measure in measures_of(reference) for entry in measure.entries}
+
+
+ENTRIES = all_entries()
+
+
+def measure(name, excess=1.0, *, differs=False, informative=True, test=None, reference=None):
+    return JudgedDistance(
+        ENTRIES[name], distance=0.01 * excess, floor=0.01, interval=(0.0, 0.02), samples=100, trials=8, test=test,
+        reference=reference, floor_high=0.02, excess_interval=(0.5, 1.5), informative=informative, differs=differs,
     )  # fmt: skip
 
 
@@ -43,7 +56,7 @@ def test_without_a_period_the_drift_tells_the_speed():
         ),
         ([measure("mean_1", 30, differs=True, test=1.0, reference=0.7)], "latent 1 0.3 sd up"),
         (
-            [measure("diffusion", 9, differs=True, test=1.2, reference=1.0, label="diffusion (trace) at lag 0.1")],
+            [measure("diffusion", 9, differs=True, test=1.2, reference=1.0)],
             "diffusion at lag 0.1 20 % up",
         ),
         ([measure("mmd", 9, differs=True)], "its states lie elsewhere"),
@@ -81,3 +94,11 @@ def test_lines_mark_what_differs_and_what_cannot_tell():
     assert first == "x: 2 % slow."
     assert differs.endswith("0.5 - 1.5  differs")
     assert mute.endswith("cannot tell")
+
+
+def test_every_entry_has_words_of_its_own():
+    shorts = [entry.short or entry.label for entry in ENTRIES.values()]
+    assert len(ENTRIES) == 23
+    assert len(set(shorts)) == len(ENTRIES)
+    for name in ENTRIES:
+        assert "9.0 x floor" in verdict("x", [measure(name, 9, differs=True, test=1.2, reference=1.0)])

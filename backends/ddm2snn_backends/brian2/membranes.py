@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.neuron import AdaptiveLIF, HeterogeneousLIF, NeuronModel, RectifiedLinear
+if TYPE_CHECKING:
+    from ddm2snn.neuron import NeuronModel
 
-Kind = Literal["rectified", "leaky", "heterogeneous", "adaptive"]
+Constants = dict[str, "float | np.ndarray"]
+"""Constants of a membrane by name: a number for all neurons, or an array over the neurons of one trial."""
 
 
 @dataclass(frozen=True)
@@ -28,52 +31,56 @@ class Membrane:
 _LEAKY = Membrane(
     declared=("v : 1",),
     update=(
-        "moved = current + (v - current) * voltage_kept",
+        "moved = current + (v - current) * membrane_decay",
         "v = int(v < 0) * (v + int(v < 0)) + int(v >= 0) * int(moved > 0) * moved",
     ),
     threshold="v > 1",
     reset=("v = -refractory_steps",),
-    constants=("voltage_kept", "refractory_steps"),
+    constants=("membrane_decay", "refractory_steps"),
+)
+_LINEAR = Membrane(
+    declared=("v : 1",),
+    update=("v = v + int(current > 0) * current * per_step",),
+    threshold="v > 1",
+    reset=("v = clip(v - 1, 0, 1)",),
+    constants=("per_step",),
+)
+_ADAPTIVE = Membrane(
+    declared=(*_LEAKY.declared, "raised : 1"),
+    update=(*_LEAKY.update, "raised = raised * threshold_decay"),
+    threshold="v > 1 + raised",
+    reset=(*_LEAKY.reset, "raised += threshold_jump"),
+    constants=(*_LEAKY.constants, "threshold_decay", "threshold_jump"),
 )
 
-MEMBRANES: dict[Kind, Membrane] = {
-    "rectified": Membrane(
-        declared=("v : 1",),
-        update=("v = v + int(current > 0) * current * per_step",),
-        threshold="v > 1",
-        reset=("v = clip(v - 1, 0, 1)",),
-        constants=("per_step",),
-    ),
-    "leaky": _LEAKY,
-    "heterogeneous": replace(_LEAKY, declared=("v : 1", "voltage_kept : 1"), constants=("refractory_steps",)),
-    "adaptive": Membrane(
-        declared=(*_LEAKY.declared, "raised : 1"),
-        update=(*_LEAKY.update, "raised = raised * threshold_kept"),
-        threshold="v > 1 + raised",
-        reset=(*_LEAKY.reset, "raised += threshold_jump"),
-        constants=(*_LEAKY.constants, "threshold_kept", "threshold_jump"),
-    ),
-}
+
+def _leaky_constants(neuron: Any, dt_s: float) -> Constants:  # noqa: ANN401 - each table entry knows its model
+    return {"membrane_decay": neuron.decay_factor(dt_s), "refractory_steps": float(neuron.refractory_steps(dt_s))}
 
 
-def kind_of(neuron: NeuronModel) -> Kind:
-    """Which of the membranes a neuron model has."""
-    if isinstance(neuron, RectifiedLinear):
-        return "rectified"
-    if isinstance(neuron, HeterogeneousLIF):
-        return "heterogeneous"
-    return "adaptive" if isinstance(neuron, AdaptiveLIF) else "leaky"
+def _linear_constants(neuron: Any, dt_s: float) -> Constants:  # noqa: ANN401
+    return {"per_step": dt_s / neuron.tau_membrane_s}
 
 
-def constants_of(neuron: NeuronModel, dt_s: float, neurons: int) -> dict[str, float | np.ndarray]:
-    """Values of the membrane's constants in steps of `dt_s`, and of those that each of the neurons has its own."""
-    if isinstance(neuron, RectifiedLinear):
-        return {"per_step": dt_s / neuron.tau_membrane_s}
-    found: dict[str, float | np.ndarray] = {"refractory_steps": float(neuron.refractory_steps(dt_s))}
-    if isinstance(neuron, HeterogeneousLIF):
-        return found | {"voltage_kept": np.exp(-dt_s / neuron.taus_s(np.empty(neurons)))}
-    found["voltage_kept"] = neuron.voltage_kept(dt_s)
-    if isinstance(neuron, AdaptiveLIF):
-        found["threshold_kept"] = float(np.exp(-dt_s / neuron.tau_threshold_s))
-        found["threshold_jump"] = neuron.threshold_jump
-    return found
+def _adaptive_constants(neuron: Any, dt_s: float) -> Constants:  # noqa: ANN401
+    threshold = {"threshold_decay": neuron.threshold_factor(dt_s), "threshold_jump": neuron.threshold_jump}
+    return _leaky_constants(neuron, dt_s) | threshold
+
+
+MEMBRANES = {"lif": _LEAKY, "loihi-lif": _LEAKY, "rectified-linear": _LINEAR, "adaptive-lif": _ADAPTIVE}
+"""Code by the name of the neuron model."""
+
+_CONSTANTS: dict[str, Callable[[Any, float], Constants]] = {
+    "lif": _leaky_constants, "loihi-lif": _leaky_constants, "rectified-linear": _linear_constants,
+    "adaptive-lif": _adaptive_constants,
+}  # fmt: skip
+
+
+def constants_of(neuron: NeuronModel, dt_s: float) -> Constants:
+    """Values of the constants of a neuron model in steps of `dt_s`."""
+    return _CONSTANTS[neuron.name](neuron, dt_s)
+
+
+def own_constants(neuron: NeuronModel, dt_s: float) -> tuple[str, ...]:
+    """Names of the constants that each neuron has its own."""
+    return tuple(name for name, value in constants_of(neuron, dt_s).items() if np.ndim(value))

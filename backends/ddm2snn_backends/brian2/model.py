@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ddm2snn.schedule import OpenLoop, Schedule
-from ddm2snn_backends.brian2.membranes import MEMBRANES, Kind, constants_of, kind_of
+from ddm2snn_backends.brian2.membranes import MEMBRANES, constants_of, own_constants
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -41,8 +41,8 @@ class Shape:
     ----------
     neurons, rank
         Neurons of one trial, and latents.
-    membrane
-        Code of the neuron model.
+    membrane, own_constants
+        Name of the neuron model, and those of its constants that each neuron has its own.
     driven
         Open loop: latents are given, and each neuron filters its spikes.
     noise
@@ -59,7 +59,8 @@ class Shape:
 
     neurons: int
     rank: int
-    membrane: Kind
+    membrane: str
+    own_constants: tuple[str, ...] = ()
     driven: bool = False
     noise: tuple[tuple[int, int], ...] = ()
     decoded_noise: bool = False
@@ -73,7 +74,8 @@ class Shape:
         return cls(
             neurons=plan.network.neurons,
             rank=plan.network.rank,
-            membrane=kind_of(plan.network.neuron),
+            membrane=plan.network.neuron.name,
+            own_constants=own_constants(plan.network.neuron, plan.dt_s),
             noise=tuple((int(row), int(column)) for row, column in np.argwhere(plan.noise_factor)),
             decoded_noise=plan.factor is not None,
             stimulus=not plan.stimulus.empty,
@@ -85,7 +87,8 @@ class Shape:
     def of_drive(cls, plan: OpenLoop, precision: Precision) -> Shape:
         """Shape of an open loop."""
         snn = plan.network
-        return cls(snn.neurons, snn.rank, kind_of(snn.neuron), driven=True, precision=precision)
+        own = own_constants(snn.neuron, plan.dt_s)
+        return cls(snn.neurons, snn.rank, snn.neuron.name, own, driven=True, precision=precision)
 
     @property
     def dtype(self) -> type[np.floating]:
@@ -118,8 +121,8 @@ def latents_group(shape: Shape, trials: int, clock: Any, feed: Float[np.ndarray,
     fed = seen if shape.driven else [f"input{c}" for c in ranks]
     if feed is not None:
         step = brian2().second
-        namespace = {f"given{c}": brian2().TimedArray(feed[:, c].copy(), dt=step) for c in ranks}
-    lines = [f"{name} = given{c}(t)" for c, name in enumerate(fed)] if feed is not None else []
+        namespace = {f"path{c}": brian2().TimedArray(feed[:, c].copy(), dt=step) for c in ranks}
+    lines = [f"{name} = path{c}(t)" for c, name in enumerate(fed)] if feed is not None else []
     if shape.driven:
         group = _group("latents", trials, [f"{name} : 1" for name in seen], [], clock, namespace)
         if lines:
@@ -127,10 +130,10 @@ def latents_group(shape: Shape, trials: int, clock: Any, feed: Float[np.ndarray,
         return group
     states = [f"{name}{c}" for name in ("z", "sum", *(["rest"] if shape.dense else [])) for c in ranks]
     states += fed if shape.stimulus else []
-    constants = ["kept", "gain", *shape.noise_names()]
+    constants = ["decay", "gain", *shape.noise_names()]
     if shape.decoded_noise:
         states += [f"{name}{entry}" for name in ("entry", "part") for entry in range(shape.rank**2)]
-        constants += ["noise_scale", "entry_kept", "entry_gain"]
+        constants += ["noise_scale", "entry_decay", "entry_gain"]
     constants += ["steps", "stride", "first", "last", "report", "seed"]  # read by the standalone program's own loop
     equations = [f"{name} : 1" for name in (*states, *seen)] + [f"{name} : 1 (shared)" for name in constants]
     group = _group("latents", trials, equations, [*states, *constants], clock, namespace)
@@ -143,21 +146,21 @@ def _latent_step(shape: Shape) -> list[str]:
     noisy = bool(shape.noise) or shape.decoded_noise
     lines = [f"xi{c} = randn()" for c in range(shape.rank)] if noisy else []
     for c in range(shape.rank):
-        added = [f"(1 - kept) * input{c}"] if shape.stimulus else []
+        added = [f"(1 - decay) * input{c}"] if shape.stimulus else []
         added += [f"noise{row}_{column} * xi{column}" for row, column in shape.noise if row == c]
         if shape.decoded_noise:
             added += [f"noise_scale * entry{c * shape.rank + other} * xi{other}" for other in range(shape.rank)]
         if shape.dense:
             lines += [
                 f"own{c} = {' + '.join(added) or '0'}",
-                f"rest{c} = kept * rest{c} + own{c}",
+                f"rest{c} = decay * rest{c} + own{c}",
                 f"seen{c} = rest{c}",
             ]
             added = [f"own{c}"]
-        lines.append(f"z{c} = {' + '.join([f'kept * z{c}', f'gain * sum{c}', *added])}")
+        lines.append(f"z{c} = {' + '.join([f'decay * z{c}', f'gain * sum{c}', *added])}")
         lines += [f"sum{c} = 0", *([] if shape.dense else [f"seen{c} = z{c}"])]
     for entry in range(shape.rank**2 if shape.decoded_noise else 0):
-        lines += [f"entry{entry} = entry_kept * entry{entry} + entry_gain * part{entry}", f"part{entry} = 0"]
+        lines += [f"entry{entry} = entry_decay * entry{entry} + entry_gain * part{entry}", f"part{entry} = 0"]
     return lines
 
 
@@ -176,19 +179,21 @@ def neurons_group(shape: Shape, latents: Any, trials: int, clock: Any, *, sends:
     one by one (C++), wrong in NumPy, where two spikes of a step would overwrite one another.
     """
     b2, membrane, ranks = brian2(), MEMBRANES[shape.membrane], range(shape.rank)
-    constants = [*membrane.constants, *(["filter_kept", "filter_gain"] if shape.driven else [])]
-    constants += ["dense_kept", "dense_gain"] if shape.dense else []
+    constants = [name for name in membrane.constants if name not in shape.own_constants]
+    constants += ["filter_decay", "filter_gain"] if shape.driven else []
+    constants += ["dense_decay", "dense_gain"] if shape.dense else []
     sums = sums_of(shape) if sends else {}
     equations = [*membrane.declared, "trial : integer", "bias : 1", *(f"e{c} : 1" for c in ranks)]
-    equations += [f"{name} : 1" for name in sums] + [f"{name} : 1 (shared)" for name in constants]
+    equations += [f"{name} : 1" for name in (*shape.own_constants, *sums)]
+    equations += [f"{name} : 1 (shared)" for name in constants]
     equations += [f"{name} : 1 (linked)" for name in (*(f"seen{c}" for c in ranks), *sums.values())]
     equations += ["filtered : 1"] if shape.driven else []
     equations += ["arrived : 1", "recurrent : 1"] if shape.dense else []
     reset = [*membrane.reset, *(["filtered += filter_gain"] if shape.driven else [])]
     reset += [f"{total} += {name}" for name, total in sums.items()]
     terms = ["bias", *(["recurrent"] if shape.dense else []), *(f"e{c} * seen{c}" for c in ranks)]
-    update = ["filtered = filtered * filter_kept"] if shape.driven else []
-    update += ["recurrent = recurrent * dense_kept + dense_gain * arrived", "arrived = 0"] if shape.dense else []
+    update = ["filtered = filtered * filter_decay"] if shape.driven else []
+    update += ["recurrent = recurrent * dense_decay + dense_gain * arrived", "arrived = 0"] if shape.dense else []
     update += [f"current = {' + '.join(terms)}", *membrane.update]
     group = b2.NeuronGroup(
         trials * shape.neurons, "\n".join(equations), name="neurons", clock=clock, dtype=shape.dtype, namespace={},
@@ -206,33 +211,33 @@ def neurons_group(shape: Shape, latents: Any, trials: int, clock: Any, *, sends:
 def latent_values(shape: Shape, plan: Schedule) -> Values:
     """Values of the latents' variables, those of all trials along the last axis."""
     initial, rank = plan.initial_latent, shape.rank
-    found: Values = {f"z{c}": initial[:, c] for c in range(rank)}
-    found |= {f"seen{c}": np.zeros(len(initial)) if shape.dense else initial[:, c] for c in range(rank)}
-    found |= {"kept": plan.decay, "gain": (1.0 - plan.decay) / plan.dt_s}
-    found |= {f"noise{row}_{column}": float(plan.noise_factor[row, column]) for row, column in shape.noise}
+    values: Values = {f"z{c}": initial[:, c] for c in range(rank)}
+    values |= {f"seen{c}": np.zeros(len(initial)) if shape.dense else initial[:, c] for c in range(rank)}
+    values |= {"decay": plan.decay, "gain": (1.0 - plan.decay) / plan.dt_s}
+    values |= {f"noise{row}_{column}": float(plan.noise_factor[row, column]) for row, column in shape.noise}
     if plan.factor is not None:
-        kept = plan.factor.decay
-        found |= {"noise_scale": plan.noise_scale, "entry_kept": kept, "entry_gain": (1.0 - kept) / plan.dt_s}
-        found |= {f"entry{entry}": plan.factor.start[:, entry] for entry in range(rank**2)}
-    return found
+        decay = plan.factor.decay
+        values |= {"noise_scale": plan.noise_scale, "entry_decay": decay, "entry_gain": (1.0 - decay) / plan.dt_s}
+        values |= {f"entry{entry}": plan.factor.start[:, entry] for entry in range(rank**2)}
+    return values
 
 
 def neuron_values(shape: Shape, plan: Schedule | OpenLoop) -> Values:
     """Values of the neurons' variables, the same for all trials but for their voltages."""
     snn = plan.network
-    found: Values = {**constants_of(snn.neuron, plan.dt_s, snn.neurons), "bias": snn.bias}
-    found |= {f"e{c}": snn.encoders[:, c] for c in range(shape.rank)}
+    values: Values = {**constants_of(snn.neuron, plan.dt_s), "bias": snn.bias}
+    values |= {f"e{c}": snn.encoders[:, c] for c in range(shape.rank)}
     per_spike = (1.0 - plan.decay) / plan.dt_s
     if shape.driven:
-        found |= {"filter_kept": plan.decay, "filter_gain": per_spike}
+        values |= {"filter_decay": plan.decay, "filter_gain": per_spike}
     if shape.dense:
-        found |= {"dense_kept": plan.decay, "dense_gain": per_spike}
-    return found
+        values |= {"dense_decay": plan.decay, "dense_gain": per_spike}
+    return values
 
 
 def weight_values(shape: Shape, plan: Schedule) -> Values:
     """Weights with which neurons reach latents."""
-    found: Values = {f"d{c}": row for c, row in enumerate(plan.network.decoders)}
+    values: Values = {f"d{c}": row for c, row in enumerate(plan.network.decoders)}
     if plan.factor is not None:
-        found |= {f"h{entry}": row for entry, row in enumerate(plan.factor.decoders)}
-    return found
+        values |= {f"h{entry}": row for entry, row in enumerate(plan.factor.decoders)}
+    return values

@@ -19,7 +19,7 @@ from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.hardware.chip import drive_device, prepare
 from ddm2snn.hardware.place import device_gaps
 from ddm2snn.network import SpikingNetwork
-from ddm2snn.neuron import LIF, LoihiLIF, SpikeTiming
+from ddm2snn.neuron import SpikeTiming
 from ddm2snn.recording import Spikes
 from ddm2snn.schedule import OpenLoop, Schedule, Trace, blocks
 from ddm2snn.stimulus import Stimulus
@@ -59,7 +59,7 @@ class LoihiBackend:
                 f'nengo-loihi does not target {self.hardware.name}. Run it with backend="{self.hardware.target}", or '
                 "choose one of loihi1-emulator, loihi1-kapoho-bay and loihi1-nahuku32."
             )
-        without_bits = self.hardware is not None and self.hardware.precision == type(self.hardware.precision)()
+        without_bits = self.hardware is not None and self.hardware == self.hardware.unrounded
         self.target: Target = target or ("simreal" if without_bits else "sim")
 
     def __repr__(self) -> str:
@@ -71,7 +71,7 @@ class LoihiBackend:
 
     def unsupported(self, network: SpikingNetwork, *, dt_s: float, stimulus: Stimulus) -> list[Unsupported]:
         """Neuron models and diffusions that the chip lacks, limits of cores, and a missing package."""
-        gaps = device_gaps(network, self._config(network), dt_s, (LIF, LoihiLIF))
+        gaps = device_gaps(network, self._config(network), dt_s)
         if not gaps and importlib.util.find_spec("nengo_loihi") is None:
             gaps = [Unsupported("nengo-loihi", "it is not installed", "Install ddm2snn[loihi]")]
         return gaps
@@ -85,7 +85,7 @@ class LoihiBackend:
 
         config = used = self._config(schedule.network)
         if self.target == "simreal":
-            used = config.model_copy(update={"precision": type(config.precision)()})
+            used = config.unrounded
         ready = prepare(schedule, used)
         machine = ready.machine
         with repaired() as nengo_loihi, global_generator_kept(), _quiet():

@@ -11,7 +11,6 @@ import nengo
 import numpy as np
 
 from ddm2snn.hardware.layout import layout_of
-from ddm2snn.neuron import LIF, LoihiLIF
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -73,7 +72,7 @@ def build(
 
 def _population(network: SpikingNetwork, group: slice) -> nengo.Ensemble:
     neuron, bias = network.neuron, network.bias[group]
-    refractory_s = neuron.refractory_s if isinstance(neuron, LIF | LoihiLIF) else 0.0
+    refractory_s = neuron.refractory_s
     at_rest = {"voltage": nengo.dists.Choice([0])}
     return nengo.Ensemble(
         len(bias), 1, neuron_type=nengo.LIF(neuron.tau_membrane_s, refractory_s, initial_state=at_rest),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import nengo
@@ -15,33 +16,51 @@ from nengo.dists import Choice, Uniform
 from nengo.neurons import NeuronType
 from nengo.params import IntParam, NdarrayParam, NumberParam
 
-from ddm2snn.neuron import LIF, AdaptiveLIF, HeterogeneousLIF, NeuronModel, RectifiedLinear
-
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+    from ddm2snn.neuron import NeuronModel
 
 _HALVINGS = 52  # of a step, to find a crossing in it to the last bit
 
 
 def neuron_type(neuron: NeuronModel, voltage: Float[np.ndarray, "trial neuron"], dt_s: float) -> NeuronType:
     """Nengo's type for a neuron model whose neurons start at given voltages, one trial after the other."""
-    start: Any = {"voltage": voltage.ravel()}
-    if isinstance(neuron, HeterogeneousLIF):
-        taus = np.tile(neuron.taus_s(voltage), len(voltage))
-        return ManyTimeConstantsLIF(taus, tau_ref=neuron.refractory_s, initial_state=start)
-    if isinstance(neuron, LIF):
-        return CompiledLIF(tau_rc=neuron.tau_membrane_s, tau_ref=neuron.refractory_s, initial_state=start)
-    if isinstance(neuron, RectifiedLinear):
-        return OneSpikeRectifiedLinear(neuron.tau_membrane_s, initial_state=start)
-    if isinstance(neuron, AdaptiveLIF):
-        return AdaptiveThresholdLIF(
-            tau_threshold=neuron.tau_threshold_s, jump=neuron.threshold_jump, tau_rc=neuron.tau_membrane_s,
-            tau_ref=neuron.refractory_s, initial_state=start,
-        )  # fmt: skip
+    start = {"initial_state": {"voltage": voltage.ravel()}}
+    return _TYPES[neuron.name](neuron, len(voltage), dt_s, start)
+
+
+def _lif(neuron: Any, trials: int, dt_s: float, start: dict[str, Any]) -> NeuronType:  # noqa: ANN401 - see _TYPES
+    if neuron.plain_lif:
+        return CompiledLIF(tau_rc=neuron.tau_membrane_s, tau_ref=neuron.refractory_s, **start)
+    return CompiledLIF(np.tile(neuron.tau_membrane_s, trials), tau_ref=neuron.refractory_s, **start)
+
+
+def _rectified_linear(neuron: Any, trials: int, dt_s: float, start: dict[str, Any]) -> NeuronType:  # noqa: ANN401
+    return OneSpikeRectifiedLinear(neuron.tau_membrane_s, **start)
+
+
+def _adaptive(neuron: Any, trials: int, dt_s: float, start: dict[str, Any]) -> NeuronType:  # noqa: ANN401
+    return AdaptiveThresholdLIF(
+        tau_threshold=neuron.tau_threshold_s, jump=neuron.threshold_jump, tau_rc=neuron.tau_membrane_s,
+        tau_ref=neuron.refractory_s, **start,
+    )  # fmt: skip
+
+
+def _loihi(neuron: Any, trials: int, dt_s: float, start: dict[str, Any]) -> NeuronType:  # noqa: ANN401
     return SteppedLIF(
         neuron.decay(dt_s), neuron.refractory_steps(dt_s), tau_rc=neuron.tau_membrane_s, tau_ref=neuron.refractory_s,
-        initial_state=start,
+        **start,
     )  # fmt: skip
+
+
+_TYPES: dict[str, Callable[[Any, int, float, dict[str, Any]], NeuronType]] = {
+    "lif": _lif,
+    "rectified-linear": _rectified_linear,
+    "adaptive-lif": _adaptive,
+    "loihi-lif": _loihi,
+}
+"""Makers of Nengo's types by the name of the neuron model."""
 
 
 class CompiledLIF(nengo.LIF):
@@ -49,40 +68,53 @@ class CompiledLIF(nengo.LIF):
 
     NumPy takes the exponentials and logarithms here as well, since those of a compiled loop may differ in the last bit,
     but only for neurons that leave their refractory period or fire in this step.
+
+    Parameters
+    ----------
+    taus
+        Membrane time constant of each neuron in seconds; None where all have `tau_rc`.
     """
+
+    taus = NdarrayParam("taus", shape=("*",), optional=True)
+
+    def __init__(self, taus: np.ndarray | None = None, **of_lif: Any) -> None:  # noqa: ANN401
+        super().__init__(**of_lif)
+        self.taus = taus
 
     def step(
         self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray, refractory_time: np.ndarray
     ) -> None:
         """Go on by one step; `refractory_time` is, as in Nengo's LIF, one step longer right after a spike."""
-        tau = self.tau_rc
-        late, exponents = _charge(dt, tau, _lost(dt, tau), J, voltage, refractory_time)
+        taus, lost = _shared(dt, self.tau_rc) if self.taus is None else (self.taus, np.expm1(-dt / self.taus))
+        late, exponents = _charge(dt, taus, lost, J, voltage, refractory_time)
         height = self.amplitude / dt
         fired, ratios = _fire(height, self.min_voltage, late, np.expm1(exponents), J, voltage, output)
-        _reset(dt, tau, self.tau_ref, fired, np.log1p(ratios), voltage, refractory_time)
+        _reset(dt, taus, self.tau_ref, fired, np.log1p(ratios), voltage, refractory_time)
 
 
 @functools.cache
-def _lost(dt: float, tau: float) -> float:
-    """Minus the share of the distance from its current that a voltage loses in a step, as of an element of an array."""
-    return float(np.expm1(np.full(1, -dt / tau))[0])
+def _shared(dt: float, tau: float) -> tuple[np.ndarray, np.ndarray]:
+    """Time constant of all neurons, and minus the share that a voltage loses in a step, as arrays of one number."""
+    return np.full(1, tau), np.expm1(np.full(1, -dt / tau))
 
 
 @numba.njit(cache=True)
 def _charge(
-    dt: float, tau: float, lost: float, J: np.ndarray, voltage: np.ndarray, refractory_time: np.ndarray
+    dt: float, taus: np.ndarray, lost: np.ndarray, J: np.ndarray, voltage: np.ndarray, refractory_time: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bring neurons that are free for the whole step to its end; return those free for a part, with part / -tau."""
+    shared, of_all = len(lost) == 1, lost[0]
     for j in range(len(voltage)):
         wait = refractory_time[j] - dt
         refractory_time[j] = wait
-        voltage[j] -= (J[j] - voltage[j]) * (lost if wait <= 0.0 else 0.0)
+        share = of_all if shared else lost[j]
+        voltage[j] -= (J[j] - voltage[j]) * (share if wait <= 0.0 else 0.0)
     late, exponents, count = np.empty(len(voltage), np.int64), np.empty(len(voltage)), 0
     for j in range(len(voltage)):
         wait = refractory_time[j]
         if wait > 0.0 and wait < dt:
             late[count] = j
-            exponents[count] = -(dt - wait) / tau
+            exponents[count] = -(dt - wait) / (taus[0] if shared else taus[j])
             count += 1
     return late[:count], exponents[:count]
 
@@ -110,13 +142,14 @@ def _fire(
 
 @numba.njit(cache=True)
 def _reset(
-    dt: float, tau: float, refractory_s: float, fired: np.ndarray, before: np.ndarray, voltage: np.ndarray,
+    dt: float, taus: np.ndarray, refractory_s: float, fired: np.ndarray, logarithms: np.ndarray, voltage: np.ndarray,
     refractory_time: np.ndarray,
 ) -> None:  # fmt: skip
-    """Reset neurons that fired, refractory from their crossing on."""
+    """Reset neurons that fired, refractory from their crossing on, which is minus tau times a logarithm ago."""
     for i in range(len(fired)):
-        voltage[fired[i]] = 0.0
-        refractory_time[fired[i]] = refractory_s + (dt + tau * before[i])
+        j = fired[i]
+        voltage[j] = 0.0
+        refractory_time[j] = refractory_s + (dt + (taus[0] if len(taus) == 1 else taus[j]) * logarithms[i])
 
 
 class OneSpikeRectifiedLinear(nengo.SpikingRectifiedLinear):
@@ -141,36 +174,6 @@ class OneSpikeRectifiedLinear(nengo.SpikingRectifiedLinear):
         fired = voltage > 1.0
         output[:] = fired * (self.amplitude / dt)
         voltage[fired] = np.minimum(voltage[fired] - 1.0, 1.0)
-
-
-class ManyTimeConstantsLIF(nengo.LIF):
-    """LIF with a membrane time constant for each neuron, where Nengo's has one for all.
-
-    Parameters
-    ----------
-    taus
-        Membrane time constants in seconds.
-    """
-
-    taus = NdarrayParam("taus", shape=("*",))
-
-    def __init__(self, taus: np.ndarray | None = None, **of_lif: Any) -> None:  # noqa: ANN401
-        super().__init__(**of_lif)
-        self.taus = np.full(1, self.tau_rc) if taus is None else taus
-
-    def step(
-        self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray, refractory_time: np.ndarray
-    ) -> None:
-        """Go on by one step; `refractory_time` is, as in Nengo's LIF, one step longer right after a spike."""
-        refractory_time -= dt
-        free = (dt - refractory_time).clip(0.0, dt)
-        voltage -= (J - voltage) * np.expm1(-free / self.taus)
-        np.maximum(voltage, self.min_voltage, out=voltage)
-        fired = voltage > 1.0
-        output[:] = fired * (self.amplitude / dt)
-        overshoot = -self.taus[fired] * np.log1p((1.0 - voltage[fired]) / (J[fired] - 1.0))
-        voltage[fired] = 0.0
-        refractory_time[fired] = self.tau_ref + dt - overshoot
 
 
 class AdaptiveThresholdLIF(nengo.LIF):

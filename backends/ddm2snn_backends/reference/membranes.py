@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ddm2snn.neuron import LIF, AdaptiveLIF, HeterogeneousLIF, LoihiLIF, NeuronModel, RectifiedLinear, SpikeTiming
-
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
+
+    from ddm2snn.neuron import LIF, AdaptiveLIF, LoihiLIF, NeuronModel, RectifiedLinear, SpikeTiming
 
 _HALVINGS = 52  # of a step, to find a crossing in it to the last bit
 
@@ -24,25 +25,21 @@ class Membrane(Protocol):
 
 def membrane_of(neuron: NeuronModel, voltage: Float[np.ndarray, "... neuron"], dt_s: float) -> Membrane:
     """Membranes of a neuron model that start at given voltages."""
-    if isinstance(neuron, LIF | HeterogeneousLIF):
-        return LeakyMembrane(neuron, voltage, dt_s)
-    if isinstance(neuron, RectifiedLinear):
-        return LinearMembrane(neuron, voltage, dt_s)
-    if isinstance(neuron, AdaptiveLIF):
-        return AdaptiveMembrane(neuron, voltage, dt_s)
-    return LoihiMembrane(neuron, voltage, dt_s)
+    return _MEMBRANES[neuron.name](neuron, voltage, dt_s)
 
 
 class LeakyMembrane:
     """Membranes of LIF neurons: exact over one step at constant current, voltages at or above reset."""
 
-    def __init__(self, neuron: LIF | HeterogeneousLIF, voltage: Float[np.ndarray, "... neuron"], dt_s: float) -> None:
+    def __init__(self, neuron: LIF, voltage: Float[np.ndarray, "... neuron"], dt_s: float) -> None:
         self.neuron, self.dt_s, self.voltage = neuron, dt_s, voltage.copy()
+        taus_s: Any = neuron.tau_membrane_s
+        self.taus_s = np.broadcast_to(taus_s, voltage.shape)
         self.wait_s = np.zeros_like(voltage)  # what is left of the refractory period
 
     def step(self, current: Float[np.ndarray, "... neuron"], timing: SpikeTiming) -> Bool[np.ndarray, "... neuron"]:
         """Go on by one step; see `Membrane`."""
-        dt_s, taus_s = self.dt_s, np.broadcast_to(self.neuron.taus_s(current), np.shape(current))
+        dt_s, taus_s = self.dt_s, self.taus_s
         free_s = _free_s(self.wait_s, dt_s, timing)
         voltage = np.maximum(current + (self.voltage - current) * np.exp(-free_s / taus_s), 0.0)
         fired = voltage > 1.0
@@ -121,6 +118,15 @@ class LoihiMembrane:
         self.wait = np.where(fired, self.refractory_steps, np.maximum(self.wait - 1, 0))
         self.voltage = np.where(fired, 0.0, voltage)
         return fired
+
+
+_MEMBRANES: dict[str, Callable[..., Membrane]] = {
+    "lif": LeakyMembrane,
+    "rectified-linear": LinearMembrane,
+    "adaptive-lif": AdaptiveMembrane,
+    "loihi-lif": LoihiMembrane,
+}
+"""Membranes by the name of the neuron model."""
 
 
 def _free_s(wait_s: Float[np.ndarray, "..."], dt_s: float, timing: SpikeTiming) -> Float[np.ndarray, "..."]:

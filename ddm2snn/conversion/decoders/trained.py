@@ -23,7 +23,6 @@ from ddm2snn.conversion.population import Population, encode
 from ddm2snn.conversion.trajectories import flow, regression_target
 from ddm2snn.conversion.tuning import around
 from ddm2snn.errors import InputError
-from ddm2snn.neuron import HeterogeneousLIF
 from ddm2snn.neuron.activation import activate
 
 if TYPE_CHECKING:
@@ -78,20 +77,14 @@ class TrainedReadout:
         check_positive("TrainedReadout", ridge=self.ridge)
 
     def check(self, rate: RateNetwork, population: Population | None, *, in_loop: bool) -> Population:
-        """Neurons of one curve, constant diffusion, no device."""
+        """Any neurons, constant diffusion, no device."""
         if in_loop:
             raise InputError(
                 f"Trained read-outs are solved on curves, which know nothing of a device, got {self!r}. "
                 "Choose Calibrated(rounds=0), or leave hardware out."
             )
         refuse_diffusion_by_state(rate, self)
-        population = population or Population()
-        if isinstance(population.neuron, HeterogeneousLIF):
-            raise InputError(
-                "TrainedReadout places the neurons of each unit by one curve, which HeterogeneousLIF neurons do not "
-                "share. Convert LIF neurons, or with Calibrated or Static decoders."
-            )
-        return population
+        return population or Population()
 
     def place(
         self,

@@ -1,0 +1,68 @@
+"""The command import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ddm2snn.cli.options import JsonFlag, NetworkFile, Seed, show
+from ddm2snn.errors import InputError
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="Weights: .npz, .safetensors, .mat, .h5, .pt or .pth; or a .nir graph.")],
+    output: NetworkFile,
+    mapping: Annotated[Path | None, typer.Option(help="TOML file of names and meanings; see the guide.")] = None,
+    activation: Annotated[str | None, typer.Option(help="Response of the units: tanh, relu or logistic.")] = None,
+    filtered: Annotated[
+        str | None, typer.Option(help="What the leak acts on: currents (-x + W phi(x)) or rates (-r + phi(W r)).")
+    ] = None,
+    factor: Annotated[str | None, typer.Option(help="Factor of m n^T: 1/N or a number.")] = None,
+    rank: Annotated[int | None, typer.Option(help="Rank of a dense W; found by --tolerance if not given.")] = None,
+    tolerance: Annotated[float | None, typer.Option(help="Relative error of the factors of a dense W.")] = None,
+    step: Annotated[float | None, typer.Option(help="a of a network in discrete time, x' = (1 - a) x + a ...")] = None,
+    noise: Annotated[float | None, typer.Option(help="Latent noise, per square root of the time unit.")] = None,
+    spikes: Annotated[str | None, typer.Option(help="Of NIR: what a spike counts, 'per second' or 'per step'.")] = None,
+    dt_s: Annotated[float | None, typer.Option(help="Of NIR: time step in seconds, where the file has none.")] = None,
+    seed: Seed = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Read a low-rank rate network that was trained elsewhere, or the spiking network of a NIR graph."""
+    from pydantic import ValidationError
+
+    from ddm2snn.base.files import check_writable
+    from ddm2snn.base.settings import explain, read_settings
+    from ddm2snn.exchange import ArrayMapping, import_network
+    from ddm2snn.network import SpikingNetwork
+
+    check_writable(output)
+    options = {
+        "activation": activation, "filtered": filtered, "factor": factor, "rank": rank, "tolerance": tolerance,
+        "step": step, "noise": noise, "spikes": spikes, "dt_s": dt_s,
+    }  # fmt: skip
+    values = read_settings(mapping, ArrayMapping).model_dump(exclude_unset=True) if mapping else {}
+    values |= {name: value for name, value in options.items() if value is not None}
+    try:
+        merged = ArrayMapping.model_validate(values)
+    except ValidationError as error:
+        raise InputError(explain(error, ArrayMapping)) from error
+    network = import_network(file, merged, seed=seed)
+    network.save(output)
+    if isinstance(network, SpikingNetwork):
+        content = {"file": str(output), "fingerprint": network.fingerprint, "neurons": network.neurons}
+        show(content, [f"{output}: {network.neurons} spiking neurons, rank {network.rank}"], as_json=as_json)
+        return
+    facts = network.provenance["imported"]
+    content = {"file": str(output), "fingerprint": network.fingerprint, **facts}
+    lines = [
+        f"{output}: {network.units} units, rank {network.rank}, from {facts['form']}, filtered {facts['filtered']}"
+    ]
+    if "factorisation_error" in facts:
+        lines.append(f"relative error of the factors {facts['factorisation_error']:.2g}")
+    if "step_error" in facts:
+        lines.append(f"a step in discrete time differs from the flow by {facts['step_error']:.1%} of its length")
+    if facts["rests_without_input"]:
+        lines.append("Warning: without input or noise the network comes to rest; conversion covers where it moves.")
+    show(content, lines, as_json=as_json)

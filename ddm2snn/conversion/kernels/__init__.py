@@ -1,0 +1,1 @@
+"""Compiled loops: membranes along given latents, and paths of rate networks."""

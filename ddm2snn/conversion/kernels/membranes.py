@@ -1,0 +1,369 @@
+"""Compiled membranes of every neuron model: many trajectories at once, the reference's semantics.
+
+Each kernel has its own loops over trials, time and neurons. One loop around a step function of each model took 1.9
+instead of 0.5 ns for each LIF neuron and step, since its stores to the state keep the compiler from vectorising, and
+Numba does not find such a closure in its cache again, which costs each process 1.5 s.
+
+Kernels take named tuples and unpack them before the loops, which then are the machine code of plain arguments. Numba
+knows the classes by name, in its calls and in its cache on disk: two classes of one name cost 0.2 ms a call, and a
+class is renamed together with the kernels that take it, or the cache of an earlier version fails to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numba
+import numpy as np
+from numba.extending import overload
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.neuron import NeuronModel, SpikeTiming
+
+_HALVINGS = 52  # of a step, to find a crossing in it to the last bit
+
+
+class Inputs(NamedTuple):
+    """Weights of the latents, shape (rank, neuron), and bias, shape (neuron,), of the neurons' input currents."""
+
+    encoders: np.ndarray
+    bias: np.ndarray
+
+
+class Synapses(NamedTuple):
+    """Synaptic filter: its decay in a step, what a spike adds, and the column of the output for each neuron."""
+
+    decay: float
+    jump: float
+    columns: np.ndarray
+
+
+class State(NamedTuple):
+    """State of the neurons, shapes (trial, neuron); what a model does not use has no columns.
+
+    On a grid, refractory neurons hold the number of steps that are left as a negative voltage: one array less to go
+    through, and selections that the compiler vectorises, took the time to a third.
+    """
+
+    voltage: np.ndarray
+    filtered: np.ndarray
+    wait_s: np.ndarray
+    raised: np.ndarray
+
+
+class GridLeak(NamedTuple):
+    """Decay factor of a step, of all neurons or of each, and refractory steps."""
+
+    decay: float | np.ndarray
+    refractory_steps: float
+
+
+class Leak(NamedTuple):
+    """Step, time constant of each neuron and refractory period in seconds."""
+
+    dt_s: float
+    taus_s: np.ndarray
+    refractory_s: float
+
+
+class Ramp(NamedTuple):
+    """Voltage per current in a step."""
+
+    per_step: float
+
+
+class GridAdaptation(NamedTuple):
+    """Decay factor and refractory steps of the membrane, decay factor and jump of the threshold."""
+
+    decay: float
+    refractory_steps: float
+    threshold_decay: float
+    threshold_jump: float
+
+
+class Adaptation(NamedTuple):
+    """Step, time constant and refractory period of the membrane, time constant and jump of the threshold."""
+
+    dt_s: float
+    tau_s: float
+    refractory_s: float
+    tau_threshold_s: float
+    threshold_jump: float
+
+
+class Membrane(NamedTuple):
+    """Kernel of a neuron model, its constants in a step, and the state of its neurons."""
+
+    kernel: Callable[..., None]
+    constants: NamedTuple
+    state: State
+
+
+def membrane_of(
+    neuron: NeuronModel, dt_s: float, timing: SpikeTiming, voltage: Float[np.ndarray, "trial neuron"]
+) -> Membrane:
+    """Compiled membranes of a neuron model, on a simulator of a given timing, from given voltages on."""
+    return _MEMBRANES[neuron.name](neuron, dt_s, neuron.timing_on(timing), voltage)
+
+
+def _leaky(neuron: Any, dt_s: float, timing: SpikeTiming, voltage: np.ndarray) -> Membrane:  # noqa: ANN401
+    """Membranes of `LIF` and, always on a grid, `LoihiLIF`."""
+    if timing == "grid":
+        constants = GridLeak(neuron.decay_factor(dt_s), float(neuron.refractory_steps(dt_s)))
+        return Membrane(_on_grid, constants, _state_at(voltage))
+    taus_s = np.array(np.broadcast_to(neuron.tau_membrane_s, voltage.shape[1]))
+    return Membrane(_interpolated, Leak(dt_s, taus_s, neuron.refractory_s), _state_at(voltage, "wait_s"))
+
+
+def _rectified_linear(neuron: Any, dt_s: float, timing: SpikeTiming, voltage: np.ndarray) -> Membrane:  # noqa: ANN401
+    """Membranes of `RectifiedLinear`."""
+    return Membrane(_linear, Ramp(dt_s / neuron.tau_membrane_s), _state_at(voltage))
+
+
+def _adaptive(neuron: Any, dt_s: float, timing: SpikeTiming, voltage: np.ndarray) -> Membrane:  # noqa: ANN401
+    """Membranes of `AdaptiveLIF`."""
+    if timing == "grid":
+        constants = GridAdaptation(
+            neuron.decay_factor(dt_s), float(neuron.refractory_steps(dt_s)), neuron.threshold_factor(dt_s),
+            neuron.threshold_jump,
+        )  # fmt: skip
+        return Membrane(_adaptive_on_grid, constants, _state_at(voltage, "raised"))
+    constants = Adaptation(
+        dt_s, neuron.tau_membrane_s, neuron.refractory_s, neuron.tau_threshold_s, neuron.threshold_jump
+    )
+    return Membrane(_adaptive_interpolated, constants, _state_at(voltage, "wait_s", "raised"))
+
+
+def _state_at(voltage: np.ndarray, *used: str) -> State:
+    """State at given voltages, with everything else at zero, and with the arrays beside voltages that are used."""
+    wait_s, raised = (np.zeros_like(voltage if name in used else voltage[:, :0]) for name in ("wait_s", "raised"))
+    return State(voltage.copy(), np.zeros_like(voltage), wait_s, raised)
+
+
+_MEMBRANES: dict[str, Callable[..., Membrane]] = {
+    "lif": _leaky,
+    "loihi-lif": _leaky,
+    "rectified-linear": _rectified_linear,
+    "adaptive-lif": _adaptive,
+}
+"""Membranes by the name of the neuron model."""
+
+
+@numba.njit(cache=True)
+def currents(latent: np.ndarray, encoders: np.ndarray, bias: np.ndarray, current: np.ndarray) -> None:
+    """Input current of each neuron, written into `current`: three latents in each pass over the neurons."""
+    first = len(latent) % 3
+    if first == 0:
+        current[:] = bias
+    elif first == 1:
+        z = latent[0]
+        for j in range(len(bias)):
+            current[j] = bias[j] + z * encoders[0, j]
+    else:
+        y, z = latent[0], latent[1]
+        for j in range(len(bias)):
+            current[j] = bias[j] + y * encoders[0, j] + z * encoders[1, j]
+    for c in range(first, len(latent), 3):
+        x, y, z = latent[c], latent[c + 1], latent[c + 2]
+        for j in range(len(bias)):
+            current[j] += x * encoders[c, j] + y * encoders[c + 1, j] + z * encoders[c + 2, j]
+
+
+@numba.njit(cache=True)
+def _add_to_columns(filtered: np.ndarray, columns: np.ndarray, row: np.ndarray) -> None:
+    """Add each neuron's filtered spike train to its column."""
+    for j in range(len(columns)):
+        row[columns[j]] += filtered[j]
+
+
+def _of_neuron(constant: float | np.ndarray, neuron: int) -> float:
+    """A constant that all neurons share, or that of one of them.
+
+    Which of the two it is, compiled code knows from the type: an array of equal numbers for a shared decay took 1.0 to
+    1.4 times as long.
+    """
+    return constant[neuron] if isinstance(constant, np.ndarray) else constant
+
+
+@overload(_of_neuron)
+def _compiled_of_neuron(constant, neuron) -> Callable[..., float]:  # noqa: ANN001 - Numba compares the signatures
+    del neuron
+    if isinstance(constant, numba.types.Array):
+        return lambda constant, neuron: constant[neuron]
+    return lambda constant, neuron: constant
+
+
+@numba.njit(parallel=True, cache=True)
+def _on_grid(
+    path: np.ndarray, inputs: Inputs, constants: GridLeak, synapses: Synapses, stride: int, state: State,
+    out: np.ndarray,
+) -> None:  # fmt: skip
+    """Leaky membranes with spikes rounded up to the grid."""
+    encoders, bias = inputs.encoders, inputs.bias
+    membrane_decay, refractory_steps = constants.decay, constants.refractory_steps
+    decay, jump, columns = synapses.decay, synapses.jump, synapses.columns
+    voltage, filtered = state.voltage, state.filtered
+    neurons = len(bias)
+    for trial in numba.prange(path.shape[0]):
+        current = np.empty(neurons)
+        v, r = voltage[trial], filtered[trial]
+        for step in range(path.shape[1]):
+            currents(path[trial, step], encoders, bias, current)
+            for j in range(neurons):
+                before = v[j]
+                x = current[j] + (before - current[j]) * _of_neuron(membrane_decay, j)
+                x = x if x > 0.0 else 0.0
+                x = x if before >= 0.0 else before + 1.0
+                fired = x > 1.0
+                v[j] = -refractory_steps if fired else x
+                r[j] = r[j] * decay + (jump if fired else 0.0)
+            if (step + 1) % stride == 0:
+                _add_to_columns(r, columns, out[trial, step // stride])
+
+
+@numba.njit(parallel=True, cache=True)
+def _interpolated(
+    path: np.ndarray, inputs: Inputs, constants: Leak, synapses: Synapses, stride: int, state: State,
+    out: np.ndarray,
+) -> None:  # fmt: skip
+    """Leaky membranes with spikes within the step."""
+    encoders, bias = inputs.encoders, inputs.bias
+    dt_s, taus_s, refractory_s = constants.dt_s, constants.taus_s, constants.refractory_s
+    decay, jump, columns = synapses.decay, synapses.jump, synapses.columns
+    voltage, wait_s, filtered = state.voltage, state.wait_s, state.filtered
+    neurons = len(bias)
+    whole_step = np.exp(-dt_s / taus_s)
+    for trial in numba.prange(path.shape[0]):
+        current = np.empty(neurons)
+        v, w, r = voltage[trial], wait_s[trial], filtered[trial]
+        for step in range(path.shape[1]):
+            currents(path[trial, step], encoders, bias, current)
+            for j in range(neurons):
+                r[j] *= decay
+                if w[j] >= dt_s:
+                    w[j] -= dt_s
+                    continue
+                factor = whole_step[j] if w[j] <= 0.0 else np.exp(-(dt_s - w[j]) / taus_s[j])
+                x = max(current[j] + (v[j] - current[j]) * factor, 0.0)
+                w[j] = 0.0
+                if x > 1.0:
+                    w[j] = refractory_s + taus_s[j] * np.log1p((1.0 - x) / (current[j] - 1.0))
+                    r[j] += jump
+                    x = 0.0
+                v[j] = x
+            if (step + 1) % stride == 0:
+                _add_to_columns(r, columns, out[trial, step // stride])
+
+
+@numba.njit(parallel=True, cache=True)
+def _linear(
+    path: np.ndarray, inputs: Inputs, constants: Ramp, synapses: Synapses, stride: int, state: State,
+    out: np.ndarray,
+) -> None:  # fmt: skip
+    """Membranes without leak, with one spike at most in a step."""
+    encoders, bias = inputs.encoders, inputs.bias
+    decay, jump, columns = synapses.decay, synapses.jump, synapses.columns
+    voltage, filtered = state.voltage, state.filtered
+    neurons, per_step = len(bias), constants.per_step
+    for trial in numba.prange(path.shape[0]):
+        current = np.empty(neurons)
+        v, r = voltage[trial], filtered[trial]
+        for step in range(path.shape[1]):
+            currents(path[trial, step], encoders, bias, current)
+            for j in range(neurons):
+                push = current[j] if current[j] > 0.0 else 0.0
+                x = v[j] + push * per_step
+                fired = x > 1.0
+                rest = x - 1.0 if x < 2.0 else 1.0
+                v[j] = rest if fired else x
+                r[j] = r[j] * decay + (jump if fired else 0.0)
+            if (step + 1) % stride == 0:
+                _add_to_columns(r, columns, out[trial, step // stride])
+
+
+@numba.njit(parallel=True, cache=True)
+def _adaptive_on_grid(
+    path: np.ndarray, inputs: Inputs, constants: GridAdaptation, synapses: Synapses, stride: int, state: State,
+    out: np.ndarray,
+) -> None:  # fmt: skip
+    """Leaky membranes with an adaptive threshold, with spikes rounded up to the grid."""
+    encoders, bias = inputs.encoders, inputs.bias
+    membrane_decay, refractory_steps = constants.decay, constants.refractory_steps
+    threshold_decay, threshold_jump = constants.threshold_decay, constants.threshold_jump
+    decay, jump, columns = synapses.decay, synapses.jump, synapses.columns
+    voltage, raised, filtered = state.voltage, state.raised, state.filtered
+    neurons = len(bias)
+    for trial in numba.prange(path.shape[0]):
+        current = np.empty(neurons)
+        v, h, r = voltage[trial], raised[trial], filtered[trial]
+        for step in range(path.shape[1]):
+            currents(path[trial, step], encoders, bias, current)
+            for j in range(neurons):
+                before = v[j]
+                x = current[j] + (before - current[j]) * membrane_decay
+                x = x if x > 0.0 else 0.0
+                x = x if before >= 0.0 else before + 1.0
+                above_rest = h[j] * threshold_decay
+                fired = x > 1.0 + above_rest
+                v[j] = -refractory_steps if fired else x
+                h[j] = above_rest + (threshold_jump if fired else 0.0)
+                r[j] = r[j] * decay + (jump if fired else 0.0)
+            if (step + 1) % stride == 0:
+                _add_to_columns(r, columns, out[trial, step // stride])
+
+
+@numba.njit(parallel=True, cache=True)
+def _adaptive_interpolated(
+    path: np.ndarray, inputs: Inputs, constants: Adaptation, synapses: Synapses, stride: int, state: State,
+    out: np.ndarray,
+) -> None:  # fmt: skip
+    """Leaky membranes with an adaptive threshold, with spikes within the step."""
+    encoders, bias = inputs.encoders, inputs.bias
+    dt_s, tau_s, refractory_s = constants.dt_s, constants.tau_s, constants.refractory_s
+    tau_threshold_s, threshold_jump = constants.tau_threshold_s, constants.threshold_jump
+    decay, jump, columns = synapses.decay, synapses.jump, synapses.columns
+    voltage, wait_s, raised, filtered = state.voltage, state.wait_s, state.raised, state.filtered
+    neurons = len(bias)
+    whole_step, threshold_decay = np.exp(-dt_s / tau_s), np.exp(-dt_s / tau_threshold_s)
+    for trial in numba.prange(path.shape[0]):
+        current = np.empty(neurons)
+        v, w, h, r = voltage[trial], wait_s[trial], raised[trial], filtered[trial]
+        for step in range(path.shape[1]):
+            currents(path[trial, step], encoders, bias, current)
+            for j in range(neurons):
+                r[j] *= decay
+                before = h[j]
+                h[j] = before * threshold_decay
+                if w[j] >= dt_s:
+                    w[j] -= dt_s
+                    continue
+                waited = w[j]
+                factor = whole_step if waited <= 0.0 else np.exp(-(dt_s - waited) / tau_s)
+                x = max(current[j] + (v[j] - current[j]) * factor, 0.0)
+                w[j] = 0.0
+                if x > 1.0 + h[j]:
+                    crossing_s = _crossing_s(constants, current[j], v[j], before, waited)
+                    w[j] = refractory_s - (dt_s - crossing_s)
+                    h[j] += threshold_jump * np.exp(-(dt_s - crossing_s) / tau_threshold_s)
+                    r[j] += jump
+                    x = 0.0
+                v[j] = x
+            if (step + 1) % stride == 0:
+                _add_to_columns(r, columns, out[trial, step // stride])
+
+
+@numba.njit(cache=True)
+def _crossing_s(constants: Adaptation, current: float, voltage: float, raised: float, waited_s: float) -> float:
+    """Time in a step at which the voltage meets the threshold, by halving."""
+    lower, upper = waited_s, constants.dt_s
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (lower + upper)
+        reached = current + (voltage - current) * np.exp(-(middle - waited_s) / constants.tau_s)
+        if reached > 1.0 + raised * np.exp(-middle / constants.tau_threshold_s):
+            upper = middle
+        else:
+            lower = middle
+    return upper

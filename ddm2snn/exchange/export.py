@@ -1,0 +1,193 @@
+"""The verb export: a spiking network as a file of another tool."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ddm2snn.base.files import check_writable
+from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.errors import InputError
+from ddm2snn.exchange.nir_files import write_graph, write_sidecar
+from ddm2snn.exchange.nir_graph import READERS, Dialect, Form, graph_of
+from ddm2snn.exchange.nir_losses import losses
+from ddm2snn.exchange.plain_hdf5 import write_hdf5
+from ddm2snn.exchange.scripts import PYNN_REQUIREMENTS, write_brian2_script, write_pynn_script
+from ddm2snn.network import RateNetwork, SpikingNetwork
+
+
+@dataclass(frozen=True)
+class Nir:
+    """How a NIR file is written.
+
+    Parameters
+    ----------
+    dialect
+        See `ddm2snn.exchange.nir_graph.Dialect`.
+    reader
+        Simulator whose scalings it gets, one of `ddm2snn.exchange.nir_graph.READERS`; None for continuous time, which
+        is exact.
+
+    Examples
+    --------
+    >>> Nir(reader="norse")
+    Nir(dialect='factored', reader='norse')
+    """
+
+    dialect: Dialect = "factored"
+    reader: str | None = None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Files of an export, and sentences on them.
+
+    Parameters
+    ----------
+    files
+        The files; the first has the name that `export` was called with.
+    lost
+        What the format leaves out, with numbers.
+    notes
+        How to use the files.
+    """
+
+    files: tuple[Path, ...]
+    lost: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Exported({', '.join(file.name for file in self.files)}; lost: {len(self.lost)})"
+
+
+def export(
+    network: SpikingNetwork,
+    path: Path | str,
+    *,
+    format: str = "nir",
+    nir: Nir | None = None,
+    without_refractory: RateNetwork | None = None,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> Exported:
+    """Write a spiking network for another tool, with a sidecar of what its format cannot hold.
+
+    Parameters
+    ----------
+    network
+        The network.
+    path
+        File to write.
+    format
+        One of `FORMATS`.
+    nir
+        Dialect and reader of a NIR file.
+    without_refractory
+        The rate network that `network` was converted from. With it, the decoders are solved again for neurons without
+        a refractory period; see `ddm2snn.exchange.without_refractory.without_refractory`.
+    seed
+        Seed of this solution, and default seed of a script's run.
+    progress
+        Called with the finished share of the solution.
+
+    Raises
+    ------
+    InputError
+        Where there is no such format, or it cannot hold the network.
+
+    Warns
+    -----
+    UserWarning
+        Where the format leaves something out, with its effect in numbers.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import ddm2snn
+    >>> quick = ddm2snn.Training(points=400, iterations=15, holdout=300)
+    >>> rate = ddm2snn.train("vanderpol", units=8, training=quick)
+    >>> network = ddm2snn.convert(rate, decoders=ddm2snn.Static(), backend="reference").network
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     ddm2snn.export(network, f"{folder}/net.h5", format="hdf5")
+    ...     ddm2snn.import_network(f"{folder}/net.h5").fingerprint == network.fingerprint
+    Exported(net.h5; lost: 0)
+    True
+    """
+    done = exported(
+        network, path, format=format, nir=nir, without_refractory=without_refractory, seed=seed, progress=progress
+    )
+    for sentence in done.lost:
+        warnings.warn(sentence, stacklevel=2)
+    return done
+
+
+def exported(
+    network: SpikingNetwork,
+    path: Path | str,
+    *,
+    format: str,
+    nir: Nir | None,
+    without_refractory: RateNetwork | None,
+    seed: int,
+    progress: Progress,
+) -> Exported:
+    """Do what `export` does, without warnings; the sentences are in the result."""
+    if not isinstance(network, SpikingNetwork):
+        raise InputError(f"export needs a SpikingNetwork, got a {type(network).__name__}. Convert first.")
+    if format not in FORMATS:
+        raise InputError(f"There is no format {format!r}; known are {', '.join(FORMATS)}. Choose one.")
+    if nir is not None and format != "nir":
+        raise InputError(
+            f"Dialect and reader are those of a NIR file, but the format asked for is {format!r}. Leave them out."
+        )
+    check_writable(path)
+    if without_refractory is not None:
+        # conversion loads Numba, which takes three times as long as the other imports together
+        from ddm2snn.exchange.without_refractory import without_refractory as solve_again
+
+        network = solve_again(network, without_refractory, seed=seed, progress=progress)
+    return FORMATS[format](network, Path(path), nir or Nir(), seed)
+
+
+def _nir(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
+    form = Form(options.dialect, options.reader, network.dt_s)
+    graph, lost = graph_of(network, form), losses(network)
+    stored = set()
+    if form.dialect != "dense":
+        stored = {"encoders", "bias"} | ({"decoders"} if form.step_s is None else set())
+        stored |= {"input_map"} if network.input_map.shape[1] else set()
+    write_graph(graph, path)
+    as_json = {"format": "nir", "dialect": form.dialect, "reader": form.reader}
+    sidecar = write_sidecar(network, path, stored=stored, lost=lost, form=as_json)
+    note = () if form.reader is None else (READERS[form.reader].note.replace("DT", f"{network.dt_s:g} s"),)
+    return Exported((path, sidecar), tuple(lost), note)
+
+
+def _hdf5(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
+    write_hdf5(network, path)
+    return Exported((path,))
+
+
+def _brian2(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
+    return Exported(write_brian2_script(network, path, seed=seed))
+
+
+def _pynn(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
+    note = f"Run in PyNN's NEST: pip install {PYNN_REQUIREMENTS}; python {path}."
+    return Exported(write_pynn_script(network, path, seed=seed), (), (note,))
+
+
+def _nengo(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
+    from ddm2snn.exchange.nengo_module import write_nengo_module  # loads Numba, as does the arithmetic of devices
+
+    files, refusal = write_nengo_module(network, path)
+    lost = (f"Its second network, for nengo-loihi, is left out: {refusal}",) if refusal else ()
+    also = "" if refusal else "; its second network is for nengo-loihi"
+    return Exported(files, lost, (f"Run with Nengo alone: python {path}{also}.",))
+
+
+Writer = Callable[[SpikingNetwork, Path, Nir, int], Exported]
+FORMATS: Mapping[str, Writer] = {"nir": _nir, "hdf5": _hdf5, "brian2": _brian2, "nengo": _nengo, "pynn": _pynn}
+"""Writers by the name of their format."""

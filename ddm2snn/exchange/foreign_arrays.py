@@ -1,0 +1,246 @@
+"""Arrays by name from files of other tools. No file is trusted: nothing is executed, and sizes are checked first."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn.base.files import require_file
+from ddm2snn.errors import FileRefusedError
+from ddm2snn.exchange.allowance import Allowance
+
+if TYPE_CHECKING:
+    import h5py
+
+Arrays = dict[str, np.ndarray]
+_LONGEST_NPY_HEADER = 10_000  # bytes, NumPy's own limit, which it applies after reading
+
+
+def read_arrays(path: Path | str) -> Arrays:
+    """Arrays of numbers in a NumPy (.npz), safetensors, MATLAB (.mat), HDF5 or PyTorch file (.pt, .pth), by name.
+
+    Arrays in groups or nested dictionaries are named by their path, such as ``layer/m``. Content other than arrays of
+    numbers is left out. PyTorch files are read with ``weights_only=True``.
+
+    Raises
+    ------
+    FileRefusedError
+        Where the file is missing, of another kind, damaged, or announces more numbers than it can hold
+        (`ddm2snn.exchange.allowance.Allowance`).
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/weights.npz", W=np.eye(3), note=np.array("made by hand"))
+    ...     list(read_arrays(f"{folder}/weights.npz"))
+    ['W']
+    """
+    file = require_file(path)
+    reader = _reader_of(file)
+    with damage_refused(file, file.suffix):
+        arrays = reader(file)
+    numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
+    if not numbers:
+        raise FileRefusedError(f"{file} holds no array of numbers. Save the weights by name.")
+    return numbers
+
+
+@contextlib.contextmanager
+def damage_refused(path: Path, kind: str) -> Iterator[None]:
+    """Turn any error of a parser into a refusal of the file, which is read as one of the named kind."""
+    try:
+        yield
+    except FileRefusedError:
+        raise
+    except MemoryError as error:
+        raise FileRefusedError(f"{path} does not fit into memory. Save the arrays that are needed alone.") from error
+    except Exception as error:  # parsers of foreign formats raise errors of any type
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise FileRefusedError(f"{path} cannot be read as {kind}: {reason}. Write it anew.") from error
+
+
+def _reader_of(path: Path) -> Callable[[Path], Arrays]:
+    readers = {
+        ".npz": _from_npz,
+        ".safetensors": _from_safetensors,
+        ".mat": _from_matlab,
+        ".h5": _from_hdf5,
+        ".hdf5": _from_hdf5,
+        ".pt": _from_torch,
+        ".pth": _from_torch,
+    }
+    if path.suffix.lower() not in readers:
+        raise FileRefusedError(f"{path} is of no known kind; known are {', '.join(readers)}. Save the arrays as .npz.")
+    return readers[path.suffix.lower()]
+
+
+def _from_npz(path: Path) -> Arrays:
+    allowance = Allowance(path)
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            with archive.open(info) as member:
+                shape, dtype = _npy_header(path, info.filename, member)
+            allowance.take(info.filename, shape, dtype.itemsize)
+            needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
+            if not dtype.hasobject and needed > info.file_size:
+                raise FileRefusedError(
+                    f"{path} is damaged: {info.filename} is shorter than the shape it announces. Write it anew."
+                )
+    with np.load(path, allow_pickle=False) as content:
+        return {name: content[name] for name in content.files}
+
+
+def _npy_header(path: Path, name: str, member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of a member; the length of its header is checked before the header is read."""
+    version = np.lib.format.read_magic(member)
+    size, read_header = (
+        (2, np.lib.format.read_array_header_1_0) if version == (1, 0) else (4, np.lib.format.read_array_header_2_0)
+    )
+    length = member.read(size)
+    (announced,) = struct.unpack("<H" if size == 2 else "<I", length)
+    if announced > _LONGEST_NPY_HEADER:
+        raise FileRefusedError(f"{path} is damaged: {name} announces a header of {announced} bytes. Write it anew.")
+    shape, _, dtype = read_header(io.BytesIO(length + member.read(announced)))
+    return shape, dtype
+
+
+def _from_safetensors(path: Path) -> Arrays:
+    from safetensors import safe_open
+
+    with safe_open(str(path), framework="np") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+
+
+_MATLAB_MATRIX, _MATLAB_COMPRESSED, _MATLAB_COMPLEX = 14, 15, 0x0800
+_MATLAB_NUMBERS = {*range(1, 8), 9, 12, 13}  # types of elements that hold numbers
+_MATLAB_NUMERIC = range(6, 16)  # classes of variables that are arrays of numbers
+
+
+def _from_matlab(path: Path) -> Arrays:
+    from scipy.io import loadmat, whosmat
+
+    with path.open("rb") as file:
+        start = file.read(128)
+    if start.startswith(b"\x89HDF") or b"MATLAB 7.3" in start:
+        # MATLAB stores axes in its own order, the first one running fastest
+        return {name: array.T for name, array in _from_hdf5(path).items()}
+    allowance, numeric = Allowance(path), []
+    _check_unpacked(path)
+    try:
+        for name, shape, kind in whosmat(str(path)):
+            if kind.startswith(("double", "single", "int", "uint", "logical")):  # a cell or a struct can hold anything
+                allowance.take(name, shape)
+                numeric.append(name)
+        content = loadmat(str(path), variable_names=numeric) if numeric else {}
+    except zlib.error as error:
+        raise FileRefusedError(f"{path} is damaged: {error}. Write it anew.") from error
+    return {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
+
+
+def _check_unpacked(path: Path) -> None:
+    """Refuse variables of a MATLAB 5 file on which SciPy runs out of memory or crashes.
+
+    These are variables that unpack to more than the file's allowance, and arrays without sound elements. The file has a
+    head of 128 bytes, whose last two give the byte order, and then a row of elements: type, number of bytes, content.
+    """
+    allowance = Allowance(path)
+    with path.open("rb") as file:
+        mark = file.read(128)[126:]
+        order = "<" if mark == b"IM" else ">"
+        while len(head := file.read(8)) == 8:
+            kind, size = struct.unpack(f"{order}II", head)
+            end, variable = file.tell() + size, file
+            if kind == _MATLAB_COMPRESSED:
+                variable = _unpacked(file.read(min(size, path.stat().st_size)), allowance)
+                kind, _ = struct.unpack(f"{order}II", variable.read(8).ljust(8, b"\0"))
+            if kind == _MATLAB_MATRIX and mark in (b"IM", b"MI"):
+                _check_elements(path, variable, order)
+            file.seek(end)
+
+
+def _unpacked(content: bytes, allowance: Allowance) -> io.BytesIO:
+    """Compressed element, unpacked piece by piece within the allowance."""
+    unpacker, unpacked = zlib.decompressobj(), io.BytesIO()
+    while content and not unpacker.eof:
+        allowance.spend(unpacked.write(unpacker.decompress(content, 2**20)), "compressed variables")
+        content = unpacker.unconsumed_tail
+    unpacked.seek(0)
+    return unpacked
+
+
+def _check_elements(path: Path, variable: IO[bytes], order: str) -> None:
+    """Refuse an array whose real or imaginary part is of no type of numbers.
+
+    An array has the elements flags, dimensions, name, real part and, where the flags say so, imaginary part. SciPy does
+    not check their types, and takes the next bytes for an imaginary part that is missing.
+    """
+    kinds, expected = [], 4
+    while len(kinds) < expected and len(head := variable.read(8)) == 8:
+        kind, size = struct.unpack(f"{order}II", head)
+        small = kind >> 16  # number of bytes of a content of at most four, which then takes the place of the size
+        kinds.append(kind & 0xFFFF if small else kind)
+        end = variable.tell() if small else variable.tell() - (-size // 8) * 8
+        if len(kinds) == 1:
+            (flags,) = struct.unpack(f"{order}I", variable.read(4).ljust(4, b"\0"))
+            if flags & 0xFF not in _MATLAB_NUMERIC:
+                return  # SciPy is asked for arrays of numbers only
+            expected += bool(flags & _MATLAB_COMPLEX)
+        variable.seek(end)
+    if len(kinds) < expected or not _MATLAB_NUMBERS.issuperset(kinds):
+        raise FileRefusedError(f"{path} is damaged: an array has elements of types {kinds}. Write it anew.")
+
+
+def _from_hdf5(path: Path) -> Arrays:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return dict(_datasets(Allowance(path), file, "", set()))
+
+
+def _datasets(
+    allowance: Allowance, group: h5py.Group, prefix: str, seen: set[object]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Datasets of this file by name; links out of the file and links back are not followed."""
+    import h5py
+
+    for name in map(str, group):
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            continue
+        item = group[name]
+        if item in seen:
+            continue
+        seen.add(item)
+        if isinstance(item, h5py.Group):
+            yield from _datasets(allowance, item, f"{prefix}{name}/", seen)
+        elif isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf":
+            allowance.take_dataset(item)
+            yield f"{prefix}{name}", np.asarray(item[()])
+
+
+def _from_torch(path: Path) -> Arrays:
+    import torch
+
+    allowance = Allowance(path)
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            Allowance(path).spend(sum(info.file_size for info in archive.infolist()), "compressed records")
+
+    def flat(value: object, prefix: str) -> Iterator[tuple[str, np.ndarray]]:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                yield from flat(inner, f"{prefix}/{name}" if prefix else str(name))
+        elif isinstance(value, torch.Tensor) and value.layout is torch.strided:
+            allowance.take(prefix, value.shape)  # a view of a single number can have any shape
+            yield prefix, value.detach().to("cpu").double().numpy()
+
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    return dict(flat(content, "")) if isinstance(content, dict) else {}

@@ -1,0 +1,250 @@
+"""Spiking networks from NIR graphs of the factored form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeGuard, get_args
+
+import numpy as np
+
+from ddm2snn.conversion.convert import with_constant
+from ddm2snn.errors import FileRefusedError, InputError
+from ddm2snn.exchange.nir_files import read_graph, read_sidecar, sidecar_of
+from ddm2snn.exchange.nir_graph import Form, Graph, Node, SpikeUnit, graph_of, same_content
+from ddm2snn.network import SpikingNetwork
+from ddm2snn.neuron import LIF
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+_LINEAR = ("Affine", "Linear")
+
+
+def import_nir(path: Path | str, *, spikes: SpikeUnit | None = None, dt_s: float | None = None) -> SpikingNetwork:
+    r"""Read a NIR file whose graph has the factored form.
+
+    The form has a spiking node, a map decode (rank, neuron), a map encode (neuron, rank), and the filter either in the
+    synapse of a CubaLIF or in an LI node between the two maps. With the sidecar that `ddm2snn.export` wrote beside the
+    file, the network comes back as it was. Without, it has what NIR holds: LIF neurons without refractory period, no
+    noise, latents that start at zero in their own units, each neuron a unit of its own.
+
+    Parameters
+    ----------
+    path
+        The file.
+    spikes
+        What a spike counts, where the file does not say.
+    dt_s
+        Time step of the network, where the file does not say; that of its forward Euler steps where spikes count 1.
+
+    Raises
+    ------
+    InputError
+        Where the file is refused, its graph has another form, or neither file nor argument says what is needed.
+    """
+    graph = read_graph(path)
+    if sidecar_of(path).exists():
+        return _with_sidecar(graph, Path(path))
+    unit = spikes or graph.metadata.get("spikes")
+    if unit not in get_args(SpikeUnit):
+        raise InputError(f"{path} does not say what a spike counts. Give spikes: 'per second' or 'per step'.")
+    network_step_s = dt_s if dt_s is not None else graph.metadata.get("dt_s")
+    if not _is_step(network_step_s):
+        raise InputError(f"{path} does not say its time step. Give dt_s in seconds.")
+    reader_step_s = graph.metadata.get("step_s", network_step_s) if dt_s is None else dt_s
+    if not _is_step(reader_step_s):
+        raise FileRefusedError(f"{path} says a step of {reader_step_s!r} s, which is none. Give dt_s.")
+    steps = _Steps(float(network_step_s), float(reader_step_s) if unit == "per step" else None)
+    return _network(Path(path), graph, steps)
+
+
+def _is_step(value: object) -> TypeGuard[float]:
+    return isinstance(value, float | int) and math.isfinite(value) and value > 0
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Step of the network, and that of the file's reader; None in continuous time."""
+
+    dt_s: float
+    step_s: float | None
+
+    def tau_s(self, tau_s: float) -> float:
+        """Time constant of the network for one of the file; inverse of `Form.tau_s`."""
+        return tau_s if self.step_s is None else self.dt_s / -math.log1p(-self.step_s / tau_s)
+
+
+def _with_sidecar(graph: Graph, path: Path) -> SpikingNetwork:
+    places = {
+        "encoders": ("encode", "weight"), "bias": ("encode", "bias"), "decoders": ("decode", "weight"),
+        "input_map": ("input_map", "weight"),
+    }  # fmt: skip
+    stored = {
+        array: graph.nodes[node].arrays[parameter]
+        for array, (node, parameter) in places.items()
+        if node in graph.nodes and parameter in graph.nodes[node].arrays
+    }
+    network, form = read_sidecar(sidecar_of(path), stored)
+    written = Form(form.get("dialect"), form.get("reader"), network.dt_s)  # pyright: ignore[reportArgumentType] - checked
+    if not same_content(graph_of(network, written), graph):
+        raise FileRefusedError(
+            f"{path} was changed after {sidecar_of(path).name} was written. Remove that to import what NIR holds."
+        )
+    return network
+
+
+def _network(path: Path, graph: Graph, steps: _Steps) -> SpikingNetwork:
+    parts = _parts(path, graph)
+    neurons = parts.neurons.arrays
+    n = len(neurons["v_threshold"])
+    of_filter, of_membrane = parts.tau_names
+    tau_syn, tau_mem = _uniform(path, of_filter, parts.filter.arrays), _uniform(path, of_membrane, neurons)
+    for tau in (tau_syn, tau_mem):
+        if not tau > (steps.step_s or 0.0):
+            raise InputError(f"{path} has a time constant of {tau:g} s, which is no more than a step. Check dt_s.")
+    reset = neurons.get("v_reset", np.zeros(n))
+    span = neurons["v_threshold"] - reset
+    if not (span > 0).all():
+        raise InputError(
+            f"{path} has thresholds that do not lie above the reset, so that neurons fire for ever. Raise them."
+        )
+    gain = neurons["r"] * neurons.get("w_in", np.ones(n)) / span
+    rest = (neurons["v_leak"] - reset) / span
+    encoders, bias = parts.encode.arrays["weight"] * gain[:, None], _bias(parts.encode) * gain
+    decoders, inputs = parts.decode.arrays["weight"], parts.input_map
+    if parts.filter is not parts.neurons:
+        decoders = decoders * parts.filter.arrays["r"][:, None]
+        inputs = inputs * parts.filter.arrays["r"][:, None]
+    if steps.step_s is not None:
+        decoders = decoders * steps.dt_s
+    network = SpikingNetwork(
+        encoders=encoders,
+        bias=np.where(rest != 0, bias + rest, bias),
+        decoders=decoders,
+        unit=np.arange(n),
+        rate_left_vectors=encoders,
+        diffusion_factor=np.zeros((len(decoders), len(decoders))),
+        input_map=inputs[:, :0] if inputs.shape[1] == 1 and not inputs.any() else inputs,
+        latent_offset=np.zeros(len(decoders)),
+        latent_scale=np.ones(len(decoders)),
+        initial_latent=np.zeros((1, len(decoders))),
+        neuron=LIF(steps.tau_s(tau_mem), 0.0),
+        time_unit_s=steps.tau_s(tau_syn),
+        dt_s=steps.dt_s,
+        spike_timing="grid",
+        backend="reference",
+        rate_fingerprint="none: imported from NIR",
+        provenance={"imported": {"file": path.name, "form": "NIR", **graph.metadata}},
+    )
+    return with_constant(network, parts.constant) if parts.constant.any() else network
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """Nodes of the factored form; `filter` is the neurons' own node where the filter is their synapse."""
+
+    neurons: Node
+    encode: Node
+    filter: Node
+    decode: Node
+    input_map: Float[np.ndarray, "rank input"]
+    constant: Float[np.ndarray, " rank"]
+    tau_names: tuple[str, str]
+
+
+def _parts(path: Path, graph: Graph) -> _Parts:
+    """Nodes of the factored form by how they are connected, or a refusal that says which is missing."""
+    nodes = graph.nodes
+    sources: dict[str, list[str]] = {name: [] for name in nodes}
+    for source, target in graph.edges:
+        sources[target].append(source)
+
+    def of_kind(names: Iterable[str], *kinds: str) -> list[str]:
+        return [name for name in names if nodes[name].kind in kinds]
+
+    def single(names: list[str], kinds: tuple[str, ...], reason: str) -> str:
+        if len(names) != 1 or not of_kind(names, *kinds):
+            raise _other_form(path, reason)
+        return names[0]
+
+    spiking = of_kind(nodes, "CubaLIF", "LIF")
+    if len(spiking) != 1:
+        raise _other_form(path, f"it has {len(spiking)} spiking nodes, not one")
+    neurons = nodes[spiking[0]]
+    encode = single(sources[spiking[0]], _LINEAR, "the neurons are not fed by one linear map")
+    latent, feeding = neurons, sources[encode]
+    if neurons.kind == "LIF":
+        name = single(feeding, ("LI",), "a LIF without a synapse needs an LI node before its encoders")
+        latent, feeding = nodes[name], sources[name]
+    decode = [name for name in of_kind(feeding, *_LINEAR) if sources[name] == spiking]
+    inputs = [name for name in feeding if name not in decode]
+    if len(decode) != 1 or len(inputs) > 1:
+        raise _other_form(path, "the latents are not fed by one linear map of the spikes and one input at most")
+    rank = _checked_rank(path, neurons, nodes[encode], latent, nodes[decode[0]])
+    input_map, constant = np.zeros((rank, 0)), _bias(nodes[decode[0]])
+    if of_kind(inputs, "Input"):
+        input_map = np.eye(rank)
+    elif inputs:
+        reason = "what feeds the latents besides the spikes is no linear map of the input"
+        node = nodes[single(inputs, _LINEAR, reason)]
+        single(sources[inputs[0]], ("Input",), reason)
+        input_map = node.arrays.get("weight", np.zeros(0))
+        if input_map.ndim != 2 or len(input_map) != rank or _bias(node).shape != (rank,):
+            raise _other_form(path, f"the map of the input has shape {input_map.shape} for {rank} latents")
+        constant = constant + _bias(node)
+    tau_names = ("tau_syn", "tau_mem") if latent is neurons else ("tau", "tau")
+    return _Parts(neurons, nodes[encode], latent, nodes[decode[0]], input_map, constant, tau_names)
+
+
+def _other_form(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"{path} is no graph of the factored form: {reason}. The form is spikes, Affine (rank, neuron), Affine "
+        "(neuron, rank), CubaLIF, or with an LI node between the two and a LIF."
+    )
+
+
+def _bias(node: Node) -> Float[np.ndarray, " row"]:
+    """Bias of a linear map; zeros where it has none."""
+    return node.arrays.get("bias", np.zeros(np.shape(node.arrays.get("weight", ()))[:1]))
+
+
+_NEEDED = {
+    "CubaLIF": ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold"),
+    "LIF": ("tau", "r", "v_leak", "v_threshold"),
+    "LI": ("tau", "r", "v_leak"),
+}
+
+
+def _checked_rank(path: Path, neurons: Node, encode: Node, latent: Node, decode: Node) -> int:
+    """Rank of the form, once every array is there in its shape."""
+    weight = decode.arrays.get("weight", np.zeros(0))
+    if weight.ndim != 2 or 0 in weight.shape:
+        raise InputError(f"{path}: the decoders must be (rank, neuron), found shape {weight.shape}. Transpose them.")
+    rank, n = weight.shape
+    expected: list[tuple[Mapping[str, np.ndarray], str, tuple[int, ...]]] = [
+        (encode.arrays, "weight", (n, rank)), ({"bias": _bias(encode)}, "bias", (n,)),
+        ({"bias": _bias(decode)}, "bias", (rank,)),
+    ]  # fmt: skip
+    expected += [(neurons.arrays, name, (n,)) for name in _NEEDED[neurons.kind]]
+    expected += [(neurons.arrays, name, (n,)) for name in ("v_reset", "w_in") if name in neurons.arrays]
+    if latent is not neurons:
+        expected += [(latent.arrays, name, (rank,)) for name in _NEEDED["LI"]]
+    for arrays, name, shape in expected:
+        actual = np.shape(arrays[name]) if name in arrays else None
+        if actual != shape:
+            raise InputError(f"{path}: {name} must have shape {shape}, found {actual or 'none'}.")
+    if latent is not neurons and latent.arrays["v_leak"].any():
+        raise InputError(f"{path}: the latents leak to other values than zero. Shift them to zero.")
+    return rank
+
+
+def _uniform(path: Path, name: str, arrays: Mapping[str, np.ndarray]) -> float:
+    values = arrays[name]
+    if not (values == values[0]).all():
+        raise InputError(
+            f"{path}: {name} differs between neurons ({values.min():g} to {values.max():g}). Set one value."
+        )
+    return float(values[0])

@@ -1,0 +1,250 @@
+"""Entropy production rate from trajectories alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn.base.arrays import as_count, check_positive, freeze_arrays
+from ddm2snn.errors import InputError
+from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers
+from ddm2snn.fidelity.samples import check_samples, thinned
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.fidelity.measures.measure import Samples, Weights
+    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+
+_RIDGE = 1e-9
+_BUMPS = 20
+_COARSE_SAMPLES = 512  # per trial, which tell the order of the rate
+_SMALLEST_COARSE = 0.2
+_HIGHEST_RANK = 8
+
+
+@dataclass(frozen=True, eq=False)
+class CurrentBasis:
+    """Functions of the state whose products with a displacement are currents: 1, z and Gaussian bumps.
+
+    Parameters
+    ----------
+    centre, scale
+        Mean and standard deviation of the reference, shape (rank,).
+    places
+        Middles of the bumps in standard units, shape (bump, rank).
+    width
+        Standard deviation of the bumps in standard units.
+
+    Examples
+    --------
+    >>> CurrentBasis(np.zeros(1), np.ones(1), np.array([[2.0]]), 1.0)(np.array([[2.0]]))
+    array([[1., 2., 1.]])
+    """
+
+    centre: Float[np.ndarray, " rank"]
+    scale: Float[np.ndarray, " rank"]
+    places: Float[np.ndarray, "bump rank"]
+    width: float
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+
+    @classmethod
+    def of(cls, reference: Samples, bumps: int = _BUMPS, seed: int = 0) -> CurrentBasis:
+        """Basis whose bumps cover the reference: each next one is the sample furthest from those before.
+
+        More bumps resolve finer currents and cost variance: the rate's standard error grows with the root of their
+        number. Without bumps the basis is exact for linear systems.
+        """
+        check_samples("CurrentBasis", {"reference": reference})
+        if bumps:
+            as_count("bumps", bumps)
+        centre, scale = reference.mean(axis=(0, 1)), reference.std(axis=(0, 1))
+        if not scale.all():
+            raise InputError(f"Latent {int(np.argmin(scale))} of the reference is constant; no current flows in it.")
+        states = reference[:, thinned(reference.shape[1], len(reference), 4000)].reshape(-1, len(scale))
+        cloud = np.random.default_rng(seed).permutation((states - centre) / scale)
+        cloud = cloud[(np.abs(cloud) < 3).all(axis=1)]  # an outlier makes a bump that nothing else visits
+        distance = np.full(len(cloud), np.inf)
+        places, gap = np.zeros((bumps, len(scale))), 1.0
+        for index in range(bumps):
+            furthest = int(distance.argmax())
+            gap = float(np.sqrt(distance[furthest])) if index else gap
+            places[index] = cloud[furthest]
+            distance = np.minimum(distance, ((cloud - places[index]) ** 2).sum(axis=1))
+        return cls(centre, scale, places, max(gap, 1e-3))
+
+    def __call__(self, state: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... function"]:
+        """Values of all functions at the states."""
+        z = (state - self.centre) / self.scale
+        square = (z**2).sum(axis=-1)[..., None] + (self.places**2).sum(axis=-1) - 2 * z @ self.places.T
+        bumps = np.exp(-np.maximum(square, 0.0) / (2 * self.width**2))
+        return np.concatenate([np.ones((*z.shape[:-1], 1)), z, bumps], axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class CurrentMoments:
+    """First and second moments of the basis' currents in each trial.
+
+    Parameters
+    ----------
+    rate
+        Mean current per rate time unit, shape (trial, current).
+    noise
+        Mean product of fluctuations per rate time unit, shape (trial, current, other).
+    """
+
+    rate: Float[np.ndarray, "trial current"]
+    noise: Float[np.ndarray, "trial current other"]
+
+
+def current_moments(samples: Samples, every: float, basis: CurrentBasis) -> CurrentMoments:
+    r"""Moments of the generalised currents :math:`j_m = \varphi_m(z) \circ dz` of a basis.
+
+    With :math:`j^{(s)}_t = \varphi(\tfrac12(z_t + z_{t+s}))\,(z_{t+s} - z_t)` over s samples, the rate is
+    :math:`\langle 2 j^{(1)} - \tfrac12 j^{(2)} \rangle / \tau` and the noise
+    :math:`\langle \varphi_m \varphi_n(z_t)\, d_t d_t^\top \rangle / 2\tau` with
+    :math:`d_t = z_{t+2} - 2 z_{t+1} + z_t`: both free of the error of first order in the sampling interval
+    :math:`\tau` that single displacements have.
+
+    Examples
+    --------
+    >>> basis = CurrentBasis(np.zeros(1), np.ones(1), np.zeros((0, 1)), 1.0)  # the functions 1 and z
+    >>> line = 0.5 * np.arange(5.0).reshape(1, 5, 1)
+    >>> current_moments(line, every=1.0, basis=basis).rate  # the velocity, and its mean product with z
+    array([[0.5, 0.5]])
+    """
+    check_samples("current_moments", {"samples": samples}, shortest=3)
+    check_positive("current_moments", every=every)
+    trials, _, rank = samples.shape
+    functions = 1 + rank + len(basis.places)
+    rate = np.empty((trials, functions * rank))
+    noise = np.empty((trials, functions * rank, functions * rank))
+    scaled = samples / basis.scale
+    for trial, z in enumerate(scaled):
+        state = samples[trial]
+        single, double = (
+            (basis((state[s:] + state[:-s]) / 2)[:, :, None] * (z[s:] - z[:-s])[:, None]).reshape(len(z) - s, -1)
+            for s in (1, 2)
+        )
+        rate[trial] = (2 * single.mean(axis=0) - double.mean(axis=0) / 2) / every
+        rough = np.diff(z, n=2, axis=0)
+        push = (basis(state[:-2])[:, :, None] * rough[:, None]).reshape(len(rough), -1)
+        noise[trial] = push.T @ push / (2 * every * len(push))
+    return CurrentMoments(rate, noise)
+
+
+def entropy_rate(moments: CurrentMoments, weights: Weights | None = None) -> Float[np.ndarray, " run"]:
+    r"""Entropy production rate of each selection of trials, in units of k_B per rate time unit.
+
+    .. math:: \Phi = \max_a \lim_{\tau\to0} \frac{2 \langle a \cdot j\rangle^2}{\tau \operatorname{var}(a \cdot j)}
+        = 2\, \mu^\top \Xi^{-1} \mu
+
+    with :math:`\mu` the rate and :math:`\Xi` the noise of the currents: the thermodynamic uncertainty relation, which
+    for Langevin dynamics is an equality in the limit of short times, maximised in closed form over a basis. A
+    basis that cannot express the optimal current gives a lower bound. Of the square of an uncertain
+    :math:`\mu` its expectation :math:`2 \operatorname{tr}\,\Xi^{-1} \operatorname{cov}\hat\mu`, with the covariance
+    between trials, is subtracted, so the estimate scatters around zero in equilibrium. Every latent must be
+    noisy: where noise is missing the rate is infinite. Sampling must be fine against the drift, but measurement
+    noise or smooth (filtered) latents bias it: check with `every` doubled.
+
+    Source: Otsubo, Ito, Dechant, Sagawa, Phys. Rev. E 101 (2020); Manikandan, Gupta, Krishnamurthy, Phys. Rev. Lett.
+    124 (2020); the corrections are ours.
+
+    Raises
+    ------
+    InputError
+        For fewer than two trials, which give no covariance.
+
+    Examples
+    --------
+    >>> moments = CurrentMoments(np.array([[3.0], [3.0]]), np.array([[[2.0]], [[2.0]]]))
+    >>> entropy_rate(moments).round(6)  # 2 x 3 x 3 / 2
+    array([9.])
+    """
+    trials = len(moments.rate)
+    if trials < 2:
+        raise InputError("entropy_rate needs two trials or more, got 1. Cut the trial into blocks by reshaping.")
+    weight = np.ones((1, trials)) if weights is None else weights
+    # scatter of single trials about their mean; resampled trials repeat, so the correction comes from all of them
+    about = moments.rate - moments.rate.mean(axis=0)
+    rates = np.empty(len(weight))
+    for run, each in enumerate(weight):
+        total = each.sum()
+        mean = each @ moments.rate / total
+        noise = np.tensordot(each / total, moments.noise, axes=1)
+        noise = noise + _RIDGE * np.trace(noise) / len(noise) * np.eye(len(noise))
+        solved = np.linalg.solve(noise, np.column_stack([mean, about.T]))
+        chance = (about.T * solved[:, 1:]).sum() / (trials * (trials - 1))
+        rates[run] = 2 * (mean @ solved[:, 0] - chance)
+    return rates
+
+
+@dataclass(frozen=True, eq=False)
+class EntropyProduction(Measure):
+    """Difference of the entropy production rates in k_B per rate time unit.
+
+    Parameters
+    ----------
+    basis
+        Of the currents.
+    every, lag
+        Sampling interval in rate time units, and samples over which displacements are taken.
+    coarse
+        As in `Entry`: half of the reference's rate, and 0.2 or more.
+    """
+
+    basis: CurrentBasis
+    every: float
+    lag: int
+    coarse: float = _SMALLEST_COARSE
+
+    @classmethod
+    def of(cls, reference: ReferenceSamples) -> EntropyProduction | None:
+        """None in a rank so high, or a recording so short, that products of currents are not resolved."""
+        samples = reference.samples
+        rank = samples.shape[2]
+        currents = (1 + rank + _BUMPS) * rank
+        if currents * 10 > samples.shape[0] * samples.shape[1] or rank > _HIGHEST_RANK:
+            return None
+        measure = cls(CurrentBasis.of(samples), reference.every, reference.lag)
+        rate = entropy_rate(measure.summarise(samples[:, :_COARSE_SAMPLES]))[0] if len(samples) > 1 else 0.0
+        return replace(measure, coarse=max(0.5 * abs(float(rate)), _SMALLEST_COARSE))
+
+    @property
+    def entries(self) -> tuple[Entry]:
+        """The difference of the rates."""
+        label, short = "entropy production rate", "entropy production"
+        return (Entry("entropy_production", label, "k_B per time unit", self.coarse, "change", short),)
+
+    def summarise(self, samples: Samples) -> CurrentMoments:
+        """Moments of the currents of each trial, in the mean over the phases of the lag."""
+        parts = [
+            current_moments(samples[:, phase :: self.lag], self.lag * self.every, self.basis)
+            for phase in range(self.lag)
+        ]
+        return CurrentMoments(*(np.mean([getattr(p, name) for p in parts], axis=0) for name in ("rate", "noise")))
+
+    def values(self, summary: CurrentMoments, weights: Weights) -> Float[np.ndarray, " run"]:
+        """Rates; a selection that counts trials once is a recording of its own, down to the correction for chance."""
+        rates = np.empty(len(weights))
+        for run, weight in enumerate(weights):
+            trials = np.flatnonzero(weight)
+            once = weight.max(initial=0.0) <= 1.0
+            moments = CurrentMoments(summary.rate[trials], summary.noise[trials]) if once else summary
+            if len(moments.rate) < 2:
+                rates[run] = np.nan
+                continue
+            rates[run] = entropy_rate(moments, None if once else weight[None])[0]
+        return rates
+
+    def distances(self, test: float, reference: float) -> tuple[float]:
+        """Absolute difference."""
+        return (float(abs(test - reference)),)
+
+    def numbers(self, test: float, reference: float) -> tuple[Numbers]:
+        """In k_B per rate time unit."""
+        return ((float(test), float(reference)),)

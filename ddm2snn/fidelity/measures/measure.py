@@ -1,0 +1,135 @@
+"""What every measure has: entries, a summary of trials, the value of a selection of them, distances of two values."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    Samples = Float[np.ndarray, "trial time rank"]
+    Weights = Float[np.ndarray, "run trial"]
+
+Numbers = tuple[float, float] | None
+"""The compared numbers of test and reference; None where a distance does not compare two numbers."""
+
+Kind = Literal["states", "course", "period", "pace", "timing", "deviation", "mean", "drift", "change"]
+"""What a distance is about. A verdict chooses its words by it:
+
+- `states`: where the states lie, such as a distance of densities: "its states lie elsewhere".
+- `course`: how they go on in time, such as a distance of spectra: "its course in time differs".
+- `period`: a duration of the whole motion: "2 % slow".
+- `pace`: a size of the drift: "2 % slow", provided that no distance of kind `states` differs.
+- `timing`: another number with a time in it, such as dwell times: "dwell times 10 % up".
+- `deviation`, `mean`: of one latent: "latent 0 10 % wider", "latent 0 0.2 sd up".
+- `drift`: the drift field: "its drift field differs".
+- `change`: any other number: "diffusion 10 % up".
+"""
+
+FloorLaw = Literal["means if near", "means", "observed"]
+"""How the distance between two recordings of the reference falls with their number of trials T.
+
+It is needed where the reference has one recording only, whose halves and quarters are compared instead.
+
+- `means if near`: as halves and quarters show, or as 1 / sqrt(T) where that is as near as they can tell.
+- `means`: as 1 / sqrt(T), the law of means; for a measure that works differently on few trials.
+- `observed`: as halves and quarters show; for a measure whose law is another one.
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One distance of a measure: what tables, figures and verdicts say about it.
+
+    Parameters
+    ----------
+    name, label, unit
+        Stable name, words for a table, unit of the distance.
+    coarse
+        A difference that nobody would call small. Where chance alone makes distances larger than this one, the
+        distance is not informative.
+    kind
+        What the distance is about.
+    short
+        Name in a verdict; by default the label.
+    subject
+        What a verdict says has changed; by default the short name.
+    prominence
+        Verdicts name distances of larger prominence first; the figure of the ladder shows those above zero.
+
+    Examples
+    --------
+    >>> entry = Entry("d_h", "power-spectrum Hellinger D_H", "", coarse=0.5, kind="course", short="D_H", prominence=3)
+    >>> entry.leading
+    True
+    """
+
+    name: str
+    label: str
+    unit: str
+    coarse: float
+    kind: Kind
+    short: str = ""
+    subject: str = ""
+    prominence: int = 0
+
+    @property
+    def leading(self) -> bool:
+        """Whether every verdict and the head of a report's page name it: prominent, and about states or course."""
+        return self.prominence > 0 and self.kind in ("states", "course")
+
+
+class Measure(ABC):
+    """One way to compare a test with a reference, by one distance or several that share a summary.
+
+    All that test and reference have in common, such as a grid or a scale, is fixed at construction from the
+    reference. A value is made from a summary and not from samples, because chance is judged by hundreds of random
+    selections of trials.
+    """
+
+    costly: ClassVar[bool] = False
+    """Whether a distance is so slow that its chance distribution comes from few selections."""
+
+    floor_law: ClassVar[FloorLaw] = "means if near"
+    """How distances between recordings of the reference fall with the number of trials."""
+
+    @property
+    @abstractmethod
+    def entries(self) -> tuple[Entry, ...]:
+        """The distances, in the order in which `distances` returns them."""
+
+    @abstractmethod
+    def summarise(self, samples: Samples) -> Any:  # noqa: ANN401 - each measure its own
+        """Statistics of each trial, from which the value of any selection of trials follows."""
+
+    @abstractmethod
+    def values(self, summary: Any, weights: Weights) -> Sequence[Any] | np.ndarray:  # noqa: ANN401
+        """Value of each selection of trials; `weights` says how often each trial counts."""
+
+    @abstractmethod
+    def distances(self, test: Any, reference: Any) -> tuple[float, ...]:  # noqa: ANN401
+        """Distances of a test's value from a reference's; NaN where there is none."""
+
+    def numbers(self, test: Any, reference: Any) -> tuple[Numbers, ...]:  # noqa: ANN401
+        """Compared numbers of test and reference, one pair for each entry."""
+        return (None,) * len(self.entries)
+
+    def resampled(
+        self,
+        summary: Any,  # noqa: ANN401
+        value: Any,  # noqa: ANN401
+        references: Sequence[Any],
+        draws: Weights,
+    ) -> Float[np.ndarray, "draw entry"]:
+        """Mean distances from the references of a test whose trials are drawn anew; `value` is that of all trials."""
+        return np.array(
+            [
+                np.mean([self.distances(again, reference) for reference in references], axis=0)
+                for again in self.values(summary, draws)
+            ]
+        )

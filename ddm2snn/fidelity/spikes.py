@@ -1,0 +1,254 @@
+"""Spikes of a recording: rates, regularity, silence, and their part of a network's diffusion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ddm2snn.base.arrays import as_count, check_positive, freeze_arrays
+from ddm2snn.conversion.diagnostics import Diagnostics
+from ddm2snn.errors import InputError
+from ddm2snn.network import to_internal
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.network import SpikingNetwork
+    from ddm2snn.recording import Recording, Spikes
+
+_FEWEST_INTERVALS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeStatistics:
+    """What the spikes of a recording look like, neuron by neuron and in all.
+
+    Parameters
+    ----------
+    rates_hz
+        Mean rate of each neuron over trials, shape (neuron,).
+    variations
+        Coefficient of variation of each neuron's inter-spike intervals, pooled over trials: 1 for a Poisson process,
+        0 for a clock. NaN below ten intervals. Shape (neuron,).
+    local_variations
+        Mean of 2 |I' - I| / (I' + I) over successive intervals, likewise: slow changes of the rate hardly add to it.
+    mean_rate_hz, silent_share
+        Mean over neurons, and share of neurons without a spike in any trial.
+    mean_variation, mean_local_variation
+        Mean of `variations` and `local_variations` where they are known; NaN where they nowhere are.
+    spikes_per_second, spikes_per_time_unit
+        Spikes of all neurons in one trial.
+    """
+
+    rates_hz: Float[np.ndarray, " neuron"]
+    variations: np.ndarray
+    local_variations: np.ndarray
+    mean_rate_hz: float
+    silent_share: float
+    mean_variation: float
+    mean_local_variation: float
+    spikes_per_second: float
+    spikes_per_time_unit: float
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+        self.variations.setflags(write=False)
+        self.local_variations.setflags(write=False)
+
+    def __repr__(self) -> str:
+        """Numbers of the whole network."""
+        regularity = f"CV={self.mean_variation:.3g}, CV2={self.mean_local_variation:.3g}"
+        return (
+            f"SpikeStatistics(neurons={len(self.rates_hz)}, mean_rate_hz={self.mean_rate_hz:.4g}, "
+            f"{regularity}, silent={100 * self.silent_share:.3g} %)"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Numbers of the whole network; None for a regularity that is not known."""
+        return {
+            "neurons": len(self.rates_hz),
+            "mean_rate_hz": self.mean_rate_hz,
+            "highest_rate_hz": float(self.rates_hz.max()),
+            "mean_variation": _finite_or_none(self.mean_variation),
+            "mean_local_variation": _finite_or_none(self.mean_local_variation),
+            "silent_share": self.silent_share,
+            "spikes_per_second": self.spikes_per_second,
+            "spikes_per_time_unit": self.spikes_per_time_unit,
+        }
+
+
+def spike_statistics(
+    spikes: Spikes, *, neurons: int, trials: int, duration_s: float, time_unit_s: float, burn_in_s: float = 0.0
+) -> SpikeStatistics:
+    r"""Rates and regularity of the spikes of a recording.
+
+    .. math:: r_j = \frac{n_j}{T\,(t_1 - t_0)}, \qquad \mathrm{CV}_j = \frac{\operatorname{sd}(I_j)}{\bar I_j}, \qquad
+        \mathrm{CV}_{2,j} = \Big\langle \frac{2 |I_{j,i+1} - I_{j,i}|}{I_{j,i+1} + I_{j,i}} \Big\rangle_i
+
+    with n_j spikes of neuron j in T trials and I_j its inter-spike intervals within trials. Slow changes of the rate
+    raise CV too, and leave CV2 nearly as it is. Source: Softky, Koch, J. Neurosci. 13 (1993); Holt, Softky, Koch,
+    Douglas, J. Neurophysiol. 75 (1996).
+
+    Parameters
+    ----------
+    spikes
+        `Recording.spikes`, in canonical order or not.
+    neurons, trials
+        Numbers of them, since silent ones leave no trace in the table.
+    duration_s
+        End of the recording in seconds.
+    time_unit_s
+        Seconds per rate time unit.
+    burn_in_s
+        Spikes before this time are left out.
+
+    Raises
+    ------
+    InputError
+        Where a spike belongs to no neuron or trial, or nothing remains after the burn-in.
+
+    Examples
+    --------
+    >>> from ddm2snn.recording import Spikes
+    >>> clock = np.arange(1, 16) / 16  # one neuron of two fires 16 times a second
+    >>> spikes = Spikes.sorted(clock, np.zeros(15, int), np.zeros(15, int))
+    >>> spike_statistics(spikes, neurons=2, trials=1, duration_s=1.0, time_unit_s=0.1)
+    SpikeStatistics(neurons=2, mean_rate_hz=7.5, CV=0, CV2=0, silent=50 %)
+    """
+    neurons, trials = as_count("neurons", neurons), as_count("trials", trials)
+    check_positive("spike_statistics", duration_s=duration_s, time_unit_s=time_unit_s)
+    if not 0 <= burn_in_s < duration_s:
+        raise InputError(f"burn_in_s must lie from 0 to below the duration, {duration_s:g} s, got {burn_in_s!r}.")
+    for name, index, count in (("neuron", spikes.neuron, neurons), ("trial", spikes.trial, trials)):
+        if index.size and not 0 <= index.min() <= index.max() < count:
+            raise InputError(
+                f"A spike belongs to {name} {index.max()}, but there are {count}. Give their right number."
+            )
+    within = (spikes.time_s >= burn_in_s) & (spikes.time_s <= duration_s)
+    time, neuron, trial = spikes.time_s[within], spikes.neuron[within], spikes.trial[within]
+    window = duration_s - burn_in_s
+    rates = np.bincount(neuron, minlength=neurons) / (trials * window)
+    variations, local = _variations(time, neuron, trial, neurons)
+    return SpikeStatistics(
+        rates_hz=rates,
+        variations=variations,
+        local_variations=local,
+        mean_rate_hz=float(rates.mean()),
+        silent_share=float((rates == 0).mean()),
+        mean_variation=_mean(variations),
+        mean_local_variation=_mean(local),
+        spikes_per_second=float(rates.sum()),
+        spikes_per_time_unit=float(rates.sum() * time_unit_s),
+    )
+
+
+def recorded_statistics(recording: Recording, neurons: int | None = None, burn_in: float = 0.0) -> SpikeStatistics:
+    """`spike_statistics` of a recording.
+
+    Parameters
+    ----------
+    recording
+        With spikes.
+    neurons
+        Their number; by default as many as the highest that fired tells of.
+    burn_in
+        Rate time units to leave out at the start.
+
+    Raises
+    ------
+    InputError
+        Where the recording holds no spikes, or is too short.
+    """
+    spikes = recording.spikes
+    if spikes is None or recording.every <= 0:
+        raise InputError("This recording holds no spikes, or a single sample. Simulate with spikes recorded.")
+    time, time_s = (recording.latent[name].values for name in ("time", "time_s"))
+    unit_s = float(time_s[-1] / time[-1])
+    return spike_statistics(
+        spikes,
+        neurons=int(spikes.neuron.max(initial=0)) + 1 if neurons is None else neurons,
+        trials=recording.trials,
+        duration_s=float(time_s[-1]),
+        time_unit_s=unit_s,
+        burn_in_s=burn_in * unit_s,
+    )
+
+
+def _mean(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float("nan")
+
+
+def _finite_or_none(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _variations(time: np.ndarray, neuron: np.ndarray, trial: np.ndarray, neurons: int) -> tuple[np.ndarray, np.ndarray]:
+    """CV and CV2 of each neuron."""
+    order = np.lexsort((time, trial, neuron))
+    time, neuron, trial = time[order], neuron[order], trial[order]
+    same = (neuron[1:] == neuron[:-1]) & (trial[1:] == trial[:-1])
+    every = np.diff(time)
+    interval, owner = every[same], neuron[1:][same]
+    count = np.bincount(owner, minlength=neurons)
+    enough = count >= _FEWEST_INTERVALS
+    size = np.maximum(count, 1)
+    mean = np.bincount(owner, interval, minlength=neurons) / size
+    square = np.bincount(owner, (interval - mean[owner]) ** 2, minlength=neurons) / np.maximum(count - 1, 1)
+    paired = same[1:] & same[:-1]
+    both = every[1:][paired] + every[:-1][paired]
+    change = 2 * np.abs(every[1:] - every[:-1])[paired] / np.where(both > 0, both, 1.0)
+    follower = neuron[2:][paired]
+    pairs = np.maximum(np.bincount(follower, minlength=neurons), 1)
+    local = np.bincount(follower, change, minlength=neurons) / pairs
+    variation = np.sqrt(square) / np.where(enough, mean, 1.0)
+    return np.where(enough, variation, np.nan), np.where(enough, local, np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseShare:
+    """Which part of a spiking network's diffusion its spikes bring along, and which is injected.
+
+    Variances of the latents' noise, in squared system units per rate time unit, shape (rank,).
+
+    Parameters
+    ----------
+    target
+        Diagonal of G G^T of the rate network.
+    injected
+        Of what the spiking network adds as noise, mean over its stationary states where it depends on the state.
+    spikes
+        Of what its spikes bring along, measured open loop over windows of half a time unit; None where the
+        conversion did not measure it, as with static decoders.
+
+    Examples
+    --------
+    >>> NoiseShare(target=np.array([0.3]), injected=np.array([0.2]), spikes=np.array([0.1])).as_json()
+    {'target': [0.3], 'injected': [0.2], 'spikes': [0.1]}
+    """
+
+    target: Float[np.ndarray, " rank"]
+    injected: Float[np.ndarray, " rank"]
+    spikes: Float[np.ndarray, " rank"] | None = None
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+
+    @classmethod
+    def of(cls, network: SpikingNetwork) -> NoiseShare:
+        """From the network and what its conversion measured."""
+        scale = network.latent_scale**2
+        factor = network.internal_factor(to_internal(network, network.initial_latent))
+        injected = (factor**2).sum(axis=-1).mean(axis=0) * scale
+        diagnostics = Diagnostics.of(network)
+        if diagnostics is None or diagnostics.noise is None:
+            return cls(injected, injected)  # a conversion that did not measure the noise injects all of the target's
+        target, spikes = (np.diag(np.array(tensor)) * scale for tensor in diagnostics.noise.tensors)
+        return cls(target, injected, spikes)
+
+    def as_json(self) -> dict[str, Any]:
+        """Lists; None where the conversion measured nothing."""
+        spikes = None if self.spikes is None else self.spikes.tolist()
+        return {"target": self.target.tolist(), "injected": self.injected.tolist(), "spikes": spikes}
