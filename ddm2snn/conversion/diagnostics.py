@@ -208,6 +208,8 @@ class Diagnostics(_Part):
         noise = "" if ratio is None else f", spikes_over_target={ratio:.2g}"
         return f"Diagnostics(rank={self.rank_audit.rank}, drift_error=[{errors}]{noise})"
 
+    __str__ = __repr__  # `print` shows the same line
+
     def as_json(self) -> dict[str, Any]:
         """JSON values, without those that are None."""
         return self.model_dump(mode="json", exclude_none=True)

@@ -105,6 +105,7 @@ def test_they_are_frozen(static):
 
 def test_their_repr_is_one_line(conversion):
     text = repr(conversion.diagnostics)
+    assert str(conversion.diagnostics) == text
     assert "\n" not in text
     assert len(text) < 120
     first, second = conversion.diagnostics.drift_error

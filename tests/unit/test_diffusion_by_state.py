@@ -1,5 +1,8 @@
 """Conversion of small networks whose diffusion depends on the state: what it carries, what it refuses."""
 
+# Diagnostics may lack a part, and the tests know which of them these have:
+# pyright: reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 import dataclasses

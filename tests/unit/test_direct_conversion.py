@@ -1,5 +1,8 @@
 """Direct conversion: one neuron for each unit, everything as trained, other activations refused."""
 
+# Diagnostics may lack a part, and the tests know which of them these have:
+# pyright: reportOptionalOperand=false, reportOperatorIssue=false
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,5 +1,8 @@
 """Trained read-out: columns of W_s as trained, the target they are solved for, constants without spikes."""
 
+# Diagnostics may lack a part, and the tests know which of them these have:
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportArgumentType=false
+
 from __future__ import annotations
 
 from dataclasses import replace
