@@ -185,7 +185,10 @@ def find_backend(name: str, **options: Any) -> Backend:  # noqa: ANN401 - an ada
             "Backend rate runs rate networks, which simulate does without a simulator. For spikes convert for brian2, "
             "nengo or reference."
         )
-    raise InputError(f"There is no backend {name!r}; installed are {', '.join(backend_names())}.")
+    raise InputError(
+        f"There is no backend {name!r}; installed are {', '.join(backend_names())}. "
+        "Choose one of these, or give the backend itself instead of its name."
+    )
 
 
 def backend_versions() -> dict[str, str]:

@@ -344,8 +344,8 @@ class Trace:
         Latents in internal units, shape (trial, sample, rank): sample m is z at the beginning of step m * stride, so
         that the first is `Schedule.initial_latent`. `simulate` may change this array in place.
     spikes
-        All spikes, or those that `record.select` leaves; None where `record.spikes` is False. A spike of step n
-        (counted from 0) has the time (n + 1) dt.
+        All spikes, or those that `record.select` leaves, made with `Spikes.sorted`, whose order enters fingerprints;
+        None where `record.spikes` is False. A spike of step n (counted from 0) has the time (n + 1) dt.
     versions
         Versions of the packages that the numbers depend on.
     options

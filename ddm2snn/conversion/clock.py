@@ -20,7 +20,7 @@ _USUAL_NEURONS_PER_UNIT = 3
 # spike-noise ratio of a pilot; the final one is a tenth less, and with three quarters of the noise injected the total
 # stays within 10 % of the target
 _LARGEST_RATIO = 0.34
-NOISE_BY_TIME = 1.5  # spike noise falls with this power of the time unit or faster
+NOISE_EXPONENT = 1.5  # spike noise falls with this power of the time unit or faster
 _LONGEST = 4.0  # factor on the first time unit
 
 
@@ -82,7 +82,7 @@ def natural_time_unit_s(
 def stretch(pilot: NoiseBudget) -> float:
     """Factor by which a longer time unit lowers the pilot's spike-noise ratio to the largest that is wanted."""
     over = (pilot.spike_noise_ratio or 0.0) / _LARGEST_RATIO
-    return min(max(over, 1.0) ** (1.0 / NOISE_BY_TIME), _LONGEST)
+    return min(max(over, 1.0) ** (1.0 / NOISE_EXPONENT), _LONGEST)
 
 
 def two_digits(time_s: float, longest_s: float = np.inf) -> float:

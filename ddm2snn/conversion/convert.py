@@ -1,4 +1,4 @@
-"""The verb: a rate network in, a spiking network and what was learned about it out."""
+"""`convert`: a rate network in, a spiking network and what was learned about it out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed
 from ddm2snn.base.version import package_version
 from ddm2snn.conversion.audit import audit
-from ddm2snn.conversion.clock import NOISE_BY_TIME, Clock, natural_time_unit_s, stretch, whole_hundredths
+from ddm2snn.conversion.clock import NOISE_EXPONENT, Clock, natural_time_unit_s, stretch, whole_hundredths
 from ddm2snn.conversion.decoders import Calibrated, Decoders, Problem, Solution, find_decoders
 from ddm2snn.conversion.diagnostics import Diagnostics
 from ddm2snn.conversion.lag import measure_lag
@@ -69,7 +69,7 @@ def convert(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> Conversion:
-    """Convert a rate network into a population of spiking neurons that keeps its low-rank factors.
+    """Convert a rate network into spiking neurons that keep its low-rank factors.
 
     Parameters
     ----------
@@ -79,9 +79,9 @@ def convert(
         Neurons per unit, their rates and their model; none with `Direct`, which makes one neuron of each unit.
     decoders
         How decoders are found, or a name in `ddm2snn.conversion.decoders.DECODERS`; calibrated by default. Calibrated
-        decoders measure the noise of the spikes and inject only the rest of the rate network's diffusion; static
-        decoders inject all of it. Where the diffusion depends on the state, its factor is decoded from the spikes as
-        well, by calibrated and static decoders only.
+        decoders measure the noise of the spikes, and inject what it leaves of the rate network's diffusion, half of it
+        at least; static decoders inject all of it. Where the diffusion depends on the state, its factor is decoded from
+        the spikes as well, by calibrated and static decoders only.
     backend
         The simulator, or its name, whose spike timing and time grid the decoders are solved for; by default
         "brian2", or what runs `hardware`.
@@ -105,7 +105,7 @@ def convert(
     ------
     InputError
         Where a setting makes no sense, such as a step longer than the refractory period, and where the decoders
-        cannot convert this network, such as one whose diffusion depends on the state.
+        cannot convert this network, such as trained read-outs where the diffusion depends on the state.
 
     Examples
     --------
@@ -121,8 +121,8 @@ def convert(
     decoders = _checked_decoders(decoders)
     config = find_hardware(hardware) if isinstance(hardware, str) else hardware
     population = decoders.check(rate, _checked_population(population), in_loop=config is not None)
-    target = _simulator(backend, config)
-    timing = population.neuron.timing_on(target.spike_timing)
+    simulator = _simulator(backend, config)
+    timing = population.neuron.timing_on(simulator.spike_timing)
     population.neuron.check_step(dt_s, timing)
     states = to_internal(rate, stationary_states(rate, seed))
     longest_s = np.inf if config is None else longest_decay_s(config, dt_s)
@@ -134,12 +134,12 @@ def convert(
         first_s = time_unit_s
     clock = Clock(first_s, dt_s, timing)
     ensemble, tuning = decoders.place(rate, population, clock, states, seed)
-    problem = _in_loop(Problem(rate, ensemble, states, seed), clock, config)
+    problem = _timed(Problem(rate, ensemble, states, seed), clock, config)
     pilot, lengthened = decoders.pilot(problem, progress), None
     if pilot is not None and time_unit_s is None:
         problem, pilot, lengthened = _lengthened(problem, pilot, longest_s, config)
     solution = decoders.solve(problem, pilot, progress)
-    network = assemble(problem, solution, target.name)
+    network = assemble(problem, solution, simulator.name)
     measured = _measured(network, problem)
     diagnostics = Diagnostics.model_validate(
         {**measured, "time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
@@ -157,8 +157,8 @@ def _lengthened(
     if longer_s <= clock.time_unit_s:
         return problem, pilot, None
     reason = {"first_s": clock.time_unit_s, "spikes_over_target": pilot.spike_noise_ratio}
-    quieter = replace(pilot, spikes=pilot.spikes / (longer_s / clock.time_unit_s) ** NOISE_BY_TIME)
-    return _in_loop(problem, replace(clock, time_unit_s=longer_s), config), quieter, reason
+    quieter = replace(pilot, spikes=pilot.spikes / (longer_s / clock.time_unit_s) ** NOISE_EXPONENT)
+    return _timed(problem, replace(clock, time_unit_s=longer_s), config), quieter, reason
 
 
 def assemble(problem: Problem, solution: Solution, backend: str) -> SpikingNetwork:
@@ -213,9 +213,10 @@ def _checked_decoders(decoders: Decoders | str | None) -> Decoders:
     if isinstance(decoders, str):
         return find_decoders(decoders)
     if isinstance(decoders, type) or not isinstance(decoders, Decoders):
-        raise InputError(
-            f"convert needs decoders such as Calibrated() or the name of some, got a {type(decoders).__name__}."
+        what = (
+            f"the class {decoders.__name__}: call it" if isinstance(decoders, type) else f"a {type(decoders).__name__}"
         )
+        raise InputError(f"convert needs decoders such as Calibrated() or the name of some, got {what}.")
     return decoders
 
 
@@ -238,7 +239,7 @@ def _simulator(backend: str | Backend | None, config: HardwareConfig | None) -> 
     return find_backend(asked, hardware=config) if isinstance(asked, str) else simulator
 
 
-def _in_loop(problem: Problem, clock: Clock, config: HardwareConfig | None) -> Problem:
+def _timed(problem: Problem, clock: Clock, config: HardwareConfig | None) -> Problem:
     """The problem in other time scales, on the device where there is one."""
     device = None
     if config is not None:

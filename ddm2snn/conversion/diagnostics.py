@@ -154,6 +154,8 @@ class Diagnostics(_Part):
         Spikes of all neurons in one rate time unit.
     drift_error
         Root mean square of the decoded drift's deviation from the rate network's, relative to the drift, per latent.
+        Calibrated and direct conversion measure it on spikes, its smooth part only; static decoders and trained
+        read-outs compute it from the neurons' curves.
     lag
         Residual lag; None in the loop of a device.
     time_unit

@@ -12,7 +12,7 @@ import numpy as np
 from ddm2snn.base.diffusion_tensor import symmetric_factor
 from ddm2snn.base.least_squares import NormalEquations, fit_ridge
 from ddm2snn.conversion.driving import EVERY, Drive, in_blocks
-from ddm2snn.conversion.noise_budget import diffusion_by_state, drift_errors, rest_by_state, smooth_features
+from ddm2snn.conversion.noise_budget import diffusion_by_state, drift_errors, injected_by_state, smooth_features
 from ddm2snn.conversion.trajectories import Trajectories
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class _Aim:
         return factor @ np.swapaxes(factor, -1, -2)
 
     def tensor(self, z: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "sample rank rank"]:
-        return rest_by_state(self.target(z), self.spikes(z))
+        return injected_by_state(self.target(z), self.spikes(z))
 
     def columns(self, z: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "sample column"]:
         """Symmetric factor, and the features that corrections of it are made of."""

@@ -1,4 +1,8 @@
-"""Noise budget: how much of the target's diffusion the spikes bring along, and what is left to inject."""
+"""Noise budget: how much diffusion the spikes bring along, and how much is injected beside it.
+
+What the spikes leave of the rate network's diffusion is injected, but never less than half of it, so that the total may
+exceed the rate network's; see `_injected`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ WINDOW = 0.5  # rate time units: long beside intervals between spikes, short bes
 _TRAJECTORIES, _DURATION = 64, 20.0
 _FEATURES = 64
 _TENSOR_RIDGE = 1e-3  # products of errors in single windows scatter by more than their mean
-_USUAL_LEAST, _LEAST = 0.75, 0.5  # smallest shares of the target's diffusion that are injected; see `_injected`
+_LEAST_SHARE, _LEAST_SHARE_IF_OVER = 0.75, 0.5  # of the target's diffusion, injected; see `_injected`
 _LARGEST_TOTAL = 1.08  # spikes and injected noise together, over the target
 
 
@@ -56,7 +60,7 @@ class NoiseBudget:
     @property
     def injected_factor(self) -> Float[np.ndarray, "rank rank"]:
         """Factor of the noise to inject, shape (rank, rank)."""
-        return rest_factor(self.target, self.spikes)
+        return injected_factor_of(self.target, self.spikes)
 
 
 def measure_budget(
@@ -111,11 +115,11 @@ def diffusion_of(
     every
         Rate time units between samples.
     """
-    total, middle, window = _windowed(error, z, every)
+    mean_error, middle, window = _windowed(error, z, every)
     features = smooth_features(rate, middle)
-    smooth = features @ fit_ridge(features, total)
+    smooth = features @ fit_ridge(features, mean_error)
     velocity = rate.internal_readout(middle) - middle
-    tensor = np.atleast_2d(np.cov((total - smooth).T)) * window
+    tensor = np.atleast_2d(np.cov((mean_error - smooth).T)) * window
     return tensor, np.sqrt((smooth**2).mean(axis=0) / (velocity**2).mean(axis=0))
 
 
@@ -129,9 +133,9 @@ def diffusion_by_state(
 
     The regression of the products of what is random in an error, over `WINDOW`, on the state in its middle.
     """
-    total, middle, window = _windowed(error, z, every)
+    mean_error, middle, window = _windowed(error, z, every)
     features = smooth_features(rate, middle)
-    rest = total - features @ fit_ridge(features, total)
+    rest = mean_error - features @ fit_ridge(features, mean_error)
     products = (rest[:, :, None] * rest[:, None]).reshape(len(rest), -1) * window
     return fit_ridge(features, products, _TENSOR_RIDGE).reshape(-1, rate.rank, rate.rank)
 
@@ -160,9 +164,9 @@ def _windowed(
     window = span * every
     area = np.cumsum(0.5 * every * (error[:, 1:] + error[:, :-1]), axis=1)
     area = np.concatenate([np.zeros_like(area[:, :1]), area], axis=1)
-    total = (error[:, span:] - error[:, :-span] + area[:, span:] - area[:, :-span]).reshape(-1, rank) / window
+    mean_error = (error[:, span:] - error[:, :-span] + area[:, span:] - area[:, :-span]).reshape(-1, rank) / window
     middle = z[:, span // 2 : span // 2 + error.shape[1] - span].reshape(-1, rank)
-    return total, middle, window
+    return mean_error, middle, window
 
 
 def target_diffusion(rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "rank rank"]:
@@ -171,7 +175,7 @@ def target_diffusion(rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> 
     return (factor @ np.swapaxes(factor, -1, -2)).mean(axis=0)
 
 
-def rest_factor(
+def injected_factor_of(
     wanted: Float[np.ndarray, "rank rank"], spikes: Float[np.ndarray, "rank rank"]
 ) -> Float[np.ndarray, "rank rank"]:
     """Lower-triangular factor of the noise to inject beside that of the spikes.
@@ -194,13 +198,13 @@ def _injected(ratio: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     were further from their rate network without noise that does not repeat. Where the total would go more than 8 %
     beyond the target, less is injected, down to a half.
     """
-    return np.maximum(1.0 - ratio, np.clip(_LARGEST_TOTAL - ratio, _LEAST, _USUAL_LEAST))
+    return np.maximum(1.0 - ratio, np.clip(_LARGEST_TOTAL - ratio, _LEAST_SHARE_IF_OVER, _LEAST_SHARE))
 
 
-def rest_by_state(
+def injected_by_state(
     wanted: Float[np.ndarray, "sample rank rank"], spikes: Float[np.ndarray, "sample rank rank"]
 ) -> Float[np.ndarray, "sample rank rank"]:
-    """Tensor of the noise to inject at each state; see `rest_factor`."""
+    """Tensor of the noise to inject at each state; see `injected_factor_of`."""
     ratios, axes, _ = common_axes(spikes, wanted)
     # a regression of spike noise on the state may fall below zero, which no noise does
     factor = axes * np.sqrt(np.minimum(_injected(ratios), 1.0))[:, None]

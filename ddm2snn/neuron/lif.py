@@ -92,7 +92,7 @@ class LIF(SpikingModel):
         taus_s = self.tau_membrane_s
         if isinstance(taus_s, np.ndarray):
             taus_s = f"{len(taus_s)} from {taus_s.min():.3g} to {taus_s.max():.3g}"
-        return f"LIF(tau_membrane_s={taus_s}, refractory_s={self.refractory_s})"
+        return f"{type(self).__name__}(tau_membrane_s={taus_s}, refractory_s={self.refractory_s})"
 
     @property
     def runs_on_loihi(self) -> bool:

@@ -188,7 +188,7 @@ def _activate(activation: Activation, x: torch.Tensor, *, smooth: bool) -> torch
     above = torch.relu(x - 1.0)
     if smooth:  # clamped, since the slope of log1p(1 / above) is no number at zero
         above = torch.clamp(width * torch.nn.functional.softplus((x - 1.0) / width), min=1e-12)
-    ratio = LIF_UNIT.tau_membrane_s / LIF_UNIT.refractory_s
+    ratio = LIF_UNIT.single_tau_s / LIF_UNIT.refractory_s
     return 1.0 / (1.0 + ratio * torch.log1p(1.0 / above))
 
 

@@ -182,7 +182,7 @@ def test_a_program_without_its_files_is_no_result(make_spiking, tmp_path):
 
 def _command_of(network, folder):
     """Program of a shape on zeros, which writes 1,000,000 samples."""
-    shape = program.Shape(network.neurons, network.rank, "leaky")
+    shape = program.Shape(network.neurons, network.rank, "lif")
     settings: dict[str, Any] = {"steps": 1e6, "stride": 1.0, "report": 1e6, "first": 0.0, "last": 0.0, "seed": 1.0}
     given = processes.arguments("latents", settings, np.float64, folder)
     return processes.command(program.program_of(shape), folder, given)

@@ -16,7 +16,7 @@ from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.driving import Drive
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.kernels.rate_steps import CODES, outputs
-from ddm2snn.conversion.noise_budget import rest_factor
+from ddm2snn.conversion.noise_budget import injected_factor_of
 from ddm2snn.conversion.population import encode
 from ddm2snn.conversion.trajectories import Trajectories
 from ddm2snn.network import to_internal
@@ -146,15 +146,15 @@ def test_what_is_injected_makes_up_the_difference():
     wanted = np.array([[2.0, 0.5], [0.5, 1.0]])
     root = rng.standard_normal((2, 2))
     spikes = 0.02 * root @ root.T
-    factor = rest_factor(wanted, spikes)
+    factor = injected_factor_of(wanted, spikes)
     assert np.triu(factor, 1) == pytest.approx(np.zeros((2, 2)))
     assert np.allclose(factor @ factor.T + spikes, wanted, rtol=1e-12)
     # too noisy in one direction: half of the target stays there, the other is made up as before
     noisy = np.diag([1.5, 0.125])
-    assert np.allclose(rest_factor(np.eye(2), noisy) ** 2, np.diag([0.5, 0.875]), rtol=1e-12)
+    assert np.allclose(injected_factor_of(np.eye(2), noisy) ** 2, np.diag([0.5, 0.875]), rtol=1e-12)
     # three quarters where they fit, and less where the total would be more than 8 % too much
-    assert np.allclose(rest_factor(np.eye(2), np.diag([0.3, 0.4])) ** 2, np.diag([0.75, 0.68]), rtol=1e-12)
-    assert not rest_factor(np.zeros((2, 2)), spikes).any(), "no noise in the target, none injected"
+    assert np.allclose(injected_factor_of(np.eye(2), np.diag([0.3, 0.4])) ** 2, np.diag([0.75, 0.68]), rtol=1e-12)
+    assert not injected_factor_of(np.zeros((2, 2)), spikes).any(), "no noise in the target, none injected"
 
 
 def test_settings_that_make_no_sense_are_refused():

@@ -14,7 +14,7 @@ from ddm2snn.base.diffusion_tensor import symmetric_factor
 from ddm2snn.conversion import Ensemble, Population
 from ddm2snn.conversion.diffusion_factor import _halved
 from ddm2snn.conversion.driving import Drive
-from ddm2snn.conversion.noise_budget import diffusion_of, rest_by_state, rest_factor
+from ddm2snn.conversion.noise_budget import diffusion_of, injected_by_state, injected_factor_of
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.fidelity.measures.drift_diffusion import estimate_field, field_grid, field_sums
 from ddm2snn.network import to_internal
@@ -150,16 +150,16 @@ def test_what_the_conversion_says_of_the_factor(converted, name):
     assert np.abs(total / target - 1).max() < 0.1
 
 
-def test_the_rest_by_state_is_the_rest_at_each_state():
+def test_the_injected_by_state_is_the_rest_at_each_state():
     rng = np.random.default_rng(3)
     roots = rng.standard_normal((5, 3, 3))
     wanted = roots @ np.swapaxes(roots, 1, 2)
     noise = 0.3 * rng.standard_normal((5, 3, 3))
     spikes = noise @ np.swapaxes(noise, 1, 2)
-    single = [rest_factor(w, s) for w, s in zip(wanted, spikes, strict=True)]
-    assert np.allclose(rest_by_state(wanted, spikes), [f @ f.T for f in single], rtol=1e-9)
-    assert np.allclose(rest_by_state(wanted, -spikes), wanted, rtol=1e-9), "no noise is negative"
-    assert not rest_by_state(0 * wanted, spikes).any()
+    single = [injected_factor_of(w, s) for w, s in zip(wanted, spikes, strict=True)]
+    assert np.allclose(injected_by_state(wanted, spikes), [f @ f.T for f in single], rtol=1e-9)
+    assert np.allclose(injected_by_state(wanted, -spikes), wanted, rtol=1e-9), "no noise is negative"
+    assert not injected_by_state(0 * wanted, spikes).any()
 
 
 def test_a_correction_of_the_factor_is_that_of_the_tensor():

@@ -54,6 +54,7 @@ def test_a_coarse_grid_is_told_apart_and_a_fine_one_helps(lif_rate):
     )
     # intervals are longer by half a step: at rates of 100 Hz by a tenth and by a fortieth
     assert coarse.activation_per_hz > 1.05 * LIF_UNIT.refractory_s
+    assert fine.activation_per_hz is not None
     assert LIF_UNIT.refractory_s < fine.activation_per_hz < 1.05 * LIF_UNIT.refractory_s
     assert max(fine.drift_error) < 0.5 * max(coarse.drift_error)
 

@@ -99,6 +99,7 @@ def test_decoders_are_columns_of_the_readout_times_what_is_solved_for(quick_rate
     solution = ON_CURVES.solve(Problem(quick_rate, ensemble, points, seed=0), None, no_progress)
     scale, constant = ON_CURVES.scales(quick_rate, ensemble, around(points, 0))
     assert np.array_equal(solution.decoders, quick_rate.right_vectors[ensemble.unit].T * scale)
+    assert solution.constant is not None
     assert np.array_equal(solution.constant, constant @ quick_rate.right_vectors)
 
 
@@ -140,7 +141,7 @@ def test_the_loop_runs_and_keeps_its_moments(rate_network):
     moved = conversion.network.latent_offset - rate_network.latent_offset
     assert np.abs(moved).max() > 0.12
     assert max(conversion.diagnostics.drift_error) < 0.3
-    assert len(conversion.diagnostics.activation_error) == rate_network.units
+    assert np.shape(conversion.diagnostics.activation_error) == (rate_network.units,)
     assert conversion.diagnostics.noise.spikes_over_target > 0
 
 

@@ -42,8 +42,7 @@ class Regression:
     ridge
         The ridge that was taken.
     curve
-        Root-mean-square error per latent of the filtered decoded spikes on held-out trajectories, standard
-        deviations, by ridge.
+        Root-mean-square error of the filtered decoded spikes on held-out trajectories, per latent, by ridge.
     samples
         Number of samples.
     gram
@@ -166,7 +165,10 @@ class Calibrated:
         return measure_budget(rate, ensemble, regression.decoders, states, rng, duration=_PILOT_BUDGET_DURATION)
 
     def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
-        """Calibrate along trajectories that have the spikes' noise as well, and measure the final noise budget."""
+        """Calibrate along trajectories that have the spikes' noise as well, and measure the final noise budget.
+
+        In the closed loop the spikes' noise moves the latents too: decoders must be good where it takes them.
+        """
         rate, ensemble, states = problem.rate, problem.ensemble, problem.states
         pilot = pilot or self.pilot(problem, progress)
         noisy = with_spike_noise(rate, pilot)
@@ -175,7 +177,7 @@ class Calibrated:
             pilot.injected_factor,
         )  # fmt: skip
         decoders = regression.decoders
-        if ensemble.device is not None and len(regression.gram) == ensemble.neurons:
+        if ensemble.device is not None and len(regression.gram) == ensemble.neurons:  # no decoder is shared
             decoders = compensated(decoders, regression.gram, regression.ridge, ensemble.device)
         budget = measure_budget(rate, ensemble, decoders, states, problem.rng("noise budget"))
         diagnostics = {
@@ -203,9 +205,9 @@ class Calibrated:
         r"""Solve :math:`\min_D \langle|D\tilde r - \tilde y|^2\rangle + \lambda|D|^2` along trajectories.
 
         :math:`\tilde r` are the spike trains and :math:`\tilde y` the target of
-        `ddm2snn.conversion.trajectories.Trajectories`, both filtered with the synaptic time constant. Memory is that
-        of one Gram matrix for training and one for held-out samples. Closed-loop rounds inject noise with the factor
-        `injected_factor`, by default that of `rate`.
+        `ddm2snn.conversion.trajectories.Trajectories`, both filtered with the synaptic time constant. This takes the
+        RAM of one Gram matrix for training and one for held-out samples. Closed-loop rounds inject noise with the
+        factor `injected_factor`, by default that of `rate`.
         """
         columns, count = ensemble.shared_columns(self.most_decoders)
         duration = self.duration_for(ensemble.neurons) / self.trajectories

@@ -56,12 +56,14 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Decoders, the noise to inject beside them, and what was learned on the way.
+    r"""Decoders, the noise to inject beside them, and what was learned on the way.
 
     Parameters
     ----------
     decoders
-        D, shape (rank, neuron), internal latent units per Hz.
+        D, shape (rank, neuron), internal latent units per Hz. Rates r of neurons that follow the latent z must decode
+        :math:`D r = W_s\phi(\Gamma z + b)`, which is `Problem.velocity` plus z, since the leak is in the loop already;
+        `ddm2snn.conversion.trajectories.regression_target` corrects it for the finite step.
     diffusion_factor
         Factor of the noise to inject, shape (rank, rank), internal units; the constant part where it depends on the
         state.
@@ -158,5 +160,5 @@ def refuse_diffusion_by_state(rate: RateNetwork, decoders: Decoders) -> None:
     if rate.diffusion_readout is not None:
         raise InputError(
             f"This rate network's diffusion depends on the state, which {type(decoders).__name__} decoders cannot "
-            "carry: they decode the activations as they were trained. Convert with Calibrated or Static decoders."
+            "carry. Convert with Calibrated or Static decoders."
         )
