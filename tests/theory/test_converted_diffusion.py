@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ddm2snn.network import RateNetwork, SpikingNetwork
 
 TENSOR_TOLERANCE = 0.10  # in any cell, and half of it over all cells
-DRIFT_TOLERANCE = 0.03
+DRIFT_TOLERANCE = 0.025
 SIGMAS = 3.0
 TRIALS, DURATION, BURN_IN, EVERY, LAG = 64, 105.0, 5.0, 0.05, 2
 BINS = 5  # in each dimension: some 250 time units in each cell

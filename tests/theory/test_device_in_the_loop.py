@@ -15,7 +15,7 @@ from ddm2snn.network import to_internal
 # the device's filter made long, so that a short run tells who knows of it
 SLOW = find_hardware("loihi1-emulator")
 SLOW = SLOW.model_copy(update={"decode_neurons": SLOW.decode_neurons.model_copy(update={"filter_s": 0.02})})
-SHORT = ddm2snn.Calibrated(duration=400.0)
+SHORT = ddm2snn.Calibrated(duration=2000.0)
 UNIT_S = 0.2
 
 

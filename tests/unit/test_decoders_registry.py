@@ -166,9 +166,10 @@ def test_unknown_names_come_with_the_known(refuses, cli, quick_rate, tmp_path):
     assert known in err
 
 
-@pytest.mark.parametrize("bad", [OnCurves, object(), 3])
-def test_what_finds_no_decoders_is_refused(refuses, quick_rate, bad):
-    with refuses(InputError, "convert needs decoders such as Calibrated() or the name of some", type(bad).__name__):
+@pytest.mark.parametrize(("bad", "got"), [(OnCurves, "the class OnCurves"), (object(), "a object"), (3, "a int")])
+def test_what_finds_no_decoders_is_refused(refuses, quick_rate, bad, got):
+    words = "convert needs decoders such as Calibrated() or the name of some, got"
+    with refuses(InputError, words, got):
         ddm2snn.convert(quick_rate, decoders=bad)
 
 

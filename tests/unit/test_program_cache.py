@@ -202,7 +202,7 @@ def test_the_folder_is_that_of_the_users_cache(monkeypatch, tmp_path):
 
 
 def test_the_command_lists_and_clears(build, capsys):
-    program_cache.fetch({"shape": {"neurons": 12, "rank": 2, "membrane": "lif", "precision": "single"}}, build)
+    program_cache.fetch({"shape": {"neurons": 12, "rank": 2, "membrane": "leaky", "precision": "single"}}, build)
     for arguments, words in (
         (["cache"], "12 neurons, rank 2, leaky, single"),
         (["cache", "clear"], "1 programs removed"),
