@@ -53,6 +53,7 @@ def test_each_activation_learns_the_drift(activation, tolerance):
     assert np.abs(other.drift(z) - network.drift(z)).max() > 2 * tolerance * np.abs(network.drift(z)).max()
 
 
+@pytest.mark.slow
 def test_lif_units_learn_the_drift_the_better_the_more_there_are():
     # the infinite slope at threshold costs accuracy, which four times the units must win back by half at least
     lif = dataclasses.replace(QUICK, activation="lif")

@@ -100,6 +100,7 @@ def test_dwell_times_of_the_double_well():
     assert apart(dwell_times(network_recording(louder, name, seed=2, **size), centres), truth).max() > SIGMAS
 
 
+@pytest.mark.slow
 def test_order_and_dwell_times_of_the_sequence():
     name, size = "sequence", {"trials": 128, "duration": 30.0, "every": EVERY, "dt": 0.0125}
     centres = ddm2snn.find_system(name).known["memories"]

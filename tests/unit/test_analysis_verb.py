@@ -21,6 +21,7 @@ def analysis(oscillator):
     return analyse(oscillator, seed=3)
 
 
+@pytest.mark.slow
 def test_an_oscillator_is_understood(analysis):
     found = analysis.as_json()
     assert found["subspace"]["rank"] == 2

@@ -35,6 +35,7 @@ def refused(result, *words):
         assert word in last, last
 
 
+@pytest.mark.slow
 def test_a_plan_names_the_command_that_makes_what_it_predicts(cli, rate_file, tmp_path):
     asked = ("plan", rate_file, "--noise", 3, "--time-unit-s", 0.2, "--backend", "reference", "--seed", 5)
     code, out, err = cli(*asked)

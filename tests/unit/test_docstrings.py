@@ -12,9 +12,10 @@ from types import ModuleType
 
 import architecture
 import pytest
+from syntax_trees import Tree
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-TREE = architecture.Tree()
+TREE = Tree()
 OWN = ("ddm2snn", "ddm2snn_backends")
 
 

@@ -76,6 +76,7 @@ def begun(folder, recipe=None):
     return log
 
 
+@pytest.mark.slow
 def test_leaves_report_summary_and_every_file(finished):
     folder, summary, log = finished
     assert not log.skipped
@@ -116,6 +117,7 @@ def test_does_nothing_twice(finished):
     assert (folder / "report.html").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_changed_setting_redoes_what_depends_on_it_alone(finished):
     folder, _, _ = finished
     log = begun(folder, small(conversion={"neurons_per_unit": 3}))
@@ -135,6 +137,7 @@ def test_a_lost_or_damaged_file_is_made_again(finished):
     assert again(folder).done == ["report"]
 
 
+@pytest.mark.slow
 def test_goes_on_where_it_was_interrupted(tmp_path):
     class Interrupt(Log):
         def start(self, name):
@@ -151,6 +154,7 @@ def test_goes_on_where_it_was_interrupted(tmp_path):
     assert not list(tmp_path.glob(".*part"))
 
 
+@pytest.mark.slow
 def test_a_damaged_record_means_doing_it_again(finished):
     folder, _, first = finished
     (folder / "steps.json").write_text("{ no json")
@@ -167,6 +171,7 @@ def test_steps_are_an_acyclic_graph_that_ends_in_the_report(tmp_path):
     assert nx.ancestors(graph, "simulate brian2") == {"train", "convert brian2"}
 
 
+@pytest.mark.slow
 def test_takes_a_system_of_the_users_own(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(
@@ -196,6 +201,7 @@ def devices(tmp_path_factory):
     return folder, ddm2snn.run(on_devices(), folder)
 
 
+@pytest.mark.slow
 def test_devices_are_rungs_of_the_ladder(devices):
     folder, summary = devices
     rungs = {rung["rung"]: rung for rung in summary["ladder"]}
@@ -230,6 +236,7 @@ def test_a_rung_s_recording_names_what_ran(devices):
     assert {p["backend"] for p in (real, sim, other)} == {"quantised"}
 
 
+@pytest.mark.slow
 def test_a_changed_device_redoes_its_own_rungs_alone(devices, tmp_path):
     folder = shutil.copytree(devices[0], tmp_path / "copy")
     assert again(folder, on_devices()).done == []

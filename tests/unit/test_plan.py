@@ -78,6 +78,7 @@ def test_the_cheapest_option_that_meets_the_request_is_chosen(quick_rate):
     assert found.as_json()["chosen"]["time_unit_s"] == found.chosen.time_unit_s
 
 
+@pytest.mark.slow
 def test_a_stricter_request_costs_more(quick_rate):
     loose, strict = (plan(quick_rate, noise=noise, time_unit_s=0.5).chosen for noise in (5.0, 1.0))
     assert strict.spikes_per_time_unit > loose.spikes_per_time_unit
@@ -127,6 +128,7 @@ def test_what_the_best_case_does_not_meet_is_refused_before_it_is_looked_for(
     assert predicted == [quick_rate.units], "only the fewest neurons were looked at"
 
 
+@pytest.mark.slow
 def test_near_the_best_case_the_best_case_comes_first(refuses, quick_rate, predicted):
     best = plan(quick_rate, noise=100.0, time_unit_s=0.2, neurons_per_unit=32).chosen.spikes_over_target
     predicted.clear()
