@@ -17,9 +17,8 @@ from ddm2snn.base.html import html_table
 from ddm2snn.base.low_rank import LowRank
 from ddm2snn.base.stored import fingerprint_of, rebuild, save_arrays
 from ddm2snn.errors import FileRefusedError, InputError
-from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming
+from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming, stored_neuron
 from ddm2snn.neuron.activation import Activation, activate
-from ddm2snn.neuron.stored import stored_neuron
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
-from ddm2snn.neuron.model import SpikingModel
-from ddm2snn.neuron.timing import SpikeTiming, step_of_grid
+from ddm2snn.neuron.model import SpikeTiming, SpikingModel
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -111,7 +110,7 @@ class AdaptiveLIF(SpikingModel):
         """
         current = np.asarray(current, dtype=np.float64)
         above = current > 1.0
-        step_s = step_of_grid("AdaptiveLIF", timing, dt_s)
+        step_s = self.grid_step_s(timing, dt_s)
         if step_s is not None:
             self.check_step(step_s, "grid")
         rate = np.zeros(current.shape)

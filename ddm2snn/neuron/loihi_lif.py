@@ -10,8 +10,7 @@ import numpy as np
 from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.errors import InputError
 from ddm2snn.neuron.lif import LIF
-from ddm2snn.neuron.model import SpikingModel
-from ddm2snn.neuron.timing import SpikeTiming, step_of_grid
+from ddm2snn.neuron.model import SpikeTiming, SpikingModel
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -113,7 +112,7 @@ class LoihiLIF(SpikingModel):
             Where `timing` is "grid" and `dt_s` is missing or none that `check_step` takes.
         """
         current = np.asarray(current, dtype=np.float64)
-        step_s = step_of_grid("LoihiLIF", timing, dt_s)
+        step_s = self.grid_step_s(timing, dt_s)
         if step_s is None:
             return self._membrane().rate_hz(current)
         above = current > 1.0

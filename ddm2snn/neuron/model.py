@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-    from ddm2snn.neuron.timing import SpikeTiming
+SpikeTiming = Literal["grid", "interpolated"]
+"""How a simulator times spikes: rounded up to its time grid, or interpolated within the step."""
 
 
 class SpikingModel(ABC):
@@ -112,6 +113,22 @@ class SpikingModel(ABC):
         is lost.
         """
         return simulator if self.refractory_s else "grid"
+
+    def grid_step_s(self, timing: SpikeTiming, dt_s: float | None) -> float | None:
+        """Step of the time grid that rates are asked for, None for continuous time.
+
+        Raises
+        ------
+        InputError
+            Where there is no such timing, or a grid without a step.
+        """
+        if timing not in get_args(SpikeTiming):
+            raise InputError(f"There is no spike timing {timing!r}; known are {', '.join(get_args(SpikeTiming))}.")
+        if timing == "grid" and dt_s is None:
+            raise InputError(
+                f"{type(self).__name__}.rate_hz on a grid needs dt_s, the step of the simulator; none was given."
+            )
+        return dt_s if timing == "grid" else None
 
     def check_step(self, dt_s: float, timing: SpikeTiming) -> None:
         """Refuse a time step that is longer than the refractory period or, on a grid, no divisor of it."""

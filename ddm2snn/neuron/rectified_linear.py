@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
-from ddm2snn.neuron.model import SpikingModel
-from ddm2snn.neuron.timing import SpikeTiming, step_of_grid
+from ddm2snn.neuron.model import SpikeTiming, SpikingModel
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -69,7 +68,7 @@ class RectifiedLinear(SpikingModel):
             Where `timing` is "grid" and `dt_s` is missing or not positive.
         """
         rate = np.maximum(np.asarray(current, dtype=np.float64), 0.0) / self.tau_membrane_s
-        step_s = step_of_grid("RectifiedLinear", timing, dt_s)
+        step_s = self.grid_step_s(timing, dt_s)
         if step_s is None:
             return rate
         self.check_step(step_s, "grid")

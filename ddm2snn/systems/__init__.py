@@ -8,16 +8,11 @@ from pathlib import Path
 
 from ddm2snn.base.files import require_file
 from ddm2snn.errors import InputError
-from ddm2snn.systems.anisotropic import anisotropic
-from ddm2snn.systems.chaos import from_dysts
-from ddm2snn.systems.dadras import dadras
-from ddm2snn.systems.landscape import memories, quartic_wells
-from ddm2snn.systems.lorenz import lorenz
-from ddm2snn.systems.ornstein_uhlenbeck import ornstein_uhlenbeck
-from ddm2snn.systems.sequence import sequence
-from ddm2snn.systems.stuartlandau import stuart_landau
+from ddm2snn.systems.chaos import dadras, from_dysts, lorenz
+from ddm2snn.systems.landscape import memories, quartic_wells, sequence
+from ddm2snn.systems.oscillators import stuart_landau, van_der_pol
+from ddm2snn.systems.solvable import anisotropic, ornstein_uhlenbeck
 from ddm2snn.systems.system import System
-from ddm2snn.systems.vanderpol import van_der_pol
 
 BUILT_IN: dict[str, Callable[[], System]] = {
     "anisotropic": anisotropic,

@@ -1,4 +1,4 @@
-"""Chaotic flows of the collection dysts, scaled alike in space and time."""
+"""Chaotic flows: Lorenz's, Dadras' and Momeni's, and those of the collection dysts, scaled alike in space and time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import importlib
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -27,15 +26,81 @@ _LARGEST_RANK = 6
 _TRANSIENT, _RECORDED, _PER_PERIOD = 20, 140, 30  # periods, periods, points
 _TRIALS, _STEPS = 128, 4000  # for a look at whether the noise leaves the basin
 _ACCURACY = 1e-10  # of a formula on arrays, relative to itself on single points: rounding alone is far below
+_NAMES_HELP = "Take one of ddm2snn.systems.chaos.names()."
+_Facts = Mapping[str, Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class _Collection:
-    """The package's classes of flows, and what it states about its flows and maps, by name."""
+def lorenz(sigma: float = 10.0, rho: float = 28.0, beta: float = 8.0 / 3.0, noise: float = 0.1) -> System:
+    r"""Lorenz's convection model, driven by white noise.
 
-    flows: ModuleType
-    facts: Mapping[str, Mapping[str, Any]]
-    maps: Mapping[str, Mapping[str, Any]]
+    .. math:: f(x, y, z) = (\sigma (y - x),\; x (\rho - z) - y,\; x y - \beta z)
+
+    Source: Lorenz, J. Atmos. Sci. 20 (1963); as a target of drift-diffusion matching in arXiv 2602.14885.
+
+    Parameters
+    ----------
+    sigma, rho, beta
+        The usual parameters. (A widely copied spiking example of Lorenz's system has one term too many, which
+        amounts to rho = 38.5.)
+    noise
+        Per square root of the time unit, in each variable (our choice).
+
+    Examples
+    --------
+    >>> system = lorenz()
+    >>> system.known["lyapunov"]
+    (0.9056, 0.0, -14.5723)
+    >>> system.drift(np.array([1.0, 1.0, 1.0])).round(3)
+    array([ 0.   , 26.   , -1.667])
+    """
+
+    def drift(state: Float[np.ndarray, "... 3"]) -> Float[np.ndarray, "... 3"]:
+        x, y, z = state[..., 0], state[..., 1], state[..., 2]
+        return np.stack([sigma * (y - x), x * (rho - z) - y, x * y - beta * z], axis=-1)
+
+    usual = (sigma, rho, beta) == (10.0, 28.0, 8.0 / 3.0)
+    # Lyapunov spectrum: Sprott, Chaos and Time-Series Analysis (2003), appendix A
+    known = {"lyapunov": (0.9056, 0.0, -14.5723), "mean_z": 23.55, "deviations": (7.92, 9.01, 8.62)} if usual else {}
+    return System(
+        name="lorenz",
+        rank=3,
+        drift=drift,
+        diffusion=noise,
+        initial=lambda rng, count: rng.normal([0.0, 0.0, 25.0], [8.0, 8.0, 8.0], (count, 3)),
+        units=512,
+        known=known,
+        summary="stochastic Lorenz system, sigma = 10, rho = 28, beta = 8/3, noise 0.1",
+    )
+
+
+def dadras(
+    a: float = 3.0, b: float = 2.7, c: float = 1.7, d: float = 2.0, e: float = 9.0, noise: float = 0.1
+) -> System:
+    r"""Chaotic flow whose attractor has two to four scrolls, driven by white noise.
+
+    .. math:: f(x, y, z) = (y - a x + b y z,\; c y - x z + z,\; d x y - e z)
+
+    Source: Dadras, Momeni, Phys. Lett. A 373 (2009); as a target of drift-diffusion matching in
+    arXiv 2602.14885. The noise, per square root of the time unit, is our choice.
+
+    Examples
+    --------
+    >>> dadras().drift(np.array([1.0, 1.0, 1.0]))
+    array([ 0.7,  1.7, -7. ])
+    """
+
+    def drift(state: Float[np.ndarray, "... 3"]) -> Float[np.ndarray, "... 3"]:
+        x, y, z = state[..., 0], state[..., 1], state[..., 2]
+        return np.stack([y - a * x + b * y * z, c * y - x * z + z, d * x * y - e * z], axis=-1)
+
+    return System(
+        name="dadras",
+        rank=3,
+        drift=drift,
+        diffusion=noise,
+        units=1024,
+        summary="stochastic Dadras-Momeni system, a, b, c, d, e = 3, 2.7, 1.7, 2, 9, noise 0.1",
+    )
 
 
 def from_dysts(name: str, noise: float = 0.01) -> System:
@@ -49,27 +114,21 @@ def from_dysts(name: str, noise: float = 0.01) -> System:
     so every latent has zero mean and unit variance, and a period lasts as many rate time units as the cycle
     of the van der Pol oscillator does. ``known`` holds that period, the largest Lyapunov exponent per rate
     time unit as the collection estimates it (for Rossler twice the textbook's), and ``offset``, ``scale``
-    and ``time_unit``: m, s and the original time that a rate time unit lasts, which lead back to the
-    published variables.
-
-    m, s and the starting points come from one noise-free trajectory: 140 periods after a transient of 20
-    from the collection's initial condition. The collection's own m and s are not used: for some flows, such as
-    Bouali2, they are far off.
+    and ``time_unit``: m, s and the original time that a rate time unit lasts. m, s and the starting points come
+    from one noise-free trajectory of 140 periods; the collection's own are far off for some flows, such as Bouali2.
 
     Parameters
     ----------
     name
         As the collection spells it; `names` lists them.
     noise
-        sigma, per square root of the rate time unit in latents of unit variance (our choice: a hundredth,
-        so that a period's worth of noise moves a latent by 0.026).
+        sigma, per square root of the rate time unit in latents of unit variance (our choice).
 
     Notes
     -----
-    Some basins are so small that noise 0.01 drives trajectories out of them to infinity within some ten
-    periods (SprottL, SprottQ, RabinovichFabrikant); these flows are refused, and most of them take 0.001. A
-    flow that preserves volumes in phase space (NoseHoover, SprottA, NuclearQuadrupole) wanders slowly away from
-    its orbit under noise: it has no stationary state, and its moments change with time.
+    Flows of small basins, which noise 0.01 drives to infinity (SprottL, SprottQ, RabinovichFabrikant), are refused;
+    most of them take 0.001. Flows that preserve volumes (NoseHoover, SprottA, NuclearQuadrupole) wander away from
+    their orbits under noise: they have no stationary state.
 
     Source: Gilpin, Chaos as an interpretable benchmark for forecasting and data-driven modelling, NeurIPS
     Datasets and Benchmarks (2021), arXiv 2110.05266. The scaling and the noise are ours.
@@ -83,12 +142,12 @@ def from_dysts(name: str, noise: float = 0.01) -> System:
     """
     if not isinstance(noise, int | float) or not 0 <= noise < np.inf:
         raise InputError(f"from_dysts.noise must be a finite number, zero or above, got {noise!r}.")
-    collection = _collection()
-    facts = _facts(collection, name)
-    reason = _why_not(collection, name)
+    flows, all_facts, maps = _collection()
+    facts = _facts(name, all_facts, maps)
+    reason = _why_not(flows, name, facts)
     if reason:
         raise InputError(f"dysts:{name} cannot be a target here: {reason}. {_NAMES_HELP}")
-    model = getattr(collection.flows, name)()
+    model = getattr(flows, name)()
     path = _attractor(name, model, facts)
     offset, scale, time_unit = path.mean(axis=0), path.std(axis=0), facts["period"] / _CYCLE
     points, flow = (path - offset) / scale, _on_arrays(model)
@@ -117,14 +176,12 @@ def from_dysts(name: str, noise: float = 0.01) -> System:
 
 def names() -> list[str]:
     """Names of the flows that `from_dysts` takes; a few are refused later, for their trajectories."""
-    collection = _collection()
-    return sorted(name for name in collection.facts if _why_not(collection, name) is None)
+    flows, all_facts, _ = _collection()
+    return sorted(name for name, facts in all_facts.items() if _why_not(flows, name, facts) is None)
 
 
-_NAMES_HELP = "Take one of ddm2snn.systems.chaos.names()."
-
-
-def _collection() -> _Collection:
+def _collection() -> tuple[ModuleType, _Facts, _Facts]:
+    """Classes of the package's flows, and what it states about its flows and its maps, by name."""
     try:
         with warnings.catch_warnings():
             # the formulas are used uncompiled, on arrays
@@ -137,23 +194,22 @@ def _collection() -> _Collection:
         ) from error
     files = (base.DATAPATH_CONTINUOUS, base.DATAPATH_DISCRETE)
     facts, maps = (json.loads(Path(file).read_text(encoding="utf-8")) for file in files)
-    return _Collection(flows, facts, maps)
+    return flows, facts, maps
 
 
-def _facts(collection: _Collection, name: str) -> Mapping[str, Any]:
-    if name in collection.facts:
-        return collection.facts[name]
-    if name in collection.maps:
+def _facts(name: str, facts: _Facts, maps: _Facts) -> Mapping[str, Any]:
+    if name in facts:
+        return facts[name]
+    if name in maps:
         raise InputError(f"dysts:{name} is a map in discrete time, not a flow. {_NAMES_HELP}")
-    spellings = {flow.lower(): flow for flow in collection.facts}
+    spellings = {flow.lower(): flow for flow in facts}
     similar = [spellings[flow] for flow in difflib.get_close_matches(name.lower(), spellings, n=3, cutoff=0.6)]
     hint = f"Did you mean {' or '.join(f'dysts:{flow}' for flow in similar)}?" if similar else _NAMES_HELP
     raise InputError(f"There is no flow {name!r} in the collection dysts. {hint}")
 
 
-def _why_not(collection: _Collection, name: str) -> str | None:
+def _why_not(flows: ModuleType, name: str, facts: Mapping[str, Any]) -> str | None:
     """Why a rate network cannot have this flow as its target; None where it can."""
-    facts = collection.facts[name]
     if facts["delay"]:
         return "it has a delay, so its state is a stretch of its past and no vector"
     if facts["nonautonomous"]:
@@ -162,7 +218,7 @@ def _why_not(collection: _Collection, name: str) -> str | None:
         return f"latent(s) {facts['unbounded_indices']} are angles or places that grow without bound"
     if facts["embedding_dimension"] > _LARGEST_RANK:
         return f"it has {facts['embedding_dimension']} dimensions, and at most {_LARGEST_RANK} are taken"
-    model = getattr(collection.flows, name)()
+    model = getattr(flows, name)()
     rng = np.random.default_rng(0)
     start = np.asarray(facts["initial_conditions"], dtype=np.float64)
     points = start + 0.1 * np.asarray(facts["std"]) * rng.standard_normal((8, len(start)))

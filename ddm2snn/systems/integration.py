@@ -86,7 +86,7 @@ def integrate(
                     "Use a shorter step, or a drift that confines its trajectories."
                 )
             progress(step / steps)
-        field = drift if forcing is None else _forced(drift, forcing[step])
+        field = drift if forcing is None else lambda z, u=forcing[step]: drift(z) + u
         state = heun_step(field, state, dt, noise(state))
     return samples
 
@@ -99,11 +99,6 @@ def _noise(
         return lambda z: root * (factor(z) @ rng.standard_normal((*z.shape, 1)))[..., 0]
     scaled = root * factor.T
     return lambda z: rng.standard_normal(z.shape) @ scaled
-
-
-def _forced(drift: Drift, forcing: Float[np.ndarray, " rank"]) -> Drift:
-    """Drift plus a constant."""
-    return lambda z: drift(z) + forcing
 
 
 def stable_step(drift: Drift, points: Float[np.ndarray, "sample rank"], *, tolerance: float = 1e-4) -> float:

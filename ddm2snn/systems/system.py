@@ -20,10 +20,6 @@ Factor = Callable[["Float[np.ndarray, '... rank']"], "Float[np.ndarray, '... ran
 Sampler = Callable[[np.random.Generator, int], "Float[np.ndarray, 'sample rank']"]
 
 
-def _standard_normal(rank: int) -> Sampler:
-    return lambda rng, count: rng.standard_normal((count, rank))
-
-
 @dataclass(frozen=True, eq=False)
 class System:
     r"""A target SDE :math:`dz = f(z)\,dt + G(z)\,dw` in the sense of Ito, in the user's own units.
@@ -135,7 +131,8 @@ class System:
 
     def starts(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "sample rank"]:
         """Draw `count` starting points, shape (count, rank)."""
-        points = np.asarray((self.initial or _standard_normal(self.rank))(rng, count), dtype=np.float64)
+        drawn = rng.standard_normal((count, self.rank)) if self.initial is None else self.initial(rng, count)
+        points = np.asarray(drawn, dtype=np.float64)
         if points.shape != (count, self.rank):
             raise InputError(f"System.initial must return shape ({count}, {self.rank}), got {points.shape}.")
         return points
