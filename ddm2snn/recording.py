@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.base.arrays import canonical_json, check_positive, check_provenance, content_fingerprint, freeze_arrays
+from ddm2snn.base.arrays import (
+    canonical_json,
+    check_positive,
+    check_provenance,
+    content_fingerprint,
+    freeze_arrays,
+    is_own,
+)
 from ddm2snn.base.files import PatientFile, require_file, whole_file
 from ddm2snn.base.html import html_table
-from ddm2snn.base.large_arrays import is_own
 from ddm2snn.base.stored import check_header, make_header
 from ddm2snn.errors import FileRefusedError, InputError
 

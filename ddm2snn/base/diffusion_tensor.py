@@ -2,7 +2,7 @@ r"""Diffusion tensors :math:`G G^\top`: symmetric, none of their eigenvalues bel
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,31 +25,22 @@ def symmetric_factor(tensor: Float[np.ndarray, "... rank rank"]) -> Float[np.nda
     return (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ np.swapaxes(vectors, -1, -2)
 
 
-class CommonAxes(NamedTuple):
-    r"""Axes in which two tensors are diagonal: :math:`R = A A^\top` and :math:`T = A\,\mathrm{diag}(r)\,A^\top`.
+def common_axes(
+    tensor: Float[np.ndarray, "... rank rank"], reference: Float[np.ndarray, "... rank rank"]
+) -> tuple[Float[np.ndarray, "... rank"], Float[np.ndarray, "... rank rank"], Float[np.ndarray, "... rank rank"]]:
+    r"""Diagonalise a tensor T and a reference R together; R may be singular.
 
-    The second holds as far as T lies within the directions in which R has noise. Columns of A and B that belong to
-    directions without are zero.
+    :math:`R = A A^\top` and, within the directions in which R has noise, :math:`T = A\,\mathrm{diag}(r)\,A^\top`.
+    Columns of A and B that belong to directions without noise are zero.
 
-    Parameters
-    ----------
+    Returns
+    -------
     ratios
         r, rising, shape (..., rank): the noise of T over that of R along each axis.
     axes
         A, shape (..., rank, rank), one axis per column.
     duals
         B with :math:`B^\top A = 1`, shape (..., rank, rank): along its columns :math:`B^\top T B = \mathrm{diag}(r)`.
-    """
-
-    ratios: Float[np.ndarray, "... rank"]
-    axes: Float[np.ndarray, "... rank rank"]
-    duals: Float[np.ndarray, "... rank rank"]
-
-
-def common_axes(
-    tensor: Float[np.ndarray, "... rank rank"], reference: Float[np.ndarray, "... rank rank"]
-) -> CommonAxes:
-    """Diagonalise a tensor T and a reference R together; R may be singular.
 
     Examples
     --------
@@ -65,7 +56,7 @@ def common_axes(
     vectors = np.where(used[..., None, :], vectors, 0.0)
     root, inverse = vectors * size, vectors / size
     ratios, turned = np.linalg.eigh(np.swapaxes(inverse, -1, -2) @ tensor @ inverse)
-    return CommonAxes(ratios, root @ turned, inverse @ turned)
+    return ratios, root @ turned, inverse @ turned
 
 
 def largest_ratio(tensor: Float[np.ndarray, "rank rank"], reference: Float[np.ndarray, "rank rank"]) -> float | None:

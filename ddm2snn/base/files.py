@@ -15,13 +15,8 @@ from ddm2snn.errors import FileRefusedError
 
 def check_writable(path: Path | str) -> None:
     """Refuse an output that cannot be written, before the work whose result it is to hold."""
-    with contextlib.suppress(_NothingToWriteError), whole_file(path) as temporary:
+    with _beside(path) as temporary:
         temporary.touch()
-        raise _NothingToWriteError
-
-
-class _NothingToWriteError(Exception):
-    """Leaves `whole_file` without writing anything."""
 
 
 @contextlib.contextmanager
@@ -42,6 +37,14 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     (False, True)
     ('first', 1)
     """
+    with _beside(path) as temporary:
+        yield temporary
+        temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _beside(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, and remove what lies there in the end."""
     target = Path(path)
     with _in_words(f"Cannot write {target}", "Choose another place or free it"):
         if not target.parent.is_dir():
@@ -53,7 +56,6 @@ def whole_file(path: Path | str) -> Iterator[Path]:
         temporary = target.with_name(f".{secrets.token_hex(6)}.part")
         try:
             yield temporary
-            temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -105,7 +107,7 @@ def make_folder(folder: Path | str) -> Path:
     return target
 
 
-class PatientFile(io.RawIOBase):
+class PatientFile(io.FileIO):
     """A file for HDF5, whose library aborts the process where a write fails.
 
     It writes until the system refuses and then only pretends to; leaving its context raises the system's error.
@@ -117,7 +119,8 @@ class PatientFile(io.RawIOBase):
     """
 
     def __init__(self, file: io.FileIO) -> None:
-        self._file, self._error = file, None
+        super().__init__(file.fileno(), "r+b", closefd=False)
+        self._error: OSError | None = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -125,29 +128,9 @@ class PatientFile(io.RawIOBase):
         if self._error is not None:
             raise self._error
 
-    def readable(self) -> bool:
-        """Always, since HDF5 reads its own blocks while it writes."""
-        return True
-
-    def writable(self) -> bool:
-        """Always, also after a write failed."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move in the file."""
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        """Position in the file."""
-        return self._file.tell()
-
     def readinto(self, buffer: bytearray | memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Read the content of the file; after a write failed, zeros behind its end."""
-        count = self._file.readinto(buffer) or 0
+        count = super().readinto(buffer) or 0
         if self._error is not None:
             buffer[count:] = bytes(len(buffer) - count)
             return len(buffer)
@@ -158,7 +141,7 @@ class PatientFile(io.RawIOBase):
         left = memoryview(content).cast("B")
         while len(left) and self._error is None:
             try:
-                left = left[self._file.write(left) :]
+                left = left[super().write(left) :]
             except OSError as error:
                 self._error = error
         return memoryview(content).nbytes
@@ -167,7 +150,7 @@ class PatientFile(io.RawIOBase):
         """Make the file `size` bytes long."""
         if self._error is None:
             try:
-                return self._file.truncate(size)
+                return super().truncate(size)
             except OSError as error:
                 self._error = error
-        return self._file.tell() if size is None else size
+        return self.tell() if size is None else size

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import stream
 from ddm2snn.base.version import package_version
-from ddm2snn.training.accuracy import diffusion_error, drift_error
 from ddm2snn.training.robustness import check_return
 from ddm2snn.training.sampling import stationary_cloud
 from ddm2snn.training.spurious_attractors import without_spurious_attractors
@@ -24,33 +22,11 @@ if TYPE_CHECKING:
 
     from ddm2snn.network import RateNetwork
     from ddm2snn.systems.system import System
-    from ddm2snn.training.options import Training
+    from ddm2snn.training.train import Training
 
 _MISFIT_ALLOWED = 4.0  # times the squared error asked for: training points beside the stationary states fit less well
 _WORSE_DRIFT = 1.5  # factor that the drift error may grow by, above the one asked for, to remove spurious attractors
 _GAINS = (0.2, 0.4, 0.8, 1.25)  # of the hidden units to start from
-
-
-@dataclass(frozen=True, eq=False)
-class _Stage:
-    """A network fitted at one ridge, with its errors on stationary states that it was not fitted to."""
-
-    network: RateNetwork
-    ridge: float
-    drift_error: float
-    diffusion_error: float
-
-    @property
-    def readout_norm(self) -> float:
-        return float(np.abs(self.network.right_vectors).sum())
-
-    def reaches(self, training: Training) -> bool:
-        """Whether both errors are as small as asked."""
-        return self.drift_error <= training.error and self.diffusion_error <= training.diffusion_error
-
-    def as_json(self) -> dict[str, float]:
-        numbers = {name: getattr(self, name) for name in ("ridge", "drift_error", "diffusion_error")}
-        return numbers | {"readout_norm": self.readout_norm}
 
 
 def match(
@@ -71,12 +47,14 @@ def match(
 
     Takes what `ddm2snn.train` takes, checked.
     """
+    import torch
+
     progress(0.0)
     task = task_of(system, training.points_for(units), stream(seed, "training", "points"))
     projection = starting_projection(task, units, training, stream(seed, "training", "start"), device)
     held_out = stationary_cloud(system, 2 * training.holdout, stream(seed, "training", "holdout")).points
     validation, test = held_out[: training.holdout], held_out[training.holdout :]
-    stages: list[_Stage] = []
+    networks, stages = [], []
     share = 1.0 / len(training.ridges)
     # a larger ridge at which the error is out of reach only prepares the next one
     goal = 0.0 if training.sweep else _MISFIT_ALLOWED * task.target.shape[1] * training.error**2
@@ -87,24 +65,30 @@ def match(
             lambda done, number=number: progress(share * (number + done)),
             goal if ridge > training.ridges[-1] else 0.0,
         )
-        stages.append(_judged(task.network(projection, ridge), ridge, system, validation))
-        if stages[-1].reaches(training) and not training.sweep:
+        networks.append(task.network(projection, ridge))
+        stages.append(_judged(networks[-1], ridge, system, validation))
+        if _reaches(stages[-1], training) and not training.sweep:
             break
     progress(1.0)
     chosen = _choice(stages, training)
-    limit = max(training.error, _WORSE_DRIFT * chosen.drift_error)
+    limit = max(training.error, _WORSE_DRIFT * stages[chosen]["drift_error"])
     # the name of a stream decides its numbers, so "strays" stays
     network, points_added, attractors_left = without_spurious_attractors(
-        chosen.network, system, task, chosen.ridge, stream(seed, "training", "strays"),
+        networks[chosen], system, task, stages[chosen]["ridge"], stream(seed, "training", "strays"),
         lambda network: float(drift_error(network, system, validation).max()) <= limit,
     )  # fmt: skip
     provenance = {
-        **_provenance(system, units, seed, training, device),
+        "system": system.name,
+        "units": units,
+        "seed": seed,
+        "training": dataclasses.asdict(training),
+        "device": device,
+        "versions": {"ddm2snn": package_version(), "torch": str(torch.__version__), "numpy": np.__version__},
         "drift_error": drift_error(network, system, test).tolist(),
         "diffusion_error": diffusion_error(network, system, test),
         "readout_norm": float(np.abs(network.right_vectors).sum()),
-        "ridge": chosen.ridge,
-        "stages": [stage.as_json() for stage in stages],
+        "ridge": stages[chosen]["ridge"],
+        "stages": stages,
         "points_added": points_added,
         "spurious_attractors": attractors_left,
         "loss": projection.history[:: max(1, len(projection.history) // 200)] + projection.history[-1:],
@@ -139,32 +123,61 @@ def starting_projection(
     return with_gain(_GAINS[int(np.argmin(losses))], 1)
 
 
-def _judged(network: RateNetwork, ridge: float, system: System, states: Float[np.ndarray, "sample rank"]) -> _Stage:
-    """Measure the errors of a network on states."""
-    error = float(drift_error(network, system, states).max())
-    return _Stage(network, ridge, error, diffusion_error(network, system, states))
-
-
-def _choice(stages: Sequence[_Stage], training: Training) -> _Stage:
-    """Stage with the smallest read-out among those that reach the errors, or with the smallest drift error if none."""
-    good = [stage for stage in stages if stage.reaches(training)]
-    if good:
-        return min(good, key=lambda stage: stage.readout_norm)
-    return min(stages, key=lambda stage: stage.drift_error)
-
-
-def _provenance(system: System, units: int, seed: int, training: Training, device: Device) -> dict[str, Any]:
-    import torch
-
+def _judged(
+    network: RateNetwork, ridge: float, system: System, states: Float[np.ndarray, "sample rank"]
+) -> dict[str, float]:
+    """Measure the errors of a network, fitted at a ridge, on states that it was not fitted to."""
     return {
-        "system": system.name,
-        "units": units,
-        "seed": seed,
-        "training": dataclasses.asdict(training),
-        "device": device,
-        "versions": {
-            "ddm2snn": package_version(),
-            "torch": str(torch.__version__),
-            "numpy": np.__version__,
-        },
+        "ridge": ridge,
+        "drift_error": float(drift_error(network, system, states).max()),
+        "diffusion_error": diffusion_error(network, system, states),
+        "readout_norm": float(np.abs(network.right_vectors).sum()),
     }
+
+
+def _reaches(stage: Mapping[str, float], training: Training) -> bool:
+    """Whether both errors are as small as asked."""
+    return stage["drift_error"] <= training.error and stage["diffusion_error"] <= training.diffusion_error
+
+
+def _choice(stages: Sequence[Mapping[str, float]], training: Training) -> int:
+    """Stage with the smallest read-out among those that reach the errors, or with the smallest drift error if none."""
+    good = [number for number, stage in enumerate(stages) if _reaches(stage, training)]
+    if good:
+        return min(good, key=lambda number: stages[number]["readout_norm"])
+    return min(range(len(stages)), key=lambda number: stages[number]["drift_error"])
+
+
+def drift_error(
+    network: RateNetwork, system: System, points: Float[np.ndarray, "sample rank"]
+) -> Float[np.ndarray, " rank"]:
+    """Relative root-mean-square error of the drift per latent: |f_net - f| / |f| over `points`.
+
+    Examples
+    --------
+    >>> from ddm2snn.network import RateNetwork
+    >>> from ddm2snn.systems import System
+    >>> network = RateNetwork(
+    ...     left_vectors=[[1.0]], right_vectors=[[0.0]], bias=[0.0], diffusion_factor=[[0.5]], input_map=[[1.0]],
+    ...     latent_offset=[0.0], latent_scale=[1.0], initial_latent=[[0.0]],
+    ... )
+    >>> system, points = System(name="decay", rank=1, drift=lambda z: -2.0 * z, diffusion=1.0), np.ones((5, 1))
+    >>> drift_error(network, system, points)  # the network decays at half the rate
+    array([0.5])
+    >>> diffusion_error(network, system, points)  # and has a quarter of the tensor
+    0.75
+    """
+    truth = system.checked_drift(points)
+    return np.sqrt(((network.drift(points) - truth) ** 2).mean(axis=0) / (truth**2).mean(axis=0))
+
+
+def diffusion_error(network: RateNetwork, system: System, points: Float[np.ndarray, "sample rank"]) -> float:
+    """Relative root-mean-square error of the tensor G G^T over `points`, in Frobenius norm.
+
+    Latents are in units of the network's scale, so that none outweighs the others. Zero where the system has no noise.
+    """
+    unit = np.multiply.outer(network.latent_scale, network.latent_scale)
+    factor = system.factor(points)
+    truth = factor @ np.swapaxes(factor, -1, -2) / unit
+    size = float((truth**2).sum())
+    return float(np.sqrt(((network.diffusion(points) / unit - truth) ** 2).sum() / size)) if size else 0.0

@@ -7,7 +7,7 @@ a fixed point that no training point sees, and trajectories from far outside end
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,24 +28,6 @@ _STEPS = 20  # between checks of which trajectories are back
 _PATIENCE = 10.0  # how many times longer than the network the target is given to come back
 
 
-class Repaired(NamedTuple):
-    """A network after `without_spurious_attractors`.
-
-    Parameters
-    ----------
-    network
-        The network.
-    points
-        Points that were added to the regression.
-    left
-        Spurious attractors that are left.
-    """
-
-    network: RateNetwork
-    points: int
-    left: int
-
-
 def without_spurious_attractors(
     network: RateNetwork,
     system: System,
@@ -53,11 +35,12 @@ def without_spurious_attractors(
     ridge: float,
     rng: np.random.Generator,
     acceptable: Callable[[RateNetwork], bool] = lambda network: True,
-) -> Repaired:
+) -> tuple[RateNetwork, int, int]:
     """Solve for the read-out again, with a drift of -z at points around each spurious attractor.
 
     Hidden units stay. This is repeated while attractors are found, up to eight times, and ends before the first
-    network that is not `acceptable`.
+    network that is not `acceptable`. Returns the network, the number of points that were added, and the number of
+    spurious attractors that are left.
 
     Parameters
     ----------
@@ -86,7 +69,7 @@ def without_spurious_attractors(
         if not acceptable(candidate):
             break
         network, points, attractors = candidate, more, spurious_attractors(candidate, system, rng)
-    return Repaired(network, len(points), len(attractors))
+    return network, len(points), len(attractors)
 
 
 def spurious_attractors(

@@ -1,20 +1,97 @@
-"""The verb train: a target system in, a rate network out."""
+"""The verb train: a target system and settings in, a rate network out."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
 
-from ddm2snn.base.arrays import as_count
+from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed
 from ddm2snn.errors import InputError
+from ddm2snn.neuron.activation import Activation
 from ddm2snn.systems import System, find_system
 from ddm2snn.training.matching import match
-from ddm2snn.training.options import Training
 
 if TYPE_CHECKING:
     from ddm2snn.network import RateNetwork
     from ddm2snn.training.variable_projection import Device
+
+RIDGES = (1e-5, 1e-6, 1e-7, 1e-8)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a rate network is fitted.
+
+    Parameters
+    ----------
+    error
+        Relative drift error to reach in every latent. The ridge is lowered step by step until it is reached, so
+        that the read-out is no larger than necessary: small read-outs make spiking networks with little noise.
+    diffusion_error
+        Relative error of the diffusion tensor to reach, where it depends on the state.
+    ridge
+        Penalty on the squared read-out, relative to the mean squared target. If it is set, no other is tried, whatever
+        the error.
+    sweep
+        Whether to try all ridges, also after the error is reached: `stages` in the provenance then hold the
+        whole trade-off between drift error and size of the read-out.
+    activation
+        Response of the units; see `ddm2snn.neuron.activation.activate`.
+    points
+        Training points; by default 8 for each unit, and 4,000 at least: fewer are overfitted.
+    iterations
+        Largest number of L-BFGS iterations at each ridge; by default 150, fewer above 256 units.
+    holdout
+        Points of each of two further stationary samples: one on which the ridge is chosen, one on which errors are
+        reported.
+
+    Examples
+    --------
+    >>> Training(error=1e-2).ridges
+    (1e-05, 1e-06, 1e-07, 1e-08)
+    >>> Training(ridge=1e-4).ridges
+    (0.0001,)
+    >>> Training().points_for(units=1000), Training().iterations_for(units=1000)
+    (8000, 40)
+    """
+
+    error: float = 1e-3
+    diffusion_error: float = 5e-3
+    ridge: float | None = None
+    sweep: bool = False
+    activation: Activation = "tanh"
+    points: int | None = None
+    iterations: int | None = None
+    holdout: int = 4000
+
+    def __post_init__(self) -> None:
+        check_positive("Training", error=self.error, diffusion_error=self.diffusion_error)
+        if self.ridge is not None:
+            check_positive("Training", ridge=self.ridge)
+            if self.sweep:
+                raise InputError("Training.sweep goes through all ridges, so it takes no ridge. Leave one of them out.")
+        if self.activation not in get_args(Activation):
+            raise InputError(
+                f"Training.activation is {self.activation!r}; known are {', '.join(get_args(Activation))}."
+            )
+        for name in ("points", "iterations", "holdout"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, as_count(f"Training.{name}", getattr(self, name)))
+
+    @property
+    def ridges(self) -> tuple[float, ...]:
+        """Ridges in the order in which they are tried."""
+        return RIDGES if self.ridge is None else (self.ridge,)
+
+    def points_for(self, units: int) -> int:
+        """Training points for a number of units."""
+        return self.points or max(4000, 8 * units)
+
+    def iterations_for(self, units: int) -> int:
+        """Largest number of iterations at each ridge for a number of units."""
+        return self.iterations or max(40, min(150, 300 * 128 // units))
 
 
 def train(

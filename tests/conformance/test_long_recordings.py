@@ -21,14 +21,14 @@ import resource, sys
 import numpy as np
 import brian2, xarray, h5netcdf
 import ddm2snn
-from ddm2snn.base import large_arrays
+from ddm2snn.base import arrays
 from ddm2snn.backend import find_backend
 
 network, output, large = ddm2snn.load(sys.argv[1]), sys.argv[2], sys.argv[3] == "large"
 backend = find_backend("brian2", mode="cpp_standalone")
 ddm2snn.simulate(network, backend=backend, duration=0.1, trials=1, every=network.dt_s / network.time_unit_s)  # compile
 if not large:
-    large_arrays.LARGE_BYTES = 2**62
+    arrays.LARGE_BYTES = 2**62
 taken = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData")) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (taken + {SPARE} * {MIB},) * 2)  # of memory without a file behind it
 unit = network.dt_s / network.time_unit_s

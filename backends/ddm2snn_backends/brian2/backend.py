@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from ddm2snn.backend import Unsupported
-from ddm2snn.base.large_arrays import blocks_of, large_array, refuse_without_room
+from ddm2snn.base.arrays import blocks_of, large_array, refuse_without_room
 from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import child_seed, global_generator_kept
 from ddm2snn.errors import InputError, UnsupportedError
