@@ -1,9 +1,8 @@
 """Conversion of rate networks into spiking networks."""
 
-from ddm2snn.conversion.audit import audit
 from ddm2snn.conversion.convert import Conversion, convert
 from ddm2snn.conversion.decoders import DECODERS, Calibrated, Decoders, Direct, Static, TrainedReadout, find_decoders
-from ddm2snn.conversion.diagnostics import Diagnostics, RankAudit
+from ddm2snn.conversion.diagnostics import Diagnostics, RankAudit, audit
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.plan import Plan, plan
 from ddm2snn.conversion.population import Population

@@ -13,10 +13,9 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed
 from ddm2snn.base.version import package_version
-from ddm2snn.conversion.audit import audit
 from ddm2snn.conversion.clock import NOISE_EXPONENT, Clock, natural_time_unit_s, stretch, whole_hundredths
 from ddm2snn.conversion.decoders import Calibrated, Decoders, Problem, Solution, find_decoders
-from ddm2snn.conversion.diagnostics import Diagnostics
+from ddm2snn.conversion.diagnostics import Diagnostics, audit
 from ddm2snn.conversion.lag import measure_lag
 from ddm2snn.conversion.noise_budget import NoiseBudget
 from ddm2snn.conversion.population import Population
@@ -266,8 +265,8 @@ def _measured(network: SpikingNetwork, problem: Problem) -> dict[str, Any]:
         "spikes_per_time_unit": float(mean_hz.sum() * network.time_unit_s),
     }
     if ensemble.device is None:  # rates along the flow know nothing of decode neurons
-        lag = measure_lag(rate, ensemble, network.decoders, states, problem.rng("lag"))
-        measured["lag"] = lag.as_json()
+        lag_s, error_s = measure_lag(rate, ensemble, network.decoders, states, problem.rng("lag"))
+        measured["lag"] = {"lag_s": lag_s.tolist(), "standard_error_s": error_s.tolist()}
     return measured
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ddm2snn.errors import InputError
 from ddm2snn.network import SpikingNetwork
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 Tensor = list[list[float]]
 
@@ -231,3 +235,44 @@ class Diagnostics(_Part):
         except ValidationError as error:
             names = ", ".join(sorted({str(e["loc"][0]) for e in error.errors() if e["loc"]}))
             raise InputError(f"The diagnostics in this network's provenance cannot be read: {names}.") from error
+
+
+def audit(network: SpikingNetwork) -> RankAudit:
+    """Audit E D without forming it.
+
+    Examples
+    --------
+    >>> from ddm2snn import Population, Static, Training, convert, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> network = convert(rate, population=Population(2, tuned=False), decoders=Static(), time_unit_s=0.1).network
+    >>> report = audit(network)
+    >>> report.rank, report.row_residual < 1e-12, max(report.principal_angles_rad) < 1e-7
+    (2, True, True)
+    """
+    from scipy.linalg import subspace_angles
+
+    encoders, gamma = network.encoders, network.rate_left_vectors
+    values = network.recurrent.singular_values()
+    tolerance = values.max(initial=0.0) * max(encoders.shape) * np.finfo(np.float64).eps
+    own = gamma[network.unit]
+    factor = (encoders * own).sum(axis=1) / np.maximum((own**2).sum(axis=1), np.finfo(np.float64).tiny)
+    residual = np.linalg.norm(encoders - factor[:, None] * own, axis=1)
+    size = np.maximum(np.linalg.norm(encoders, axis=1), np.finfo(np.float64).tiny)
+    present = np.unique(network.unit)
+    return RankAudit(
+        rank=int((values > tolerance).sum()),
+        singular_values=values.tolist(),
+        row_residual=float((residual / size).max()),
+        principal_angles_rad=subspace_angles(gamma[present], _fold(network, factor)[present]).tolist(),
+    )
+
+
+def _fold(network: SpikingNetwork, factor: Float[np.ndarray, " neuron"]) -> Float[np.ndarray, "unit rank"]:
+    """Mean over each unit's neurons of the encoder, divided by its own factor."""
+    units = len(network.rate_left_vectors)
+    used = np.abs(factor) > 0
+    scaled = network.encoders[used] / factor[used, None]
+    folded = np.zeros((units, network.rank))
+    np.add.at(folded, network.unit[used], scaled)
+    count = np.bincount(network.unit[used], minlength=units)
+    return folded / np.maximum(count, 1)[:, None]

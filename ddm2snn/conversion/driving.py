@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numba
 import numpy as np
 
-from ddm2snn.conversion.kernels.membranes import Inputs, Synapses, membrane_of
+from ddm2snn.conversion.kernels.membranes import membrane_of
 from ddm2snn.conversion.trajectories import Trajectories, regression_target
 
 if TYPE_CHECKING:
@@ -72,16 +72,16 @@ class Drive:
         for first in range(0, len(columns), _PART):
             some = slice(first, first + _PART)
             membrane = membrane_of(ensemble.neuron.part(some), clock.dt_s, clock.spike_timing, voltage[:, some])
-            inputs = Inputs(np.ascontiguousarray(ensemble.encoders[some].T), ensemble.bias[some])
-            self._parts.append((membrane, inputs, Synapses(decay, (1.0 - decay) / clock.dt_s, columns[some])))
+            inputs = np.ascontiguousarray(ensemble.encoders[some].T), ensemble.bias[some]
+            self._parts.append((*membrane, inputs, (decay, (1.0 - decay) / clock.dt_s, columns[some])))
 
     def advance(
         self, path: Float[np.ndarray, "trial step rank"], stride: int
     ) -> Float[np.ndarray, "trial sample column"]:
         """Filtered spike trains in Hz after every `stride` steps along the internal latents `path`."""
         out = np.zeros((len(path), path.shape[1] // stride, self.columns))
-        for membrane, inputs, synapses in self._parts:
-            membrane.kernel(path, inputs, membrane.constants, synapses, stride, membrane.state, out)
+        for kernel, constants, state, inputs, synapses in self._parts:
+            kernel(path, inputs, constants, synapses, stride, state, out)
         return out
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,29 +17,18 @@ if TYPE_CHECKING:
 _TRAJECTORIES, _DURATION = 8, 20.0
 
 
-@dataclass(frozen=True, eq=False)
-class Lag:
-    """Residual lag of each latent in seconds, negative where the spikes lead, with its standard error; (rank,)."""
-
-    lag_s: Float[np.ndarray, " rank"]
-    standard_error_s: Float[np.ndarray, " rank"]
-
-    def as_json(self) -> dict[str, list[float]]:
-        """Both as JSON values."""
-        return {"lag_s": self.lag_s.tolist(), "standard_error_s": self.standard_error_s.tolist()}
-
-
 def measure_lag(
     rate: RateNetwork,
     ensemble: Ensemble,
     decoders: Float[np.ndarray, "rank neuron"],
     states: Float[np.ndarray, "sample rank"],
     rng: np.random.Generator,
-) -> Lag:
-    r"""Measure the residual lag open loop, on fresh trajectories of the rate network.
+) -> tuple[Float[np.ndarray, " rank"], Float[np.ndarray, " rank"]]:
+    r"""Residual lag of each latent in seconds, negative where the spikes lead, and its standard error.
 
-    What is decoded, filtered, is the target :math:`\tilde y` of `Trajectories` plus an error e. The filter gives
-    the target's derivative in rate time units, :math:`\dot{\tilde y} = W_s\phi(\Gamma z + b) - \tilde y`; see `lag_of`.
+    It is measured open loop, on fresh trajectories of the rate network. What is decoded, filtered, is the target
+    :math:`\tilde y` of `Trajectories` plus an error e. The filter gives the target's derivative in rate time units,
+    :math:`\dot{\tilde y} = W_s\phi(\Gamma z + b) - \tilde y`; see `lag_of`.
 
     Parameters
     ----------
@@ -58,7 +46,7 @@ def measure_lag(
         errors.append(block.spikes_hz @ decoders.T - block.target)
         speeds.append(rate.internal_readout(block.states) - block.target)
     lag, deviation = lag_of(np.concatenate(errors, axis=1), np.concatenate(speeds, axis=1))
-    return Lag(lag * ensemble.clock.time_unit_s, deviation * ensemble.clock.time_unit_s)
+    return lag * ensemble.clock.time_unit_s, deviation * ensemble.clock.time_unit_s
 
 
 def lag_of(

@@ -12,10 +12,9 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.least_squares import NormalEquations
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
-from ddm2snn.conversion.audit import audit
 from ddm2snn.conversion.convert import check_convertible
 from ddm2snn.conversion.decoders import Calibrated
-from ddm2snn.conversion.diagnostics import RankAudit
+from ddm2snn.conversion.diagnostics import RankAudit, audit
 from ddm2snn.conversion.driving import driven
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget

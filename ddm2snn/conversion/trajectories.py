@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.base.randomness import child_seed
-from ddm2snn.conversion.kernels.rate_steps import CODES, Course, Shocks, Times, Units, follow
+from ddm2snn.conversion.kernels.rate_steps import CODES, follow_paths
 from ddm2snn.network import to_internal
 from ddm2snn.simulate import simulate
 from ddm2snn.systems.integration import stable_step
@@ -119,7 +119,7 @@ class Trajectories:
         self._z, self._eta = states.copy(), states.copy()
         spread = float(np.sqrt((1.0 - np.exp(-step) ** 2) / 2.0))
         by_state = np.empty((0, rate.rank, rate.rank)) if rate.diffusion_readout is None else rate.diffusion_readout
-        self._units = Units(
+        self._units = (
             np.ascontiguousarray(rate.left_vectors.T),
             rate.bias,
             np.ascontiguousarray(rate.right_vectors.T),
@@ -127,7 +127,7 @@ class Trajectories:
             np.ascontiguousarray(np.moveaxis(by_state, 0, -1)),
             CODES[rate.activation],
         )
-        self._times = Times(step, self.fine, clock.decay, spread)
+        self._times = step, self.fine, clock.decay, spread
 
     def advance(
         self, samples: int
@@ -146,9 +146,9 @@ class Trajectories:
         trials, rank = self._z.shape
         path = np.empty((trials, samples * self.stride, rank))
         target, states = np.empty((trials, samples, rank)), np.empty((trials, samples, rank))
-        perturbations = self._perturbations(samples)
-        shocks = Shocks(self._rng.standard_normal(path.shape), *perturbations)
-        follow(self._units, self._times, shocks, self._z, self._eta, Course(path, target, states))
+        moved, places = self._perturbations(samples)
+        shocks = self._rng.standard_normal(path.shape), moved, places
+        follow_paths(self._units, self._times, shocks, self._z, self._eta, (path, target, states))
         return path, target, states
 
     def _perturbations(

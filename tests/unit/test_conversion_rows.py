@@ -10,8 +10,8 @@ import pytest
 import ddm2snn
 from ddm2snn import LIF, Population
 from ddm2snn.base.randomness import stream
-from ddm2snn.conversion.audit import audit
 from ddm2snn.conversion.clock import Clock
+from ddm2snn.conversion.diagnostics import audit
 from ddm2snn.conversion.population import encode
 
 ROUNDING = 1e-12

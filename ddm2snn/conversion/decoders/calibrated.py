@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,19 +11,17 @@ import numpy as np
 from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.base.least_squares import NormalEquations
 from ddm2snn.base.progress import Progress, no_progress
-from ddm2snn.conversion.decoders.protocol import Problem, Solution, noise_diagnostics
+from ddm2snn.conversion.decoders.protocol import Decoders, Problem, Solution, noise_diagnostics
 from ddm2snn.conversion.diffusion_factor import calibrate_factor, spikes_by_state
 from ddm2snn.conversion.driving import ClosedLoop, DrivenBlock, driven
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget, with_spike_noise
 from ddm2snn.conversion.population import Population
-from ddm2snn.conversion.tuning import place
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.quantise import compensated
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.conversion.clock import Clock
     from ddm2snn.conversion.ensemble import Ensemble
     from ddm2snn.network import RateNetwork
 
@@ -61,7 +59,7 @@ class Regression:
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class Calibrated(Decoders):
     """Decoders regressed on filtered spikes along stationary trajectories of the rate network.
 
     The neurons are driven open loop, in the time steps and with the spike timing of the simulator that
@@ -143,17 +141,6 @@ class Calibrated:
                 f"is {self.rounds}. Convert with Calibrated(rounds=0)."
             )
         return population or Population()
-
-    def place(
-        self,
-        rate: RateNetwork,
-        population: Population,
-        clock: Clock,
-        states: Float[np.ndarray, "sample rank"],
-        seed: int,
-    ) -> tuple[Ensemble, Mapping[str, float]]:
-        """Place neurons around stationary states; see `ddm2snn.conversion.tuning.place`."""
-        return place(rate, population, clock, states, seed)
 
     def pilot(self, problem: Problem, progress: Progress) -> NoiseBudget:
         """Measure the spikes' noise with decoders of a shorter calibration."""

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ddm2snn.conversion.decoders.protocol import (
+    Decoders,
     Problem,
     Solution,
     curve_error,
     noise_diagnostics,
+    refuse_device,
     refuse_diffusion_by_state,
 )
 from ddm2snn.conversion.decoders.trained import activation_target
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Direct:
+class Direct(Decoders):
     r"""One neuron for each unit, with :math:`\Gamma`, b and :math:`W_s` as they were trained.
 
     A unit with activation "lif" is :math:`\phi(x) = t_\text{ref} F(x)`, the rate F of
@@ -62,10 +64,7 @@ class Direct:
     def check(self, rate: RateNetwork, population: Population | None, *, in_loop: bool) -> Population:
         """One neuron per unit, of the model that the units were trained as; no device, constant diffusion."""
         if in_loop:
-            raise InputError(
-                f"Direct conversion is fitted on curves, which know nothing of a device, got {self!r}. "
-                "Choose Calibrated(rounds=0), or leave hardware out."
-            )
+            refuse_device(self, "Direct conversion is fitted")
         refuse_diffusion_by_state(rate, self)
         if population is not None:
             raise InputError(
@@ -90,9 +89,6 @@ class Direct:
     ) -> tuple[Ensemble, Mapping[str, float]]:
         r"""Place neurons by :math:`\Gamma` and b themselves: the unit's state is the neuron's current."""
         return Ensemble(rate.left_vectors, rate.bias, np.arange(rate.units), population.neuron, clock), {}
-
-    def pilot(self, problem: Problem, progress: Progress) -> None:
-        """None: there is nothing to make up for spike noise with."""
 
     def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
         r"""Fit s, and report errors of drift (measured) and activations (from curves), and the noise.

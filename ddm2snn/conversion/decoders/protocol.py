@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from ddm2snn.base.randomness import stream
+from ddm2snn.conversion.tuning import place
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class Decoders(Protocol):
     """A way of finding decoders: a frozen dataclass of its settings, with a name and the methods below.
 
     `ddm2snn.conversion.decoders.DECODERS` lists those that command line and recipes know by name. `convert` takes any
-    object that has these methods, and calls them in this order.
+    object that has these methods, and calls them in this order. A class that derives from this one inherits `place`
+    and `pilot`.
     """
 
     name: ClassVar[str]
@@ -119,14 +121,14 @@ class Decoders(Protocol):
         seed: int,
     ) -> tuple[Ensemble, Mapping[str, float]]:
         """Place neurons around stationary states (internal units), and say what tuning them did, if anything."""
-        ...
+        return place(rate, population, clock, states, seed)
 
     def pilot(self, problem: Problem, progress: Progress) -> NoiseBudget | None:
         """Measure the spikes' noise in a first, short solution, from which the time unit is chosen.
 
         None for decoders that need no such measurement; the time unit then stays the first choice.
         """
-        ...
+        return None
 
     def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
         """Find decoders. `pilot` is what the method of this name returned, for the final time unit."""
@@ -153,6 +155,14 @@ def noise_diagnostics(budget: NoiseBudget) -> dict[str, Any]:
         "spikes": budget.spikes.tolist(),
         "spikes_over_target": budget.spike_noise_ratio,
     }
+
+
+def refuse_device(decoders: Decoders, how: str) -> None:
+    """Refuse a device in the loop, for decoders that are found without driving neurons."""
+    raise InputError(
+        f"{how} on curves, which know nothing of a device, got {decoders!r}. "
+        "Choose Calibrated(rounds=0), or leave hardware out."
+    )
 
 
 def refuse_diffusion_by_state(rate: RateNetwork, decoders: Decoders) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,25 +10,23 @@ import numpy as np
 
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.least_squares import fit_penalised, solve_penalised
-from ddm2snn.conversion.decoders.protocol import Problem, Solution, curve_error
+from ddm2snn.conversion.decoders.protocol import Decoders, Problem, Solution, curve_error, refuse_device
 from ddm2snn.conversion.diffusion_factor import static_factor
 from ddm2snn.conversion.population import Population
 from ddm2snn.conversion.trajectories import regression_target
-from ddm2snn.conversion.tuning import around, place
-from ddm2snn.errors import InputError
+from ddm2snn.conversion.tuning import around
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ddm2snn.base.progress import Progress
-    from ddm2snn.conversion.clock import Clock
     from ddm2snn.conversion.ensemble import Ensemble
     from ddm2snn.conversion.noise_budget import NoiseBudget
     from ddm2snn.network import RateNetwork
 
 
 @dataclass(frozen=True)
-class Static:
+class Static(Decoders):
     """Regularised least squares on the f-I curve of the simulator that will run the network.
 
     Parameters
@@ -62,25 +60,8 @@ class Static:
     def check(self, rate: RateNetwork, population: Population | None, *, in_loop: bool) -> Population:
         """Any population; no device."""
         if in_loop:
-            raise InputError(
-                f"Static decoders are solved on curves, which know nothing of a device, got {self!r}. "
-                "Choose Calibrated(rounds=0), or leave hardware out."
-            )
+            refuse_device(self, "Static decoders are solved")
         return population or Population()
-
-    def place(
-        self,
-        rate: RateNetwork,
-        population: Population,
-        clock: Clock,
-        states: Float[np.ndarray, "sample rank"],
-        seed: int,
-    ) -> tuple[Ensemble, Mapping[str, float]]:
-        """Place neurons around stationary states; see `ddm2snn.conversion.tuning.place`."""
-        return place(rate, population, clock, states, seed)
-
-    def pilot(self, problem: Problem, progress: Progress) -> None:
-        """None: curves know nothing of the spikes' noise."""
 
     def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
         """Solve at states around the stationary ones, and judge at these."""

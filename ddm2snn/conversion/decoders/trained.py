@@ -12,10 +12,12 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.least_squares import fit_with_constant
 from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.decoders.protocol import (
+    Decoders,
     Problem,
     Solution,
     curve_error,
     noise_diagnostics,
+    refuse_device,
     refuse_diffusion_by_state,
 )
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget
@@ -39,7 +41,7 @@ _MOST_GROWTH, _MOST_SHIFT = float(np.log(3.0)), 1.5
 
 
 @dataclass(frozen=True)
-class TrainedReadout:
+class TrainedReadout(Decoders):
     r"""The trained read-out itself: each unit's neurons decode that unit's activation, and nothing else.
 
     .. math:: c_i + \sum_{j \in i} d_j F(J_j) \approx \phi(x_i), \qquad D_j = d_j\, W_{s,i}
@@ -79,10 +81,7 @@ class TrainedReadout:
     def check(self, rate: RateNetwork, population: Population | None, *, in_loop: bool) -> Population:
         """Any neurons, constant diffusion, no device."""
         if in_loop:
-            raise InputError(
-                f"Trained read-outs are solved on curves, which know nothing of a device, got {self!r}. "
-                "Choose Calibrated(rounds=0), or leave hardware out."
-            )
+            refuse_device(self, "Trained read-outs are solved")
         refuse_diffusion_by_state(rate, self)
         return population or Population()
 
@@ -100,9 +99,6 @@ class TrainedReadout:
         if population.tuned:
             ensemble = tune_units(rate, ensemble, z, self.ridge, stream(seed, "conversion", "units"))
         return ensemble, {}
-
-    def pilot(self, problem: Problem, progress: Progress) -> None:
-        """None: curves know nothing of the spikes' noise."""
 
     def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
         """Solve around the stationary states; report errors from curves, and the noise along trajectories."""

@@ -4,15 +4,20 @@ Each kernel has its own loops over trials, time and neurons. One loop around a s
 instead of 0.5 ns for each LIF neuron and step, since its stores to the state keep the compiler from vectorising, and
 Numba does not find such a closure in its cache again, which costs each process 1.5 s.
 
-Kernels take named tuples and unpack them before the loops, which then are the machine code of plain arguments. Numba
-knows the classes by name, in its calls and in its cache on disk: two classes of one name cost 0.2 ms a call, and a
-class is renamed together with the kernels that take it, or the cache of an earlier version fails to load.
+Kernels take tuples and unpack them before the loops, which then are the machine code of plain arguments:
+
+- `inputs`: weights of the latents, shape (rank, neuron), and bias, shape (neuron,), of the neurons' input currents.
+- `constants`: numbers of the neuron model in a step; each kernel names its own.
+- `synapses`: decay of the synaptic filter in a step, what a spike adds, and the column of the output for each neuron.
+- `state`: voltage, filtered spikes, seconds to wait and raised threshold, shapes (trial, neuron); what a model does not
+  use has no columns. On a grid, refractory neurons hold the number of steps that are left as a negative voltage: one
+  array less to go through, and selections that the compiler vectorises, took the time to a third.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -26,80 +31,8 @@ if TYPE_CHECKING:
 _HALVINGS = 52  # of a step, to find a crossing in it to the last bit
 
 
-class Inputs(NamedTuple):
-    """Weights of the latents, shape (rank, neuron), and bias, shape (neuron,), of the neurons' input currents."""
-
-    encoders: np.ndarray
-    bias: np.ndarray
-
-
-class Synapses(NamedTuple):
-    """Synaptic filter: its decay in a step, what a spike adds, and the column of the output for each neuron."""
-
-    decay: float
-    jump: float
-    columns: np.ndarray
-
-
-class State(NamedTuple):
-    """State of the neurons, shapes (trial, neuron); what a model does not use has no columns.
-
-    On a grid, refractory neurons hold the number of steps that are left as a negative voltage: one array less to go
-    through, and selections that the compiler vectorises, took the time to a third.
-    """
-
-    voltage: np.ndarray
-    filtered: np.ndarray
-    wait_s: np.ndarray
-    raised: np.ndarray
-
-
-class GridLeak(NamedTuple):
-    """Decay factor of a step, of all neurons or of each, and refractory steps."""
-
-    decay: float | np.ndarray
-    refractory_steps: float
-
-
-class Leak(NamedTuple):
-    """Step, time constant of each neuron and refractory period in seconds."""
-
-    dt_s: float
-    taus_s: np.ndarray
-    refractory_s: float
-
-
-class Ramp(NamedTuple):
-    """Voltage per current in a step."""
-
-    per_step: float
-
-
-class GridAdaptation(NamedTuple):
-    """Decay factor and refractory steps of the membrane, decay factor and jump of the threshold."""
-
-    decay: float
-    refractory_steps: float
-    threshold_decay: float
-    threshold_jump: float
-
-
-class Adaptation(NamedTuple):
-    """Step, time constant and refractory period of the membrane, time constant and jump of the threshold."""
-
-    dt_s: float
-    tau_s: float
-    refractory_s: float
-    tau_threshold_s: float
-    threshold_jump: float
-
-
-class Membrane(NamedTuple):
-    """Kernel of a neuron model, its constants in a step, and the state of its neurons."""
-
-    kernel: Callable[..., None]
-    constants: NamedTuple
-    state: State
+Membrane = tuple[Callable[..., None], tuple, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+"""Kernel of a neuron model, its constants in a step, and the state of its neurons."""
 
 
 def membrane_of(
@@ -112,35 +45,32 @@ def membrane_of(
 def _leaky(neuron: Any, dt_s: float, timing: SpikeTiming, voltage: np.ndarray) -> Membrane:  # noqa: ANN401
     """Membranes of `LIF` and, always on a grid, `LoihiLIF`."""
     if timing == "grid":
-        constants = GridLeak(neuron.decay_factor(dt_s), float(neuron.refractory_steps(dt_s)))
-        return Membrane(_on_grid, constants, _state_at(voltage))
+        constants = neuron.decay_factor(dt_s), float(neuron.refractory_steps(dt_s))
+        return _leaky_on_grid, constants, _state_at(voltage)
     taus_s = np.array(np.broadcast_to(neuron.tau_membrane_s, voltage.shape[1]))
-    return Membrane(_interpolated, Leak(dt_s, taus_s, neuron.refractory_s), _state_at(voltage, "wait_s"))
+    return _leaky_within_steps, (dt_s, taus_s, neuron.refractory_s), _state_at(voltage, "wait_s")
 
 
 def _rectified_linear(neuron: Any, dt_s: float, timing: SpikeTiming, voltage: np.ndarray) -> Membrane:  # noqa: ANN401
     """Membranes of `RectifiedLinear`."""
-    return Membrane(_linear, Ramp(dt_s / neuron.tau_membrane_s), _state_at(voltage))
+    return _without_leak, (dt_s / neuron.tau_membrane_s,), _state_at(voltage)
 
 
 def _adaptive(neuron: Any, dt_s: float, timing: SpikeTiming, voltage: np.ndarray) -> Membrane:  # noqa: ANN401
     """Membranes of `AdaptiveLIF`."""
     if timing == "grid":
-        constants = GridAdaptation(
-            neuron.decay_factor(dt_s), float(neuron.refractory_steps(dt_s)), neuron.threshold_factor(dt_s),
-            neuron.threshold_jump,
-        )  # fmt: skip
-        return Membrane(_adaptive_on_grid, constants, _state_at(voltage, "raised"))
-    constants = Adaptation(
-        dt_s, neuron.tau_membrane_s, neuron.refractory_s, neuron.tau_threshold_s, neuron.threshold_jump
-    )
-    return Membrane(_adaptive_interpolated, constants, _state_at(voltage, "wait_s", "raised"))
+        leak = neuron.decay_factor(dt_s), float(neuron.refractory_steps(dt_s))
+        threshold = neuron.threshold_factor(dt_s), neuron.threshold_jump
+        return _adaptive_on_grid_steps, (*leak, *threshold), _state_at(voltage, "raised")
+    leak = dt_s, neuron.tau_membrane_s, neuron.refractory_s
+    threshold = neuron.tau_threshold_s, neuron.threshold_jump
+    return _adaptive_within_steps, (*leak, *threshold), _state_at(voltage, "wait_s", "raised")
 
 
-def _state_at(voltage: np.ndarray, *used: str) -> State:
+def _state_at(voltage: np.ndarray, *used: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """State at given voltages, with everything else at zero, and with the arrays beside voltages that are used."""
     wait_s, raised = (np.zeros_like(voltage if name in used else voltage[:, :0]) for name in ("wait_s", "raised"))
-    return State(voltage.copy(), np.zeros_like(voltage), wait_s, raised)
+    return voltage.copy(), np.zeros_like(voltage), wait_s, raised
 
 
 _MEMBRANES: dict[str, Callable[..., Membrane]] = {
@@ -189,23 +119,26 @@ def _of_neuron(constant: float | np.ndarray, neuron: int) -> float:
 
 
 @overload(_of_neuron)
-def _compiled_of_neuron(constant, neuron) -> Callable[..., float]:  # noqa: ANN001 - Numba compares the signatures
-    del neuron
-    if isinstance(constant, numba.types.Array):
-        return lambda constant, neuron: constant[neuron]
-    return lambda constant, neuron: constant
+def _compiled_of_neuron(constant: numba.types.Type, neuron: numba.types.Type) -> Callable[..., float]:
+    # Numba compares the signatures with this one, annotations included
+    def own(constant: numba.types.Type, neuron: numba.types.Type) -> float:
+        return constant[neuron]
+
+    def shared(constant: numba.types.Type, neuron: numba.types.Type) -> float:
+        return constant
+
+    return own if isinstance(constant, numba.types.Array) else shared
 
 
 @numba.njit(parallel=True, cache=True)
-def _on_grid(
-    path: np.ndarray, inputs: Inputs, constants: GridLeak, synapses: Synapses, stride: int, state: State,
-    out: np.ndarray,
-) -> None:  # fmt: skip
-    """Leaky membranes with spikes rounded up to the grid."""
-    encoders, bias = inputs.encoders, inputs.bias
-    membrane_decay, refractory_steps = constants.decay, constants.refractory_steps
-    decay, jump, columns = synapses.decay, synapses.jump, synapses.columns
-    voltage, filtered = state.voltage, state.filtered
+def _leaky_on_grid(
+    path: np.ndarray, inputs: tuple, constants: tuple, synapses: tuple, stride: int, state: tuple, out: np.ndarray
+) -> None:
+    """Leaky membranes with spikes rounded up to the grid; constants are decay (one, or each) and refractory steps."""
+    encoders, bias = inputs
+    membrane_decay, refractory_steps = constants
+    decay, jump, columns = synapses
+    voltage, filtered, _, _ = state
     neurons = len(bias)
     for trial in numba.prange(path.shape[0]):
         current = np.empty(neurons)
@@ -225,15 +158,14 @@ def _on_grid(
 
 
 @numba.njit(parallel=True, cache=True)
-def _interpolated(
-    path: np.ndarray, inputs: Inputs, constants: Leak, synapses: Synapses, stride: int, state: State,
-    out: np.ndarray,
-) -> None:  # fmt: skip
-    """Leaky membranes with spikes within the step."""
-    encoders, bias = inputs.encoders, inputs.bias
-    dt_s, taus_s, refractory_s = constants.dt_s, constants.taus_s, constants.refractory_s
-    decay, jump, columns = synapses.decay, synapses.jump, synapses.columns
-    voltage, wait_s, filtered = state.voltage, state.wait_s, state.filtered
+def _leaky_within_steps(
+    path: np.ndarray, inputs: tuple, constants: tuple, synapses: tuple, stride: int, state: tuple, out: np.ndarray
+) -> None:
+    """Leaky membranes with spikes within the step; constants are step, time constants and refractory period."""
+    encoders, bias = inputs
+    dt_s, taus_s, refractory_s = constants
+    decay, jump, columns = synapses
+    voltage, filtered, wait_s, _ = state
     neurons = len(bias)
     whole_step = np.exp(-dt_s / taus_s)
     for trial in numba.prange(path.shape[0]):
@@ -259,15 +191,15 @@ def _interpolated(
 
 
 @numba.njit(parallel=True, cache=True)
-def _linear(
-    path: np.ndarray, inputs: Inputs, constants: Ramp, synapses: Synapses, stride: int, state: State,
-    out: np.ndarray,
-) -> None:  # fmt: skip
-    """Membranes without leak, with one spike at most in a step."""
-    encoders, bias = inputs.encoders, inputs.bias
-    decay, jump, columns = synapses.decay, synapses.jump, synapses.columns
-    voltage, filtered = state.voltage, state.filtered
-    neurons, per_step = len(bias), constants.per_step
+def _without_leak(
+    path: np.ndarray, inputs: tuple, constants: tuple, synapses: tuple, stride: int, state: tuple, out: np.ndarray
+) -> None:
+    """Membranes without leak, with one spike at most in a step; the constant is the voltage per current in a step."""
+    encoders, bias = inputs
+    decay, jump, columns = synapses
+    voltage, filtered, _, _ = state
+    (per_step,) = constants
+    neurons = len(bias)
     for trial in numba.prange(path.shape[0]):
         current = np.empty(neurons)
         v, r = voltage[trial], filtered[trial]
@@ -285,16 +217,14 @@ def _linear(
 
 
 @numba.njit(parallel=True, cache=True)
-def _adaptive_on_grid(
-    path: np.ndarray, inputs: Inputs, constants: GridAdaptation, synapses: Synapses, stride: int, state: State,
-    out: np.ndarray,
-) -> None:  # fmt: skip
+def _adaptive_on_grid_steps(
+    path: np.ndarray, inputs: tuple, constants: tuple, synapses: tuple, stride: int, state: tuple, out: np.ndarray
+) -> None:
     """Leaky membranes with an adaptive threshold, with spikes rounded up to the grid."""
-    encoders, bias = inputs.encoders, inputs.bias
-    membrane_decay, refractory_steps = constants.decay, constants.refractory_steps
-    threshold_decay, threshold_jump = constants.threshold_decay, constants.threshold_jump
-    decay, jump, columns = synapses.decay, synapses.jump, synapses.columns
-    voltage, raised, filtered = state.voltage, state.raised, state.filtered
+    encoders, bias = inputs
+    membrane_decay, refractory_steps, threshold_decay, threshold_jump = constants
+    decay, jump, columns = synapses
+    voltage, filtered, _, raised = state
     neurons = len(bias)
     for trial in numba.prange(path.shape[0]):
         current = np.empty(neurons)
@@ -316,16 +246,14 @@ def _adaptive_on_grid(
 
 
 @numba.njit(parallel=True, cache=True)
-def _adaptive_interpolated(
-    path: np.ndarray, inputs: Inputs, constants: Adaptation, synapses: Synapses, stride: int, state: State,
-    out: np.ndarray,
-) -> None:  # fmt: skip
+def _adaptive_within_steps(
+    path: np.ndarray, inputs: tuple, constants: tuple, synapses: tuple, stride: int, state: tuple, out: np.ndarray
+) -> None:
     """Leaky membranes with an adaptive threshold, with spikes within the step."""
-    encoders, bias = inputs.encoders, inputs.bias
-    dt_s, tau_s, refractory_s = constants.dt_s, constants.tau_s, constants.refractory_s
-    tau_threshold_s, threshold_jump = constants.tau_threshold_s, constants.threshold_jump
-    decay, jump, columns = synapses.decay, synapses.jump, synapses.columns
-    voltage, wait_s, raised, filtered = state.voltage, state.wait_s, state.raised, state.filtered
+    encoders, bias = inputs
+    dt_s, tau_s, refractory_s, tau_threshold_s, threshold_jump = constants
+    decay, jump, columns = synapses
+    voltage, filtered, wait_s, raised = state
     neurons = len(bias)
     whole_step, threshold_decay = np.exp(-dt_s / tau_s), np.exp(-dt_s / tau_threshold_s)
     for trial in numba.prange(path.shape[0]):
@@ -356,13 +284,14 @@ def _adaptive_interpolated(
 
 
 @numba.njit(cache=True)
-def _crossing_s(constants: Adaptation, current: float, voltage: float, raised: float, waited_s: float) -> float:
+def _crossing_s(constants: tuple, current: float, voltage: float, raised: float, waited_s: float) -> float:
     """Time in a step at which the voltage meets the threshold, by halving."""
-    lower, upper = waited_s, constants.dt_s
+    dt_s, tau_s, _, tau_threshold_s, _ = constants
+    lower, upper = waited_s, dt_s
     for _ in range(_HALVINGS):
         middle = 0.5 * (lower + upper)
-        reached = current + (voltage - current) * np.exp(-(middle - waited_s) / constants.tau_s)
-        if reached > 1.0 + raised * np.exp(-middle / constants.tau_threshold_s):
+        reached = current + (voltage - current) * np.exp(-(middle - waited_s) / tau_s)
+        if reached > 1.0 + raised * np.exp(-middle / tau_threshold_s):
             upper = middle
         else:
             lower = middle

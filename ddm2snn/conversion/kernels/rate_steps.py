@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -45,54 +44,20 @@ def outputs(z: np.ndarray, gamma: np.ndarray, bias: np.ndarray, activation: int,
             out[j] = 1.0 / (1.0 + _LEAK * np.log1p(1.0 / above)) if above > 0.0 else 0.0
 
 
-class Units(NamedTuple):
-    """A rate network: drift W_s phi(Gamma z + b) - z, and factor of its diffusion.
-
-    Shapes: gamma and readout (rank, unit); bias (unit,); factor (rank, rank); factor_readout (rank, rank, unit), or
-    (rank, rank, 0) where the diffusion is constant. The activation is one of `CODES`.
-    """
-
-    gamma: np.ndarray
-    bias: np.ndarray
-    readout: np.ndarray
-    factor: np.ndarray
-    factor_readout: np.ndarray
-    activation: int
-
-
-class Times(NamedTuple):
-    """Fine step, how many of them a step of the drift has, decay of the filter in one, and the size of its noise."""
-
-    step: float
-    fine: int
-    decay: float
-    spread: float
-
-
-class Shocks(NamedTuple):
-    """Normal numbers, shape (trial, step, rank); intervals that begin elsewhere, (trial, sample), and where they do."""
-
-    normals: np.ndarray
-    moved: np.ndarray
-    places: np.ndarray
-
-
-class Course(NamedTuple):
-    """What is written: path (trial, step, rank), filtered targets and states (trial, sample, rank)."""
-
-    path: np.ndarray
-    target: np.ndarray
-    states: np.ndarray
-
-
 @numba.njit(parallel=True, cache=True, fastmath={"reassoc", "contract"})
-def follow(units: Units, times: Times, shocks: Shocks, z: np.ndarray, eta: np.ndarray, course: Course) -> None:
-    """Go on along trajectories, as `Trajectories` says; z and eta, shape (trial, rank), are changed."""
-    gamma, bias, activation = units.gamma, units.bias, units.activation
-    readout, factor, factor_readout = units.readout, units.factor, units.factor_readout
-    step, fine, decay, spread = times.step, times.fine, times.decay, times.spread
-    normals, moved, places = shocks.normals, shocks.moved, shocks.places
-    path, target, states = course.path, course.target, course.states
+def follow_paths(units: tuple, times: tuple, shocks: tuple, z: np.ndarray, eta: np.ndarray, course: tuple) -> None:
+    """Go on along trajectories, as `Trajectories` says; z and eta, shape (trial, rank), are changed.
+
+    Units are those of a rate network with drift W_s phi(Gamma z + b) - z. `factor_readout` has no units where the
+    diffusion is constant. Times are the fine step, how many of them a step of the drift has, the decay of the filter in
+    one, and the size of its noise. Shocks are normal numbers, shape (trial, step, rank), and which intervals begin
+    elsewhere, (trial, sample), and where. The course is written: path (trial, step, rank), filtered targets and states
+    (trial, sample, rank).
+    """
+    gamma, bias, readout, factor, factor_readout, activation = units
+    step, fine, decay, spread = times
+    normals, moved, places = shocks
+    path, target, states = course
     rank, count = gamma.shape
     span = fine * step
     stride = path.shape[1] // moved.shape[1]
