@@ -77,10 +77,7 @@ def convert(
     population
         Neurons per unit, their rates and their model; none with `Direct`, which makes one neuron of each unit.
     decoders
-        How decoders are found, or a name in `ddm2snn.conversion.decoders.DECODERS`; calibrated by default. Calibrated
-        decoders measure the noise of the spikes, and inject what it leaves of the rate network's diffusion, half of it
-        at least; static decoders inject all of it. Where the diffusion depends on the state, its factor is decoded from
-        the spikes as well, by calibrated and static decoders only.
+        How decoders are found, or a name in `ddm2snn.conversion.decoders.DECODERS`; calibrated by default.
     backend
         The simulator, or its name, whose spike timing and time grid the decoders are solved for; by default
         "brian2", or what runs `hardware`.
@@ -88,23 +85,20 @@ def convert(
         A device, the name of one or the path of its configuration, to have in the loop of calibrated decoders: the
         neurons are driven in its arithmetic, its decode neurons and their delay included.
     time_unit_s
-        Seconds per rate time unit, which is the synaptic time constant. By default the fastest latent changes little
-        within a membrane time constant, and the time is longer where there are few neurons. Where a pilot of
-        calibrated decoders then measures spikes that would take the total diffusion beyond the target's, it is up to
-        four times as long, which the diagnostics tell. It is a whole number of hundreds of time steps, so that samples
-        every 0.01 or 0.02 rate time units are whole steps, and never longer than the decays of `hardware` allow.
-    dt_s
-        Time step of the simulation in seconds.
-    seed
-        Seed of thresholds and rates; networks for two backends from one seed have the same neurons.
+        Seconds per rate time unit, which is the synaptic time constant. By default that of
+        `ddm2snn.conversion.clock.natural_time_unit_s`, up to four times as long where a pilot of calibrated decoders
+        measures spikes that would take the total diffusion beyond the target's. It is rounded to hundreds of time
+        steps, and never longer than the decays of `hardware` allow.
+    dt_s, seed
+        Time step in seconds, and seed of thresholds and rates: networks for two backends from one seed have the same
+        neurons.
     progress
         Called with the finished share.
 
     Raises
     ------
     InputError
-        Where a setting makes no sense, such as a step longer than the refractory period, and where the decoders
-        cannot convert this network, such as trained read-outs where the diffusion depends on the state.
+        Where a setting makes no sense, and where the decoders cannot convert this network.
 
     Examples
     --------
@@ -115,7 +109,7 @@ def convert(
     (32, 2)
     """
     check_seed(seed)
-    check_positive("convert", dt_s=dt_s)
+    check_positive("convert", dt_s=dt_s, **({} if time_unit_s is None else {"time_unit_s": time_unit_s}))
     check_convertible(rate)
     decoders = _checked_decoders(decoders)
     config = find_hardware(hardware) if isinstance(hardware, str) else hardware
@@ -125,12 +119,9 @@ def convert(
     population.neuron.check_step(dt_s, timing)
     states = to_internal(rate, stationary_states(rate, seed))
     longest_s = np.inf if config is None else longest_decay_s(config, dt_s)
-    if time_unit_s is None:
-        natural_s = natural_time_unit_s(rate, states, population.neurons_per_unit)
-        first_s = whole_hundredths(natural_s, dt_s, longest_s)
-    else:
-        check_positive("convert", time_unit_s=time_unit_s)
-        first_s = time_unit_s
+    first_s = time_unit_s or whole_hundredths(
+        natural_time_unit_s(rate, states, population.neurons_per_unit), dt_s, longest_s
+    )
     clock = Clock(first_s, dt_s, timing)
     ensemble, tuning = decoders.place(rate, population, clock, states, seed)
     problem = _timed(Problem(rate, ensemble, states, seed), clock, config)
@@ -139,10 +130,8 @@ def convert(
         problem, pilot, lengthened = _lengthened(problem, pilot, longest_s, config)
     solution = decoders.solve(problem, pilot, progress)
     network = assemble(problem, solution, simulator.name)
-    measured = _measured(network, problem)
-    diagnostics = Diagnostics.model_validate(
-        {**measured, "time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
-    )
+    learned = {"time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
+    diagnostics = Diagnostics.model_validate({**_measured(network, problem), **learned})
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
     return Conversion(replace(network, provenance=provenance, hardware=config), diagnostics)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,9 +10,8 @@ import numpy as np
 
 from ddm2snn.base.diffusion_tensor import symmetric_factor
 from ddm2snn.base.least_squares import NormalEquations, fit_ridge
-from ddm2snn.conversion.driving import EVERY, Drive, in_blocks
+from ddm2snn.conversion.driving import driven
 from ddm2snn.conversion.noise_budget import diffusion_by_state, drift_errors, injected_by_state, smooth_features
-from ddm2snn.conversion.trajectories import Trajectories
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -184,20 +182,10 @@ class _ShortFilter:
         perturbed: float = 0.0,
     ) -> Iterator[tuple[Float[np.ndarray, "trial sample column"], Float[np.ndarray, "trial sample rank"]]]:
         """Blocks of filtered spikes, a constant behind them, and the states at which they are the factor's."""
-        start = states[rng.integers(len(states), size=trajectories)]
-        paths = Trajectories(rate, self.ensemble.clock, start, EVERY, rng, perturbed)
-        clock = dataclasses.replace(self.ensemble.clock, time_unit_s=self.filter_s, rounded_decay=None)
-        voltage = rng.random((trajectories, self.ensemble.neurons))
-        drive = Drive(self.ensemble.timed(clock), voltage, self.columns)
-
-        def advance(samples: int) -> tuple[np.ndarray, np.ndarray]:
-            path, _, reached = paths.advance(samples)
-            filtered = drive.advance(path, paths.stride)
-            return np.concatenate([filtered, np.full((*filtered.shape[:2], 1), _ONE_HZ)], axis=-1), reached
-
-        bytes_each = 8 * trajectories * max(drive.columns, paths.stride * rate.rank)
-        for _, block in in_blocks(advance, paths.every, duration, bytes_each):
-            yield block
+        settings = trajectories, duration, rng, perturbed, self.filter_s
+        for block in driven(rate, self.ensemble, states, self.columns, *settings):
+            constant = np.full((*block.spikes_hz.shape[:2], 1), _ONE_HZ)
+            yield np.concatenate([block.spikes_hz, constant], axis=-1), block.states
 
     def factor(
         self, weights: Float[np.ndarray, "column entry"], rank: int, diagnostics: Mapping[str, Any]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numba
@@ -196,6 +197,7 @@ def driven(
     duration: float,
     rng: np.random.Generator,
     perturbed: float = 0.0,
+    filter_s: float | None = None,
 ) -> Iterator[DrivenBlock]:
     """Drive an ensemble along trajectories of a rate network, open loop.
 
@@ -213,9 +215,13 @@ def driven(
         Source of starts, noise and membrane voltages.
     perturbed
         Share of the trajectories that are perturbed; see `Trajectories`.
+    filter_s
+        Time constant of another filter of the spikes than the synaptic one, without a device.
     """
     start = states[rng.integers(len(states), size=trajectories)]
     paths = Trajectories(rate, ensemble.clock, start, EVERY, rng, perturbed)
+    if filter_s is not None:
+        ensemble = ensemble.timed(replace(ensemble.clock, time_unit_s=filter_s, rounded_decay=None))
     drive = ensemble.drive(rng.random((trajectories, ensemble.neurons)), columns)
 
     def advance(samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

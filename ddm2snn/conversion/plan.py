@@ -134,35 +134,30 @@ def plan(
     """Find the conversion with the fewest spikes that keeps spike noise and drift error within bounds.
 
     Nothing is simulated: noise, error and cost are predicted from the neurons' curves
-    (`ddm2snn.conversion.prediction.predict`). Spike noise falls with the square of the spikes that a neuron has in a
-    time unit and with the number of neurons, so a longer time unit saves neurons and spikes but takes as much longer
-    to simulate; rates act as the time unit does, and are taken as given.
+    (`ddm2snn.conversion.prediction.predict`). A longer time unit saves neurons and spikes, but takes as much longer to
+    simulate. Rates act as the time unit does, and are taken as given.
 
     Parameters
     ----------
     rate
         The trained network.
     noise
-        Largest spike noise over the target's diffusion, in the worst direction; above 0.25 less than three
-        quarters of the noise would be left to inject. None for no bound. Where the diffusion depends on the state, its
-        mean along trajectories counts.
+        Largest spike noise over the target's diffusion, its mean along trajectories, in the worst direction; above
+        0.25 less than three quarters of the noise would be left to inject. None for no bound.
     drift_error
         Largest bias of the drift relative to the drift, worst latent; None for no bound.
     neurons_per_unit, time_unit_s
         Fixed, where given; else found.
     max_rates_hz, neuron
         As in `Population`.
-    backend, dt_s, seed
+    backend, dt_s, seed, progress
         As in `convert`.
-    progress
-        Called with the finished share.
 
     Raises
     ------
     InputError
-        Where nothing that may be chosen meets the request, with the closest that was found and what it would take
-        (early, where an optimistic prediction of the best case is beyond reach); where there is no request; and where
-        the target has a direction without noise, so that no noise of spikes is small beside it.
+        Where nothing that may be chosen meets the request, with the closest that was found and what it would take;
+        where there is no request; and where no noise of spikes is small, since a direction of the target has none.
 
     Examples
     --------

@@ -183,7 +183,7 @@ class StructureDiagnostics:
 
 @dataclass(frozen=True)
 class Restructuring:
-    """A spiking network with structured decoders, and what the structure made of it."""
+    """A spiking network with structured decoders, and what the structure made of it, its price included."""
 
     network: SpikingNetwork
     diagnostics: StructureDiagnostics
@@ -217,12 +217,6 @@ def restructure(
     progress
         Called with the finished share.
 
-    Returns
-    -------
-    restructuring
-        The network, the audit, what the structure made of the decoders, and the price: drift error and spike noise
-        of the decoders that `network` has (before) and of those within the structure (after).
-
     Raises
     ------
     InputError
@@ -243,11 +237,6 @@ def restructure(
     check_seed(seed)
     check_convertible(rate)
     _check(rate, network, structure)
-    if network.diffusion_decoders is not None:
-        raise InputError(
-            "This network's diffusion depends on the state, decoded by its neurons, which restructure does not solve "
-            "for again. Restructure networks of constant diffusion."
-        )
     ensemble = Ensemble.of(network)
     states = to_internal(rate, stationary_states(rate, seed))
     equations = _equations(rate, ensemble, states, stream(seed, "structure", "drive"), progress)
@@ -291,6 +280,11 @@ def _check(rate: RateNetwork, network: object, structure: object) -> None:
         raise InputError(
             "This network's latents have another origin than the rate network's, as TrainedReadout "
             "gives it. Convert with Calibrated or Static decoders."
+        )
+    if network.diffusion_decoders is not None:
+        raise InputError(
+            "This network's diffusion depends on the state, decoded by its neurons, which restructure does not solve "
+            "for again. Restructure networks of constant diffusion."
         )
 
 

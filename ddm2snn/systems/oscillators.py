@@ -64,9 +64,7 @@ def stuart_landau(
 
     in the sense of Ito; the latents are x and y. Without noise, z tends to a circle of radius
     :math:`\sqrt\mu` with period :math:`2\pi / |\omega - \beta\mu|`. With it, the Fokker-Planck equation of
-    the radius has no current, :math:`(\mu r - r^3)\,p = \tfrac12 \tfrac{d}{dr}(\sigma^2 (1 + \kappa r^2)\,p)`
-    for the density p in the plane, so that :math:`v = 1 + \kappa r^2` has a gamma distribution cut off below
-    one:
+    the radius has no current, so that :math:`v = 1 + \kappa r^2` has a gamma distribution cut off below one:
 
     .. math:: p(v) \propto v^{a - 1} e^{-v / \theta}, \quad v \ge 1, \qquad
         \theta = \kappa^2 \sigma^2, \quad a = (1 + \mu\kappa) / \theta
@@ -120,11 +118,7 @@ def stuart_landau(
         diffusion=factor,
         initial=initial,
         units=64,
-        known={
-            "period": 2 * np.pi / abs(turn),
-            "amplitude": np.sqrt(mu),
-            **_radius(mu, noise, growth),
-        },
+        known={"period": 2 * np.pi / abs(turn), "amplitude": np.sqrt(mu), **_radius(mu, noise, growth)},
         summary=f"Stuart-Landau oscillator, mu = {mu:g}, omega = {omega:g}, beta = {beta:g}, "
         f"noise {noise:g} sqrt(1 + {growth:g} r^2)",
     )

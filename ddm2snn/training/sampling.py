@@ -72,7 +72,9 @@ def stationary_cloud(system: System, count: int, rng: np.random.Generator) -> Cl
     if not np.isfinite(system.factor(state)).all():
         raise InputError(f"System {system.name}: its diffusion is NaN or infinite at its starting points. Check it.")
     dt = stable_step(system.checked_drift, state)
-    early, state = _advance(system, state, dt, rng)
+    half = max(_RELAXATION_STEPS, round(30.0 / dt)) // 2
+    path = integrate(system.checked_drift, system.noise, state, dt=dt, steps=2 * half + 1, stride=half, rng=rng)
+    early, state = path[:, 1], path[:, 2]
     if (np.abs(state).max(axis=0) > _GROWTH * (np.abs(early).max(axis=0) + early.std(axis=0))).any():
         raise InputError(
             f"System {system.name}: its trajectories still grow after a long relaxation, so there is no stationary "
@@ -89,15 +91,6 @@ def stationary_cloud(system: System, count: int, rng: np.random.Generator) -> Cl
     if (points.std(axis=0) <= 1e-9 * (1 + np.abs(points.mean(axis=0)))).any():
         raise InputError(f"System {system.name}: a latent is constant in the stationary state. Drop it or add noise.")
     return Cloud(points, dt)
-
-
-def _advance(
-    system: System, state: Float[np.ndarray, "trial rank"], dt: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Let trajectories relax, and return the states halfway and at the end."""
-    half = max(_RELAXATION_STEPS, round(30.0 / dt)) // 2
-    path = integrate(system.checked_drift, system.noise, state, dt=dt, steps=2 * half + 1, stride=half, rng=rng)
-    return path[:, 1], path[:, 2]
 
 
 def training_points(

@@ -63,7 +63,9 @@ class Calibrated(Decoders):
     """Decoders regressed on filtered spikes along stationary trajectories of the rate network.
 
     The neurons are driven open loop, in the time steps and with the spike timing of the simulator that
-    will run the network, so that lags, grid effects and refractoriness are in the regressors.
+    will run the network, so that lags, grid effects and refractoriness are in the regressors. The noise of the spikes
+    is measured, and what it leaves of the rate network's diffusion is injected, half of the diffusion at least. Where
+    the diffusion depends on the state, its factor is decoded from the spikes as well.
 
     Parameters
     ----------

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 class Static(Decoders):
     """Regularised least squares on the f-I curve of the simulator that will run the network.
 
+    All of the rate network's diffusion is injected. Where it depends on the state, its factor is decoded as well.
+
     Parameters
     ----------
     ridge
