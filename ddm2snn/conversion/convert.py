@@ -112,8 +112,10 @@ def convert(
     check_positive("convert", dt_s=dt_s, **({} if time_unit_s is None else {"time_unit_s": time_unit_s}))
     check_convertible(rate)
     decoders = _checked_decoders(decoders)
+    if population is not None and not isinstance(population, Population):
+        raise InputError(f"convert needs a Population as population, got a {type(population).__name__}.")
     config = find_hardware(hardware) if isinstance(hardware, str) else hardware
-    population = decoders.check(rate, _checked_population(population), in_loop=config is not None)
+    population = decoders.check(rate, population, in_loop=config is not None)
     simulator = _simulator(backend, config)
     timing = population.neuron.timing_on(simulator.spike_timing)
     population.neuron.check_step(dt_s, timing)
@@ -206,12 +208,6 @@ def _checked_decoders(decoders: Decoders | str | None) -> Decoders:
         )
         raise InputError(f"convert needs decoders such as Calibrated() or the name of some, got {what}.")
     return decoders
-
-
-def _checked_population(population: Population | None) -> Population | None:
-    if population is not None and not isinstance(population, Population):
-        raise InputError(f"convert needs a Population as population, got a {type(population).__name__}.")
-    return population
 
 
 def _simulator(backend: str | Backend | None, config: HardwareConfig | None) -> Backend:

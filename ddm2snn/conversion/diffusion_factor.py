@@ -37,10 +37,9 @@ class DiffusionFactor:
 
     The factor that is decoded has noise of its own, e, so that :math:`\langle\hat G\hat G^\top\rangle =
     \bar G\bar G^\top + \langle e e^\top\rangle` at a state. Decoders are solved for a mean :math:`\bar G` that makes
-    this the tensor to inject. The filter of `FILTER` rate time units follows from what it costs: shorter ones hand
-    on more of the spikes' noise, longer ones lag behind the state. With 512 neurons and a time unit of 0.2 s, filters
-    of 0.01, 0.02, 0.05, 0.1 and 0.2 rate time units left held-out errors of 16, 12, 8.8, 8.9 and 11 % of the factor
-    for the system ``anisotropic``; those of 0.01, 0.02 and 0.05 left 4.0, 2.9 and 2.4 % for ``stuartlandau``.
+    this the tensor to inject. Filters shorter than `FILTER` rate time units hand on more of the spikes' noise, longer
+    ones lag behind the state: with 512 neurons and a time unit of 0.2 s, filters of 0.01, 0.02, 0.05, 0.1 and 0.2 rate
+    time units left held-out errors of 16, 12, 8.8, 8.9 and 11 % of the factor for the system ``anisotropic``.
 
     Parameters
     ----------

@@ -89,18 +89,13 @@ class Drive:
 class ClosedLoop:
     r"""A spiking network that runs by itself on many trials, and the filtered target where it goes.
 
-    The loop is :math:`z_{n+1} = a z_n + (1-a) D s_n + \xi_n` with :math:`a = e^{-dt/T}`. Since spikes are filtered with
-    the same a,
+    The loop is :math:`z_{n+1} = a z_n + (1-a) D s_n + \xi_n` with :math:`a = e^{-dt/T}`. With spikes filtered alike and
+    y of `ddm2snn.conversion.trajectories.regression_target`,
 
-    .. math:: z_n = D \tilde r_n + \eta_n, \qquad \eta_{n+1} = a\,\eta_n + \xi_n, \qquad \eta_0 = z_0.
+    .. math:: z_n = D \tilde r_n + \eta_n, \qquad \eta_{n+1} = a\,\eta_n + \xi_n, \qquad
+        \tilde y_{n+1} = a\,\tilde y_n + (1-a)\,y(z_n), \qquad \eta_0 = z_0,
 
-    At each state that it visits the spikes of a step should decode :math:`y(z_n) = (\varphi_{dt}(z_n) - a z_n)/(1-a)`
-    with the flow :math:`\varphi` of the rate network (`ddm2snn.conversion.trajectories.regression_target`). Along this
-    path the filtered target is hence
-
-    .. math:: \tilde y_{n+1} = a\,\tilde y_n + (1-a)\,y(z_n),
-
-    which is the target of `Trajectories` on a path whose noise holds all errors of the spikes.
+    where :math:`\tilde y` is the target of `Trajectories` on a path whose noise holds all errors of the spikes.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from ddm2snn.backend import Backend, find_backend
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
-from ddm2snn.conversion.clock import Clock, natural_time_unit_s, whole_hundredths
+from ddm2snn.conversion.clock import Clock, natural_time_unit_s, two_digits, whole_hundredths
 from ddm2snn.conversion.convert import check_convertible
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.population import Population
@@ -315,13 +315,8 @@ class _Request:
         # both fall about in proportion to the number of neurons, and noise with the square of the time unit at the most
         loud = 1.0 if self.noise is None else max((best.spikes_over_target or 0.0) / self.noise, 1.0)
         off = 1.0 if self.drift_error is None else max(best.drift_error / self.drift_error, 1.0)
-        text = f"It would take some {_round(best.neurons_per_unit * max(loud, off)):g} neurons per unit"
+        text = f"It would take some {two_digits(best.neurons_per_unit * max(loud, off)):g} neurons per unit"
         if loud > 1:
-            text += f", or time_unit_s = {_round(best.time_unit_s * math.sqrt(loud)):g}"
-            text += f" and {_round(best.neurons_per_unit * off):g} neurons per unit" if off > 1 else ""
+            text += f", or time_unit_s = {two_digits(best.time_unit_s * math.sqrt(loud)):g}"
+            text += f" and {two_digits(best.neurons_per_unit * off):g} neurons per unit" if off > 1 else ""
         return f"{text}{', or more' if at_least else ''}."
-
-
-def _round(value: float) -> float:
-    """Two significant digits."""
-    return float(f"{value:.2g}")

@@ -89,16 +89,14 @@ def predict(
         Source of the trajectories.
     """
     equations, activity = NormalEquations.empty(ensemble.neurons, rate.rank), _Activity.empty(ensemble.neurons)
-    start = _start(states, _TRAJECTORIES, rng)
-    for rates, target, _, _ in _filtered(rate, ensemble, start, rng, _PERTURBED, activity):
+    for rates, target, _, _ in _filtered(rate, ensemble, states, _TRAJECTORIES, rng, activity, _PERTURBED):
         equations.add(rates, target)
     ripple = activity.active / activity.time / (12.0 * ensemble.clock.time_unit_s**2)
     equations.gram[np.diag_indices(len(ripple))] += equations.samples * ripple
     decoders = equations.solve(_RIDGE).T
     zeta, reached, every = [], [], _EVERY
     activity = _Activity.empty(ensemble.neurons)
-    start = _start(states, _TRAJECTORIES, rng)
-    for rates, target, state, spacing in _filtered(rate, ensemble, start, rng, 0.0, activity):
+    for rates, target, state, spacing in _filtered(rate, ensemble, states, _TRAJECTORIES, rng, activity):
         zeta.append(rates @ decoders.T - target)
         reached.append(state)
         every = spacing
@@ -122,8 +120,7 @@ def optimistic(
     for S samples, which does not grow with the square of the number of neurons. Takes what `predict` takes.
     """
     activity = _Activity.empty(ensemble.neurons)
-    start = _start(states, _FEW_TRAJECTORIES, rng)
-    filtered = list(_filtered(rate, ensemble, start, rng, 0.0, activity))
+    filtered = list(_filtered(rate, ensemble, states, _FEW_TRAJECTORIES, rng, activity))
     rates, target, reached = (np.stack([sample[part] for sample in filtered], axis=1) for part in range(3))
     deviation = np.sqrt(activity.active / activity.time / 12.0) / ensemble.clock.time_unit_s
     # a neuron that is active nowhere here has nothing to decode
@@ -157,10 +154,6 @@ def _prediction(
     )
 
 
-def _start(states: Float[np.ndarray, "sample rank"], count: int, rng: np.random.Generator) -> np.ndarray:
-    return states[rng.integers(len(states), size=count)]
-
-
 @dataclass
 class _Activity:
     """Sums over time, means over trajectories: time active, silencings and rates of each neuron."""
@@ -178,16 +171,18 @@ class _Activity:
 def _filtered(
     rate: RateNetwork,
     ensemble: Ensemble,
-    start: Float[np.ndarray, "trial rank"],
+    states: Float[np.ndarray, "sample rank"],
+    trajectories: int,
     rng: np.random.Generator,
-    perturbed: float,
     activity: _Activity,
+    perturbed: float = 0.0,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
     """Yield filtered rates, targets, states and their spacing in time along trajectories; count activity."""
+    start = states[rng.integers(len(states), size=trajectories)]
     paths = Trajectories(rate, ensemble.clock, start, _EVERY, rng, perturbed)
     step = ensemble.clock.step
     steps = max(1, round(_PIECE / step))
-    filtered, before = np.zeros((len(start), ensemble.neurons)), None
+    filtered, before = np.zeros((trajectories, ensemble.neurons)), None
     warm = round(_WARM_UP / paths.every)
     for sample in range(warm + round(_DURATION / paths.every)):
         path, target, reached = paths.advance(1)

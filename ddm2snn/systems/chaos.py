@@ -222,7 +222,8 @@ def _why_not(flows: ModuleType, name: str, facts: Mapping[str, Any]) -> str | No
     rng = np.random.default_rng(0)
     start = np.asarray(facts["initial_conditions"], dtype=np.float64)
     points = start + 0.1 * np.asarray(facts["std"]) * rng.standard_normal((8, len(start)))
-    early, late = (_one_by_one(model, points, time) for time in (0.0, 1.7))
+    # the package's own function takes one state
+    early, late = (np.array([model.rhs(point, time) for point in points], dtype=np.float64) for time in (0.0, 1.7))
     if not np.array_equal(early, late, equal_nan=True):
         return "its drift depends on time"
     return None if _agrees(model, points, early) else "its formula holds for single points only, not for arrays"
@@ -239,15 +240,6 @@ def _agrees(
     except (ValueError, TypeError):  # what `max(0, x)` or a bare `if` of an array raise
         return False
     return bool((np.abs(values - expected) <= _ACCURACY * np.abs(expected).max(axis=0)).all())
-
-
-def _one_by_one(
-    model: Any,  # noqa: ANN401
-    points: Float[np.ndarray, "sample rank"],
-    time: float,
-) -> Float[np.ndarray, "sample rank"]:
-    """Right-hand side by the package's own function, which takes one state."""
-    return np.array([np.asarray(model.rhs(point, time), dtype=np.float64) for point in points])
 
 
 def _on_arrays(model: Any) -> Drift:  # noqa: ANN401
