@@ -16,8 +16,7 @@ from ddm2snn.base.version import package_version
 from ddm2snn.conversion.clock import NOISE_EXPONENT, Clock, natural_time_unit_s, stretch, whole_hundredths
 from ddm2snn.conversion.decoders import Calibrated, Decoders, Problem, Solution, find_decoders
 from ddm2snn.conversion.diagnostics import Diagnostics, audit
-from ddm2snn.conversion.lag import measure_lag
-from ddm2snn.conversion.noise_budget import NoiseBudget
+from ddm2snn.conversion.noise_budget import NoiseBudget, measure_lag
 from ddm2snn.conversion.population import Population
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.errors import InputError

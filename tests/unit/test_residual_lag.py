@@ -13,7 +13,7 @@ from ddm2snn import Population, Static
 from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.decoders.static import solve_static
-from ddm2snn.conversion.lag import lag_of, measure_lag
+from ddm2snn.conversion.noise_budget import lag_of, measure_lag
 from ddm2snn.conversion.trajectories import regression_target, stationary_states
 from ddm2snn.network import to_internal
 
