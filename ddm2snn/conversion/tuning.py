@@ -14,7 +14,6 @@ from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.population import Population, encode
 from ddm2snn.neuron import NeuronModel
-from ddm2snn.training.sampling import widened
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -89,7 +88,27 @@ class _Problem:
 
 def around(states: Float[np.ndarray, "sample rank"], seed: int) -> Float[np.ndarray, "sample rank"]:
     """Stationary states, widened: the points that neurons cover."""
-    return widened(states, stream(seed, "conversion", "points"), spread=_SMEAR, reach=_REACH_OF_POINTS)
+    return widened(states, stream(seed, "conversion", "points"))
+
+
+def widened(z: Float[np.ndarray, "sample rank"], rng: np.random.Generator) -> Float[np.ndarray, "sample rank"]:
+    """Points in internal units, some of them moved to where noise can lead.
+
+    Half of the points stay as they are, three eighths move by 0.15 times normal numbers, and one eighth is scaled
+    outwards by a factor of up to 1.25.
+
+    Examples
+    --------
+    >>> z = np.ones((8, 1))
+    >>> moved = widened(z, np.random.default_rng(0))
+    >>> int((moved == z).sum()), bool(1.0 <= moved[-1, 0] <= 1.25)
+    (4, True)
+    """
+    out = z.copy()
+    shifted, scaled = np.split(np.arange(len(z) // 2, len(z)), [3 * len(z) // 8])
+    out[shifted] += _SMEAR * rng.standard_normal((len(shifted), z.shape[1]))
+    out[scaled] *= rng.uniform(1.0, _REACH_OF_POINTS, (len(scaled), 1))
+    return out
 
 
 def place(
@@ -102,7 +121,7 @@ def place(
     count = max(_FEWEST_POINTS, _POINTS_PER_NEURON * ensemble.neurons)
     rng = stream(seed, "conversion", "tuning points")
     some = states[np.resize(rng.permutation(len(states)), count)]  # some twice where there are too few
-    return tune(rate, ensemble, widened(some, rng, spread=_SMEAR, reach=_REACH_OF_POINTS))
+    return tune(rate, ensemble, widened(some, rng))
 
 
 def tune(

@@ -25,6 +25,7 @@ _EVERY = 0.25  # rate time units between samples
 _FAR = (2.0, 6.0)  # distance of far starts from the mean, in standard deviations per latent
 _NOISE_FACTOR = 3.0  # of perturbed trajectories
 _LEAST_MOTION = 0.05  # of a trajectory, relative to the least of any of the target
+_TRAJECTORIES, _RELAXATION, _WATCHED = 32, 10.0, 10.0  # of `check_return`, of each kind, and rate time units
 _TARGETS = 64  # trajectories of the target, at most, that say how much it moves
 
 
@@ -82,12 +83,8 @@ def check_return(
     system: System,
     stationary: Float[np.ndarray, "sample rank"],
     rng: np.random.Generator,
-    *,
-    trajectories: int = 32,
-    relaxation: float = 10.0,
-    watched: float = 10.0,
 ) -> Return:
-    """Start `trajectories` far outside and perturb as many by strong noise; count how they end.
+    """Start 32 trajectories far outside and perturb as many by strong noise; count how they end after 10 time units.
 
     Parameters
     ----------
@@ -97,22 +94,20 @@ def check_return(
         Stationary states of the target, system units.
     rng
         Source of starts and noise.
-    trajectories, relaxation, watched
-        Trajectories of each kind, rate time units for coming back, and for being watched afterwards.
     """
-    z = to_internal(network, _enough(stationary, 2 * trajectories))
+    z = to_internal(network, _enough(stationary, 2 * _TRAJECTORIES))
     dt = integration_step(network, stationary)
-    far = to_internal(network, far_starts(network, trajectories, rng))
-    perturbed = _follow(network, z[:trajectories], dt, relaxation, rng, noise_factor=_NOISE_FACTOR)[:, -1]
-    returned = _follow(network, np.concatenate([far, perturbed]), dt, relaxation, rng)[:, -1]
-    ends = watch(network, system, stationary, to_system(network, returned), rng, duration=watched, window=watched)
+    far = to_internal(network, far_starts(network, _TRAJECTORIES, rng))
+    perturbed = _follow(network, z[:_TRAJECTORIES], dt, _RELAXATION, rng, noise_factor=_NOISE_FACTOR)[:, -1]
+    returned = _follow(network, np.concatenate([far, perturbed]), dt, _RELAXATION, rng)[:, -1]
+    ends = watch(network, system, stationary, to_system(network, returned), rng, duration=_WATCHED, window=_WATCHED)
     return Return(
-        far=trajectories,
-        perturbed=trajectories,
+        far=_TRAJECTORIES,
+        perturbed=_TRAJECTORIES,
         escaped=int(ends.escaped.sum()),
         astray=int(ends.astray.sum()),
         still=int(ends.still.sum()),
-        time_units=(relaxation, watched),
+        time_units=(_RELAXATION, _WATCHED),
     )
 
 

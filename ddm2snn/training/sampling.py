@@ -133,29 +133,3 @@ def _moved(z: Float[np.ndarray, "sample rank"], rng: np.random.Generator) -> Flo
     half = len(z) // 2
     out[:half] *= rng.uniform(1.0, _REACH, (half, 1))
     return out
-
-
-def widened(
-    z: Float[np.ndarray, "sample rank"],
-    rng: np.random.Generator,
-    *,
-    spread: float = 0.25,
-    reach: float = 1.35,
-) -> Float[np.ndarray, "sample rank"]:
-    """Points in standardised coordinates, some of them moved to where noise can lead.
-
-    Half of the points stay as they are, three eighths move by `spread` times normal numbers, and one eighth is scaled
-    outwards by a factor of up to `reach`.
-
-    Examples
-    --------
-    >>> z = np.ones((8, 1))
-    >>> moved = widened(z, np.random.default_rng(0))
-    >>> int((moved == z).sum()), bool(1.0 <= moved[-1, 0] <= 1.35)
-    (4, True)
-    """
-    out = z.copy()
-    shifted, scaled = np.split(np.arange(len(z) // 2, len(z)), [3 * len(z) // 8])
-    out[shifted] += spread * rng.standard_normal((len(shifted), z.shape[1]))
-    out[scaled] *= rng.uniform(1.0, reach, (len(scaled), 1))
-    return out

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _ROUNDS = 8
 _PLACES = (0.6, 1.0, 1.6)  # of the added points: distances from the origin, relative to the attractor's
 _WEIGHT = 0.2  # of an added point, over its distance from the origin
+_TRAJECTORIES, _RELAXATION = 3000, 10.0  # of the search, and rate time units for them to come back
 _STEPS = 20  # between checks of which trajectories are back
 _PATIENCE = 10.0  # how many times longer than the network the target is given to come back
 
@@ -73,37 +74,21 @@ def without_spurious_attractors(
 
 
 def spurious_attractors(
-    network: RateNetwork,
-    system: System,
-    rng: np.random.Generator,
-    *,
-    trajectories: int = 3000,
-    relaxation: float = 10.0,
+    network: RateNetwork, system: System, rng: np.random.Generator
 ) -> Float[np.ndarray, "attractor rank"]:
     """Places outside the stationary states where noise-free trajectories from far outside end, but should not.
 
     A place does not count where the network's drift is within half of the target's, nor where the target itself,
     from the same start and without noise, does not come back either.
 
-    Parameters
-    ----------
-    network, system
-        What was trained, and on what.
-    rng
-        Source of starts.
-    trajectories, relaxation
-        Trajectories, and rate time units for them to come back.
-
-    Returns
-    -------
-    array
-        Shape (attractor, rank), internal units; one for trajectories that end within a tenth of its distance.
+    Places have shape (attractor, rank), internal units; there is one for trajectories that end within a tenth of its
+    distance.
     """
     edge = np.abs(to_internal(network, network.initial_latent)).max(axis=0)
     dt = integration_step(network, network.initial_latent)
-    start = to_internal(network, far_starts(network, trajectories, rng))
+    start = to_internal(network, far_starts(network, _TRAJECTORIES, rng))
     z = start
-    for step in range(1, round(relaxation / dt) + 1):
+    for step in range(1, round(_RELAXATION / dt) + 1):
         z = z + dt * np.where(escaped(z), 0.0, network.internal_readout(z) - z)
         if step % _STEPS == 0:
             outside = (np.abs(z) > edge).any(axis=1)
@@ -119,7 +104,7 @@ def spurious_attractors(
     grain = 0.1 * np.linalg.norm(z, axis=1, keepdims=True)
     _, first = np.unique(np.round(z / np.maximum(grain, 1e-9)), axis=0, return_index=True)
     target = InternalSystem(system, network)
-    return z[[index for index in first if _returns(target, start[index], edge, _PATIENCE * relaxation)]]
+    return z[[index for index in first if _returns(target, start[index], edge, _PATIENCE * _RELAXATION)]]
 
 
 def _returns(
