@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.base.arrays import (
+    blocks_of,
     canonical_json,
     check_positive,
     check_provenance,
@@ -67,6 +68,19 @@ class Spikes:
             return "Spikes(0 spikes)"
         trials, first, last = len(np.unique(self.trial)), self.time_s.min(), self.time_s.max()
         return f"Spikes({len(self.time_s)} spikes in {trials} trials, from {first:g} to {last:g} s)"
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the spikes are sorted by trial, then time, then neuron."""
+        return all(self._in_order(part) for part in blocks_of(len(self.time_s)))
+
+    def _in_order(self, part: slice) -> bool:
+        """Whether no spike of a part comes after the one that follows it."""
+        later = np.ones(1, dtype=bool)
+        for column in (self.neuron, self.time_s, self.trial):  # the column that counts most comes last
+            rows = column[part.start : part.stop + 1]
+            later = (rows[1:] > rows[:-1]) | ((rows[1:] == rows[:-1]) & later)
+        return bool(later.all())
 
     @classmethod
     def sorted(cls, time_s: np.ndarray, neuron: np.ndarray, trial: np.ndarray) -> Spikes:

@@ -164,13 +164,13 @@ def run_device(
     chip = Chip(ready.machine, ready.start)
     samples, tables = [], [np.empty((3, 0), dtype=np.int64)]
     for block in blocks(schedule.steps, BLOCK):
-        latent, raster = chip.advance(ready.arriving(block), schedule.stride, spikes=schedule.record.spikes)
+        latent, raster = chip.advance(ready.arriving(block), schedule.stride, spikes=schedule.spikes is not None)
         samples.append(latent)
         trial, step, neuron = np.nonzero(raster)
         tables.append(np.stack([step + block.start + 1, neuron, trial]))
         progress(block.stop / schedule.steps)
     step, neuron, trial = np.concatenate(tables, axis=1)
-    spikes = Spikes.sorted(step * schedule.dt_s, neuron, trial) if schedule.record.spikes else None
+    spikes = Spikes.sorted(step * schedule.dt_s, neuron, trial) if schedule.spikes is not None else None
     return np.concatenate(samples, axis=1), spikes, chip.counts
 
 

@@ -50,7 +50,7 @@ class NengoBackend:
             for block in blocks(schedule.steps, _BLOCK):
                 simulator.run_steps(len(block), progress_bar=False)
                 progress(block.stop / schedule.steps)
-        table = spikes.table() if schedule.record.spikes else None
+        table = spikes.table() if schedule.spikes is not None else None
         return Trace(latents.samples, table, {"nengo": nengo.__version__, "numpy": np.__version__})
 
     def drive(self, loop: OpenLoop) -> Iterator[Float[np.ndarray, "time neuron"]]:
@@ -172,7 +172,7 @@ def _closed_loop(schedule: Schedule, latents: _Latents, spikes: _SpikeTable) -> 
                 to_entries = Repeated(schedule.factor.decoders, len(voltage))
                 target = entries[_rows(trials, network.rank**2)]
                 nengo.Connection(ensemble.neurons, target, transform=to_entries, synapse=None)
-            if schedule.record.spikes:
+            if schedule.spikes is not None:
                 sink = nengo.Node(spikes.from_trial(first, network.neurons), size_in=voltage.size, size_out=0)
                 nengo.Connection(ensemble.neurons, sink, synapse=None)
         nengo.Connection(latent, nengo.Node(latents, size_in=width, size_out=0), synapse=None)
