@@ -12,9 +12,8 @@ from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import stream
 from ddm2snn.base.version import package_version
 from ddm2snn.training.robustness import check_return
-from ddm2snn.training.sampling import stationary_cloud
+from ddm2snn.training.sampling import Task, stationary_cloud, task_of
 from ddm2snn.training.spurious_attractors import without_spurious_attractors
-from ddm2snn.training.task import Task, task_of
 from ddm2snn.training.variable_projection import Device, VariableProjection
 
 if TYPE_CHECKING:

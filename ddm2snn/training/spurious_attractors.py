@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ddm2snn.systems.system import System
-    from ddm2snn.training.task import Task
+    from ddm2snn.training.sampling import Task
 
 _ROUNDS = 8
 _PLACES = (0.6, 1.0, 1.6)  # of the added points: distances from the origin, relative to the attractor's

@@ -27,7 +27,7 @@ import ddm2snn
 from ddm2snn.base.randomness import stream
 from ddm2snn.training import Training, drift_error
 from ddm2snn.training.matching import starting_projection
-from ddm2snn.training.task import Task, task_of
+from ddm2snn.training.sampling import Task, task_of
 from ddm2snn.training.variable_projection import VariableProjection
 
 RATES = (1e-2, 3e-3, 1e-3)

@@ -8,8 +8,8 @@ import pytest
 import ddm2snn
 from ddm2snn.base.randomness import stream
 from ddm2snn.training.matching import drift_error
+from ddm2snn.training.sampling import task_of
 from ddm2snn.training.spurious_attractors import spurious_attractors, without_spurious_attractors
-from ddm2snn.training.task import task_of
 
 
 @pytest.fixture(scope="module")
