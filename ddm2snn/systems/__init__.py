@@ -12,7 +12,7 @@ from ddm2snn.systems.chaos import dadras, from_dysts, lorenz
 from ddm2snn.systems.landscape import memories, quartic_wells, sequence
 from ddm2snn.systems.oscillators import stuart_landau, van_der_pol
 from ddm2snn.systems.solvable import anisotropic, ornstein_uhlenbeck
-from ddm2snn.systems.system import System
+from ddm2snn.systems.system import System, forced
 
 BUILT_IN: dict[str, Callable[[], System]] = {
     "anisotropic": anisotropic,
@@ -27,7 +27,7 @@ BUILT_IN: dict[str, Callable[[], System]] = {
 }
 
 __all__ = [
-    "BUILT_IN", "System", "anisotropic", "dadras", "find_system", "from_dysts", "lorenz", "memories",
+    "BUILT_IN", "System", "anisotropic", "dadras", "find_system", "forced", "from_dysts", "lorenz", "memories",
     "ornstein_uhlenbeck", "quartic_wells", "sequence", "stuart_landau", "van_der_pol",
 ]  # fmt: skip
 

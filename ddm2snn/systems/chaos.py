@@ -67,6 +67,7 @@ def lorenz(sigma: float = 10.0, rho: float = 28.0, beta: float = 8.0 / 3.0, nois
         drift=drift,
         diffusion=noise,
         initial=lambda rng, count: rng.normal([0.0, 0.0, 25.0], [8.0, 8.0, 8.0], (count, 3)),
+        time_scale=1.0,
         units=512,
         known=known,
         summary="stochastic Lorenz system, sigma = 10, rho = 28, beta = 8/3, noise 0.1",
@@ -98,6 +99,8 @@ def dadras(
         rank=3,
         drift=drift,
         diffusion=noise,
+        initial=lambda rng, count: rng.standard_normal((count, 3)),
+        time_scale=1.0,
         units=1024,
         summary="stochastic Dadras-Momeni system, a, b, c, d, e = 3, 2.7, 1.7, 2, 9, noise 0.1",
     )
@@ -162,6 +165,7 @@ def from_dysts(name: str, noise: float = 0.01) -> System:
         drift=drift,
         diffusion=noise,
         initial=lambda rng, count: points[rng.integers(len(points), size=count)],
+        time_scale=1.0,
         units=256,
         known={
             "period": _CYCLE,

@@ -39,6 +39,7 @@ def quartic_wells(rank: int, noise: float = 0.5) -> System:
         drift=lambda z: z - z * z * z,  # NumPy takes twenty times as long for z**3
         diffusion=noise,
         initial=lambda rng, count: rng.choice([-1.0, 1.0], (count, rank)) + 0.3 * rng.standard_normal((count, rank)),
+        time_scale=1.0,
         units=128,
         known={
             "energy": lambda z: (z**4 / 4 - z**2 / 2).sum(axis=-1),
@@ -124,6 +125,7 @@ def memories(places: Float[np.ndarray, "memory rank"], *, width: float = 0.3, no
         drift=lambda z: 0.5 * noise**2 * mixture_log_density(z, centres, width)[1],
         diffusion=noise,
         initial=lambda rng, n: centres[rng.integers(count, size=n)] + width * rng.standard_normal((n, rank)),
+        time_scale=1.0,
         units=128,
         known={"energy": lambda z: -0.5 * noise**2 * mixture_log_density(z, centres, width)[0], "memories": centres},
         summary=f"landscape with {count} memories, a sum of Gaussians of width {width:g}, noise {noise:g}",
@@ -184,6 +186,7 @@ def sequence(
         drift=drift,
         diffusion=noise,
         initial=still.initial,
+        time_scale=1.0,
         units=128,
         known=dict(still.known),
         summary=f"{count} memories on a ring in cyclic order, current of strength {strength:g}, noise {noise:g}",

@@ -47,6 +47,7 @@ def van_der_pol(mu: float = 1.0, noise: float = 0.1) -> System:
         drift=drift,
         diffusion=noise,
         initial=lambda rng, count: rng.uniform(-2.0, 2.0, (count, 2)),
+        time_scale=1.0,
         units=64,
         known=known,
         summary="stochastic van der Pol oscillator, (y, mu (1 - x^2) y - x), mu = 1, noise 0.1",
@@ -117,6 +118,7 @@ def stuart_landau(
         drift=drift,
         diffusion=factor,
         initial=initial,
+        time_scale=1.0,
         units=64,
         known={"period": 2 * np.pi / abs(turn), "amplitude": np.sqrt(mu), **_radius(mu, noise, growth)},
         summary=f"Stuart-Landau oscillator, mu = {mu:g}, omega = {omega:g}, beta = {beta:g}, "

@@ -62,6 +62,7 @@ def ornstein_uhlenbeck(
         drift=lambda z: z @ b.T,
         diffusion=g,
         initial=lambda rng, count: rng.standard_normal((count, len(b))) @ root.T,
+        time_scale=1.0,
         units=64,
         known=known,
         summary="rotating Ornstein-Uhlenbeck process with anisotropic noise",
@@ -137,6 +138,8 @@ def anisotropic(stretch: float = 3.0, noise: float = 0.8) -> System:
         rank=2,
         drift=drift,
         diffusion=factor,
+        initial=lambda rng, count: rng.standard_normal((count, 2)),
+        time_scale=1.0,
         units=64,
         known={
             "density": lambda z: np.exp(-0.5 * (z**2).sum(axis=-1)) / (2 * np.pi),

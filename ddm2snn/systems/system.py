@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.base.arrays import as_count
+from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.errors import InputError
+from ddm2snn.systems.user_functions import of_points, refuse_dependence_on_time, values_of, with_time
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+    from ddm2snn.systems.scales import Scales
 
 Drift = Callable[["Float[np.ndarray, '... rank']"], "Float[np.ndarray, '... rank']"]
 Factor = Callable[["Float[np.ndarray, '... rank']"], "Float[np.ndarray, '... rank rank']"]
@@ -36,7 +39,10 @@ class System:
         The factor G: a number (times the identity), a (rank, rank) matrix, or a function of arrays
         (..., rank) that returns (..., rank, rank); the tensor is G G^T.
     initial
-        Draws starting points: ``initial(rng, count)`` of shape (count, rank); standard normal by default.
+        Draws starting points: ``initial(rng, count)`` of shape (count, rank). By default they are looked for at every
+        size; give them where states lie in several basins, or where the drift is not defined around zero.
+    time_scale
+        Units of the system's time in one rate time unit; found from how fast the states move where it is None.
     units
         Number of rate units that training uses unless told.
     known
@@ -61,6 +67,7 @@ class System:
     drift: Drift
     diffusion: float | Float[np.ndarray, "rank rank"] | Factor = 0.0
     initial: Sampler | None = None
+    time_scale: float | None = None
     units: int = 128
     known: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
@@ -68,6 +75,8 @@ class System:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rank", as_count("System.rank", self.rank))
         object.__setattr__(self, "units", as_count("System.units", self.units))
+        if self.time_scale is not None:
+            check_positive("System", time_scale=self.time_scale)
         if not callable(self.drift):
             raise InputError(f"System.drift must be a function of arrays (..., rank), got {self.drift!r}.")
         if not callable(self.diffusion):
@@ -120,14 +129,7 @@ class System:
         shape = (*np.shape(latent), self.rank)
         if not callable(self.diffusion):
             return np.broadcast_to(np.asarray(self.diffusion), shape)
-        with np.errstate(all="ignore"):
-            values = np.asarray(self.diffusion(latent), dtype=np.float64)
-        if values.shape != shape:
-            raise InputError(
-                f"System {self.name}: diffusion of an array {np.shape(latent)} has shape {values.shape}. "
-                f"It must act on arrays (..., rank) and return (..., rank, rank), here {shape}."
-            )
-        return values
+        return values_of(self.diffusion, f"System {self.name}: its diffusion", latent, shape)
 
     def starts(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "sample rank"]:
         """Draw `count` starting points, shape (count, rank)."""
@@ -145,11 +147,129 @@ class System:
         InputError
             Where the user's function returns another shape.
         """
-        with np.errstate(all="ignore"):
-            values = np.asarray(self.drift(latent), dtype=np.float64)
-        if values.shape != np.shape(latent):
-            raise InputError(
-                f"System {self.name}: drift of an array {np.shape(latent)} has shape {values.shape}. "
-                "It must act on arrays (..., rank) and return the same shape."
+        return values_of(self.drift, f"System {self.name}: its drift", latent, np.shape(latent))
+
+    def in_scales(self, scales: Scales) -> System:
+        """The same system in internal coordinates ``z = (latent - origin) / size`` and internal time."""
+        origin, size, time = scales.origin, scales.size, scales.time
+        if time == 1.0 and not origin.any() and (size == 1.0).all():
+            return replace(self, time_scale=1.0)
+        pool = scales.states
+
+        def initial(rng: np.random.Generator, count: int) -> Float[np.ndarray, "sample rank"]:
+            if pool is not None:
+                return pool[rng.integers(len(pool), size=count)]
+            return (
+                rng.standard_normal((count, self.rank))
+                if self.initial is None
+                else (self.starts(rng, count) - origin) / size
             )
-        return values
+
+        constant, root = self.constant_factor, float(np.sqrt(time))
+        return replace(
+            self,
+            drift=lambda z: self.checked_drift(origin + size * z) * (time / size),
+            diffusion=(
+                (lambda z: self.factor(origin + size * z) * (root / size[:, None]))
+                if constant is None
+                else constant * (root / size[:, None])
+            ),
+            initial=initial,
+            time_scale=1.0,
+        )
+
+    @classmethod
+    def from_pointwise(
+        cls,
+        function: Callable[..., Any],
+        *,
+        rank: int,
+        name: str | None = None,
+        **others: Any,  # noqa: ANN401
+    ) -> System:
+        """System whose drift is written for one point: f(z), or f(t, z) as SciPy's solvers take it.
+
+        Parameters
+        ----------
+        function
+            Takes a point of shape (rank,) and returns rank numbers as an array, a list or a tensor of torch. It may be
+            compiled by Numba. It is called once for many points where that gives the same, else once for each.
+        rank
+            Dimension of the points.
+        name
+            By default that of the function.
+        others
+            Further parameters of `System`, the diffusion among them.
+
+        Raises
+        ------
+        InputError
+            Where f(t, z) depends on t, or fails.
+
+        Examples
+        --------
+        >>> def van_der_pol(t, z):
+        ...     x, y = z
+        ...     return [y, (1 - x**2) * y - x]
+        >>> System.from_pointwise(van_der_pol, rank=2, diffusion=0.1).checked_drift(np.ones((3, 2))).tolist()
+        [[1.0, -1.0], [1.0, -1.0], [1.0, -1.0]]
+        """
+        name = name or getattr(function, "__name__", "pointwise").strip("<>")
+        timed = with_time(function)
+        if timed is function:
+            refuse_dependence_on_time(timed, rank, name)
+        return cls(name=name, rank=rank, drift=of_points(timed, rank, name), **others)
+
+
+def forced(
+    function: Callable[..., Any],
+    *,
+    period: float,
+    rank: int,
+    diffusion: float | Float[np.ndarray, "rank rank"] = 0.0,
+    name: str | None = None,
+    **others: Any,  # noqa: ANN401 - parameters of System
+) -> System:
+    r"""System that is driven periodically: its phase becomes two more latents, :math:`(\cos, \sin)` of it.
+
+    .. math:: dz = f(t, z)\,dt + G\,dw, \qquad t = \theta / \omega, \qquad \omega = 2\pi / \text{period}, \\
+        \dot c = -\omega s + \omega (1 - c^2 - s^2) c, \qquad \dot s = \omega c + \omega (1 - c^2 - s^2) s.
+
+    Parameters
+    ----------
+    function
+        f(t, z) of one point z of shape (rank,), with `period` in t.
+    period
+        In units of the system's time.
+    rank
+        Latents without those of the phase.
+    diffusion
+        G of these latents, a number or a matrix; the phase has no noise.
+    name, others
+        As in `System`, whose rank is `rank` + 2.
+
+    Examples
+    --------
+    >>> def duffing(t, z):
+    ...     x, v = z
+    ...     return [v, x - x**3 - 0.3 * v + 0.5 * np.cos(1.2 * t)]
+    >>> system = forced(duffing, period=2 * np.pi / 1.2, rank=2, diffusion=0.02)
+    >>> system
+    System(name='duffing', rank=4, diffusion=constant, units=128, known=[])
+    >>> system.checked_drift(np.array([0.0, 0.0, 1.0, 0.0])).round(3).tolist()  # at phase zero
+    [0.0, 0.5, 0.0, 1.2]
+    """
+    check_positive("forced", period=period)
+    name = name or getattr(function, "__name__", "forced").strip("<>")
+    inner, omega = of_points(function, rank, name), 2.0 * np.pi / period
+
+    def drift(z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+        cosine, sine = z[..., rank], z[..., rank + 1]
+        driven = inner(z[..., :rank], np.arctan2(sine, cosine) % (2.0 * np.pi) / omega)
+        back = omega * (1.0 - cosine**2 - sine**2)
+        phase = [back * cosine - omega * sine, back * sine + omega * cosine]
+        return np.concatenate([driven, np.stack(phase, axis=-1)], axis=-1)
+
+    factor = np.zeros((rank + 2, rank + 2))
+    factor[:rank, :rank] = System(name=name, rank=rank, drift=inner, diffusion=diffusion).constant_factor
+    return System(name=name, rank=rank + 2, drift=drift, diffusion=factor, **others)

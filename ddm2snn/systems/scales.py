@@ -1,0 +1,393 @@
+"""Scales of a system: where its stationary states lie, how large they are, and how fast they move.
+
+Nothing is known of a user's units, so the search starts at every size: trajectories from 1e-12 to 1e12 around zero,
+each with steps of its own. Most fall into the stationary states in a few steps a decade; those that still travel are
+told apart by their ramps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.errors import InputError
+from ddm2snn.systems.integration import integrate, stable_step
+from ddm2snn.systems.system import System
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+_SIZES = 10.0 ** np.arange(-12, 13)
+_PER_SIZE = 8  # trajectories that start at each size
+_ROUNDS, _FIRST_STEPS, _LONGER = 12, 500, 1.6  # of the search: each round has more steps than the one before
+_TOLERANCE = 0.01  # of a step: error over the distance that the trajectory travels
+_LARGEST_NOISE = 0.5  # of a step, over that distance
+_TURNS = 15.0  # distances travelled, in standard deviations, that settled trajectories have gone at least
+_RAMP, _SWELL = 0.7, 5.0  # between the last two quarters: change of mean in standard deviations, ratio of variances
+_ENOUGH = 0.4  # of the trajectories that have settled end the search
+_RECORDS = 1000  # of each trajectory in a round
+_STRAY = 20.0  # robust standard deviations from the median, beyond which a trajectory is still on its way
+_REST = 1e-7  # standard deviation over the distance from zero, below which a trajectory rests
+_MIXED = 0.5  # largest share of the variance that lies between trajectories
+_UNDAMPED = 0.5  # spread of the decimal logarithm of standard deviations
+_LEVELLING, _RELAXATION = 12, 20.0  # repetitions, and their length in internal time, that fix the scales to rounding
+_AGREEMENT = 0.5  # relative change of the scales in a repetition, beyond which the first ones are kept
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """Internal coordinates of a system: ``origin + size * z``, with `time` units of its time in an internal one.
+
+    The internal time unit is that in which the drift moves a latent by its own standard deviation, as a root mean
+    square over latents and stationary states.
+
+    Parameters
+    ----------
+    origin, size
+        Centre and standard deviation of the stationary states in system units, shape (rank,).
+    time
+        Units of the system's time in an internal one.
+    states
+        Stationary states in internal coordinates, shape (sample, rank), from which to start; standard normal if None.
+    """
+
+    origin: Float[np.ndarray, " rank"]
+    size: Float[np.ndarray, " rank"]
+    time: float
+    states: Float[np.ndarray, "sample rank"] | None = None
+
+    def __repr__(self) -> str:
+        figures = ", ".join(f"{o:.3g} +- {s:.3g}" for o, s in zip(self.origin, self.size, strict=True))
+        return f"Scales({figures}; time={self.time:.3g})"
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        edges = (f"{o - 2 * s:.3g} to {o + 2 * s:.3g}" for o, s in zip(self.origin, self.size, strict=True))
+        return (
+            f"one rate time unit is {self.time:.3g} units of the system's time; states lie within about "
+            f"{', '.join(edges)}"
+        )
+
+
+class Course(NamedTuple):
+    """A stretch of trajectories with steps of their own, recorded a thousand times at most.
+
+    Parameters
+    ----------
+    states, weight
+        Recorded states, shape (record, trial, rank), and the time that each stands for, shape (record, trial).
+    end, step
+        Last states and the next step of each trajectory.
+    """
+
+    states: Float[np.ndarray, "record trial rank"]
+    weight: Float[np.ndarray, "record trial"]
+    end: Float[np.ndarray, "trial rank"]
+    step: Float[np.ndarray, " trial"]
+
+
+class Settled(NamedTuple):
+    """What the last half of a course says of each trajectory.
+
+    Parameters
+    ----------
+    mean, deviation
+        Over time, shape (trial, rank).
+    settled
+        Whether the last two quarters agree and the trajectory has gone far enough to tell.
+    """
+
+    mean: Float[np.ndarray, "trial rank"]
+    deviation: Float[np.ndarray, "trial rank"]
+    settled: Bool[np.ndarray, " trial"]
+
+
+def find_scales(system: System, rng: np.random.Generator, progress: Progress = no_progress) -> Scales:
+    """Find where a system's stationary states lie, how large they are and how fast they move.
+
+    A system that declares `time_scale` and `initial` is taken as it is.
+
+    Raises
+    ------
+    InputError
+        Where there is no stationary state to find, in the words of what was seen instead.
+
+    Examples
+    --------
+    >>> slow = System(name="slow", rank=1, drift=lambda z: -z / 2000, diffusion=0.1)
+    >>> scales = find_scales(slow, np.random.default_rng(0))
+    >>> round(scales.time), round(float(scales.size[0]), 1)  # 2000, and sqrt(0.1^2 * 2000 / 2)
+    (2000, 3.2)
+    """
+    if system.time_scale is not None and system.initial is not None:
+        return Scales(np.zeros(system.rank), np.ones(system.rank), system.time_scale)
+    states = _search(system, rng, progress)
+    return _level(system, _scales_of(system, states, states))
+
+
+def _scales_of(
+    system: System, states: Float[np.ndarray, "sample rank"], start: Float[np.ndarray, "sample rank"] | None
+) -> Scales:
+    origin, size = states.mean(axis=0), states.std(axis=0)
+    speed = np.sqrt(np.mean((system.checked_drift(states) / size) ** 2))
+    time = float(1.0 / speed) if system.time_scale is None else system.time_scale
+    return Scales(origin, size, time, None if start is None else (start - origin) / size)
+
+
+def _search(system: System, rng: np.random.Generator, progress: Progress) -> Float[np.ndarray, "sample rank"]:
+    """Stationary states, those of each trajectory in proportion to time."""
+    z, far = _starts(system, rng)
+    steps, step, spread = _FIRST_STEPS, None, None
+    for number in range(_ROUNDS):
+        course = _advance(system, z, far, step, steps, rng, lambda share, n=number: progress((n + share) / _ROUNDS))
+        found = _judge(system, course)
+        known = np.isfinite(found.deviation) & (found.deviation > 0)
+        far = np.where(known, found.deviation, far)
+        kept = _gathered(found, system.initial is None)
+        if kept.sum() >= 3 * _PER_SIZE and number >= 2:
+            size = np.sqrt((found.deviation[kept] ** 2).mean(axis=0) + found.mean[kept].var(axis=0))
+            same = spread is not None and (np.abs(np.log(size / spread)) < 0.3).all()
+            if same and (system.initial is not None or _mixed(found, kept) or number >= 7):
+                break
+            spread = size
+        before = z
+        z, step, steps = course.end, course.step, int(_LONGER * steps)
+        if number >= 4 and _grows(before, z):
+            raise InputError(_growth(system, before, z))
+    else:
+        raise InputError(
+            f"System {system.name}: its trajectories did not settle within {int(steps)} steps. A part of it is much "
+            "slower than the rest, or it has no stationary state. Give `initial`, states to start from."
+        )
+    progress(1.0)
+    _refuse_rest(system, found, kept)
+    if system.initial is None and not _mixed(found, kept):
+        raise InputError(_basins(system, found, kept))
+    return _drawn(course, kept, rng)
+
+
+def _starts(system: System, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Starting points, and the distance over which the first steps are judged."""
+    count = len(_SIZES) * _PER_SIZE
+    if system.initial is not None:
+        z = system.starts(rng, count)
+        far = np.maximum(z.std(axis=0), 1e-3 * np.abs(z).max(axis=0))
+        far = np.broadcast_to(np.where(far > 0, far, 1e-12), z.shape)
+    else:
+        directions = np.tile(rng.standard_normal((_PER_SIZE, system.rank)), (len(_SIZES), 1))
+        far = np.repeat(_SIZES, _PER_SIZE)[:, None] * np.ones(system.rank)
+        z = far * directions
+    finite = np.isfinite(system.checked_drift(z)).all(axis=1)
+    if not finite.any():
+        raise InputError(f"System {system.name}: the drift is NaN or infinite at its starting points. Check it.")
+    if not np.isfinite(system.factor(z[finite])).all():
+        raise InputError(f"System {system.name}: its diffusion is NaN or infinite at its starting points. Check it.")
+    return z, far
+
+
+def _advance(
+    system: System,
+    z: Float[np.ndarray, "trial rank"],
+    far: Float[np.ndarray, "trial rank"],
+    step: Float[np.ndarray, " trial"] | None,
+    steps: int,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> Course:
+    """Advance trajectories by Heun steps of their own, whose error stays small against the distance they travel."""
+    start, slope, constant = z, system.checked_drift(z), system.constant_factor
+    with np.errstate(all="ignore"):
+        if step is None:
+            noise = np.abs(system.factor(z)).max(axis=2)
+            step = np.minimum(
+                1e-3 * np.min(np.where(slope != 0, far / np.abs(slope), np.inf), axis=1),
+                np.min(np.where(noise > 0, (0.1 * far / noise) ** 2, np.inf), axis=1),
+            )
+        step = np.where(np.isfinite(step) & (step > 0), step, 1e-12)
+        every = -(-steps // _RECORDS)
+        states, weight, spent = [], [], np.zeros(len(z))
+        for number in range(steps):
+            factor = system.factor(z) if constant is None else constant
+            shock = np.sqrt(step)[:, None] * (factor @ rng.standard_normal((*z.shape, 1)))[..., 0]
+            predicted = z + step[:, None] * slope + shock
+            further = system.checked_drift(predicted)
+            proposed = z + 0.5 * step[:, None] * (slope + further) + shock
+            error = np.max(np.abs(0.5 * step[:, None] * (further - slope)) / far, axis=1) / _TOLERANCE
+            error = np.maximum(error, (np.max(np.abs(shock) / far, axis=1) / _LARGEST_NOISE) ** 2)
+            at_end = system.checked_drift(proposed)
+            sound = np.isfinite(error) & np.isfinite(proposed).all(axis=1) & np.isfinite(at_end).all(axis=1)
+            taken = sound & (error <= 2)
+            spent += np.where(taken, step, 0.0)
+            if number % every == every - 1:
+                states.append(z)
+                weight.append(spent)
+                spent = np.zeros(len(z))
+                progress(number / steps)
+            z, slope = np.where(taken[:, None], proposed, z), np.where(taken[:, None], at_end, slope)
+            far = np.maximum(far, np.abs(z - start))
+            growth = np.where(sound, np.clip(0.9 / np.sqrt(np.maximum(error, 1e-30)), 0.2, 4.0), 0.2)
+            step = np.clip(step * growth, 1e-200, 1e200)
+    return Course(np.array(states), np.array(weight), z, step)
+
+
+def _judge(system: System, course: Course) -> Settled:
+    """Whether each trajectory has settled."""
+    with np.errstate(all="ignore"):
+        elapsed = course.weight.cumsum(axis=0)
+
+        def moments(first: float, last: float) -> tuple[np.ndarray, np.ndarray]:
+            inside = (elapsed > first * elapsed[-1]) & (elapsed <= last * elapsed[-1])
+            weight = np.where(inside, course.weight, 0.0)[..., None]
+            total = weight.sum(axis=0)
+            mean = (weight * course.states).sum(axis=0) / total
+            return mean, (weight * (course.states - mean) ** 2).sum(axis=0) / total
+
+        (mean, variance), (early, early_variance), (late, late_variance) = (
+            moments(*part) for part in ((0.5, 1.0), (0.5, 0.75), (0.75, 1.0))
+        )
+        deviation = np.sqrt(variance)
+        few = course.states[len(course.states) // 2 :: 5]
+        speed = np.sqrt(((system.checked_drift(few) / deviation) ** 2).mean(axis=(0, 2)))
+        ramp = np.abs(early - late) / deviation
+        swell = np.maximum(early_variance, late_variance) / np.minimum(early_variance, late_variance)
+        settled = np.isfinite(mean).all(axis=1) & (variance > 0).all(axis=1) & (speed * elapsed[-1] > _TURNS)
+        settled &= (ramp < _RAMP).all(axis=1) & (swell < _SWELL).all(axis=1)
+    return Settled(mean, deviation, settled)
+
+
+def _gathered(found: Settled, by_size: bool) -> Bool[np.ndarray, " trial"]:
+    """Settled trajectories that agree with those of the smallest starts; others may be on their way from far off."""
+    kept = found.settled.copy()
+    if not kept.any():
+        return kept
+    first = kept
+    if by_size:
+        share = kept.reshape(-1, _PER_SIZE).mean(axis=1)
+        sizes = np.flatnonzero(share >= 0.5)[:4]
+        first = kept & np.isin(np.arange(len(kept)) // _PER_SIZE, sizes)
+        if not first.any():
+            return first
+    middle = np.median(found.mean[first], axis=0)
+    low, high = np.quantile(found.mean[first], (0.25, 0.75), axis=0)
+    size = np.sqrt(np.median(found.deviation[first] ** 2, axis=0) + ((high - low) / 1.35) ** 2)
+    return (
+        kept & (np.abs(found.mean - middle) < _STRAY * size).all(axis=1) & (found.deviation < _STRAY * size).all(axis=1)
+    )
+
+
+def _mixed(found: Settled, kept: Bool[np.ndarray, " trial"]) -> bool:
+    between, within = found.mean[kept].var(axis=0), (found.deviation[kept] ** 2).mean(axis=0)
+    return bool((between < _MIXED * (between + within)).all())
+
+
+def _grows(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether trajectories from the smallest starts still go far beyond where they were."""
+    some = slice(0, 4 * _PER_SIZE)
+    with np.errstate(all="ignore"):
+        then, now = (np.median(np.abs(z[some]).max(axis=1)) for z in (before, after))
+    return not now <= 3 * then
+
+
+def _growth(system: System, before: np.ndarray, after: np.ndarray) -> str:
+    some = slice(0, 4 * _PER_SIZE)
+    with np.errstate(all="ignore"):
+        speed = [np.abs(system.checked_drift(z[some])) for z in (before, after)]
+        steady = np.isfinite(speed[1]).all() and np.median(speed[1]) < 3 * np.median(speed[0])
+        size = np.median(np.abs(after[some]), axis=0)
+    latent = int(np.argmax(np.where(np.isfinite(size), size, np.inf)))
+    if steady:
+        return (
+            f"System {system.name}: latent {latent} moves on and on, by about {np.median(speed[1][:, latent]):.3g} in a "
+            "unit of time, so there is no stationary state to train on. If it is a phase, use (cos, sin) of it."
+        )
+    return (
+        f"System {system.name}: its trajectories still grow after a long relaxation, so there is no stationary state to "
+        "train on. Check the sign of its drift, or confine it."
+    )
+
+
+def _refuse_rest(system: System, found: Settled, kept: Bool[np.ndarray, " trial"]) -> None:
+    """Refuse a system without noise that comes to rest, or whose motion is neither damped nor driven."""
+    factor = system.constant_factor
+    if factor is None or factor.any():
+        return
+    size = np.linalg.norm(found.deviation[found.settled], axis=1)
+    spread = np.log10(size).std()
+    if spread < _UNDAMPED and (found.deviation[kept] > _REST * np.abs(found.mean[kept])).all():
+        return
+    start = np.repeat(_SIZES, _PER_SIZE)[found.settled]
+    if system.initial is None and np.median(size / start) > 0.1:
+        raise InputError(
+            f"System {system.name}: its motion is undamped, so that its size depends on where it starts, from "
+            f"{size.min():.1g} to {size.max():.1g}. Add damping or noise, or give `initial`."
+        )
+    raise InputError(
+        f"System {system.name}: without noise it comes to rest. Add diffusion, or a drift that keeps it moving."
+    )
+
+
+def _basins(system: System, found: Settled, kept: Bool[np.ndarray, " trial"]) -> str:
+    mean = found.mean[kept]
+    latent = int(np.argmax(mean.var(axis=0) / (found.deviation[kept] ** 2).mean(axis=0)))
+    low, high = np.quantile(mean[:, latent], (0.1, 0.9))
+    return (
+        f"System {system.name}: trajectories stay in basins that do not mix: the mean of latent {latent} lies at "
+        f"{low:.3g} in some and at {high:.3g} in others, for as long as was sampled. Give `initial`, which says how many "
+        "start in each, or more diffusion."
+    )
+
+
+def _drawn(course: Course, kept: Bool[np.ndarray, " trial"], rng: np.random.Generator) -> np.ndarray:
+    """States of the last half of a course, each trajectory as often and each state in proportion to its time."""
+    half = len(course.states) // 2
+    trials = np.flatnonzero(kept)
+    each = -(-4096 // len(trials))
+    drawn = []
+    for trial in trials:
+        weight = course.weight[half:, trial]
+        drawn.append(course.states[half:, trial][rng.choice(len(weight), size=each, p=weight / weight.sum())])
+    return np.concatenate(drawn)
+
+
+def _level(system: System, first: Scales) -> Scales:
+    """Repeat the sampling from standard normal starts in the scales found, until the scales stay the same to rounding.
+
+    Then they do not depend on the search. The first scales are kept where this does not agree with them: for systems that
+    need longer to relax, or whose drift is not finite beside the stationary states.
+    """
+    scales = Scales(first.origin, first.size, first.time)
+    for number in range(_LEVELLING):
+        inner = system.in_scales(scales)
+        rng = np.random.default_rng(0)
+        start = inner.starts(rng, 256)
+        try:
+            step = stable_step(inner.checked_drift, start)
+            steps = round(_RELAXATION / step)
+            path = integrate(
+                inner.checked_drift,
+                inner.noise,
+                start,
+                dt=step,
+                steps=2 * steps,
+                stride=max(1, round(0.1 / step)),
+                rng=rng,
+            )
+        except InputError:
+            return first
+        states = path[:, path.shape[1] // 2 :].reshape(-1, system.rank) * scales.size + scales.origin
+        new = _scales_of(system, states, None)
+        apart = max(
+            float(np.abs((new.origin - first.origin) / first.size).max()),
+            float(np.abs(np.log(new.size / first.size)).max()), abs(np.log(new.time / first.time)),
+        )  # fmt: skip
+        if not apart < _AGREEMENT:
+            return first
+        change = float(np.abs(new.size / scales.size - 1).max())
+        scales = new
+        if change < 1e-13:
+            break
+    return scales
