@@ -1,11 +1,19 @@
-"""A network and its decode neurons as Nengo objects that nengo-loihi places on cores."""
+"""A network and its decode neurons as Nengo objects that nengo-loihi places on cores.
+
+nengo-loihi 1.1.0 needs a repair under NumPy 2: its ``np.array(x, copy=False)`` means "copy where needed".
+"""
 # pyright: reportArgumentType=false
 # nengo annotates defaults by a sentinel type, which no real argument has
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import nengo
 import numpy as np
@@ -13,15 +21,15 @@ import numpy as np
 from ddm2snn.hardware.layout import layout_of
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from jaxtyping import Float, Int
 
     from ddm2snn.hardware.device import Device
     from ddm2snn.hardware.layout import Layout
     from ddm2snn.network import SpikingNetwork
 
-SURE = 1.0 + 1e-9  # a node's value of one must reach the threshold of its on neuron whatever rounding does
+_REPAIRED_VERSION = "1.1.0"
+_REPAIRED_MODULES = ("block", "neurons")  # the two that say copy=False
+_SURE = 1.0 + 1e-9  # a node's value of one must reach the threshold of its on neuron whatever rounding does
 
 
 @dataclass
@@ -120,10 +128,46 @@ def _drive(
 
     def value(t: float) -> np.ndarray:
         step = round(t / dt_s) - 1
-        return SURE * signs[step] if step < len(signs) else np.zeros(rank)
+        return _SURE * signs[step] if step < len(signs) else np.zeros(rank)
 
     size = decode.side * amplitude[decode.latent] / decode.total_radius[decode.latent]
     transform = np.equal.outer(decode.latent, np.arange(rank)) * size[:, None]
     node = nengo.Node(value, size_out=rank)
     for group, ensemble in enumerate(decoding):
         nengo.Connection(node, ensemble.neurons, transform=transform[decode.of_group(group)], synapse=None)
+
+
+def needs_repair(nengo_loihi: ModuleType) -> bool:
+    """Whether these versions need the repair."""
+    return nengo_loihi.__version__ == _REPAIRED_VERSION and int(np.__version__.split(".")[0]) >= 2
+
+
+@contextlib.contextmanager
+def repaired() -> Iterator[ModuleType]:
+    """Yield nengo_loihi, repaired where that is needed, and leave its modules as they were."""
+    with warnings.catch_warnings():
+        # nengo-loihi 1.1.0 knows Nengo up to 3.2 and says so once; with 4.1 it runs, which the tests hold it to
+        warnings.filterwarnings("ignore", message="This version of `nengo_loihi` has not been tested")
+        import nengo_loihi
+
+    names = _REPAIRED_MODULES if needs_repair(nengo_loihi) else ()
+    modules: list[Any] = [importlib.import_module(f"nengo_loihi.{name}") for name in names]
+    originals = [module.np for module in modules]
+    for module in modules:
+        module.np = _numpy_of_before()
+    try:
+        yield nengo_loihi
+    finally:
+        for module, original in zip(modules, originals, strict=True):
+            module.np = original
+
+
+def _numpy_of_before() -> ModuleType:
+    """NumPy, but for `array`: ``copy=False`` is NumPy 2's ``copy=None``."""
+
+    def array(*args: Any, copy: bool | None = True, **options: Any) -> np.ndarray:  # noqa: ANN401 - as NumPy's
+        return np.array(*args, copy=True if copy else None, **options)
+
+    module = ModuleType("numpy")
+    vars(module).update(vars(np) | {"array": array})
+    return module
