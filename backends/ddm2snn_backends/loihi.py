@@ -24,7 +24,7 @@ from ddm2snn.stimulus import Stimulus
 from ddm2snn_backends.quantised import QuantisedBackend
 
 if TYPE_CHECKING:
-    from ddm2snn.hardware.chip import Start
+    from ddm2snn.hardware.chip import Prepared
     from ddm2snn_backends.loihi_model import Trial
 
 Target = Literal["sim", "simreal", "loihi"]
@@ -95,7 +95,7 @@ class LoihiBackend(QuantisedBackend):
                 hardware_options=_board_options(nengo_loihi, machine.device.config) if self.target == "loihi" else None,
             ) as simulator:  # fmt: skip
                 if self.target != "loihi":
-                    load_registers(simulator, made, ready.start)
+                    load_registers(simulator, made, ready)
                 latent, spikes = _collect(simulator, made, schedule, machine.per_latent, progress)
         versions = {"nengo": nengo.__version__, "nengo_loihi": nengo_loihi.__version__, "numpy": np.__version__}
         return Trace(latent, spikes, versions, {"target": self.target, "hardware": config.as_json()})
@@ -111,7 +111,7 @@ def _board_options(nengo_loihi: ModuleType, config: HardwareConfig) -> dict[str,
     }
 
 
-def load_registers(simulator: Any, made: list[Trial], start: Start) -> None:  # noqa: ANN401 - nengo-loihi is untyped
+def load_registers(simulator: Any, made: list[Trial], start: Prepared) -> None:  # noqa: ANN401 - nengo-loihi is untyped
     """Put currents and voltages of the start into the emulator; a board starts from zero instead."""
     emulator = simulator.sims["emulator"]
     state, slices, parts = emulator.compartment, emulator.block_info.slices, simulator.model.block_comp_map

@@ -10,9 +10,9 @@ from ddm2snn.base.files import check_writable
 from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.scripts import weights_of, write_script
-from ddm2snn.hardware.config import HardwareConfig, find_hardware
+from ddm2snn.hardware import HardwareConfig, find_hardware
+from ddm2snn.hardware.chip import input_amplitude
 from ddm2snn.hardware.device import device_of, machine_of, per_compartment
-from ddm2snn.hardware.inputs import input_amplitude
 from ddm2snn.hardware.layout import layout_of
 from ddm2snn.hardware.place import placement_of
 from ddm2snn.network import SpikingNetwork, to_internal

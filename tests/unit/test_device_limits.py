@@ -9,10 +9,9 @@ import pytest
 
 from ddm2snn.errors import InputError
 from ddm2snn.hardware import find_hardware
-from ddm2snn.hardware.device import device_for
+from ddm2snn.hardware.device import decay_gaps, device_for
 from ddm2snn.hardware.layout import Core, layout_of
-from ddm2snn.hardware.limits import PER_CORE, check_core, decay_gaps
-from ddm2snn.hardware.place import device_gaps, place
+from ddm2snn.hardware.place import PER_CORE, check_core, device_gaps, place
 from ddm2snn.hardware.registers import Block, registers_of
 from ddm2snn.neuron import LIF
 
