@@ -77,9 +77,10 @@ def _device_content(network: SpikingNetwork) -> tuple[dict[str, np.ndarray], dic
     layout = layout_of(network.neurons, network.rank, config)
     sizes = [group.neurons.stop for group in layout.groups]
     arrays = {
-        "relay_latent": decode.latent, "relay_side": decode.side, "relay_bias_hz": decode.bias_hz,
-        "relay_output": decode.output, "relay_gain": decode.gain, "relay_share": decode.share,
-        "relay_radius": decode.own_radius, "total_radius": decode.total_radius,
+        "decode_neuron_latent": decode.latent, "decode_neuron_side": decode.side,
+        "decode_neuron_bias_hz": decode.bias_hz, "decode_neuron_output": decode.output,
+        "decode_neuron_gain": decode.gain, "decode_neuron_share": decode.share,
+        "decode_neuron_radius": decode.own_radius, "total_radius": decode.total_radius,
         "neuron_groups": np.array([0, *sizes]),
         "decode_groups": np.array([0, *(decode.of_group(group).stop for group in range(decode.groups))]),
     }  # fmt: skip

@@ -17,8 +17,7 @@ from ddm2snn.base.arrays import array_fields, arrays_of
 from ddm2snn.base.files import require_file, whole_file, write_text
 from ddm2snn.base.stored import check_header, make_header, settings_of
 from ddm2snn.errors import FileRefusedError, InputError
-from ddm2snn.exchange.allowance import Allowance, refuse_elsewhere
-from ddm2snn.exchange.foreign_arrays import damage_refused
+from ddm2snn.exchange.foreign_arrays import Allowance, damage_refused, refuse_elsewhere
 from ddm2snn.exchange.nir_graph import Graph, Node
 from ddm2snn.network import SpikingNetwork, rebuild_spiking
 

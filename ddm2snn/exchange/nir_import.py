@@ -57,24 +57,11 @@ def import_nir(path: Path | str, *, spikes: SpikeUnit | None = None, dt_s: float
     reader_step_s = graph.metadata.get("step_s", network_step_s) if dt_s is None else dt_s
     if not _is_step(reader_step_s):
         raise FileRefusedError(f"{path} says a step of {reader_step_s!r} s, which is none. Give dt_s.")
-    steps = _Steps(float(network_step_s), float(reader_step_s) if unit == "per step" else None)
-    return _network(Path(path), graph, steps)
+    return _network(Path(path), graph, float(network_step_s), float(reader_step_s) if unit == "per step" else None)
 
 
 def _is_step(value: object) -> TypeGuard[float]:
     return isinstance(value, float | int) and math.isfinite(value) and value > 0
-
-
-@dataclass(frozen=True)
-class _Steps:
-    """Step of the network, and that of the file's reader; None in continuous time."""
-
-    dt_s: float
-    step_s: float | None
-
-    def tau_s(self, tau_s: float) -> float:
-        """Time constant of the network for one of the file; inverse of `Form.tau_s`."""
-        return tau_s if self.step_s is None else self.dt_s / -math.log1p(-self.step_s / tau_s)
 
 
 def _with_sidecar(graph: Graph, path: Path) -> SpikingNetwork:
@@ -96,14 +83,15 @@ def _with_sidecar(graph: Graph, path: Path) -> SpikingNetwork:
     return network
 
 
-def _network(path: Path, graph: Graph, steps: _Steps) -> SpikingNetwork:
+def _network(path: Path, graph: Graph, dt_s: float, step_s: float | None) -> SpikingNetwork:
+    """Network of a graph for its own step, and that of the file's reader; None in continuous time."""
     parts = _parts(path, graph)
     neurons = parts.neurons.arrays
     n = len(neurons["v_threshold"])
     of_filter, of_membrane = parts.tau_names
     tau_syn, tau_mem = _uniform(path, of_filter, parts.filter.arrays), _uniform(path, of_membrane, neurons)
     for tau in (tau_syn, tau_mem):
-        if not tau > (steps.step_s or 0.0):
+        if not tau > (step_s or 0.0):
             raise InputError(f"{path} has a time constant of {tau:g} s, which is no more than a step. Check dt_s.")
     reset = neurons.get("v_reset", np.zeros(n))
     span = neurons["v_threshold"] - reset
@@ -118,8 +106,9 @@ def _network(path: Path, graph: Graph, steps: _Steps) -> SpikingNetwork:
     if parts.filter is not parts.neurons:
         decoders = decoders * parts.filter.arrays["r"][:, None]
         inputs = inputs * parts.filter.arrays["r"][:, None]
-    if steps.step_s is not None:
-        decoders = decoders * steps.dt_s
+    if step_s is not None:  # the inverse of `Form.tau_s`
+        tau_syn, tau_mem = (dt_s / -math.log1p(-step_s / tau) for tau in (tau_syn, tau_mem))
+        decoders = decoders * dt_s
     network = SpikingNetwork(
         encoders=encoders,
         bias=np.where(rest != 0, bias + rest, bias),
@@ -131,9 +120,9 @@ def _network(path: Path, graph: Graph, steps: _Steps) -> SpikingNetwork:
         latent_offset=np.zeros(len(decoders)),
         latent_scale=np.ones(len(decoders)),
         initial_latent=np.zeros((1, len(decoders))),
-        neuron=LIF(steps.tau_s(tau_mem), 0.0),
-        time_unit_s=steps.tau_s(tau_syn),
-        dt_s=steps.dt_s,
+        neuron=LIF(tau_mem, 0.0),
+        time_unit_s=tau_syn,
+        dt_s=dt_s,
         spike_timing="grid",
         backend="reference",
         rate_fingerprint="none: imported from NIR",

@@ -24,8 +24,7 @@ from ddm2snn.base.arrays import array_fields, arrays_of, canonical_json
 from ddm2snn.base.files import require_file, whole_file
 from ddm2snn.base.stored import check_header, make_header, settings_of
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.exchange.allowance import refuse_elsewhere
-from ddm2snn.exchange.foreign_arrays import damage_refused, read_arrays
+from ddm2snn.exchange.foreign_arrays import damage_refused, read_arrays, refuse_elsewhere
 from ddm2snn.network import SpikingNetwork, rebuild_spiking
 
 FORMAT, VERSION = "ddm2snn spiking network", 1
