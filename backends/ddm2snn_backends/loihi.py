@@ -21,6 +21,7 @@ from ddm2snn.network import SpikingNetwork
 from ddm2snn.recording import Spikes
 from ddm2snn.schedule import Schedule, Trace, blocks
 from ddm2snn.stimulus import Stimulus
+from ddm2snn_backends.nengo.backend import quiet
 from ddm2snn_backends.quantised import QuantisedBackend
 
 if TYPE_CHECKING:
@@ -164,11 +165,6 @@ def _collect(
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Leave out warnings about rates that nobody uses, and about bits that diagnostics count."""
-    with warnings.catch_warnings():
-        # on the way Nengo derives intercepts from gains; neurons below threshold have none, and none are used
-        warnings.filterwarnings(
-            "ignore", message="(invalid value|divide by zero) encountered in", category=RuntimeWarning
-        )
-        warnings.filterwarnings("ignore", message="Non-finite values detected", category=UserWarning)
+    with quiet():
         warnings.filterwarnings("ignore", message=r"Lost \d+ extra bits in weight rounding", category=UserWarning)
         yield

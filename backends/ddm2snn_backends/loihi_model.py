@@ -54,13 +54,19 @@ def build(
     record_spikes: bool,
 ) -> tuple[nengo.Network, list[Trial]]:
     """One Nengo network of all trials, each with cores of its own; configured locally, never by Nengo's defaults."""
-    layout = layout_of(network.neurons, network.rank, device.config)
+    layout, decode = layout_of(network.neurons, network.rank, device.config), device.decode_neurons
+    neuron, at_rest = network.neuron, {"voltage": nengo.dists.Choice([0])}
+    lif = nengo.LIF(neuron.tau_membrane_s, neuron.refractory_s, initial_state=at_rest)
+    integrate = nengo.SpikingRectifiedLinear(initial_state=at_rest)
     with nengo.Network(seed=seed) as model:
         nengo_loihi.add_params(model)
         made = []
         for trial in range(trials):
-            populations = [_population(network, group.neurons) for group in layout.groups]
-            decoding = [_decode_neurons(device, group) for group in range(len(layout.groups))]
+            populations = [_ensemble(lif, 1.0, network.bias[group.neurons]) for group in layout.groups]
+            decoding = [
+                _ensemble(integrate, decode.swing_hz, decode.bias_hz[decode.of_group(group)])
+                for group in range(len(layout.groups))
+            ]
             _connect(network, device, layout, populations, decoding)
             if amplitude is not None and signs is not None:
                 _drive(device, amplitude, signs[trial], decoding)
@@ -78,22 +84,11 @@ def build(
     return model, made
 
 
-def _population(network: SpikingNetwork, group: slice) -> nengo.Ensemble:
-    neuron, bias = network.neuron, network.bias[group]
-    refractory_s = neuron.refractory_s
-    at_rest = {"voltage": nengo.dists.Choice([0])}
+def _ensemble(neuron_type: Any, gain: float, bias: Float[np.ndarray, " neuron"]) -> nengo.Ensemble:  # noqa: ANN401
+    """Neurons of one gain, to be driven by currents of their own."""
+    count = len(bias)
     return nengo.Ensemble(
-        len(bias), 1, neuron_type=nengo.LIF(neuron.tau_membrane_s, refractory_s, initial_state=at_rest),
-        gain=np.ones(len(bias)), bias=bias, encoders=np.ones((len(bias), 1)), eval_points=np.zeros((1, 1)),
-    )  # fmt: skip
-
-
-def _decode_neurons(device: Device, group: int) -> nengo.Ensemble:
-    decode, at_rest = device.decode_neurons, {"voltage": nengo.dists.Choice([0])}
-    bias_hz = decode.bias_hz[decode.of_group(group)]
-    return nengo.Ensemble(
-        len(bias_hz), 1, neuron_type=nengo.SpikingRectifiedLinear(initial_state=at_rest),
-        gain=np.full(len(bias_hz), decode.swing_hz), bias=bias_hz, encoders=np.ones((len(bias_hz), 1)),
+        count, 1, neuron_type=neuron_type, gain=np.full(count, gain), bias=bias, encoders=np.ones((count, 1)),
         eval_points=np.zeros((1, 1)),
     )  # fmt: skip
 

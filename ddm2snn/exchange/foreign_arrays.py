@@ -11,17 +11,15 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
+import h5py
 import numpy as np
 
 from ddm2snn.base.files import require_file
 from ddm2snn.errors import FileRefusedError
-
-if TYPE_CHECKING:
-    import h5py
 
 Arrays = dict[str, np.ndarray]
 SPARE_BYTES = 2**26
@@ -116,9 +114,14 @@ def read_arrays(path: Path | str) -> Arrays:
     ['W']
     """
     file = require_file(path)
-    reader = _reader_of(file)
+    readers = {
+        ".npz": _from_npz, ".safetensors": _from_safetensors, ".mat": _from_matlab, ".h5": _from_hdf5,
+        ".hdf5": _from_hdf5, ".pt": _from_torch, ".pth": _from_torch,
+    }  # fmt: skip
+    if file.suffix.lower() not in readers:
+        raise FileRefusedError(f"{file} is of no known kind; known are {', '.join(readers)}. Save the arrays as .npz.")
     with damage_refused(file, file.suffix):
-        arrays = reader(file)
+        arrays = readers[file.suffix.lower()](file)
     numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
     if not numbers:
         raise FileRefusedError(f"{file} holds no array of numbers. Save the weights by name.")
@@ -137,21 +140,6 @@ def damage_refused(path: Path, kind: str) -> Iterator[None]:
     except Exception as error:  # parsers of foreign formats raise errors of any type
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise FileRefusedError(f"{path} cannot be read as {kind}: {reason}. Write it anew.") from error
-
-
-def _reader_of(path: Path) -> Callable[[Path], Arrays]:
-    readers = {
-        ".npz": _from_npz,
-        ".safetensors": _from_safetensors,
-        ".mat": _from_matlab,
-        ".h5": _from_hdf5,
-        ".hdf5": _from_hdf5,
-        ".pt": _from_torch,
-        ".pth": _from_torch,
-    }
-    if path.suffix.lower() not in readers:
-        raise FileRefusedError(f"{path} is of no known kind; known are {', '.join(readers)}. Save the arrays as .npz.")
-    return readers[path.suffix.lower()]
 
 
 def _from_npz(path: Path) -> Arrays:
@@ -271,8 +259,6 @@ def _check_elements(path: Path, variable: IO[bytes], order: str) -> None:
 
 
 def _from_hdf5(path: Path) -> Arrays:
-    import h5py
-
     with h5py.File(path, "r") as file:
         return dict(_datasets(Allowance(path), file, "", set()))
 
@@ -281,8 +267,6 @@ def _datasets(
     allowance: Allowance, group: h5py.Group, prefix: str, seen: set[object]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Datasets of this file by name; links out of the file and links back are not followed."""
-    import h5py
-
     for name in map(str, group):
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             continue

@@ -13,7 +13,7 @@ import numpy as np
 from ddm2snn.conversion.convert import with_constant
 from ddm2snn.errors import FileRefusedError, InputError
 from ddm2snn.exchange.nir_files import read_graph, read_sidecar, sidecar_of
-from ddm2snn.exchange.nir_graph import Form, Graph, Node, SpikeUnit, graph_of, same_content
+from ddm2snn.exchange.nir_graph import Graph, Nir, Node, SpikeUnit, graph_of, same_content
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import LIF
 
@@ -75,7 +75,7 @@ def _with_sidecar(graph: Graph, path: Path) -> SpikingNetwork:
         if node in graph.nodes and parameter in graph.nodes[node].arrays
     }
     network, form = read_sidecar(sidecar_of(path), stored)
-    written = Form(form.get("dialect"), form.get("reader"), network.dt_s)  # pyright: ignore[reportArgumentType] - checked
+    written = Nir(form.get("dialect"), form.get("reader"))  # pyright: ignore[reportArgumentType] - checked
     if not same_content(graph_of(network, written), graph):
         raise FileRefusedError(
             f"{path} was changed after {sidecar_of(path).name} was written. Remove that to import what NIR holds."
@@ -106,7 +106,7 @@ def _network(path: Path, graph: Graph, dt_s: float, step_s: float | None) -> Spi
     if parts.filter is not parts.neurons:
         decoders = decoders * parts.filter.arrays["r"][:, None]
         inputs = inputs * parts.filter.arrays["r"][:, None]
-    if step_s is not None:  # the inverse of `Form.tau_s`
+    if step_s is not None:  # the inverse of `Nir.tau_s`
         tau_syn, tau_mem = (dt_s / -math.log1p(-step_s / tau) for tau in (tau_syn, tau_mem))
         decoders = decoders * dt_s
     network = SpikingNetwork(

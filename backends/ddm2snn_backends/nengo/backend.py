@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -231,10 +232,17 @@ def _simulator(model: nengo.Network, dt_s: float) -> Any:  # noqa: ANN401 - neng
     from nengo.cache import NoDecoderCache
 
     store = Model(dt=dt_s, decoder_cache=NoDecoderCache())
-    with warnings.catch_warnings(), global_generator_kept():
+    with quiet(), global_generator_kept():
+        return nengo.Simulator(model, dt=dt_s, model=store, progress_bar=False)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out warnings about rates that nobody uses."""
+    with warnings.catch_warnings():
         # on the way Nengo derives intercepts from gains; neurons below threshold have none, and none are used
         warnings.filterwarnings(
             "ignore", message="(invalid value|divide by zero) encountered in", category=RuntimeWarning
         )
         warnings.filterwarnings("ignore", message="Non-finite values detected", category=UserWarning)
-        return nengo.Simulator(model, dt=dt_s, model=store, progress_bar=False)
+        yield
