@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, get_args
 
@@ -85,11 +84,11 @@ def _with_sidecar(graph: Graph, path: Path) -> SpikingNetwork:
 
 def _network(path: Path, graph: Graph, dt_s: float, step_s: float | None) -> SpikingNetwork:
     """Network of a graph for its own step, and that of the file's reader; None in continuous time."""
-    parts = _parts(path, graph)
-    neurons = parts.neurons.arrays
+    spiking, encode, latent, decode, inputs, constant = _parts(path, graph)
+    neurons = spiking.arrays
     n = len(neurons["v_threshold"])
-    of_filter, of_membrane = parts.tau_names
-    tau_syn, tau_mem = _uniform(path, of_filter, parts.filter.arrays), _uniform(path, of_membrane, neurons)
+    of_filter, of_membrane = ("tau_syn", "tau_mem") if latent is spiking else ("tau", "tau")
+    tau_syn, tau_mem = _uniform(path, of_filter, latent.arrays), _uniform(path, of_membrane, neurons)
     for tau in (tau_syn, tau_mem):
         if not tau > (step_s or 0.0):
             raise InputError(f"{path} has a time constant of {tau:g} s, which is no more than a step. Check dt_s.")
@@ -101,11 +100,10 @@ def _network(path: Path, graph: Graph, dt_s: float, step_s: float | None) -> Spi
         )
     gain = neurons["r"] * neurons.get("w_in", np.ones(n)) / span
     rest = (neurons["v_leak"] - reset) / span
-    encoders, bias = parts.encode.arrays["weight"] * gain[:, None], _bias(parts.encode) * gain
-    decoders, inputs = parts.decode.arrays["weight"], parts.input_map
-    if parts.filter is not parts.neurons:
-        decoders = decoders * parts.filter.arrays["r"][:, None]
-        inputs = inputs * parts.filter.arrays["r"][:, None]
+    encoders, bias = encode.arrays["weight"] * gain[:, None], _bias(encode) * gain
+    decoders = decode.arrays["weight"]
+    if latent is not spiking:
+        decoders, inputs = (each * latent.arrays["r"][:, None] for each in (decoders, inputs))
     if step_s is not None:  # the inverse of `Nir.tau_s`
         tau_syn, tau_mem = (dt_s / -math.log1p(-step_s / tau) for tau in (tau_syn, tau_mem))
         decoders = decoders * dt_s
@@ -128,24 +126,15 @@ def _network(path: Path, graph: Graph, dt_s: float, step_s: float | None) -> Spi
         rate_fingerprint="none: imported from NIR",
         provenance={"imported": {"file": path.name, "form": "NIR", **graph.metadata}},
     )
-    return with_constant(network, parts.constant) if parts.constant.any() else network
+    return with_constant(network, constant) if constant.any() else network
 
 
-@dataclass(frozen=True, eq=False)
-class _Parts:
-    """Nodes of the factored form; `filter` is the neurons' own node where the filter is their synapse."""
+def _parts(path: Path, graph: Graph) -> tuple[Node, Node, Node, Node, np.ndarray, np.ndarray]:
+    """Nodes of the factored form by how they are connected, or a refusal that says which is missing.
 
-    neurons: Node
-    encode: Node
-    filter: Node
-    decode: Node
-    input_map: Float[np.ndarray, "rank input"]
-    constant: Float[np.ndarray, " rank"]
-    tau_names: tuple[str, str]
-
-
-def _parts(path: Path, graph: Graph) -> _Parts:
-    """Nodes of the factored form by how they are connected, or a refusal that says which is missing."""
+    They are neurons, encoders, filter (the neurons' own node where it is their synapse) and decoders; after them the
+    map of the input and the constant input of the latents.
+    """
     nodes = graph.nodes
     sources: dict[str, list[str]] = {name: [] for name in nodes}
     for source, target in graph.edges:
@@ -184,8 +173,7 @@ def _parts(path: Path, graph: Graph) -> _Parts:
         if input_map.ndim != 2 or len(input_map) != rank or _bias(node).shape != (rank,):
             raise _other_form(path, f"the map of the input has shape {input_map.shape} for {rank} latents")
         constant = constant + _bias(node)
-    tau_names = ("tau_syn", "tau_mem") if latent is neurons else ("tau", "tau")
-    return _Parts(neurons, nodes[encode], latent, nodes[decode[0]], input_map, constant, tau_names)
+    return neurons, nodes[encode], latent, nodes[decode[0]], input_map, constant
 
 
 def _other_form(path: Path, reason: str) -> InputError:

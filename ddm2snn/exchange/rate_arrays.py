@@ -71,22 +71,31 @@ def import_rate_network(path: Path | str, mapping: ArrayMapping, *, seed: int = 
         says which.
     """
     file = _File(path, read_arrays(path), mapping)
-    weights, facts = _weights(file)
-    activation = file.stated("activation", "tanh", "tanh, relu or logistic")
-    largest = max(np.abs(array).max(initial=0.0) for array in dataclasses.astuple(weights))
+    left, right, bias, inputs, facts = _weights(file)
+    activation: Any = file.stated("activation", "tanh", "tanh, relu or logistic")
+    largest = max(np.abs(array).max(initial=0.0) for array in (left, right, bias))
     if largest >= _LARGEST_WEIGHT:
         raise InputError(
             f"{path} holds a weight of {largest:.1e}, which no network has. Repair it, or map other arrays."
         )
-    if activation == "logistic":
-        weights, activation = _as_tanh(weights), "tanh"
-    rank, inputs = weights.input_map.shape
+    if activation == "logistic":  # latents differ by a constant
+        constant, activation = 0.5 * right.sum(axis=0), "tanh"
+        left, right, bias = 0.5 * left, 0.5 * right, 0.5 * (bias + left @ constant)
+    rank = left.shape[1]
     factor = np.zeros((rank, rank))
     factor[: rank - inputs, : rank - inputs] = _noise_factor(file, rank - inputs)
-    unscaled = weights.network(activation, factor, np.ones(rank), np.zeros((1, rank)))
+    input_map = np.eye(rank)[:, rank - inputs :]
+    unscaled = RateNetwork(
+        left_vectors=left, right_vectors=right, bias=bias, activation=activation, diffusion_factor=factor,
+        input_map=input_map, latent_offset=np.zeros(rank), latent_scale=np.ones(rank),
+        initial_latent=np.zeros((1, rank)),
+    )  # fmt: skip
     rng = stream(seed, "import", "states")
     scale, states, rests = _visited_states(unscaled, rng, inputs)
-    network = weights.network(activation, factor, scale, states)
+    network = dataclasses.replace(
+        unscaled, left_vectors=left * scale, right_vectors=right / scale, diffusion_factor=factor / scale[:, None],
+        input_map=input_map / scale[:, None], latent_scale=scale, initial_latent=states,
+    )  # fmt: skip
     if mapping.step is not None:
         facts["step_error"] = _step_error(path, network, mapping.step)
     facts |= {"rests_without_input": rests, "step": mapping.step, "arrays": sorted(file.arrays)}
@@ -132,45 +141,15 @@ class _File:
         return value
 
 
-@dataclass(frozen=True, eq=False)
-class _Weights:
-    """``dz = -z + right^T phi(left z + bias) + input_map u``, before latents have a scale."""
-
-    left: Float[np.ndarray, "unit rank"]
-    right: Float[np.ndarray, "unit rank"]
-    bias: Float[np.ndarray, " unit"]
-    input_map: Float[np.ndarray, "rank input"]
-
-    def network(
-        self,
-        activation: str,
-        factor: Float[np.ndarray, "rank rank"],
-        scale: Float[np.ndarray, " rank"],
-        states: Float[np.ndarray, "sample rank"],
-    ) -> RateNetwork:
-        """Rate network with latents in units of `scale`, left at `states`."""
-        return RateNetwork(
-            left_vectors=self.left * scale,
-            right_vectors=self.right / scale,
-            bias=self.bias,
-            activation=activation,  # pyright: ignore[reportArgumentType] - checked by the mapping
-            diffusion_factor=factor / scale[:, None],
-            input_map=self.input_map / scale[:, None],
-            latent_offset=np.zeros(len(scale)),
-            latent_scale=scale,
-            initial_latent=states,
-        )
-
-
-def _weights(file: _File) -> tuple[_Weights, dict[str, Any]]:
-    """Weights, with a latent more for each input, and facts for the provenance."""
+def _weights(file: _File) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, dict[str, Any]]:
+    """Left and right vectors with a latent more for each input, biases, number of inputs, and facts on their form."""
     left, right, facts = _factors(file)
     if left.ndim != 2 or left.shape != right.shape:
         raise InputError(
             f"{file.path}: left and right vectors must be (unit, rank) both, W_s (rank, unit); found "
             f"{left.shape} and {right.shape}. Transpose what is the other way round."
         )
-    units, rank = left.shape
+    units = len(left)
     bias = file.array("bias").reshape(-1) if "bias" in file.names else np.zeros(units)
     if units > _MOST_UNITS:
         raise InputError(
@@ -188,13 +167,7 @@ def _weights(file: _File) -> tuple[_Weights, dict[str, Any]]:
             f"{file.path}: where rates are filtered, inputs reach the units without the leak, which dz = -z + W_s "
             "phi(Gamma z + b) + u cannot express. Leave inputs out, or filter currents."
         )
-    weights = _Weights(
-        left=np.hstack([left, vectors.T]),
-        right=np.hstack([right, np.zeros((units, count))]),
-        bias=bias,
-        input_map=np.vstack([np.zeros((rank, count)), np.eye(count)]),
-    )
-    return weights, facts
+    return np.hstack([left, vectors.T]), np.hstack([right, np.zeros((units, count))]), bias, count, facts
 
 
 def _factors(file: _File) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
@@ -282,13 +255,6 @@ def _input_vectors(file: _File, units: int) -> Float[np.ndarray, "input unit"]:
     if len(gains) != len(vectors):
         raise InputError(f"{file.path}: there are {len(gains)} input gains for {len(vectors)} inputs. Name others.")
     return vectors * gains[:, None]
-
-
-def _as_tanh(weights: _Weights) -> _Weights:
-    """Units with the hyperbolic tangent for logistic ones; latents differ by a constant."""
-    constant = 0.5 * weights.right.sum(axis=0)
-    bias = 0.5 * (weights.bias + weights.left @ constant)
-    return _Weights(0.5 * weights.left, 0.5 * weights.right, bias, weights.input_map)
 
 
 def _noise_factor(file: _File, rank: int) -> Float[np.ndarray, "rank rank"]:
