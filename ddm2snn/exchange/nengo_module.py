@@ -21,18 +21,11 @@ from ddm2snn.stimulus import Stimulus
 
 
 def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[tuple[Path, Path], str]:
-    """Write a runnable module (.py) and, beside it, its weights (.npz).
+    """Write a runnable module (.py) of LIF neurons and, beside it, its weights (.npz).
 
     In Nengo the module gives the spikes of backend "nengo" for the same seed. In the emulator of nengo-loihi it gives
     those of backend "nengo-loihi", with decode neurons and blocks of the device that the network was converted for, or
-    of Loihi 1. Where that device cannot hold the network, the module runs in Nengo only and says why.
-
-    Parameters
-    ----------
-    network
-        A network of LIF neurons; noise that depends on the state runs in Nengo only.
-    path
-        Module to write.
+    of Loihi 1. Where that device cannot hold the network, or noise depends on the state, it runs in Nengo only.
 
     Returns
     -------

@@ -164,18 +164,8 @@ def write_sidecar(
 ) -> Path:
     """Write the sidecar of a NIR file and return its path.
 
-    Parameters
-    ----------
-    network
-        The network.
-    path
-        The NIR file.
-    stored
-        Names of the arrays that the NIR file holds to the last bit; the sidecar gets all others.
-    lost
-        What NIR leaves out, in sentences with numbers.
-    form
-        How the file was written: JSON values.
+    It gets all arrays but those `stored`, which the NIR file holds to the last bit, what is `lost` in sentences with
+    numbers, and the `form` in which the file was written.
     """
     arrays = {
         name: {"shape": list(array.shape), "values": array.ravel().tolist()}

@@ -268,31 +268,11 @@ def _noise_factor(file: _File, rank: int) -> Float[np.ndarray, "rank rank"]:
 def _visited_states(
     network: RateNetwork, rng: np.random.Generator, inputs: int
 ) -> tuple[Float[np.ndarray, " rank"], Float[np.ndarray, "sample rank"], bool]:
-    """Run a network from random starts, at which the units' inputs are of order one.
+    """Run a network from random starts, at which the units' inputs are of order one; its last latents follow inputs.
 
-    Parameters
-    ----------
-    network
-        The network, whose last `inputs` latents follow its inputs.
-    rng
-        Draws starts, noise and the states that are returned.
-    inputs
-        Number of latents that follow inputs.
-
-    Returns
-    -------
-    scale
-        Standard deviation of each latent, 1 where it does not move. Taken over the last quarter of the time, or over
-        all of it where the network rests by then or has inputs.
-    states
-        Up to 1,024 of the states behind `scale`.
-    rests
-        Whether the network comes to rest without input.
-
-    Raises
-    ------
-    InputError
-        Where a latent reaches no unit, or latents grow without bound.
+    Returns the standard deviation of each latent (1 where it does not move), up to 1,024 of the states behind it, and
+    whether the network comes to rest without input. The states are those of the last quarter of the time, or of all of
+    it where the network rests by then or has inputs.
     """
     rank, units = network.rank, network.units
     size = np.sqrt((network.left_vectors**2).mean(axis=0))
@@ -318,10 +298,7 @@ def _visited_states(
 def _step_error(path: Path | str, network: RateNetwork, step: float) -> float:
     """Largest relative difference, over latents, between a step in discrete time and the flow of the same network.
 
-    Raises
-    ------
-    InputError
-        Where it is more than a tenth of the step's length.
+    More than a tenth of the step's length is refused.
     """
     z = network.initial_latent
     drift, pieces = network.drift, max(1, round(step / _STEP))
