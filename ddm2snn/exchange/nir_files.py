@@ -29,7 +29,10 @@ _REMEDY = "Remove it to import what the file holds."
 
 def write_graph(graph: Graph, path: Path | str) -> None:
     """Write a NIR file (HDF5) whole or not at all."""
-    nir = _library()
+    try:
+        nir: Any = import_module("nir")
+    except ImportError as error:
+        raise InputError("NIR files are written with the package nir. Install ddm2snn[nir].") from error
     nodes: dict[str, Any] = {}
     for name, node in graph.nodes.items():
         arrays = dict(node.arrays)
@@ -41,13 +44,6 @@ def write_graph(graph: Graph, path: Path | str) -> None:
     content = nir.NIRGraph(nodes=nodes, edges=list(graph.edges), metadata=dict(graph.metadata))
     with whole_file(path) as temporary:
         nir.write(temporary, content)
-
-
-def _library() -> Any:  # noqa: ANN401 - nir is optional
-    try:
-        return import_module("nir")
-    except ImportError as error:
-        raise InputError("NIR files are written with the package nir. Install ddm2snn[nir].") from error
 
 
 def read_graph(path: Path | str) -> Graph:

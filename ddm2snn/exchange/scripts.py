@@ -32,7 +32,6 @@ from ddm2snn.network import to_internal
 
 if TYPE_CHECKING:
     from ddm2snn.network import SpikingNetwork
-    from ddm2snn.neuron import NeuronModel
 
 PYNN_REQUIREMENTS = "pynn==0.13.0 nest-simulator==3.10.0"
 """Versions in which the spikes were compared."""
@@ -52,7 +51,10 @@ def write_brian2_script(network: SpikingNetwork, path: Path | str, *, seed: int 
         Where the path is no .py file, or the step does not fit the neurons.
     """
     script = _script_path(path, "A Brian2 script", network)
-    update, threshold, reset, declared, constants = _membrane(network.neuron, network.dt_s)
+    neuron = network.neuron
+    if neuron.name not in _MEMBRANES:
+        raise InputError(f'A Brian2 script has no {type(neuron).__name__} neurons. Use format="hdf5".')
+    update, threshold, reset, declared, constants = _MEMBRANES[neuron.name](neuron, network.dt_s)
     settings = {
         **_common_settings(network, seed), "update": "\n".join(update), "threshold": repr(threshold),
         "reset": repr("\n".join(reset)), "declared": repr(declared), "constants": repr(constants),
@@ -62,13 +64,6 @@ def write_brian2_script(network: SpikingNetwork, path: Path | str, *, seed: int 
 
 _Membrane = tuple[list[str], str, list[str], list[str], dict[str, float]]
 """Update, threshold, reset, declarations and constants of a neuron model, as in the reference backend."""
-
-
-def _membrane(neuron: NeuronModel, dt_s: float) -> _Membrane:
-    """Membrane of a neuron model in Brian2's language."""
-    if neuron.name not in _MEMBRANES:
-        raise InputError(f'A Brian2 script has no {type(neuron).__name__} neurons. Use format="hdf5".')
-    return _MEMBRANES[neuron.name](neuron, dt_s)
 
 
 def _leaky(neuron: Any, dt_s: float) -> _Membrane:  # noqa: ANN401 - each table entry knows its model

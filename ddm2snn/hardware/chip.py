@@ -126,7 +126,8 @@ def prepare(schedule: Schedule, config: HardwareConfig) -> Prepared:
         latent * decode.share * decode.gain * per_current / registers[0].current_decay,
         _decode_voltage(schedule.seed, schedule.trials, device) * per_compartment(registers, "threshold"),
     )
-    return Prepared(machine, *(np.trunc(each) if registers[0].whole else each for each in start), signs)
+    voltage, current, decode_voltage = (np.trunc(each) if registers[0].whole else each for each in start)
+    return Prepared(machine, voltage, current, decode_voltage, signs)
 
 
 def run_device(

@@ -208,11 +208,6 @@ def model_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> 
     if network.diffusion_decoders is not None:
         reason = "spikes would have to multiply noise, which no synapse does"
         return [Unsupported("diffusion_decoders", reason, 'Use backend="brian2" or "nengo"')]
-    return range_gaps(network, config, dt_s)
-
-
-def range_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> list[Unsupported]:
-    """What the registers of refractory period and decays cannot count."""
     precision, neuron, gaps = config.precision, network.neuron, []
     refractory_s, longest = neuron.refractory_s, precision.longest_refractory_steps
     if longest is not None and round(refractory_s / dt_s) + 1 > longest:
