@@ -37,13 +37,26 @@ def brian2() -> Any:  # noqa: ANN401 - brian2 is untyped
 
 @dataclass(frozen=True)
 class Membrane:
-    """Lines of Brian2 code for a group with a voltage `v`; `update` finds the input in `current`."""
+    """Lines of Brian2 code for a group with a voltage `v`; `update` finds the input in `current`.
+
+    `values` takes a neuron model and a step in seconds and gives the values of the `constants`.
+    """
 
     declared: tuple[str, ...]
     update: tuple[str, ...]
     threshold: str
     reset: tuple[str, ...]
     constants: tuple[str, ...]
+    values: Callable[[Any, float], Values]
+
+
+def _leaky_values(neuron: Any, dt_s: float) -> Values:  # noqa: ANN401 - each membrane knows its model
+    return {"membrane_decay": neuron.decay_factor(dt_s), "refractory_steps": float(neuron.refractory_steps(dt_s))}
+
+
+def _adaptive_values(neuron: Any, dt_s: float) -> Values:  # noqa: ANN401
+    threshold = {"threshold_decay": neuron.threshold_factor(dt_s), "threshold_jump": neuron.threshold_jump}
+    return _leaky_values(neuron, dt_s) | threshold
 
 
 # A neuron waits at negative voltages, which count its refractory steps down: one array for both, so one pass of
@@ -57,6 +70,7 @@ _LEAKY = Membrane(
     threshold="v > 1",
     reset=("v = -refractory_steps",),
     constants=("membrane_decay", "refractory_steps"),
+    values=_leaky_values,
 )
 _LINEAR = Membrane(
     declared=("v : 1",),
@@ -64,6 +78,7 @@ _LINEAR = Membrane(
     threshold="v > 1",
     reset=("v = clip(v - 1, 0, 1)",),
     constants=("per_step",),
+    values=lambda neuron, dt_s: {"per_step": dt_s / neuron.tau_membrane_s},
 )
 _ADAPTIVE = Membrane(
     declared=(*_LEAKY.declared, "raised : 1"),
@@ -71,39 +86,20 @@ _ADAPTIVE = Membrane(
     threshold="v > 1 + raised",
     reset=(*_LEAKY.reset, "raised += threshold_jump"),
     constants=(*_LEAKY.constants, "threshold_decay", "threshold_jump"),
+    values=_adaptive_values,
 )
-
-
-def _leaky_constants(neuron: Any, dt_s: float) -> Values:  # noqa: ANN401 - each table entry knows its model
-    return {"membrane_decay": neuron.decay_factor(dt_s), "refractory_steps": float(neuron.refractory_steps(dt_s))}
-
-
-def _linear_constants(neuron: Any, dt_s: float) -> Values:  # noqa: ANN401
-    return {"per_step": dt_s / neuron.tau_membrane_s}
-
-
-def _adaptive_constants(neuron: Any, dt_s: float) -> Values:  # noqa: ANN401
-    threshold = {"threshold_decay": neuron.threshold_factor(dt_s), "threshold_jump": neuron.threshold_jump}
-    return _leaky_constants(neuron, dt_s) | threshold
-
-
 MEMBRANES = {"lif": _LEAKY, "loihi-lif": _LEAKY, "rectified-linear": _LINEAR, "adaptive-lif": _ADAPTIVE}
 """Code by the name of the neuron model."""
 
-_CONSTANTS: dict[str, Callable[[Any, float], Values]] = {
-    "lif": _leaky_constants, "loihi-lif": _leaky_constants, "rectified-linear": _linear_constants,
-    "adaptive-lif": _adaptive_constants,
-}  # fmt: skip
 
-
-def constants_of(neuron: NeuronModel, dt_s: float) -> Values:
+def _constants_of(neuron: NeuronModel, dt_s: float) -> Values:
     """Values of the constants of a neuron model in steps of `dt_s`."""
-    return _CONSTANTS[neuron.name](neuron, dt_s)
+    return MEMBRANES[neuron.name].values(neuron, dt_s)
 
 
 def _own_constants(neuron: NeuronModel, dt_s: float) -> tuple[str, ...]:
     """Names of the constants that each neuron has its own."""
-    return tuple(name for name, value in constants_of(neuron, dt_s).items() if np.ndim(value))
+    return tuple(name for name, value in _constants_of(neuron, dt_s).items() if np.ndim(value))
 
 
 @dataclass(frozen=True)
@@ -302,7 +298,7 @@ def latent_values(shape: Shape, schedule: Schedule) -> Values:
 def neuron_values(shape: Shape, schedule: Schedule | OpenLoop) -> Values:
     """Values of the neurons' variables, the same for all trials but for their voltages."""
     snn = schedule.network
-    values: Values = {**constants_of(snn.neuron, schedule.dt_s), "bias": snn.bias}
+    values: Values = {**_constants_of(snn.neuron, schedule.dt_s), "bias": snn.bias}
     values |= {f"e{c}": snn.encoders[:, c] for c in range(shape.rank)}
     per_spike = (1.0 - schedule.decay) / schedule.dt_s
     if shape.driven:
