@@ -35,7 +35,7 @@ from .neuron import NeuronModel as NeuronModel
 from .neuron import RectifiedLinear as RectifiedLinear
 from .recording import Recording as Recording
 from .recording import Spikes as Spikes
-from .schedule import Record as Record
+from .schedule import SpikeSelection as SpikeSelection
 from .simulate import simulate as simulate
 from .stimulus import Stimulus as Stimulus
 from .systems import System as System

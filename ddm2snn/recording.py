@@ -17,7 +17,7 @@ import numpy as np
 from ddm2snn.base.arrays import canonical_json, check_positive, check_provenance, content_fingerprint, freeze_arrays
 from ddm2snn.base.files import PatientFile, require_file, whole_file
 from ddm2snn.base.html import html_table
-from ddm2snn.base.large_arrays import is_own
+from ddm2snn.base.large_arrays import blocks_of, is_own
 from ddm2snn.base.stored import check_header, make_header
 from ddm2snn.errors import FileRefusedError, InputError
 
@@ -61,6 +61,19 @@ class Spikes:
             return "Spikes(0 spikes)"
         trials, first, last = len(np.unique(self.trial)), self.time_s.min(), self.time_s.max()
         return f"Spikes({len(self.time_s)} spikes in {trials} trials, from {first:g} to {last:g} s)"
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the spikes are sorted by trial, then time, then neuron."""
+        return all(self._in_order(part) for part in blocks_of(len(self.time_s)))
+
+    def _in_order(self, part: slice) -> bool:
+        """Whether no spike of a part comes after the one that follows it."""
+        later = np.ones(1, dtype=bool)
+        for column in (self.neuron, self.time_s, self.trial):  # the column that counts most comes last
+            rows = column[part.start : part.stop + 1]
+            later = (rows[1:] > rows[:-1]) | ((rows[1:] == rows[:-1]) & later)
+        return bool(later.all())
 
     @classmethod
     def sorted(cls, time_s: np.ndarray, neuron: np.ndarray, trial: np.ndarray) -> Spikes:

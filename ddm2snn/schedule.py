@@ -27,63 +27,53 @@ Network = RateNetwork | SpikingNetwork
 
 
 @dataclass(frozen=True)
-class Record:
-    """What a recording holds.
+class SpikeSelection:
+    """Which spikes a recording keeps.
 
     Parameters
     ----------
-    every
-        Sampling interval of the latents in rate time units.
-    spikes
-        Whether spikes are recorded as well.
-    spike_window
-        First and last moment of the recorded spikes, in rate time units; all by default.
-    spike_neurons
-        Neurons whose spikes are recorded; all by default.
+    window
+        First and last moment in rate time units, both included; all by default.
+    neurons
+        Neurons whose spikes are kept; all by default.
 
     Examples
     --------
-    >>> Record(every=0.1, spikes=True, spike_window=(2.0, 3.0))
-    Record(every=0.1, spikes=True, spike_window=(2.0, 3.0), spike_neurons=None)
+    >>> SpikeSelection(window=(2.0, 3.0), neurons=[0, 7])
+    SpikeSelection(window=(2.0, 3.0), neurons=[0, 7])
     """
 
-    every: float = 0.02
-    spikes: bool = False
-    spike_window: tuple[float, float] | None = None
-    spike_neurons: Sequence[int] | None = None
+    window: tuple[float, float] | None = None
+    neurons: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        check_positive("Record", every=self.every)
-        window = self.spike_window
+        window = self.window
         if window is not None and not (len(window) == 2 and 0 <= window[0] < window[1]):
-            raise InputError(f"Record.spike_window must be (first, last) with 0 <= first < last, got {window}.")
-        if not self.spikes and (window is not None or self.spike_neurons is not None):
-            raise InputError("Record says which spikes to keep, but not to keep spikes. Set spikes=True.")
-
-    def check_neurons(self, neurons: int) -> None:
-        """Refuse `spike_neurons` outside a network of `neurons` neurons."""
-        if self.spike_neurons is None:
+            raise InputError(f"SpikeSelection.window must be (first, last) with 0 <= first < last, got {window}.")
+        if self.neurons is None:
             return
-        asked = np.asarray(self.spike_neurons)
-        if asked.ndim != 1 or not asked.size or asked.dtype.kind not in "iu":
-            raise InputError(f"Record.spike_neurons must be a list of neurons, got {self.spike_neurons!r}.")
-        if asked.min() < 0 or asked.max() >= neurons:
+        asked = np.asarray(self.neurons)
+        if asked.ndim != 1 or not asked.size or asked.dtype.kind not in "iu" or asked.min() < 0:
+            raise InputError(f"SpikeSelection.neurons must be a list of neurons, got {self.neurons!r}.")
+
+    def check_within(self, neurons: int) -> None:
+        """Refuse a neuron that a network of `neurons` neurons does not have."""
+        if self.neurons is not None and (last := max(self.neurons)) >= neurons:
             raise InputError(
-                f"Record.spike_neurons asks for neurons {asked.min()} to {asked.max()}; the network has 0 to "
-                f"{neurons - 1}."
+                f"SpikeSelection.neurons asks for neuron {last}; the network has neurons 0 to {neurons - 1}."
             )
 
-    def select(self, spikes: Spikes, time_unit_s: float) -> Spikes:
-        """Spikes of `spike_neurons` within `spike_window`, both ends included."""
-        if self.spike_window is None and self.spike_neurons is None:
+    def of(self, spikes: Spikes, time_unit_s: float) -> Spikes:
+        """Spikes of `neurons` within `window`."""
+        if self.window is None and self.neurons is None:
             return spikes
         chosen = np.ones(len(spikes.time_s), dtype=bool)
-        if self.spike_window is not None:
-            first, last = self.spike_window
+        if self.window is not None:
+            first, last = self.window
             slack = 1e-9 * last  # times are sums of steps
             chosen &= (spikes.time_s >= (first - slack) * time_unit_s) & (spikes.time_s <= (last + slack) * time_unit_s)
-        if self.spike_neurons is not None:
-            chosen &= np.isin(spikes.neuron, np.asarray(self.spike_neurons))
+        if self.neurons is not None:
+            chosen &= np.isin(spikes.neuron, np.asarray(self.neurons))
         return spikes if chosen.all() else Spikes(spikes.time_s[chosen], spikes.neuron[chosen], spikes.trial[chosen])
 
 
@@ -107,8 +97,10 @@ class Run:
         Input over time.
     initial_latent
         Initial states in system units, shape (trial, rank); None to draw them from `network.initial_latent`.
-    record
-        What to record.
+    every
+        Sampling interval of the latents in rate time units.
+    spikes
+        Which spikes to record; None for none.
     """
 
     network: Network
@@ -118,7 +110,8 @@ class Run:
     dt_s: float | None = None
     stimulus: Stimulus = field(default_factory=Stimulus)
     initial_latent: Float[np.ndarray, "trial rank"] | None = None
-    record: Record = field(default_factory=Record)
+    every: float = 0.02
+    spikes: SpikeSelection | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.network, RateNetwork | SpikingNetwork):
@@ -126,13 +119,15 @@ class Run:
                 f"simulate needs a RateNetwork or a SpikingNetwork, got {type(self.network).__name__}. "
                 "Load files with ddm2snn.load."
             )
-        check_positive("run", duration=self.duration, **({} if self.dt_s is None else {"dt_s": self.dt_s}))
+        check_positive(
+            "run", duration=self.duration, every=self.every, **({} if self.dt_s is None else {"dt_s": self.dt_s})
+        )
         as_count("trials", self.trials)
         check_seed(self.seed)
-        if isinstance(self.network, SpikingNetwork):
-            self.record.check_neurons(self.network.neurons)
-        elif self.record.spikes:
-            raise InputError("A rate network has no spikes to record. Convert it first, or leave spikes out.")
+        if self.spikes is not None:
+            if not isinstance(self.network, SpikingNetwork):
+                raise InputError("A rate network has no spikes to record. Convert it first, or leave spikes out.")
+            self.spikes.check_within(self.network.neurons)
         if self.initial_latent is None:
             return
         initial = np.asarray(self.initial_latent, dtype=np.float64)
@@ -202,8 +197,8 @@ class Schedule:
         Input over time; `inputs` has its values at the steps.
     initial_latent
         Latents at time zero, shape (trial, rank).
-    record
-        What to record; an adapter looks at `record.spikes` alone.
+    spikes
+        Which spikes to record; None for none. An adapter may return all of them.
     """
 
     network: SpikingNetwork
@@ -214,7 +209,7 @@ class Schedule:
     seed: int
     stimulus: Stimulus
     initial_latent: Float[np.ndarray, "trial rank"]
-    record: Record
+    spikes: SpikeSelection | None = None
 
     @classmethod
     def of(cls, run: Run) -> Schedule:
@@ -233,12 +228,12 @@ class Schedule:
             network=network,
             dt_s=dt_s,
             steps=max(1, round(run.duration * network.time_unit_s / dt_s)),
-            stride=whole_steps(run.record.every * network.time_unit_s, dt_s, "the sampling interval `every`"),
+            stride=whole_steps(run.every * network.time_unit_s, dt_s, "the sampling interval `every`"),
             trials=int(run.trials),
             seed=int(run.seed),
             stimulus=run.stimulus,
             initial_latent=run.initial_states(),
-            record=run.record,
+            spikes=run.spikes,
         )
 
     def __repr__(self) -> str:
@@ -344,8 +339,8 @@ class Trace:
         Latents in internal units, shape (trial, sample, rank): sample m is z at the beginning of step m * stride, so
         that the first is `Schedule.initial_latent`. `simulate` may change this array in place.
     spikes
-        All spikes, or those that `record.select` leaves, made with `Spikes.sorted`, whose order enters fingerprints;
-        None where `record.spikes` is False. A spike of step n (counted from 0) has the time (n + 1) dt.
+        All spikes, or those that `Schedule.spikes` selects, made with `Spikes.sorted`, whose order enters fingerprints;
+        None where `Schedule.spikes` is None. A spike of step n (counted from 0) has the time (n + 1) dt.
     versions
         Versions of the packages that the numbers depend on.
     options

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.recording import Recording
-from ddm2snn.schedule import Network, OpenLoop, Record, Run, Schedule, Trace, blocks, internal_path, whole_steps
+from ddm2snn.schedule import Network, OpenLoop, Run, Schedule, SpikeSelection, Trace, blocks, internal_path, whole_steps
 from ddm2snn.stimulus import Stimulus
 from ddm2snn.systems.integration import integrate, stable_step
 from ddm2snn.systems.system import System
@@ -42,9 +42,7 @@ def simulate(
     dt_s: float | None = None,
     stimulus: Stimulus | None = None,
     initial_latent: Float[np.ndarray, "trial rank"] | None = None,
-    spikes: bool = False,
-    spike_window: tuple[float, float] | None = None,
-    spike_neurons: Sequence[int] | None = None,
+    spikes: bool | SpikeSelection = False,
     progress: Progress = no_progress,
 ) -> Recording:
     """Simulate independent trials of a network.
@@ -72,9 +70,7 @@ def simulate(
         Initial states in system units, shape (trial, rank); by default drawn from the stationary states
         that the network carries.
     spikes
-        Whether to record the spikes.
-    spike_window, spike_neurons
-        Which spikes to record: first and last moment in rate time units, and neurons; all by default.
+        Whether to record the spikes, or which of them.
     progress
         Called with the finished share.
 
@@ -103,8 +99,8 @@ def simulate(
     >>> simulate(leak, duration=3, every=1, trials=1, initial_latent=one).samples.ravel().round(3).tolist()
     [1.0, 0.368, 0.135]
     """
-    record = Record(every, spikes, spike_window, spike_neurons)
-    run = Run(network, duration, trials, seed, dt_s, stimulus or Stimulus(), initial_latent, record)
+    selection = (SpikeSelection() if spikes else None) if isinstance(spikes, bool) else spikes
+    run = Run(network, duration, trials, seed, dt_s, stimulus or Stimulus(), initial_latent, every, selection)
     if isinstance(network, RateNetwork):
         _refuse_simulator(network, backend)
         return _record_rate(run, network, progress)
@@ -212,7 +208,7 @@ def record_system(
 
 def _record_rate(run: Run, rate: RateNetwork, progress: Progress) -> Recording:
     """Integrate dz = (-z + W_s phi(Gamma z + b) + u) dt + G dw, in internal units."""
-    every = run.record.every
+    every = run.every
     if run.dt_s is None:
         stride = _stride(every, rate.drift, rate.initial_latent)
         step = every / stride
@@ -287,13 +283,17 @@ def _check(trace: Trace, schedule: Schedule, backend: str) -> None:
     expected = (schedule.trials, schedule.samples, schedule.network.rank)
     if trace.latent.shape != expected:
         raise InputError(f"Backend {backend} returned latents of shape {trace.latent.shape}; {expected} was due.")
-    if schedule.record.spikes and trace.spikes is None:
-        raise InputError(f"Backend {backend} returned no spikes, which record.spikes asks for.")
+    if schedule.spikes is None:
+        return
+    if trace.spikes is None:
+        raise InputError(f"Backend {backend} returned no spikes, which schedule.spikes asks for.")
+    if not trace.spikes.in_order:
+        raise InputError(f"Backend {backend} returned spikes out of order. Make them with Spikes.sorted.")
 
 
 def _recording(run: Run, trace: Trace, backend: str, *, dt_s: float, time_unit_s: float) -> Recording:
     """Turn a trace into a recording in system units, with all that two equal runs have in common as provenance."""
-    network, record, latent = run.network, run.record, trace.latent
+    network, latent = run.network, trace.latent
     if latent.dtype != np.float64 or not latent.flags.writeable:
         latent = np.array(latent, dtype=np.float64)
     latent *= network.latent_scale  # in place: no second array of this size
@@ -301,9 +301,9 @@ def _recording(run: Run, trace: Trace, backend: str, *, dt_s: float, time_unit_s
     latent.setflags(write=False)
     return Recording.from_arrays(
         latent,
-        every=record.every,
+        every=run.every,
         time_unit_s=time_unit_s,
-        spikes=record.select(trace.spikes, time_unit_s) if record.spikes and trace.spikes is not None else None,
+        spikes=None if run.spikes is None or trace.spikes is None else run.spikes.of(trace.spikes, time_unit_s),
         provenance={
             "backend": backend,
             "options": dict(trace.options),

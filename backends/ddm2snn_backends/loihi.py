@@ -86,7 +86,7 @@ class LoihiBackend(QuantisedBackend):
             seed = child_seed(schedule.seed, "nengo-loihi", "network")
             model, made = build(
                 schedule.network, machine.device, nengo_loihi, trials=schedule.trials, seed=seed,
-                amplitude=machine.amplitude, signs=ready.signs, record_spikes=schedule.record.spikes,
+                amplitude=machine.amplitude, signs=ready.signs, record_spikes=schedule.spikes is not None,
             )  # fmt: skip
             store = nengo_loihi.builder.Model(dt=schedule.dt_s)
             # the filter that input from the host gets: it must be that of the latents, which it adds to
@@ -156,7 +156,7 @@ def _collect(
         simulator.clear_probes()
         progress(block.stop / schedule.steps)
     latent = np.concatenate(samples, axis=1)
-    if not schedule.record.spikes:
+    if schedule.spikes is None:
         return latent, None
     step, neuron, trial = np.concatenate(spikes, axis=1)
     return latent, Spikes.sorted(step * schedule.dt_s, neuron, trial)

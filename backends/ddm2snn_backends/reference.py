@@ -67,7 +67,7 @@ class ReferenceBackend:
                 by_state = entries.reshape(trials, rank, rank)
                 latent = latent + schedule.noise_scale * np.einsum("trc,tc->tr", by_state, white)
                 entries = factor.decay * entries + (1 - factor.decay) * fired @ factor.decoders.T / dt_s
-            if schedule.record.spikes:
+            if schedule.spikes is not None:
                 trial, neuron = np.nonzero(fired)
                 spikes.append(np.stack([np.full(len(trial), step), neuron, trial]))
         table = np.concatenate(spikes, axis=1) if spikes else None

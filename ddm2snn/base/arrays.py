@@ -107,9 +107,9 @@ def as_array(value: object, dtype: type, label: str) -> np.ndarray:
 def check_positive(owner: str, **numbers: float) -> None:
     """Refuse a number that is not finite and above zero, by name.
 
-    >>> check_positive("Record", every=0.0)
+    >>> check_positive("run", every=0.0)
     Traceback (most recent call last):
-    ddm2snn.errors.InputError: Record.every must be a finite number above zero, got 0.0.
+    ddm2snn.errors.InputError: run.every must be a finite number above zero, got 0.0.
     """
     for name, number in numbers.items():
         if not (isinstance(number, int | float | np.number) and np.isfinite(number) and number > 0):

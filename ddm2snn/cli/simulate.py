@@ -38,6 +38,7 @@ def simulate(
     from ddm2snn.cli.console import shown
     from ddm2snn.load import load
     from ddm2snn.network import RateNetwork, SpikingNetwork
+    from ddm2snn.schedule import SpikeSelection
     from ddm2snn.stimulus import Stimulus
 
     check_writable(output)
@@ -47,12 +48,13 @@ def simulate(
     name = backend or ("rate" if isinstance(loaded, RateNetwork) else loaded.backend)
     options = _options(backend_option or [])
     chosen = find_backend(name, **options) if options else name
+    neurons = None if spike_neurons is None else _neurons(spike_neurons)
+    selection = SpikeSelection(spike_window, neurons)
     with shown(f"simulate on {name}") as progress:
         recording = ddm2snn.simulate(
             loaded, backend=chosen, duration=duration, trials=trials, seed=seed, every=every, dt_s=dt_s,
             stimulus=Stimulus.load(stimulus) if stimulus else None,
-            spikes=spikes or spike_window is not None or spike_neurons is not None, spike_window=spike_window,
-            spike_neurons=None if spike_neurons is None else _neurons(spike_neurons), progress=progress,
+            spikes=selection if spike_window or neurons else spikes, progress=progress,
         )  # fmt: skip
         recording.save(output)
     shape = dict(recording.latent.sizes)

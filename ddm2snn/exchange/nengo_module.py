@@ -16,7 +16,7 @@ from ddm2snn.hardware.device import device_of, machine_of, per_compartment
 from ddm2snn.hardware.layout import layout_of
 from ddm2snn.hardware.place import placement_of
 from ddm2snn.network import SpikingNetwork, to_internal
-from ddm2snn.schedule import Record, Schedule
+from ddm2snn.schedule import Schedule
 from ddm2snn.stimulus import Stimulus
 
 
@@ -92,7 +92,7 @@ def _registers(network: SpikingNetwork, config: HardwareConfig) -> dict[str, np.
     """Noise of one step, and scales of the registers at the start and at the read-out of a run."""
     device = device_of(network, config, network.dt_s)
     silent = np.zeros((1, network.rank))
-    plan = Schedule(network, network.dt_s, 1, 1, 1, 0, Stimulus(), silent, Record())
+    plan = Schedule(network, network.dt_s, 1, 1, 1, 0, Stimulus(), silent)
     amplitude = input_amplitude(plan, device)
     machine = machine_of(network, device, amplitude)
     return {

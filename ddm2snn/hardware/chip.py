@@ -149,7 +149,7 @@ def run_device(
     for block in blocks(schedule.steps, BLOCK):
         offset, steps = block.start % stride, len(block)
         latent = np.zeros((trials, (offset + steps - 1) // stride + 1, *links.first_on.shape))
-        raster = np.zeros((trials, steps if schedule.record.spikes else 0, neurons), dtype=np.uint8)
+        raster = np.zeros((trials, steps if schedule.spikes is not None else 0, neurons), dtype=np.uint8)
         arithmetic.closed_loop(
             ready.arriving(block), population, decoding, links, stride, offset, state, decode_state,
             arithmetic.Results(latent, raster, counts),
@@ -159,7 +159,7 @@ def run_device(
         tables.append(np.stack([step + block.start + 1, neuron, trial]))
         progress(block.stop / schedule.steps)
     step, neuron, trial = np.concatenate(tables, axis=1)
-    spikes = Spikes.sorted(step * schedule.dt_s, neuron, trial) if schedule.record.spikes else None
+    spikes = Spikes.sorted(step * schedule.dt_s, neuron, trial) if schedule.spikes is not None else None
     return np.concatenate(samples, axis=1), spikes, counts
 
 

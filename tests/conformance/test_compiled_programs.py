@@ -16,6 +16,7 @@ from ddm2snn_backends.reference import ReferenceBackend
 
 from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.neuron import LIF, AdaptiveLIF, RectifiedLinear
+from ddm2snn.schedule import SpikeSelection
 from ddm2snn.simulate import drive, simulate
 from ddm2snn.stimulus import Stimulus
 
@@ -152,7 +153,7 @@ def test_a_compiled_open_loop_streams_what_the_reference_filters(make_spiking):
 def test_only_the_spikes_asked_for(make_spiking, mode):
     network, backend = make_spiking(), Brian2Backend(mode)
     whole = simulate(network, backend=backend, **RUN)
-    some = simulate(network, backend=backend, **RUN, spike_window=(0.3, 0.6), spike_neurons=[1, 4])
+    some = simulate(network, backend=backend, **{**RUN, "spikes": SpikeSelection((0.3, 0.6), [1, 4])})
     time_s, neuron, _ = _spikes(whole)
     time = time_s / network.time_unit_s
     keep = (time >= 0.3 - 1e-9) & (time <= 0.6 + 1e-9) & np.isin(neuron, [1, 4])

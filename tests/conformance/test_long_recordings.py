@@ -32,7 +32,7 @@ if not large:
 taken = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData")) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (taken + {SPARE} * {MIB},) * 2)  # of memory without a file behind it
 unit = network.dt_s / network.time_unit_s
-asked = {{"every": unit, "spikes": True, "spike_neurons": (0, 3)}}
+asked = {{"every": unit, "spikes": ddm2snn.SpikeSelection(neurons=(0, 3))}}
 run = ddm2snn.simulate(network, backend=backend, duration={STEPS} * unit, trials={TRIALS}, seed=1, **asked)
 run.save(output)
 """

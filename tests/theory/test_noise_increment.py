@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ddm2snn.schedule import Record, Run, Schedule
+from ddm2snn.schedule import Run, Schedule
 
 FACTOR = np.array([[0.9, 0.0], [-0.5, 0.4]])
 STEPS_S = [2e-3, 1e-3, 1e-4, 1e-5]
@@ -16,7 +16,7 @@ def plan(make_spiking):
 
     def make(dt_s):
         network = make_spiking(diffusion_factor=FACTOR)
-        return Schedule.of(Run(network, duration=1.0, trials=1, seed=0, dt_s=dt_s, record=Record(every=0.1)))
+        return Schedule.of(Run(network, duration=1.0, trials=1, seed=0, dt_s=dt_s, every=0.1))
 
     return make
 

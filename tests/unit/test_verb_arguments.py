@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ddm2snn_backends.brian2 import Brian2Backend
 from ddm2snn_backends.reference import ReferenceBackend
 
 import ddm2snn
-from ddm2snn import InputError, Record, Stimulus, Training, find_backend, simulate
+from ddm2snn import InputError, Spikes, SpikeSelection, Stimulus, Training, find_backend, simulate
 from ddm2snn.backend import gaps
 from ddm2snn.errors import UnsupportedError
 
@@ -78,7 +80,7 @@ def test_a_duration_is_positive(refuses, network, bad):
 
 @pytest.mark.parametrize("bad", POSITIVE)
 def test_a_sampling_interval_is_positive(refuses, network, bad):
-    with refuses(InputError, f"Record.every must be a finite number above zero, got {bad!r}"):
+    with refuses(InputError, f"run.every must be a finite number above zero, got {bad!r}"):
         simulate(network, **SHORT, every=bad)
 
 
@@ -192,10 +194,32 @@ def test_brian2_does_not_call_a_bad_step_a_gap_of_its_own(spiking_of, bad):
     assert gaps(Brian2Backend(), spiking_of(), dt_s=bad) == []
 
 
-@pytest.mark.parametrize("bad", POSITIVE)
-def test_a_record_needs_an_interval(refuses, bad):
-    with refuses(InputError, f"Record.every must be a finite number above zero, got {bad!r}"):
-        Record(every=bad)
+@pytest.mark.parametrize("window", [(3.0, 2.0), (-1.0, 2.0), (1.0,), (1.0, 2.0, 3.0)])
+def test_a_window_of_spikes_has_two_ends_in_order(refuses, window):
+    with refuses(InputError, "SpikeSelection.window must be (first, last) with 0 <= first < last"):
+        SpikeSelection(window=window)
+
+
+@pytest.mark.parametrize("neurons", [[], [-1], [0.5], [[0]], "0"])
+def test_selected_neurons_are_a_list_of_neurons(refuses, neurons):
+    with refuses(InputError, "SpikeSelection.neurons must be a list of neurons"):
+        SpikeSelection(neurons=neurons)
+
+
+def test_selected_neurons_are_in_the_network(refuses, quick_spiking):
+    with refuses(InputError, f"the network has neurons 0 to {quick_spiking.neurons - 1}"):
+        simulate(quick_spiking, **SHORT, spikes=SpikeSelection(neurons=[quick_spiking.neurons]))
+
+
+def test_spikes_out_of_order_are_refused(refuses, quick_spiking):
+    class Shuffled(ReferenceBackend):
+        def run(self, schedule, progress):
+            trace = super().run(schedule, progress)
+            table = trace.spikes
+            return replace(trace, spikes=Spikes(table.time_s[::-1], table.neuron[::-1], table.trial[::-1]))
+
+    with refuses(InputError, "returned spikes out of order. Make them with Spikes.sorted."):
+        simulate(quick_spiking, **SHORT, backend=Shuffled(), spikes=True)
 
 
 def test_other_spike_timing_is_warned_of(quick_spiking):

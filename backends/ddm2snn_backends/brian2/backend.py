@@ -22,7 +22,7 @@ from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
 from ddm2snn.recording import Spikes
-from ddm2snn.schedule import OpenLoop, Schedule, Trace, blocks
+from ddm2snn.schedule import OpenLoop, Schedule, SpikeSelection, Trace, blocks
 from ddm2snn.stimulus import Stimulus
 from ddm2snn_backends.brian2.model import (
     Precision,
@@ -229,7 +229,7 @@ def _model(schedule: Schedule, shape: Shape, weights: Any) -> tuple[Any, Any, An
     _assign(synapses, values, trials)
     names = [f"z{c}" for c in range(shape.rank)]
     samples = b2.StateMonitor(latents, names, record=True, dt=schedule.stride * b2.second, when="start", name="samples")
-    spikes = b2.SpikeMonitor(neurons, name="spikes") if schedule.record.spikes else None
+    spikes = b2.SpikeMonitor(neurons, name="spikes") if schedule.spikes is not None else None
     parts += [synapses, samples, *([spikes] if spikes is not None else [])]
     return b2.Network(*parts), samples, spikes
 
@@ -295,9 +295,9 @@ def _run_program(schedule: Schedule, shape: Shape, mode: Mode, weights: Any, pro
 
 def _spike_steps(schedule: Schedule) -> tuple[int, int]:
     """Steps between which the program writes spikes: those of the window, and one at each end for rounding."""
-    if not schedule.record.spikes:
+    if schedule.spikes is None:
         return 0, 0
-    first, last = schedule.record.spike_window or (0.0, np.inf)
+    first, last = schedule.spikes.window or (0.0, np.inf)
     unit = schedule.network.time_unit_s / schedule.dt_s
     return max(0, int(first * unit) - 2), int(min(schedule.steps, last * unit + 1))
 
@@ -307,11 +307,13 @@ def _results(schedule: Schedule, folders: list[Path]) -> _Results:
     for trial, folder in enumerate(folders):
         latent[trial] = np.memmap(folder / "samples", mode="r", shape=latent.shape[1:], dtype=np.float64)
         (folder / "samples").unlink()
-    return latent, _spikes_of(schedule, [folder / "spikes" for folder in folders]) if schedule.record.spikes else None
+    if schedule.spikes is None:
+        return latent, None
+    return latent, _spikes_of(schedule, schedule.spikes, [folder / "spikes" for folder in folders])
 
 
-def _spikes_of(schedule: Schedule, files: list[Path]) -> Spikes:
-    """Spikes that the record asks for, read a block at a time; the program writes them in order."""
+def _spikes_of(schedule: Schedule, selection: SpikeSelection, files: list[Path]) -> Spikes:
+    """Selected spikes, read a block at a time; the program writes them in order."""
     rows = [file.stat().st_size // 16 for file in files]
     columns = [large_array((sum(rows),), dtype) for dtype in (np.float64, np.int64, np.int64)]
     end = 0
@@ -322,7 +324,7 @@ def _spikes_of(schedule: Schedule, files: list[Path]) -> Spikes:
             )
             # the program writes the step at whose end the threshold is crossed, counted from 0
             block = Spikes((step + 1) * schedule.dt_s, neuron, np.full(len(step), trial))
-            block = schedule.record.select(block, schedule.network.time_unit_s)
+            block = selection.of(block, schedule.network.time_unit_s)
             place = slice(end, end + len(block.trial))
             for column, values in zip(columns, (block.time_s, block.neuron, block.trial), strict=True):
                 column[place] = values

@@ -52,7 +52,7 @@ class NengoBackend:
             for block in blocks(schedule.steps, _BLOCK):
                 simulator.run_steps(len(block), progress_bar=False)
                 progress(block.stop / schedule.steps)
-        table = _spikes_of(schedule, spikes) if schedule.record.spikes else None
+        table = _spikes_of(schedule, spikes) if schedule.spikes is not None else None
         return Trace(latents, table, {"nengo": nengo.__version__, "numpy": np.__version__})
 
     def drive(self, loop: OpenLoop) -> Iterator[Float[np.ndarray, "time neuron"]]:
@@ -169,7 +169,7 @@ def _closed_loop(
                 to_entries = Repeated(schedule.factor.decoders, len(voltage))
                 target = entries[_rows(trials, network.rank**2)]
                 nengo.Connection(ensemble.neurons, target, transform=to_entries, synapse=None)
-            if schedule.record.spikes:
+            if schedule.spikes is not None:
                 sink = nengo.Node(_appending(schedule, spikes, first), size_in=voltage.size, size_out=0)
                 nengo.Connection(ensemble.neurons, sink, synapse=None)
         nengo.Connection(latent, nengo.Node(_sampling(schedule, latents), size_in=width, size_out=0), synapse=None)
