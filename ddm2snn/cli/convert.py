@@ -46,7 +46,7 @@ def convert(
     from ddm2snn.cli.console import shown
     from ddm2snn.conversion import find_decoders
     from ddm2snn.hardware import find_hardware
-    from ddm2snn.hardware.limits import longest_decay_s
+    from ddm2snn.hardware.device import longest_decay_s
     from ddm2snn.load import load_as
     from ddm2snn.network import RateNetwork
     from ddm2snn.neuron import LIF

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ddm2snn.backend import Backend, find_backend
-from ddm2snn.hardware.config import HardwareConfig, find_hardware
+from ddm2snn.hardware import HardwareConfig, find_hardware
 
 if TYPE_CHECKING:
     from ddm2snn.workflow.recipe import Recipe
