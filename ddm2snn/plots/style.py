@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,19 @@ def save_figure(figure: Figure, path: Path) -> None:
     check_figure_file(path)
     with whole_file(path) as temporary, rc_context({"svg.hashsalt": "ddm2snn"}):
         figure.savefig(temporary, format=path.suffix[1:], metadata=_FORMATS[path.suffix])
+
+
+def panels(
+    count: int, most: int, *, top: float, row: Callable[[int], float], shared: bool = True
+) -> tuple[Figure, np.ndarray]:
+    """Axes of `count` panels, `most` beside each other, in rows of `row(columns)` inches; other places are hidden."""
+    columns = min(most, count)
+    rows = -(-count // columns)
+    figure = new_figure(WIDTH, top + rows * row(columns))
+    axes = figure.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False)
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, axes
 
 
 def plain(axis: Axes) -> None:

@@ -28,7 +28,7 @@ from ddm2snn.conversion.noise_budget import NoiseBudget
 from ddm2snn.conversion.population import encode
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.load import load_as
-from ddm2snn.workflow.actions import _decoders, _population
+from ddm2snn.workflow.pipeline import _decoders, _population
 from ddm2snn.workflow.recipe import ConversionSettings
 
 QUICK = {"backend": "reference", "time_unit_s": 0.2, "seed": 3}
