@@ -19,7 +19,7 @@ from ddm2snn.recording import Recording
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.measures.measure import Samples
+    from ddm2snn.fidelity.samples import Samples
 
 _FEWEST_SAMPLES = 64
 Recordings = Recording | Sequence[Recording]

@@ -17,7 +17,8 @@ from ddm2snn.fidelity.report import JudgedDistance
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.measures.measure import Numbers, Samples, Weights
+    from ddm2snn.fidelity.measures.measure import Numbers
+    from ddm2snn.fidelity.samples import Samples, Weights
 
 _RESAMPLES = 100
 _NORMAL_95 = 1.959964

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ddm2snn.analysis.analysis import Analysis
+    from ddm2snn.analysis.analyse import Analysis
     from ddm2snn.analysis.fixed_points import FixedPoint
     from ddm2snn.analysis.irreversibility import Irreversibility
     from ddm2snn.analysis.lyapunov import LyapunovSpectrum

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.grid import Grid
 from ddm2snn.fidelity.measures import ReferenceSamples
 from ddm2snn.fidelity.measures.drift_diffusion import Field, estimate_field, field_sums
 from ddm2snn.fidelity.measures.probability_current import cell_currents
 from ddm2snn.fidelity.report import FidelityReport, JudgedDistance
+from ddm2snn.fidelity.samples import Grid
 from ddm2snn.plots.recordings import after
 from ddm2snn.plots.style import (
     COLOURS,

@@ -11,14 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.analysis.jacobian import network_jacobian
-from ddm2snn.backend import Backend
-from ddm2snn.base.files import make_folder
-from ddm2snn.base.progress import Progress
-from ddm2snn.base.randomness import child_seed
-from ddm2snn.conversion import Decoders, Population, convert, find_decoders
-from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
-from ddm2snn.fidelity.lyapunov import (
+from ddm2snn.analysis.flow import network_jacobian
+from ddm2snn.analysis.lyapunov import (
     APART,
     FEWEST_LATENTS,
     SPIKES_APART,
@@ -27,6 +21,12 @@ from ddm2snn.fidelity.lyapunov import (
     twin_exponent,
     twin_starts,
 )
+from ddm2snn.backend import Backend
+from ddm2snn.base.files import make_folder
+from ddm2snn.base.progress import Progress
+from ddm2snn.base.randomness import child_seed
+from ddm2snn.conversion import Decoders, Population, convert, find_decoders
+from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
 from ddm2snn.load import load_as
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.recording import Recording

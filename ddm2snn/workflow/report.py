@@ -12,11 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ddm2snn.analysis.lyapunov import Exponent
 from ddm2snn.base.files import make_folder, whole_file, write_text
 from ddm2snn.base.version import package_version
 from ddm2snn.fidelity.field_difference import FieldDifference, recorded_differences
 from ddm2snn.fidelity.ladder import Stage, attribution
-from ddm2snn.fidelity.lyapunov import Exponent
 from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics, recorded_statistics
 from ddm2snn.network import SpikingNetwork
@@ -164,12 +164,8 @@ class Page:
             )
             yield "excess", "All measures beside their floor", caption, comparison.excess_plot(self.reports)
         caption = "Shade: square root of the density of states; orange: six trials."
-        yield (
-            "phase-portraits",
-            "Latent portraits",
-            caption,
-            recordings.phase_portraits(self.recordings, burn_in=burn_in),
-        )
+        portraits = recordings.phase_portraits(self.recordings, burn_in=burn_in)
+        yield "phase-portraits", "Latent portraits", caption, portraits
         yield from self._field_pictures(burn_in)
         for name, title, caption, draw in _RECORDED:
             yield name, title, caption, draw(self.recordings, burn_in=burn_in)

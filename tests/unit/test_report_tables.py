@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import ddm2snn
+from ddm2snn.analysis.lyapunov import Exponent
 from ddm2snn.fidelity.field_difference import recorded_differences
-from ddm2snn.fidelity.lyapunov import Exponent
 from ddm2snn.fidelity.spikes import NoiseShare, recorded_statistics
 from ddm2snn.plots import comparison, spikes
 from ddm2snn.workflow.report import Page

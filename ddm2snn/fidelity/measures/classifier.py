@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ddm2snn.base.arrays import as_count, freeze_arrays
-from ddm2snn.fidelity.measures.measure import Entry, FloorLaw, Measure, Numbers
+from ddm2snn.fidelity.measures.measure import Entry, FloorLaw, Measure, Numbers, ReferenceSamples
 from ddm2snn.fidelity.samples import check_samples, thinned
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples, Weights
 
 FOLDS = 5
 """Parts of the trials that are held out in turn."""

@@ -9,14 +9,13 @@ import numpy as np
 
 from ddm2snn.base.arrays import as_count, check_positive, freeze_arrays
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers
+from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers, ReferenceSamples
 from ddm2snn.fidelity.samples import check_samples, thinned
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples, Weights
 
 _RIDGE = 1e-9
 _BUMPS = 20

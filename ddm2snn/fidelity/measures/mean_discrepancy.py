@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.fidelity.measures.measure import Entry, Measure
+from ddm2snn.fidelity.measures.measure import Entry, Measure, ReferenceSamples
 from ddm2snn.fidelity.samples import thinned
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples, Weights
 
 _BANDWIDTHS = (0.25, 0.5, 1.0, 2.0)  # of the median distance
 _FREQUENCIES = 128  # per bandwidth
@@ -42,7 +41,7 @@ class MeanDiscrepancy(Measure):
 
     Examples
     --------
-    >>> from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    >>> from ddm2snn.fidelity.measures.measure import ReferenceSamples
     >>> cloud = np.random.default_rng(0).standard_normal((2, 500, 1))
     >>> mmd = MeanDiscrepancy.of(ReferenceSamples.of([cloud], every=1.0))
     >>> value, moved = (mmd.values(mmd.summarise(z), np.ones((1, 2)))[0] for z in (cloud, cloud + 3.0))

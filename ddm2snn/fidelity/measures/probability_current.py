@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
-from ddm2snn.fidelity.grid import Grid
 from ddm2snn.fidelity.measures.drift_diffusion import filled_cells
-from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers
-from ddm2snn.fidelity.samples import check_samples
+from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers, ReferenceSamples
+from ddm2snn.fidelity.samples import Grid, check_samples
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples, Weights
 
 _SMALLEST_COARSE = 0.2
 
