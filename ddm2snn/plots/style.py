@@ -53,6 +53,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     check_figure_file(path)
     with whole_file(path) as temporary, rc_context({"svg.hashsalt": "ddm2snn"}):
         figure.savefig(temporary, format=path.suffix[1:], metadata=_FORMATS[path.suffix])
+    figure.set_layout_engine("none")  # the layout is computed; further files of the figure take it over
 
 
 def panels(

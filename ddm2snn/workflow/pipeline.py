@@ -25,7 +25,7 @@ from ddm2snn.backend import Backend
 from ddm2snn.base.files import make_folder
 from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import child_seed
-from ddm2snn.conversion import Decoders, Population, convert, find_decoders
+from ddm2snn.conversion import convert
 from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
 from ddm2snn.load import load_as
 from ddm2snn.network import RateNetwork, SpikingNetwork
@@ -33,7 +33,7 @@ from ddm2snn.recording import Recording
 from ddm2snn.simulate import record_system, simulate
 from ddm2snn.systems import System, find_system
 from ddm2snn.training import Training, train
-from ddm2snn.workflow.recipe import ConversionSettings, DeviceStage, Recipe, device_stages
+from ddm2snn.workflow.recipe import DeviceStage, Recipe, device_stages
 from ddm2snn.workflow.report import Page
 from ddm2snn.workflow.steps import Announce, Step, perform, versions
 from ddm2snn.workflow.tables import conversion_table, training_table
@@ -140,14 +140,19 @@ class _Pipeline:
         self, name: str, need: str, network: str, backend: str | Backend, settings: Mapping[str, Any]
     ) -> Step:
         """Run of a network."""
-        action = partial(self._simulate, name, network, backend)
-        settings = self.recipe.simulation.model_dump() | settings
-        return Step(f"simulate {name}", (need,), settings, (f"{name}.nc",), action)
+        run, file = self.recipe.simulation, f"{name}.nc"
+        action = partial(
+            self._simulate, file, network, backend, name, duration=run.burn_in + run.duration, trials=run.trials
+        )
+        return Step(f"simulate {name}", (need,), run.model_dump() | settings, (file,), action)
 
     def _raster_step(self, backend: str) -> Step:
         """One short trial with its spikes, for the figure."""
         settings = {"every": self.recipe.simulation.every, "seed": self.recipe.seed, "duration": _RASTER_DURATION}
-        action = partial(self._simulate_spikes, _spiking_file(backend), backend)
+        action = partial(
+            self._simulate, _SPIKES_FILE, _spiking_file(backend), backend, "spikes",
+            duration=_RASTER_DURATION, trials=1, spikes=True,
+        )  # fmt: skip
         return Step(f"simulate spikes of {backend}", (f"convert {backend}",), settings, (_SPIKES_FILE,), action)
 
     def _pair_step(self, backend: str, need: str, network: str) -> Step:
@@ -184,8 +189,8 @@ class _Pipeline:
         settings = self.recipe.conversion
         conversion = convert(
             self._rate_network(),
-            population=_population(settings),
-            decoders=_decoders(settings),
+            population=settings.population(),
+            decoders=settings.kind_of_decoders(),
             backend=backend,
             hardware=hardware,
             time_unit_s=settings.time_unit_s,
@@ -206,37 +211,26 @@ class _Pipeline:
             )  # fmt: skip
             recording.save(self.folder / file)
 
-    def _simulate(self, name: str, network: str, backend: str | Backend, progress: Progress) -> None:
-        """Run a network."""
-        settings = self.recipe.simulation
+    def _simulate(
+        self, file: str, network: str, backend: str | Backend, label: str, progress: Progress,
+        **settings: Any,  # noqa: ANN401 - as `simulate` takes them
+    ) -> None:  # fmt: skip
+        """Run a network with settings of `simulate`; runs of one label have the same noise."""
         recording = simulate(
-            self._network(network, backend), backend=backend, duration=settings.burn_in + settings.duration,
-            trials=settings.trials, seed=child_seed(self.recipe.seed, "simulate", name), every=settings.every,
-            progress=progress,
+            self._network(network, backend), backend=backend, seed=child_seed(self.recipe.seed, "simulate", label),
+            every=self.recipe.simulation.every, progress=progress, **settings,
         )  # fmt: skip
-        recording.save(self.folder / f"{name}.nc")
-
-    def _simulate_spikes(self, network: str, backend: str, progress: Progress) -> None:
-        """Run one short trial that records spikes."""
-        recording = simulate(
-            self._network(network, backend), backend=backend, duration=_RASTER_DURATION, trials=1,
-            seed=child_seed(self.recipe.seed, "simulate", "spikes"), every=self.recipe.simulation.every, spikes=True,
-            progress=progress,
-        )  # fmt: skip
-        recording.save(self.folder / _SPIKES_FILE)
+        recording.save(self.folder / file)
 
     def _simulate_pairs(self, network: str, backend: str, progress: Progress) -> None:
         """Run a network twice with the same noise, from stationary states and from perturbed ones."""
-        loaded = self._network(network, backend)
         distance = APART if backend == "rate" else SPIKES_APART
-        starts = twin_starts(loaded.initial_latent, _PAIRS, self.recipe.seed, distance)
+        starts = twin_starts(self._network(network, backend).initial_latent, _PAIRS, self.recipe.seed, distance)
         for index, (file, initial) in enumerate(zip(_pair_files(backend), starts, strict=True)):
-            recording = simulate(
-                loaded, backend=backend, duration=_PAIR_DURATION, trials=_PAIRS, initial_latent=initial,
-                seed=child_seed(self.recipe.seed, "simulate", f"twins {backend}"), every=self.recipe.simulation.every,
-                progress=lambda share, done=index: progress((done + share) / 2),
+            self._simulate(
+                file, network, backend, f"twins {backend}", lambda share, done=index: progress((done + share) / 2),
+                duration=_PAIR_DURATION, trials=_PAIRS, initial_latent=initial,
             )  # fmt: skip
-            recording.save(self.folder / file)
 
     def _report(self, progress: Progress) -> None:
         """Compare all recordings and write the report page."""
@@ -309,18 +303,6 @@ def _spiking_file(name: str) -> str:
 def _pair_files(backend: str) -> tuple[str, str]:
     """Files of perturbed pairs: the first of each pair, and the second."""
     return f"twins-{backend}-1.nc", f"twins-{backend}-2.nc"
-
-
-def _decoders(settings: ConversionSettings) -> Decoders:
-    """Kind of decoders that a recipe asks for."""
-    return find_decoders(settings.decoders, **({} if settings.ridge is None else {"ridge": settings.ridge}))
-
-
-def _population(settings: ConversionSettings) -> Population | None:
-    """Population that a recipe asks for; None where it names neither neurons nor rates."""
-    fields = {"neurons_per_unit": settings.neurons_per_unit, "max_rates_hz": settings.max_rates_hz}
-    named = {name: value for name, value in fields.items() if value is not None}
-    return Population(**named) if named else None  # pyright: ignore[reportArgumentType] - by the names above
 
 
 def _wells(system: System) -> np.ndarray | None:

@@ -12,7 +12,8 @@ from pydantic import Field, field_validator, model_validator
 
 from ddm2snn.backend import RATE, Backend, backend_names, find_backend
 from ddm2snn.base.settings import Settings, read_settings
-from ddm2snn.conversion.decoders import find_decoders
+from ddm2snn.conversion.decoders import Decoders, find_decoders
+from ddm2snn.conversion.population import Population
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.config import HardwareConfig, find_hardware
 
@@ -45,10 +46,19 @@ class ConversionSettings(Settings):
     @model_validator(mode="after")
     def _known_decoders(self) -> ConversionSettings:
         try:
-            find_decoders(self.decoders, **({} if self.ridge is None else {"ridge": self.ridge}))
+            self.kind_of_decoders()
         except InputError as error:
             raise ValueError(str(error).rstrip(".")) from error
         return self
+
+    def kind_of_decoders(self) -> Decoders:
+        """Decoders of the name, with the ridge if there is one."""
+        return find_decoders(self.decoders, **({} if self.ridge is None else {"ridge": self.ridge}))
+
+    def population(self) -> Population | None:
+        """Neurons of each unit; None where neither their number nor their rates are set."""
+        named = self.model_dump(include={"neurons_per_unit", "max_rates_hz"}, exclude_none=True)
+        return Population(**named) if named else None
 
 
 class SimulationSettings(Settings):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddm2snn.analysis.lyapunov import Exponent
-from ddm2snn.base.files import make_folder, whole_file, write_text
+from ddm2snn.base.files import make_folder, write_text
 from ddm2snn.base.version import package_version
 from ddm2snn.fidelity.field_difference import FieldDifference, recorded_differences
 from ddm2snn.fidelity.ladder import Stage, attribution
@@ -22,6 +21,7 @@ from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics, recorded_statis
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.plots import comparison, recordings
 from ddm2snn.plots.analysis import analysis_figures
+from ddm2snn.plots.style import save_figure
 from ddm2snn.recording import Recording
 from ddm2snn.workflow.tables import Table, chaos_table, connectivity_table, field_table, noise_table, spiking_table
 
@@ -80,12 +80,11 @@ class Page:
         (folder / "figures").mkdir(exist_ok=True)
         written, shown = [], []
         for name, title, caption, figure in self._pictures():
-            png = _rendered(figure, "png")
-            for ending, content in (("png", png), ("pdf", _rendered(figure, "pdf"))):
-                written.append(folder / "figures" / f"{name}.{ending}")
-                with whole_file(written[-1]) as temporary:
-                    temporary.write_bytes(content)
-            shown.append({"title": title, "caption": caption, "png": base64.b64encode(png).decode()})
+            files = [folder / "figures" / f"{name}.{ending}" for ending in ("png", "pdf")]
+            for file in files:
+                save_figure(figure, file)
+            written += files
+            shown.append({"title": title, "caption": caption, "png": base64.b64encode(files[0].read_bytes()).decode()})
         write_text(folder / "report.html", self._html(shown))
         content = {
             "findings": self.findings(),
@@ -261,19 +260,10 @@ def write_analysis(analysis: Analysis, folder: Path | str) -> list[Path]:
     paths = []
     for name, figure in analysis_figures(analysis).items():
         paths.append(target / f"{name}.png")
-        with whole_file(paths[-1]) as temporary:
-            temporary.write_bytes(_rendered(figure, "png"))
+        save_figure(figure, paths[-1])
     paths.append(target / "analysis.json")
     write_text(paths[-1], json.dumps(analysis.as_json(), indent=1, allow_nan=False) + "\n")
     return paths
-
-
-def _rendered(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    metadata = {"Software": None} if kind == "png" else {"CreationDate": None}
-    figure.savefig(buffer, format=kind, metadata=metadata)
-    figure.set_layout_engine("none")  # the layout is computed; the figure's other file takes it over
-    return buffer.getvalue()
 
 
 def _file_name(text: str) -> str:

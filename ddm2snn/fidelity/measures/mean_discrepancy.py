@@ -13,7 +13,7 @@ from ddm2snn.fidelity.samples import thinned
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.samples import Samples, Weights
+    from ddm2snn.fidelity.samples import Samples
 
 _BANDWIDTHS = (0.25, 0.5, 1.0, 2.0)  # of the median distance
 _FREQUENCIES = 128  # per bandwidth
@@ -80,10 +80,6 @@ class MeanDiscrepancy(Measure):
             angle = ((states - self.centre) @ self.frequency).astype(np.float32)
             means[trial] = np.concatenate([f(angle).mean(axis=0, dtype=np.float64) for f in (np.cos, np.sin)])
         return means / np.sqrt(count)
-
-    def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "run feature"]:
-        """Mean embeddings."""
-        return weights @ summary / weights.sum(axis=1, keepdims=True)
 
     def distances(self, test: np.ndarray, reference: np.ndarray) -> tuple[float]:
         """Euclidean distance of the mean embeddings."""

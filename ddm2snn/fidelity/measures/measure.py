@@ -112,9 +112,10 @@ class Measure(ABC):
     def summarise(self, samples: Samples) -> Any:  # noqa: ANN401 - each measure its own
         """Statistics of each trial, from which the value of any selection of trials follows."""
 
-    @abstractmethod
     def values(self, summary: Any, weights: Weights) -> Sequence[Any] | np.ndarray:  # noqa: ANN401
-        """Value of each selection of trials; `weights` says how often each trial counts."""
+        """Value of each selection of trials, whose `weights` say how often each counts; by default the mean summary."""
+        total = np.tensordot(weights, summary, axes=1)
+        return total / weights.sum(axis=1).reshape(-1, *(1 for _ in total.shape[1:]))
 
     @abstractmethod
     def distances(self, test: Any, reference: Any) -> tuple[float, ...]:  # noqa: ANN401

@@ -59,7 +59,7 @@ class Moments(Measure):
 
     def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "run moment rank"]:
         """Mean and standard deviation."""
-        first, second = np.moveaxis(np.tensordot(weights, summary, axes=1), 1, 0) / weights.sum(axis=1)[:, None]
+        first, second = np.moveaxis(np.asarray(super().values(summary, weights)), 1, 0)
         return np.stack([first, np.sqrt(np.maximum(second - first**2, 0.0))], axis=1)
 
     def distances(self, test: np.ndarray, reference: np.ndarray) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from ddm2snn.fidelity.measures.measure import Entry, Measure, ReferenceSamples
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.samples import Samples, Weights
+    from ddm2snn.fidelity.samples import Samples
 
 SEGMENT = 4096
 """Longest Welch segment in samples."""
@@ -118,10 +118,6 @@ class PowerSpectrum(Measure):
     def summarise(self, samples: Samples) -> Float[np.ndarray, "trial frequency rank"]:
         """Spectra of each trial."""
         return (smoothed_spectra if self.smoothed else power_spectra)(samples, self.every)[1]
-
-    def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "run frequency rank"]:
-        """Mean spectra."""
-        return np.tensordot(weights, summary, axes=1) / weights.sum(axis=1)[:, None, None]
 
     def distances(self, test: np.ndarray, reference: np.ndarray) -> tuple[float]:
         """Mean over latents."""

@@ -15,7 +15,7 @@ from ddm2snn.fidelity.samples import Grid, check_samples
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ddm2snn.fidelity.samples import Samples, Weights
+    from ddm2snn.fidelity.samples import Samples
 
 _SMALLEST_COARSE = 0.2
 
@@ -115,10 +115,6 @@ class ProbabilityCurrent(Measure):
     def summarise(self, samples: Samples) -> Float[np.ndarray, "trial cell rank"]:
         """Current through each cell times its volume, of each trial."""
         return cell_currents(samples, self.every, self.grid, self.lag)[:, self.cells] / self.scale
-
-    def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "run cell rank"]:
-        """Means over trials."""
-        return np.tensordot(weights, summary, axes=1) / weights.sum(axis=1)[:, None, None]
 
     def distances(self, test: np.ndarray, reference: np.ndarray) -> tuple[float]:
         """Mean speed of the difference."""
