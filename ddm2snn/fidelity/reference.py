@@ -183,12 +183,9 @@ def _measure(each: PreparedMeasure, samples: Samples, draws: Weights) -> Raw:
 
 
 def _finite_variance(values: Float[np.ndarray, "draw entry"]) -> Float[np.ndarray, " entry"]:
-    variances = np.full(values.shape[1], np.nan)
-    for index, column in enumerate(values.T):
-        finite = column[np.isfinite(column)]
-        if len(finite) > 1:
-            variances[index] = finite.var(ddof=1)
-    return variances
+    """Variance over the finite draws; NaN for fewer than two of them."""
+    finite = [column[np.isfinite(column)] for column in values.T]
+    return np.array([column.var(ddof=1) if len(column) > 1 else np.nan for column in finite])
 
 
 def _spread(by_chance: float, resampled: float, over: float, trials: int) -> Float[np.ndarray, " side"]:

@@ -81,6 +81,12 @@ def thinned(length: int, trials: int, most: int) -> Int[np.ndarray, " time"]:
     return np.unique(np.linspace(0, length - 1, count).astype(np.int64))
 
 
+def median_distance(points: Float[np.ndarray, "point axis"], rng: np.random.Generator) -> float:
+    """Median distance of 2,000 random pairs of points, above zero."""
+    first, second = rng.integers(len(points), size=(2, 2000))
+    return max(float(np.median(np.linalg.norm(points[first] - points[second], axis=1))), 1e-12)
+
+
 def lagged_products(samples: Samples, lags: int) -> Float[np.ndarray, "trial lag rank"]:
     r"""Mean products of each trial with itself, by fast Fourier transform.
 

@@ -137,8 +137,8 @@ def diffusion_ellipses(reference: Recording, tests: Mapping[str, Recording], *, 
     scale = 0.44 * grid.width / np.maximum(largest, 1e-12)
     for index, (axis, name) in enumerate(zip(axes.flat, tests, strict=False)):
         for which, colour, style in (("reference", COLOURS[0], "-"), (name, COLOURS[1 + index % 6], "--")):
-            for middle, tensor in _tensors(grid, fields[which]):
-                ring = _ellipse(tensor) * scale + middle
+            for cell in np.flatnonzero(_settled(fields[which])):
+                ring = _ellipse(fields[which].diffusion[cell]) * scale + grid.centres[cell]
                 axis.plot(ring[:, 0], ring[:, 1], color=colour, lw=1.1, ls=style)
             axis.plot([], [], color=colour, ls=style, label=which)
         axis.set(xlabel=latent_name(0), xlim=(grid.low[0], grid.high[0]), ylim=(grid.low[1], grid.high[1]))
@@ -256,10 +256,6 @@ def _diffusion_curves(grid: Grid, fields: Mapping[str, Field]) -> Figure:
     plain(axis)
     legend(axis)
     return figure
-
-
-def _tensors(grid: Grid, field: Field) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [(grid.centres[cell], field.diffusion[cell]) for cell in np.flatnonzero(_settled(field))]
 
 
 def _ellipse(tensor: Float[np.ndarray, "2 2"]) -> Float[np.ndarray, "point 2"]:

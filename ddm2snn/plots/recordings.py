@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _TRACE_SPAN = 30.0  # rate time units
 _COLUMNS = 4  # panels beside each other
+_TRAJECTORIES = 6
 _POINTS = 120  # of a spectrum, evenly spaced on the logarithmic axis
 _RASTER_NEURONS, _RASTER_SPAN = 200, 10.0
 _BINS = 30
@@ -40,8 +41,8 @@ _BAR = 0.36
 Recordings = Mapping[str, Recording]
 
 
-def phase_portraits(recordings: Recordings, *, burn_in: float = 0.0, trajectories: int = 6) -> Figure:
-    """Density of the latent states with some trajectories on top, one panel per recording."""
+def phase_portraits(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
+    """Density of the latent states with six trajectories on top, one panel per recording."""
     clouds = {name: _planar(after(recording, burn_in), recording.every) for name, recording in recordings.items()}
     rank = next(iter(recordings.values())).rank
     first, second = 0, max(rank, 2) - 1
@@ -52,7 +53,7 @@ def phase_portraits(recordings: Recordings, *, burn_in: float = 0.0, trajectorie
         flat = cloud.reshape(-1, cloud.shape[-1])
         density, x, y = np.histogram2d(flat[:, first], flat[:, second], bins=120, range=extent)
         axis.pcolormesh(x, y, np.sqrt(density.T), cmap="Blues", rasterized=True)
-        for trial in cloud[:trajectories]:
+        for trial in cloud[:_TRAJECTORIES]:
             steps = min(len(trial), 500)
             axis.plot(trial[:steps, first], trial[:steps, second], color=COLOURS[2], lw=0.35, alpha=0.55)
         axis.set(title=wrapped(name), xlabel=latent_name(first))

@@ -108,8 +108,10 @@ def latent_name(dimension: int) -> str:
     return f"$z_{{{dimension}}}$"
 
 
-def limits(values: Float[np.ndarray, " sample"]) -> tuple[float, float]:
-    """Range of all but a thousandth of the values, with a margin."""
-    low, high = np.quantile(values, [0.0005, 0.9995])
-    margin = 0.06 * max(high - low, 1e-9)
+def limits(
+    values: Float[np.ndarray, " sample"], *, outside: float = 0.0005, margin: float = 0.06
+) -> tuple[float, float]:
+    """Range of all but a share `outside` of the values on either side, with a margin relative to it."""
+    low, high = np.quantile(values, [outside, 1.0 - outside])
+    margin *= max(high - low, 1e-9)
     return float(low - margin), float(high + margin)

@@ -240,15 +240,18 @@ class _Pipeline:
         files = {name: _spiking_file(name) for name in recipe.backends}
         files |= {stage.name: _spiking_file(stage.name) for stage in self._stages}
         tests = {name: self._recording(f"{name}.nc") for name in files}
+        memories = self.system.known.get("memories")
         reports, ladder = build_ladder(
-            targets, rates, tests, burn_in=recipe.simulation.burn_in, seed=recipe.seed, wells=_wells(self.system),
+            targets, rates, tests, burn_in=recipe.simulation.burn_in, seed=recipe.seed,
+            wells=memories if memories is not None and len(memories) > 1 else None,
             previous={stage.name: stage.previous for stage in self._stages},
             progress=lambda share: progress(0.8 * share),
         )  # fmt: skip
         rate = self._rate_network()
         networks = {name: load_as(self.folder / file, SpikingNetwork) for name, file in files.items()}
+        neurons = " / ".join(sorted({str(network.neurons) for network in networks.values()}))
         page = Page(
-            title=f"{self.system.name}: from {rate.units} rate units to {_counts(networks)} spiking neurons",
+            title=f"{self.system.name}: from {rate.units} rate units to {neurons} spiking neurons",
             subtitle=self.system.summary or f"rank {self.system.rank}",
             recordings={RATE: rates[0], **tests, TARGET: targets[0]},
             reports=reports,
@@ -303,14 +306,3 @@ def _spiking_file(name: str) -> str:
 def _pair_files(backend: str) -> tuple[str, str]:
     """Files of perturbed pairs: the first of each pair, and the second."""
     return f"twins-{backend}-1.nc", f"twins-{backend}-2.nc"
-
-
-def _wells(system: System) -> np.ndarray | None:
-    """Memories of a system, where it has two or more."""
-    memories = system.known.get("memories")
-    return memories if memories is not None and len(memories) > 1 else None
-
-
-def _counts(networks: Mapping[str, SpikingNetwork]) -> str:
-    """Numbers of neurons, each once."""
-    return " / ".join(sorted({str(network.neurons) for network in networks.values()}))

@@ -12,7 +12,7 @@ import numpy as np
 from ddm2snn.base.arrays import as_count
 from ddm2snn.base.least_squares import solve_ridge
 from ddm2snn.fidelity.measures.measure import Entry, FloorLaw, Measure, Numbers, ReferenceSamples
-from ddm2snn.fidelity.samples import check_samples, thinned
+from ddm2snn.fidelity.samples import check_samples, median_distance, thinned
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -61,9 +61,8 @@ class Features:
         cls, points: Float[np.ndarray, "point axis"], rng: np.random.Generator, cosines: int = _COSINES
     ) -> Features:
         """Cosines for the scale of the points."""
-        pairs = rng.integers(len(points), size=(2, 2000))
-        median = np.median(np.linalg.norm(points[pairs[0]] - points[pairs[1]], axis=1))
-        frequency = rng.standard_normal((points.shape[1], cosines)) / max(float(median), 1e-12)
+        median = median_distance(points, rng)
+        frequency = rng.standard_normal((points.shape[1], cosines)) / median
         return cls(frequency * 2.0 ** (np.arange(cosines) % 3), rng.uniform(0, 2 * np.pi, cosines))
 
     def __call__(self, points: Float[np.ndarray, "point axis"]) -> Float[np.ndarray, "point feature"]:

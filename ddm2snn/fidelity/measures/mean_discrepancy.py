@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.fidelity.measures.measure import Entry, Measure, ReferenceSamples
-from ddm2snn.fidelity.samples import thinned
+from ddm2snn.fidelity.samples import median_distance, thinned
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _BANDWIDTHS = (0.25, 0.5, 1.0, 2.0)  # of the median distance
 _FREQUENCIES = 128  # per bandwidth
 _MOST_SAMPLES = 8000  # per recording
-_PAIRS = 2000  # of states, for the median distance
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +57,7 @@ class MeanDiscrepancy(Measure):
         samples = reference.samples
         scale = samples.std(axis=(0, 1))
         rng = np.random.default_rng(seed)
-        cloud = samples.reshape(-1, len(scale)) / scale
-        pairs = rng.integers(len(cloud), size=(2, _PAIRS))
-        median = float(np.median(np.linalg.norm(cloud[pairs[0]] - cloud[pairs[1]], axis=1)))
-        width = np.repeat(_BANDWIDTHS, _FREQUENCIES) * max(median, 1e-12)
+        width = np.repeat(_BANDWIDTHS, _FREQUENCIES) * median_distance(samples.reshape(-1, len(scale)) / scale, rng)
         frequency = rng.standard_normal((len(scale), len(width))) / width / scale[:, None]
         return cls(samples.mean(axis=(0, 1)), frequency)
 

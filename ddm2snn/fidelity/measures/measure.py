@@ -92,9 +92,8 @@ class Entry:
 class Measure(ABC):
     """One way to compare a test with a reference, by one distance or several that share a summary.
 
-    All that test and reference have in common, such as a grid or a scale, is fixed at construction from the
-    reference. A value is made from a summary and not from samples, because chance is judged by hundreds of random
-    selections of trials.
+    A value is made from a summary and not from samples, because chance is judged by hundreds of random selections of
+    trials.
     """
 
     costly: ClassVar[bool] = False

@@ -39,11 +39,11 @@ def hellinger(test: Float[np.ndarray, "frequency rank"], reference: Float[np.nda
 
 
 def power_spectra(
-    samples: Samples, every: float, segment: int | None = None
+    samples: Samples, every: float
 ) -> tuple[Float[np.ndarray, " frequency"], Float[np.ndarray, "trial frequency rank"]]:
     """Welch power spectra of each trial; frequencies in cycles per rate time unit.
 
-    Hann windows of `segment` samples (by default the trial's length, at most 4,096), half overlapping, mean removed.
+    Hann windows of the trial's length, at most 4,096 samples, half overlapping, mean removed.
     Source: Welch, IEEE Trans. Audio Electroacoust. 15 (1967).
 
     Examples
@@ -55,9 +55,7 @@ def power_spectra(
     """
     from scipy.signal import welch
 
-    length = segment or min(SEGMENT, samples.shape[1])
-    frequency, power = welch(samples, fs=1.0 / every, nperseg=length, axis=1)
-    return frequency, power
+    return welch(samples, fs=1.0 / every, nperseg=min(SEGMENT, samples.shape[1]), axis=1)
 
 
 def smoothed_spectra(
