@@ -74,7 +74,9 @@ class Features:
             raise InputError("A latent does not move, or moves with the others only. Leave it out of the analysis.")
         root = np.linalg.cholesky(covariance)
         pool = points[rng.choice(len(points), size=min(len(points), max(20 * bumps, 1)), replace=False)]
-        return cls(mean, root, _spread(np.linalg.solve(root, (pool - mean).T).T, bumps), width)
+        white = np.linalg.solve(root, (pool - mean).T).T
+        middle = int((white**2).sum(axis=1).argmin())
+        return cls(mean, root, spread_out(white, min(bumps, len(white)), middle)[0], width)
 
     def value(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... feature"]:
         """The features at `latent`, shape (..., feature)."""
@@ -115,16 +117,25 @@ class Features:
         return np.exp(-square / (2 * self.width**2))
 
 
-def _spread(pool: Float[np.ndarray, "sample rank"], count: int) -> Float[np.ndarray, "bump rank"]:
-    """Farthest-point choice of `count` from a pool, the point nearest to the middle first."""
-    if count == 0:
-        return pool[:0]
-    chosen = [int((pool**2).sum(axis=1).argmin())]
-    nearest = ((pool - pool[chosen[0]]) ** 2).sum(axis=1)
-    for _ in range(min(count, len(pool)) - 1):
+def spread_out(
+    pool: Float[np.ndarray, "sample rank"], count: int, first: int
+) -> tuple[Float[np.ndarray, "bump rank"], float]:
+    """Points of a pool from the index `first` on, each furthest from those before; distance of the last from these.
+
+    Examples
+    --------
+    >>> spread_out(np.array([[0.0], [1.0], [4.0], [2.5]]), count=3, first=0)
+    (array([[0. ],
+           [4. ],
+           [2.5]]), 1.5)
+    """
+    chosen, gap = [first][:count], 1.0
+    nearest = ((pool - pool[first]) ** 2).sum(axis=1)
+    for _ in range(count - 1):
         chosen.append(int(nearest.argmax()))
+        gap = float(np.sqrt(nearest[chosen[-1]]))
         nearest = np.minimum(nearest, ((pool - pool[chosen[-1]]) ** 2).sum(axis=1))
-    return pool[chosen]
+    return pool[chosen], gap
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.analysis.projection import spread_out
 from ddm2snn.base.arrays import as_count, check_positive, freeze_arrays
 from ddm2snn.base.least_squares import solve_ridge
 from ddm2snn.errors import InputError
@@ -70,13 +71,7 @@ class CurrentBasis:
         states = reference[:, thinned(reference.shape[1], len(reference), 4000)].reshape(-1, len(scale))
         cloud = np.random.default_rng(seed).permutation((states - centre) / scale)
         cloud = cloud[(np.abs(cloud) < 3).all(axis=1)]  # an outlier makes a bump that nothing else visits
-        distance = np.full(len(cloud), np.inf)
-        places, gap = np.zeros((bumps, len(scale))), 1.0
-        for index in range(bumps):
-            furthest = int(distance.argmax())
-            gap = float(np.sqrt(distance[furthest])) if index else gap
-            places[index] = cloud[furthest]
-            distance = np.minimum(distance, ((cloud - places[index]) ** 2).sum(axis=1))
+        places, gap = spread_out(cloud, bumps, first=0)
         return cls(centre, scale, places, max(gap, 1e-3))
 
     def __call__(self, state: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... function"]:
