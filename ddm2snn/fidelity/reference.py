@@ -145,7 +145,7 @@ class Reference:
             high = chance.high(index, self._pooled_trials)
         informative = high is not None and self._tells(chance, index, entry)
         limit = _COSTLY_LIMIT * self._caution if each.measure.costly else self.limit
-        numbers = [pairs[index] for _, _, pairs in raw if pairs[index] is not None]
+        numbers = [n for n in (pairs[index] for _, _, pairs in raw) if n is not None]
         test, reference = np.mean(numbers, axis=0) if numbers else (None, None)
         return JudgedDistance(
             entry=entry,

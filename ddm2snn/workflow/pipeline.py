@@ -134,7 +134,8 @@ class _Pipeline:
         """Conversion for a backend, or for a stage on a device."""
         file = _spiking_file(name)
         action = partial(self._convert, file, backend, hardware)
-        return Step(f"convert {name}", ("train",), self.recipe.conversion.model_dump() | settings, (file,), action)
+        settings = {**self.recipe.conversion.model_dump(), **settings}
+        return Step(f"convert {name}", ("train",), settings, (file,), action)
 
     def _simulation(
         self, name: str, need: str, network: str, backend: str | Backend, settings: Mapping[str, Any]
@@ -144,7 +145,7 @@ class _Pipeline:
         action = partial(
             self._simulate, file, network, backend, name, duration=run.burn_in + run.duration, trials=run.trials
         )
-        return Step(f"simulate {name}", (need,), run.model_dump() | settings, (file,), action)
+        return Step(f"simulate {name}", (need,), {**run.model_dump(), **settings}, (file,), action)
 
     def _raster_step(self, backend: str) -> Step:
         """One short trial with its spikes, for the figure."""

@@ -235,7 +235,7 @@ class Classifier(Measure):
         draws: Weights,
     ) -> Float[np.ndarray, "draw entry"]:
         """Distances of resampled trials by the classifiers as they are, since training again takes long."""
-        accuracies = [accuracy(*self.answers(value, reference), draws) for reference in references]
+        accuracies = [accuracy(*self.answers(value, reference), weights=draws) for reference in references]
         return np.abs(np.mean(accuracies, axis=0) - 0.5)[:, None]
 
 
