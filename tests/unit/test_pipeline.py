@@ -12,8 +12,8 @@ import ddm2snn
 from ddm2snn.errors import InputError
 from ddm2snn.hardware import find_hardware
 from ddm2snn.load import load_as
-from ddm2snn.workflow.device_stages import device_stages
 from ddm2snn.workflow.pipeline import _Pipeline
+from ddm2snn.workflow.recipe import device_stages
 from ddm2snn.workflow.steps import Announce, step_graph
 
 
