@@ -30,7 +30,7 @@ def convert(
     rate: RateFile,
     output: NetworkFile,
     neurons_per_unit: Annotated[
-        float | None, typer.Option(help="Spiking neurons for each rate unit, 4 by default; fractions are allotted.")
+        float | None, typer.Option(help="Spiking neurons for each rate unit, 4 by default; fractions are allocated.")
     ] = None,
     time_unit_s: Annotated[float | None, typer.Option(help="Seconds per rate time unit; found if not given.")] = None,
     dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
@@ -69,16 +69,9 @@ def convert(
     network = load_as(rate, RateNetwork)
     with shown(f"convert for {hardware or backend or 'brian2'}") as progress:
         conversion = ddm2snn.convert(
-            network,
-            population=population,
-            decoders=chosen,
-            backend=backend,
-            hardware=hardware,
-            time_unit_s=time_unit_s,
-            dt_s=dt_s,
-            seed=seed,
-            progress=progress,
-        )
+            network, population=population, decoders=chosen, backend=backend, hardware=hardware,
+            time_unit_s=time_unit_s, dt_s=dt_s, seed=seed, progress=progress,
+        )  # fmt: skip
         conversion.network.save(output)
         if figure is not None:
             save_figure(draw(conversion, network), figure)

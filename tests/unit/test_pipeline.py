@@ -184,7 +184,7 @@ def test_takes_a_system_of_the_users_own(tmp_path):
     )
     recipe = ddm2snn.Recipe.read(tmp_path / "recipe.toml")
     assert begun(tmp_path / "out", recipe).done[-1] == "report"
-    training = ddm2snn.load(tmp_path / "out" / "rate.safetensors").provenance
+    training = load_as(tmp_path / "out" / "rate.safetensors", ddm2snn.RateNetwork).provenance
     assert training["system"] == "spiral"
     assert max(training["drift_error"]) < 0.05
     # the file changes under the same name: what depends on it is done again
