@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from ddm2snn.base.arrays import check_positive, check_provenance, freeze_arrays
 from ddm2snn.base.html import html_table
 from ddm2snn.base.low_rank import LowRank
 from ddm2snn.base.stored import fingerprint_of, rebuild, save_arrays
-from ddm2snn.errors import FileRefusedError, InputError
+from ddm2snn.errors import InputError
 from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming, stored_neuron
 from ddm2snn.neuron.activation import Activation, activate
 
@@ -355,19 +354,19 @@ class SpikingNetwork:
 
 
 def rebuild_spiking(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: Path) -> SpikingNetwork:
-    """Spiking network of the header and the arrays of a file; see `ddm2snn.base.stored.rebuild`.
-
-    Format version 1 has the device in the provenance, where the fingerprint leaves it out.
-    """
+    """Spiking network of the header and the arrays of a file; see `ddm2snn.base.stored.rebuild`."""
+    upgrade = _from_version_1 if header["format_version"] == 1 else dict
     neuron = functools.partial(stored_neuron, neurons=np.size(arrays.get("bias", ())))
-    network = rebuild(SpikingNetwork, header, arrays, path, neuron=neuron)
-    if header["format_version"] > 1 or network.provenance.get("hardware") is None:
-        return network
-    provenance = dict(network.provenance)
-    try:
-        return dataclasses.replace(network, hardware=provenance.pop("hardware"), provenance=provenance)
-    except InputError as error:
-        raise FileRefusedError(f"{path} cannot be used: {error}") from error
+    return rebuild(SpikingNetwork, header, arrays, path, upgrade, neuron=neuron)
+
+
+def _from_version_1(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with the device as a field: format version 1 has it in the provenance."""
+    provenance = settings["provenance"]
+    if not isinstance(provenance, dict) or "hardware" not in provenance:
+        return settings
+    history = dict(provenance)
+    return settings | {"hardware": history.pop("hardware"), "provenance": history}
 
 
 def _more_figures(network: RateNetwork | SpikingNetwork) -> dict[str, object]:

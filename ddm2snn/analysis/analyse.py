@@ -1,20 +1,20 @@
-"""The verb analyse: every analysis that applies to a rate network."""
+"""The verb analyse: every analysis that applies to a rate network, and their results in numbers and sentences."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.analysis.analysis import Analysis
 from ddm2snn.analysis.cycle import LimitCycle, find_cycle
 from ddm2snn.analysis.fixed_points import FixedPoint, find_fixed_points
+from ddm2snn.analysis.flow import network_jacobian, stationary_paths
 from ddm2snn.analysis.irreversibility import Irreversibility, split_drift
-from ddm2snn.analysis.jacobian import network_jacobian
 from ddm2snn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
-from ddm2snn.analysis.stationary import stationary_paths
 from ddm2snn.analysis.subspace import Subspace, full_state, recover_subspace
-from ddm2snn.analysis.symmetry import INVERSE_INTEGRALS, SymmetryNorms, symmetry_norms
+from ddm2snn.analysis.symmetry import INVERSE_INTEGRALS, SymmetryNorms, latent_parts, symmetry_norms
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.errors import InputError
@@ -28,6 +28,105 @@ _EVERY = 0.2  # rate time units between stationary samples
 _FULL_STATES = 2000
 _STARTS = 400
 _HIGHEST_RANK = 3  # up to which the split by time reversal has been checked
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """Results of all analyses of a rate network; latents and drifts in system units, times in rate time units.
+
+    Parameters
+    ----------
+    network
+        The network.
+    samples
+        Stationary latents, shape (trial, time, rank).
+    subspace, recovery_error
+        Affine subspace recovered from full states, and the largest error of the latents that are read off it, in
+        standard deviations.
+    symmetry
+        Norms of the parts of W; None for activations without a closed form.
+    fixed_points
+        Zeros of the drift.
+    cycle, irreversibility, lyapunov
+        None where there is none; `left_out` says why.
+    left_out
+        Reasons by the name of the analysis.
+    """
+
+    network: RateNetwork
+    samples: Float[np.ndarray, "trial time rank"]
+    subspace: Subspace
+    recovery_error: float
+    symmetry: SymmetryNorms | None
+    fixed_points: tuple[FixedPoint, ...]
+    cycle: LimitCycle | None
+    irreversibility: Irreversibility | None
+    lyapunov: LyapunovSpectrum | None
+    left_out: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        network = self.network
+        return (
+            f"Analysis(units={network.units}, rank={network.rank}, fixed_points={len(self.fixed_points)}, "
+            f"left_out=[{', '.join(self.left_out)}],\n         cycle={self.cycle}, lyapunov={self.lyapunov})"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """All numbers as JSON values; what was left out is null and has its reason in `left_out`."""
+        network, split = self.network, self.irreversibility
+        deviations = self.subspace.deviations[: self.subspace.rank]
+        return {
+            "network": {
+                "fingerprint": network.fingerprint, "system": network.provenance.get("system"),
+                "units": network.units, "rank": network.rank, "activation": network.activation,
+            },
+            "subspace": {
+                "rank": self.subspace.rank, "deviations": deviations.tolist(), "recovery_error": self.recovery_error,
+            },
+            "symmetry": self._symmetry(),
+            "entropy_production": split.entropy_production.as_json() if split else None,
+            "fixed_points": [point.as_json() for point in self.fixed_points],
+            "cycle": self.cycle.as_json() if self.cycle else None,
+            "lyapunov": self.lyapunov.as_json() if self.lyapunov else None,
+            "left_out": dict(self.left_out),
+        }  # fmt: skip
+
+    def lines(self) -> list[str]:
+        """Results in words, a line each."""
+        kinds = [point.kind for point in self.fixed_points]
+        points = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
+        lines = [f"subspace: rank {self.subspace.rank} of {self.network.units} units"]
+        if self.symmetry:
+            share = self.symmetry.antisymmetric_share
+            lines.append(f"symmetry: {100 * share:.3g} % of the squared norm of W is antisymmetric")
+        if self.irreversibility:
+            rate = self.irreversibility.entropy_production
+            lines.append(
+                f"entropy production: {rate.value:.4g} per time unit, 95 % interval {rate.low:.4g} to {rate.high:.4g}"
+            )
+        lines.append(f"fixed points: {points or 'none found'}")
+        if self.cycle:
+            lines.append(f"limit cycle: period {self.cycle.period:.6g} time units")
+        if self.lyapunov:
+            pairs = zip(self.lyapunov.exponents, self.lyapunov.standard_error, strict=True)
+            lines.append("Lyapunov exponents: " + ", ".join(f"{v:.3g} ± {e:.1g}" for v, e in pairs))
+        return [*lines, *(f"left out, {name}: {reason}" for name, reason in self.left_out.items())]
+
+    def _symmetry(self) -> dict[str, Any] | None:
+        if self.symmetry is None:
+            return None
+        parts = latent_parts(self.network, self.samples[:, -1])
+        return {
+            **self.symmetry.as_json(),
+            "latent_drift": {
+                "symmetric": _rms(parts.symmetric), "antisymmetric": _rms(parts.antisymmetric),
+                "whole": _rms(parts.symmetric + parts.antisymmetric),
+            },
+        }  # fmt: skip
+
+
+def _rms(values: Float[np.ndarray, "sample rank"]) -> float:
+    return float(np.sqrt((values**2).sum(axis=-1).mean()))
 
 
 def analyse(network: RateNetwork, *, seed: int = 0, progress: Progress = no_progress) -> Analysis:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.analysis.jacobian import Jacobian, central_jacobian
+from ddm2snn.analysis.flow import Jacobian, central_jacobian
 from ddm2snn.base.arrays import check_positive, freeze_arrays
 from ddm2snn.errors import InputError
 

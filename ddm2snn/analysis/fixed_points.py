@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.analysis.jacobian import Jacobian, central_jacobian
+from ddm2snn.analysis.flow import Jacobian, central_jacobian
 from ddm2snn.base.arrays import freeze_arrays
 from ddm2snn.errors import InputError
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ddm2snn.systems.system import Drift
 
 _HYPERBOLIC = 1e-6  # real parts below this share of the largest eigenvalue decide nothing
+_ITERATIONS = 60
+_REACH = 1.5  # half widths of the range of the starts
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +82,13 @@ def find_fixed_points(
     starts: Float[np.ndarray, "sample rank"],
     *,
     jacobian: Jacobian | None = None,
-    reach: float = 1.5,
-    iterations: int = 60,
 ) -> tuple[FixedPoint, ...]:
     """Zeros of a drift by damped Newton iteration from many starts at once.
 
     Each start follows the Newton direction, its length halved until the residual falls (Nocedal, Wright,
     Numerical Optimization, section 11.2). Zeros closer together than 1e-6 of the spread of the starts are
-    one. A search from samples can miss zeros.
+    one. A search from samples can miss zeros. Zeros further from the middle of the starts than 1.5 half widths of
+    their range are left out: a trained drift is not fitted there.
 
     Parameters
     ----------
@@ -97,11 +98,6 @@ def find_fixed_points(
         Where to start, shape (sample, rank).
     jacobian
         Its Jacobian; central differences by default.
-    reach
-        Zeros further from the middle of the starts than this many half widths of their range are left
-        out: a trained drift is not fitted there.
-    iterations
-        Newton steps.
 
     Raises
     ------
@@ -124,10 +120,10 @@ def find_fixed_points(
     middle, half = (low + high) / 2, np.maximum((high - low) / 2, 1e-9 * (1 + np.abs(low)))
     typical = np.linalg.norm(drift(z) / half, axis=1).max()
     with np.errstate(all="ignore"):  # a start that runs away does not arrive, see below
-        for _ in range(iterations):
+        for _ in range(_ITERATIONS):
             z = _damped_step(drift, slopes, z, half)
         residual = np.linalg.norm(drift(z) / half, axis=1)
-        arrived = (residual <= 1e-9 * max(typical, 1e-300)) & (np.abs((z - middle) / half) <= reach).all(axis=1)
+        arrived = (residual <= 1e-9 * max(typical, 1e-300)) & (np.abs((z - middle) / half) <= _REACH).all(axis=1)
     places = _distinct(z[arrived], half)
     return tuple(FixedPoint(place=place, jacobian=slopes(place)) for place in places)
 

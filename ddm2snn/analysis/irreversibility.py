@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.analysis.features import Features
-from ddm2snn.analysis.projection import Choice, Regression, choose
+from ddm2snn.analysis.projection import Features, Regression, choose
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class Estimate:
 
     def as_json(self) -> dict[str, float]:
         """Value and limits."""
-        return {"value": self.value, "low": self.low, "high": self.high}
+        return dict(vars(self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,22 +165,19 @@ def split_drift(
     half = diffusivity(tensor, points)
     spread = divergence(tensor, points)
     target = drift(points) - spread
-    best: tuple[Choice, Features] | None = None
+    fits = []
     for width in _WIDTHS:
         features = Features.on(points, bumps=min(bumps, len(points) // 10), width=width, rng=rng)
-        choice = choose(Regression.of(features, points, target, half, spread, _BLOCKS))
-        if best is None or choice.loss < best[0].loss:
-            best = choice, features
-    if best is None:
-        raise InputError("No fit was tried.")
-    choice, features = best
+        regression = Regression.of(features, points, target, half, spread, _BLOCKS)
+        fits.append((*choose(regression), regression.count, features))
+    _, weights, residual, count, features = min(fits, key=lambda fit: fit[0])
     return Irreversibility(
         drift=drift,
         tensor=tensor,
         features=features,
-        weights=choice.weights,
-        log_norm=_log_norm(points, features.value(points) @ choice.weights, rng),
-        entropy_production=Estimate.of_blocks(choice.left_out, choice.share, rng),
+        weights=weights,
+        log_norm=_log_norm(points, features.value(points) @ weights, rng),
+        entropy_production=Estimate.of_blocks(residual, count, rng),
     )
 
 

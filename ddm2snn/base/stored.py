@@ -128,13 +128,14 @@ def rebuild(
     header: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray],
     path: Path,
+    upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict,
     **decode: Callable[[object], object],
 ) -> T:
     """Object of a header and its arrays, refused by the name of its file where the two do not make one.
 
-    `decode` turns a stored setting, by its name, into the object that it stands for. A dotted name of an array,
-    ``neuron.tau_membrane_s``, puts the array into a setting. The fingerprint is that of the file's content, so that
-    `decode` may turn settings of an older format version into today's.
+    `upgrade` turns the settings of an older format version into today's, and `decode` a setting, by its name, into the
+    object that it stands for. A dotted name of an array, ``neuron.tau_membrane_s``, puts the array into a setting. The
+    fingerprint is that of the file's content, before both.
     """
     settings, names = header.get("settings"), {field.name for field in dataclasses.fields(cls)}
     present = {*(settings if isinstance(settings, dict) else ()), *(name for name in arrays if "." not in name)}
@@ -142,7 +143,7 @@ def rebuild(
     if not isinstance(settings, dict) or present != names:
         raise FileRefusedError(f"{path} is damaged: missing or unknown field(s) {', '.join(sorted(present ^ names))}.")
     try:
-        decoded = _with_nested(settings, arrays)
+        decoded = upgrade(_with_nested(settings, arrays))
         decoded = {name: decode[name](value) if name in decode else value for name, value in decoded.items()}
         instance = cls(**decoded, **{name: array for name, array in arrays.items() if "." not in name})
     except InputError as error:

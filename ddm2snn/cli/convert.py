@@ -1,8 +1,9 @@
-"""The command convert."""
+"""The commands that make spiking networks: convert, plan and restructure."""
 
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -17,16 +18,19 @@ from ddm2snn.cli.options import (
     NetworkFile,
     RateFile,
     Seed,
+    SpikingFile,
+    flags,
     neuron_model,
     show,
 )
+from ddm2snn.errors import InputError
 
 
 def convert(
     rate: RateFile,
     output: NetworkFile,
     neurons_per_unit: Annotated[
-        float | None, typer.Option(help="Spiking neurons for each rate unit, 4 by default; fractions are allotted.")
+        float | None, typer.Option(help="Spiking neurons for each rate unit, 4 by default; fractions are allocated.")
     ] = None,
     time_unit_s: Annotated[float | None, typer.Option(help="Seconds per rate time unit; found if not given.")] = None,
     dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
@@ -46,7 +50,7 @@ def convert(
     from ddm2snn.cli.console import shown
     from ddm2snn.conversion import find_decoders
     from ddm2snn.hardware import find_hardware
-    from ddm2snn.hardware.limits import longest_decay_s
+    from ddm2snn.hardware.device import longest_decay_s
     from ddm2snn.load import load_as
     from ddm2snn.network import RateNetwork
     from ddm2snn.neuron import LIF
@@ -65,16 +69,9 @@ def convert(
     network = load_as(rate, RateNetwork)
     with shown(f"convert for {hardware or backend or 'brian2'}") as progress:
         conversion = ddm2snn.convert(
-            network,
-            population=population,
-            decoders=chosen,
-            backend=backend,
-            hardware=hardware,
-            time_unit_s=time_unit_s,
-            dt_s=dt_s,
-            seed=seed,
-            progress=progress,
-        )
+            network, population=population, decoders=chosen, backend=backend, hardware=hardware,
+            time_unit_s=time_unit_s, dt_s=dt_s, seed=seed, progress=progress,
+        )  # fmt: skip
         conversion.network.save(output)
         if figure is not None:
             save_figure(draw(conversion, network), figure)
@@ -108,3 +105,94 @@ def _noise_warning(ratio: float, time_unit_s: float, longest_s: float, neurons_p
     if remedies:
         remedy = f"{' or '.join(remedies)} would meet it"
     return f"Warning: in one direction the spikes are {ratio:.3g} times as noisy as the rate network; {remedy}."
+
+
+def plan(
+    rate: RateFile,
+    noise: Annotated[
+        float | None, typer.Option(help="Most spike noise, over the target's; 0.25 unless a drift error is given.")
+    ] = None,
+    drift_error: Annotated[float | None, typer.Option(help="Largest bias of the drift, relative.")] = None,
+    neurons_per_unit: Annotated[float | None, typer.Option(help="Fix the neurons for each rate unit.")] = None,
+    time_unit_s: Annotated[float | None, typer.Option(help="Fix the seconds per rate time unit.")] = None,
+    dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
+    neuron: Annotated[str | None, typer.Option(help=NEURONS)] = None,
+    backend: Annotated[str, typer.Option(help=BACKEND)] = "brian2",
+    seed: Seed = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Find the conversion with the fewest spikes within bounds on spike noise and drift error, by prediction."""
+    import ddm2snn
+    from ddm2snn.cli.console import shown
+    from ddm2snn.load import load_as
+    from ddm2snn.network import RateNetwork
+
+    network = load_as(rate, RateNetwork)
+    with shown(f"plan for {backend}") as progress:
+        result = ddm2snn.plan(
+            network,
+            noise=0.25 if noise is None and drift_error is None else noise,
+            drift_error=drift_error,
+            neurons_per_unit=neurons_per_unit,
+            time_unit_s=time_unit_s,
+            neuron=neuron_model(neuron),
+            backend=backend,
+            dt_s=dt_s,
+            seed=seed,
+            progress=progress,
+        )
+    chosen = result.chosen
+    options = flags(
+        ("neurons-per-unit", f"{chosen.neurons_per_unit:g}"), ("time-unit-s", f"{chosen.time_unit_s:g}"),
+        ("dt-s", dt_s), ("neuron", neuron), ("backend", backend), ("seed", seed or None),
+    )  # fmt: skip
+    command = f"ddm2snn convert {shlex.quote(str(rate))} -o snn.safetensors{options}"
+    show({**result.as_json(), "command": command}, [*result.lines(), *chosen.lines(), command], as_json=as_json)
+
+
+def restructure(
+    spiking: SpikingFile,
+    output: NetworkFile,
+    rate: Annotated[Path, typer.Option(help="Rate network that it was converted from (.safetensors).")],
+    sparse: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Keep this share of each latent's decoders, the others zero.")
+    ] = None,
+    bounded: Annotated[
+        float | None, typer.Option(metavar="MULTIPLE", help="No decoder above this multiple of the free ones' rms.")
+    ] = None,
+    one_sign: Annotated[
+        bool, typer.Option("--one-sign", help="Decoders of a neuron all positive or all negative (Dale's law).")
+    ] = False,
+    seed: Seed = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Solve for decoders that are sparse, bounded or of one sign, and tell what that costs."""
+    import ddm2snn
+    from ddm2snn.base.files import check_writable
+    from ddm2snn.cli.console import shown
+    from ddm2snn.load import load_as
+    from ddm2snn.network import RateNetwork, SpikingNetwork
+
+    check_writable(output)
+    structures = [] if sparse is None else [ddm2snn.Sparse(sparse)]
+    structures += [] if bounded is None else [ddm2snn.Bounded(bounded)]
+    structures += [ddm2snn.OneSign()] if one_sign else []
+    if len(structures) != 1:
+        names = ", ".join(map(repr, structures)) or "none"
+        raise InputError(f"restructure needs one structure, found {names}. Give --sparse, --bounded or --one-sign.")
+    network, source = load_as(spiking, SpikingNetwork), load_as(rate, RateNetwork)
+    with shown(f"restructure {spiking}") as progress:
+        conversion = ddm2snn.restructure(source, network, structures[0], seed=seed, progress=progress)
+        conversion.network.save(output)
+    result, report = conversion.network, conversion.diagnostics
+    content = {"file": str(output), "fingerprint": result.fingerprint, "neurons": result.neurons, **report.as_json()}
+    lines = [
+        f"{output}: {result.neurons} neurons, rank {report.rank_audit.rank}, "
+        f"{100 * report.zero_share:.3g} % of the decoders zero, largest {report.largest_over_rms:.3g} times the rms"
+    ]
+    for name, price in (("before", report.before), ("after", report.after)):
+        error = ", ".join(f"{e:.2g}" for e in price.drift_error)
+        ratio = price.spikes_over_target
+        noise = "" if ratio is None else f", spike noise {ratio:.2g} of the target's"
+        lines.append(f"{name}: relative drift error per latent {error}{noise}")
+    show(content, lines, as_json=as_json)

@@ -14,17 +14,10 @@ from typing import Annotated
 import typer
 
 from ddm2snn.base.version import package_version
-from ddm2snn.cli.analyse import analyse
-from ddm2snn.cli.cache import cache
-from ddm2snn.cli.compare import compare
-from ddm2snn.cli.convert import convert
-from ddm2snn.cli.export import export
-from ddm2snn.cli.hardware import hardware
-from ddm2snn.cli.import_network import import_
-from ddm2snn.cli.lists import backends, systems
-from ddm2snn.cli.plan import plan
-from ddm2snn.cli.restructure import restructure
-from ddm2snn.cli.run import run
+from ddm2snn.cli.convert import convert, plan, restructure
+from ddm2snn.cli.exchange import export, import_
+from ddm2snn.cli.lists import backends, cache, hardware, systems
+from ddm2snn.cli.results import analyse, compare, run
 from ddm2snn.cli.simulate import simulate
 from ddm2snn.cli.train import train
 from ddm2snn.errors import InputError

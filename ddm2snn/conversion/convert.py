@@ -20,9 +20,8 @@ from ddm2snn.conversion.noise_budget import NoiseBudget, measure_lag
 from ddm2snn.conversion.population import Population
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.errors import InputError
-from ddm2snn.hardware.config import HardwareConfig, find_hardware
-from ddm2snn.hardware.device import device_for
-from ddm2snn.hardware.limits import longest_decay_s
+from ddm2snn.hardware import HardwareConfig, find_hardware
+from ddm2snn.hardware.device import device_for, longest_decay_s
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
-from .array_mapping import ArrayMapping as ArrayMapping
 from .export import Exported as Exported
-from .export import Nir as Nir
 from .export import export as export
+from .import_network import ArrayMapping as ArrayMapping
 from .import_network import import_network as import_network
+from .nir_graph import Nir as Nir
 
 __all__: list[str]

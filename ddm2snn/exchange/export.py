@@ -11,33 +11,11 @@ from ddm2snn.base.files import check_writable
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.nir_files import write_graph, write_sidecar
-from ddm2snn.exchange.nir_graph import READERS, Dialect, Form, graph_of
+from ddm2snn.exchange.nir_graph import READERS, Nir, graph_of
 from ddm2snn.exchange.nir_losses import losses
 from ddm2snn.exchange.plain_hdf5 import write_hdf5
 from ddm2snn.exchange.scripts import PYNN_REQUIREMENTS, write_brian2_script, write_pynn_script
 from ddm2snn.network import RateNetwork, SpikingNetwork
-
-
-@dataclass(frozen=True)
-class Nir:
-    """How a NIR file is written.
-
-    Parameters
-    ----------
-    dialect
-        See `ddm2snn.exchange.nir_graph.Dialect`.
-    reader
-        Simulator whose scalings it gets, one of `ddm2snn.exchange.nir_graph.READERS`; None for continuous time, which
-        is exact.
-
-    Examples
-    --------
-    >>> Nir(reader="norse")
-    Nir(dialect='factored', reader='norse')
-    """
-
-    dialect: Dialect = "factored"
-    reader: str | None = None
 
 
 @dataclass(frozen=True)
@@ -151,12 +129,11 @@ def exported(
     return FORMATS[format](network, Path(path), nir or Nir(), seed)
 
 
-def _nir(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
-    form = Form(options.dialect, options.reader, network.dt_s)
+def _nir(network: SpikingNetwork, path: Path, form: Nir, seed: int) -> Exported:
     graph, lost = graph_of(network, form), losses(network)
     stored = set()
     if form.dialect != "dense":
-        stored = {"encoders", "bias"} | ({"decoders"} if form.step_s is None else set())
+        stored = {"encoders", "bias"} | ({"decoders"} if form.reader is None else set())
         stored |= {"input_map"} if network.input_map.shape[1] else set()
     write_graph(graph, path)
     as_json = {"format": "nir", "dialect": form.dialect, "reader": form.reader}

@@ -1,27 +1,96 @@
-"""Arrays by name from files of other tools. No file is trusted: nothing is executed, and sizes are checked first."""
+"""Arrays by name from files of other tools.
+
+No file is trusted: nothing is executed, and sizes are checked first, so that a small file does not fill the memory.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
+import h5py
 import numpy as np
 
 from ddm2snn.base.files import require_file
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.exchange.allowance import Allowance
-
-if TYPE_CHECKING:
-    import h5py
 
 Arrays = dict[str, np.ndarray]
+SPARE_BYTES = 2**26
+"""Bytes of arrays that a file of any size may hold."""
+_BYTES_PER_BYTE = 100  # bytes of arrays for each byte of the file; constant arrays compress as well, weights do not
+_MOST_BYTES = 2**32  # of one array: a dense matrix of 23,000 units
 _LONGEST_NPY_HEADER = 10_000  # bytes, NumPy's own limit, which it applies after reading
+
+
+class Allowance:
+    """Bytes of arrays that a file may announce: 64 MiB, and a hundred for each byte of the file.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Examples
+    --------
+    >>> from tempfile import NamedTemporaryFile
+    >>> with NamedTemporaryFile(suffix=".npz") as file:
+    ...     allowance = Allowance(Path(file.name))
+    >>> allowance.take("W", (1000, 1000))
+    >>> allowance.left / 2**20
+    56.37060546875
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.left = SPARE_BYTES + _BYTES_PER_BYTE * path.stat().st_size
+
+    def take(self, name: str, shape: Sequence[int], itemsize: int = 8) -> None:
+        """Spend the bytes of an array of 64-bit numbers, or of larger ones; refuse the file where too few are left."""
+        lengths = tuple(map(int, shape))
+        needed = math.prod(lengths) * max(8, itemsize)
+        if needed > _MOST_BYTES:
+            raise FileRefusedError(
+                f"{self.path} announces {name!r} with shape {lengths}, more than {_MOST_BYTES // 2**30} GiB. "
+                "Save its factors instead."
+            )
+        self.spend(needed, f"{name!r} with shape {lengths}")
+
+    def spend(self, needed: int, what: str) -> None:
+        """Spend `needed` bytes; refuse the file, in which `what` announces them, where too few are left."""
+        self.left -= needed
+        if self.left < 0:
+            raise FileRefusedError(
+                f"{self.path} announces {what}, more than a file of its size can hold. "
+                "Save the arrays that are needed without compression."
+            )
+
+    def take_dataset(self, item: h5py.Dataset) -> None:
+        """Spend the bytes of a dataset of HDF5, and those of a chunk, which is unpacked whole and may be larger.
+
+        A dataset whose numbers lie in another file, or nowhere, is refused.
+        """
+        name = str(item.name)
+        refuse_elsewhere(self.path, item)
+        self.take(name, item.shape or (), item.dtype.itemsize)
+        if item.chunks is not None:
+            self.take(f"a chunk of {name}", item.chunks, item.dtype.itemsize)
+        if item.size and not item.id.get_storage_size():
+            raise FileRefusedError(
+                f"{self.path} announces {name!r} with shape {item.shape}, but has no numbers for it. Write it anew."
+            )
+
+
+def refuse_elsewhere(path: Path, item: h5py.Dataset) -> None:
+    """Refuse a dataset of HDF5 whose numbers lie in other files."""
+    if item.external or item.is_virtual:
+        raise FileRefusedError(f"{path} keeps {item.name!r} in another file. Save it in this one.")
 
 
 def read_arrays(path: Path | str) -> Arrays:
@@ -34,7 +103,7 @@ def read_arrays(path: Path | str) -> Arrays:
     ------
     FileRefusedError
         Where the file is missing, of another kind, damaged, or announces more numbers than it can hold
-        (`ddm2snn.exchange.allowance.Allowance`).
+        (`Allowance`).
 
     Examples
     --------
@@ -45,9 +114,14 @@ def read_arrays(path: Path | str) -> Arrays:
     ['W']
     """
     file = require_file(path)
-    reader = _reader_of(file)
+    readers = {
+        ".npz": _from_npz, ".safetensors": _from_safetensors, ".mat": _from_matlab, ".h5": _from_hdf5,
+        ".hdf5": _from_hdf5, ".pt": _from_torch, ".pth": _from_torch,
+    }  # fmt: skip
+    if file.suffix.lower() not in readers:
+        raise FileRefusedError(f"{file} is of no known kind; known are {', '.join(readers)}. Save the arrays as .npz.")
     with damage_refused(file, file.suffix):
-        arrays = reader(file)
+        arrays = readers[file.suffix.lower()](file)
     numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
     if not numbers:
         raise FileRefusedError(f"{file} holds no array of numbers. Save the weights by name.")
@@ -66,21 +140,6 @@ def damage_refused(path: Path, kind: str) -> Iterator[None]:
     except Exception as error:  # parsers of foreign formats raise errors of any type
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise FileRefusedError(f"{path} cannot be read as {kind}: {reason}. Write it anew.") from error
-
-
-def _reader_of(path: Path) -> Callable[[Path], Arrays]:
-    readers = {
-        ".npz": _from_npz,
-        ".safetensors": _from_safetensors,
-        ".mat": _from_matlab,
-        ".h5": _from_hdf5,
-        ".hdf5": _from_hdf5,
-        ".pt": _from_torch,
-        ".pth": _from_torch,
-    }
-    if path.suffix.lower() not in readers:
-        raise FileRefusedError(f"{path} is of no known kind; known are {', '.join(readers)}. Save the arrays as .npz.")
-    return readers[path.suffix.lower()]
 
 
 def _from_npz(path: Path) -> Arrays:
@@ -200,8 +259,6 @@ def _check_elements(path: Path, variable: IO[bytes], order: str) -> None:
 
 
 def _from_hdf5(path: Path) -> Arrays:
-    import h5py
-
     with h5py.File(path, "r") as file:
         return dict(_datasets(Allowance(path), file, "", set()))
 
@@ -210,8 +267,6 @@ def _datasets(
     allowance: Allowance, group: h5py.Group, prefix: str, seen: set[object]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Datasets of this file by name; links out of the file and links back are not followed."""
-    import h5py
-
     for name in map(str, group):
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             continue

@@ -10,9 +10,9 @@ from ddm2snn.base.files import check_writable
 from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.scripts import weights_of, write_script
-from ddm2snn.hardware.config import HardwareConfig, find_hardware
+from ddm2snn.hardware import HardwareConfig, find_hardware
+from ddm2snn.hardware.chip import input_amplitude
 from ddm2snn.hardware.device import device_of, machine_of, per_compartment
-from ddm2snn.hardware.inputs import input_amplitude
 from ddm2snn.hardware.layout import layout_of
 from ddm2snn.hardware.place import placement_of
 from ddm2snn.network import SpikingNetwork, to_internal
@@ -21,18 +21,11 @@ from ddm2snn.stimulus import Stimulus
 
 
 def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[tuple[Path, Path], str]:
-    """Write a runnable module (.py) and, beside it, its weights (.npz).
+    """Write a runnable module (.py) of LIF neurons and, beside it, its weights (.npz).
 
     In Nengo the module gives the spikes of backend "nengo" for the same seed. In the emulator of nengo-loihi it gives
     those of backend "nengo-loihi", with decode neurons and blocks of the device that the network was converted for, or
-    of Loihi 1. Where that device cannot hold the network, the module runs in Nengo only and says why.
-
-    Parameters
-    ----------
-    network
-        A network of LIF neurons; noise that depends on the state runs in Nengo only.
-    path
-        Module to write.
+    of Loihi 1. Where that device cannot hold the network, or noise depends on the state, it runs in Nengo only.
 
     Returns
     -------
@@ -77,9 +70,10 @@ def _device_content(network: SpikingNetwork) -> tuple[dict[str, np.ndarray], dic
     layout = layout_of(network.neurons, network.rank, config)
     sizes = [group.neurons.stop for group in layout.groups]
     arrays = {
-        "relay_latent": decode.latent, "relay_side": decode.side, "relay_bias_hz": decode.bias_hz,
-        "relay_output": decode.output, "relay_gain": decode.gain, "relay_share": decode.share,
-        "relay_radius": decode.own_radius, "total_radius": decode.total_radius,
+        "decode_neuron_latent": decode.latent, "decode_neuron_side": decode.side,
+        "decode_neuron_bias_hz": decode.bias_hz, "decode_neuron_output": decode.output,
+        "decode_neuron_gain": decode.gain, "decode_neuron_share": decode.share,
+        "decode_neuron_radius": decode.own_radius, "total_radius": decode.total_radius,
         "neuron_groups": np.array([0, *sizes]),
         "decode_groups": np.array([0, *(decode.of_group(group).stop for group in range(decode.groups))]),
     }  # fmt: skip

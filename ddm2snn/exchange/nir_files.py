@@ -9,21 +9,18 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import h5py
 import numpy as np
 
 from ddm2snn.base.arrays import array_fields, arrays_of
 from ddm2snn.base.files import require_file, whole_file, write_text
 from ddm2snn.base.stored import check_header, make_header, settings_of
 from ddm2snn.errors import FileRefusedError, InputError
-from ddm2snn.exchange.allowance import Allowance, refuse_elsewhere
-from ddm2snn.exchange.foreign_arrays import damage_refused
+from ddm2snn.exchange.foreign_arrays import Allowance, damage_refused, refuse_elsewhere
 from ddm2snn.exchange.nir_graph import Graph, Node
 from ddm2snn.network import SpikingNetwork, rebuild_spiking
-
-if TYPE_CHECKING:
-    import h5py
 
 _MOST_NODES, _MOST_EDGES, _LONGEST_TEXT = 1000, 10_000, 1000
 _KINDS = ("Affine", "CubaLIF", "Input", "LI", "LIF", "Linear", "Output", "Scale")
@@ -32,7 +29,10 @@ _REMEDY = "Remove it to import what the file holds."
 
 def write_graph(graph: Graph, path: Path | str) -> None:
     """Write a NIR file (HDF5) whole or not at all."""
-    nir = _library()
+    try:
+        nir: Any = import_module("nir")
+    except ImportError as error:
+        raise InputError("NIR files are written with the package nir. Install ddm2snn[nir].") from error
     nodes: dict[str, Any] = {}
     for name, node in graph.nodes.items():
         arrays = dict(node.arrays)
@@ -46,13 +46,6 @@ def write_graph(graph: Graph, path: Path | str) -> None:
         nir.write(temporary, content)
 
 
-def _library() -> Any:  # noqa: ANN401 - nir is optional
-    try:
-        return import_module("nir")
-    except ImportError as error:
-        raise InputError("NIR files are written with the package nir. Install ddm2snn[nir].") from error
-
-
 def read_graph(path: Path | str) -> Graph:
     """Read the graph of a NIR file.
 
@@ -62,8 +55,6 @@ def read_graph(path: Path | str) -> Graph:
         Where the file is missing, damaged, no NIR file, announces more numbers than it can hold, keeps them in another
         file, or has nodes that this reader does not know.
     """
-    import h5py
-
     existing = require_file(path)
     with damage_refused(existing, "a NIR file"), h5py.File(existing, "r") as file:
         return _graph(existing, file)
@@ -85,16 +76,12 @@ def _graph(path: Path, file: h5py.File) -> Graph:
 
 def _item(path: Path, group: h5py.Group, name: str) -> Any:  # noqa: ANN401 - a group or a dataset
     """Item of a group; a link out of the file is not followed."""
-    import h5py
-
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise FileRefusedError(f"{path} is no NIR file: it has no {name!r} in {group.name!r}.")
     return group[name]
 
 
 def _group(path: Path, parent: h5py.Group, name: str) -> h5py.Group:
-    import h5py
-
     item = _item(path, parent, name)
     if not isinstance(item, h5py.Group):
         raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no group. Write it with nir.")
@@ -102,8 +89,6 @@ def _group(path: Path, parent: h5py.Group, name: str) -> h5py.Group:
 
 
 def _dataset(path: Path, parent: h5py.Group, name: str) -> h5py.Dataset:
-    import h5py
-
     item = _item(path, parent, name)
     if not isinstance(item, h5py.Dataset):
         raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no dataset. Write it with nir.")
@@ -112,8 +97,6 @@ def _dataset(path: Path, parent: h5py.Group, name: str) -> h5py.Dataset:
 
 
 def _text(path: Path, parent: h5py.Group, name: str) -> str:
-    import h5py
-
     item = _dataset(path, parent, name)
     if item.shape != () or h5py.check_string_dtype(item.dtype) is None or item.dtype.itemsize > _LONGEST_TEXT:
         raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no text. Write it with nir.")
@@ -142,8 +125,6 @@ def _numbers(path: Path, group: h5py.Group, name: str, allowance: Allowance) -> 
 
 
 def _edges(path: Path, root: h5py.Group, nodes: dict[str, Node], allowance: Allowance) -> Iterator[tuple[str, str]]:
-    import h5py
-
     item = _dataset(path, root, "edges")
     if item.ndim != 2 or item.shape[1] != 2 or h5py.check_string_dtype(item.dtype) is None:
         raise FileRefusedError(f"{path} is no NIR file: its edges must be pairs of names, found shape {item.shape}.")
@@ -159,8 +140,6 @@ def _edges(path: Path, root: h5py.Group, nodes: dict[str, Node], allowance: Allo
 
 
 def _metadata(path: Path, group: h5py.Group) -> Iterator[tuple[str, str | float]]:
-    import h5py
-
     for name in map(str, group):
         item = _dataset(path, group, name)
         if item.shape != () or item.dtype.itemsize > _LONGEST_TEXT:
@@ -181,18 +160,8 @@ def write_sidecar(
 ) -> Path:
     """Write the sidecar of a NIR file and return its path.
 
-    Parameters
-    ----------
-    network
-        The network.
-    path
-        The NIR file.
-    stored
-        Names of the arrays that the NIR file holds to the last bit; the sidecar gets all others.
-    lost
-        What NIR leaves out, in sentences with numbers.
-    form
-        How the file was written: JSON values.
+    It gets all arrays but those `stored`, which the NIR file holds to the last bit, what is `lost` in sentences with
+    numbers, and the `form` in which the file was written.
     """
     arrays = {
         name: {"shape": list(array.shape), "values": array.ravel().tolist()}

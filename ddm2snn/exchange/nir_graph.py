@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from ddm2snn.base.arrays import check_positive
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,8 +50,8 @@ READERS: dict[str, Reader] = {
 
 
 @dataclass(frozen=True)
-class Form:
-    r"""Dialect, reader and time scales of a file.
+class Nir:
+    r"""How a NIR file is written.
 
     Without a reader the file is in continuous time: time constants in seconds, a spike train in Hz (a Dirac pulse of
     area 1 for each spike), decoders as they are. For a reader in steps of :math:`dt`, which counts a spike as 1,
@@ -67,55 +66,46 @@ class Form:
     dialect
         See `Dialect`.
     reader
-        Name in `READERS`; None for continuous time.
-    dt_s
-        The network's time step.
+        Simulator whose scalings the file gets, one of `READERS`; None for continuous time, which is exact.
 
     Examples
     --------
-    >>> form = Form("factored", "norse", dt_s=1e-3)
-    >>> f"{1 - form.step_s / form.tau_s(0.02):.6f}", f"{np.exp(-1e-3 / 0.02):.6f}"
+    >>> nir = Nir(reader="norse")
+    >>> nir
+    Nir(dialect='factored', reader='norse')
+    >>> f"{1 - nir.step_s(1e-3) / nir.tau_s(0.02, 1e-3):.6f}", f"{np.exp(-1e-3 / 0.02):.6f}"
     ('0.951229', '0.951229')
     """
 
-    dialect: Dialect
-    reader: str | None
-    dt_s: float
+    dialect: Dialect = "factored"
+    reader: str | None = None
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse a dialect or a reader that is not known."""
         if self.dialect not in get_args(Dialect):
             raise InputError(
                 f"There is no NIR dialect {self.dialect!r}; known are {', '.join(get_args(Dialect))}. Choose one."
             )
-        if self.reader is not None and self.reader not in READERS:
+        if self.reader is not None and self.reader not in list(READERS):  # a list takes what has no hash
             raise InputError(
                 f"There is no NIR reader {self.reader!r}; tested are {', '.join(READERS)}. "
                 "Leave it out for a file in continuous time."
             )
-        check_positive("NIR file", dt_s=self.dt_s)
 
-    @property
-    def step_s(self) -> float | None:
-        """Step h that the file is written for; None in continuous time."""
-        if self.reader is None:
-            return None
-        return READERS[self.reader].step_s or self.dt_s
+    def step_s(self, dt_s: float) -> float | None:
+        """Step h that the file of a network in steps of `dt_s` is written for; None in continuous time."""
+        return None if self.reader is None else READERS[self.reader].step_s or dt_s
 
-    def tau_s(self, tau_s: float) -> float:
+    def tau_s(self, tau_s: float, dt_s: float) -> float:
         """Time constant as the file states it."""
-        step_s = self.step_s
-        return tau_s if step_s is None else step_s / -float(np.expm1(-self.dt_s / tau_s))
+        step_s = self.step_s(dt_s)
+        return tau_s if step_s is None else step_s / -float(np.expm1(-dt_s / tau_s))
 
-    def gain(self, tau_s: float) -> float:
+    def gain(self, tau_s: float, dt_s: float) -> float:
         """Gain of a filter with this time constant: w_in of a synapse, r of a membrane."""
-        if self.reader is None or not READERS[self.reader].gains or self.step_s is None:
-            return 1.0
-        return self.tau_s(tau_s) / self.step_s
-
-    @property
-    def spikes(self) -> SpikeUnit:
-        """What a spike counts."""
-        return "per second" if self.reader is None else "per step"
+        step_s = self.step_s(dt_s)
+        gains = self.reader is not None and READERS[self.reader].gains
+        return self.tau_s(tau_s, dt_s) / step_s if gains and step_s is not None else 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +142,7 @@ _EDGES: Mapping[Dialect, tuple[tuple[str, str], ...]] = {
 
 
 @np.errstate(over="ignore", invalid="ignore")  # refused at the end
-def graph_of(network: SpikingNetwork, form: Form) -> Graph:
+def graph_of(network: SpikingNetwork, form: Nir) -> Graph:
     r"""Write a network as a NIR graph.
 
     The synaptic filter of the latents commutes with the encoders:
@@ -166,18 +156,20 @@ def graph_of(network: SpikingNetwork, form: Form) -> Graph:
     Raises
     ------
     InputError
-        Where NIR has no such neurons, or a product of the network's numbers overflows.
+        Where there is no such dialect or reader, NIR has no such neurons, or a product of the network's numbers
+        overflows.
     """
-    neuron, n = network.neuron, network.neurons
+    form.check()
+    neuron, n, dt_s, step_s = network.neuron, network.neurons, network.dt_s, form.step_s(network.dt_s)
     if not neuron.plain_lif:
         raise InputError(
             f"NIR export is of LIF neurons with one time constant, a fixed threshold and a reset to a value, got "
             f"{type(neuron).__name__}. Convert with LIF neurons."
         )
-    decode = network.decoders if form.step_s is None else network.decoders / form.dt_s
+    decode = network.decoders if step_s is None else network.decoders / dt_s
     inputs = network.input_map if network.input_map.shape[1] else np.zeros((network.rank, 1))
-    synapse, membrane = form.gain(network.time_unit_s), form.gain(neuron.single_tau_s)
-    tau_mem, tau_syn = form.tau_s(neuron.single_tau_s), form.tau_s(network.time_unit_s)
+    synapse, membrane = form.gain(network.time_unit_s, dt_s), form.gain(neuron.single_tau_s, dt_s)
+    tau_mem, tau_syn = form.tau_s(neuron.single_tau_s, dt_s), form.tau_s(network.time_unit_s, dt_s)
     spiking = {"v_leak": np.zeros(n), "v_reset": np.zeros(n), "r": np.full(n, membrane)}
     cuba = {
         **spiking, "tau_syn": np.full(n, tau_syn), "tau_mem": np.full(n, tau_mem), "w_in": np.full(n, synapse),
@@ -199,9 +191,10 @@ def graph_of(network: SpikingNetwork, form: Form) -> Graph:
     else:
         nodes["neurons"] = Node("CubaLIF", cuba)
     nodes["output"] = Node("Output", {"shape": np.array([n])})
-    metadata: dict[str, str | float] = {"spikes": form.spikes, "dialect": form.dialect, "dt_s": float(network.dt_s)}
-    if form.step_s is not None:
-        metadata |= {"reader": str(form.reader), "step_s": float(form.step_s)}
+    spikes: SpikeUnit = "per second" if step_s is None else "per step"
+    metadata: dict[str, str | float] = {"spikes": spikes, "dialect": form.dialect, "dt_s": float(dt_s)}
+    if step_s is not None:
+        metadata |= {"reader": str(form.reader), "step_s": float(step_s)}
     if not all(np.isfinite(array).all() for node in nodes.values() for array in node.arrays.values()):
         raise InputError(
             "This network's numbers leave the range of 64 bits where the file needs their products. Scale its latents."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, get_args
 
@@ -13,7 +12,7 @@ import numpy as np
 from ddm2snn.conversion.convert import with_constant
 from ddm2snn.errors import FileRefusedError, InputError
 from ddm2snn.exchange.nir_files import read_graph, read_sidecar, sidecar_of
-from ddm2snn.exchange.nir_graph import Form, Graph, Node, SpikeUnit, graph_of, same_content
+from ddm2snn.exchange.nir_graph import Graph, Nir, Node, SpikeUnit, graph_of, same_content
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import LIF
 
@@ -57,24 +56,11 @@ def import_nir(path: Path | str, *, spikes: SpikeUnit | None = None, dt_s: float
     reader_step_s = graph.metadata.get("step_s", network_step_s) if dt_s is None else dt_s
     if not _is_step(reader_step_s):
         raise FileRefusedError(f"{path} says a step of {reader_step_s!r} s, which is none. Give dt_s.")
-    steps = _Steps(float(network_step_s), float(reader_step_s) if unit == "per step" else None)
-    return _network(Path(path), graph, steps)
+    return _network(Path(path), graph, float(network_step_s), float(reader_step_s) if unit == "per step" else None)
 
 
 def _is_step(value: object) -> TypeGuard[float]:
     return isinstance(value, float | int) and math.isfinite(value) and value > 0
-
-
-@dataclass(frozen=True)
-class _Steps:
-    """Step of the network, and that of the file's reader; None in continuous time."""
-
-    dt_s: float
-    step_s: float | None
-
-    def tau_s(self, tau_s: float) -> float:
-        """Time constant of the network for one of the file; inverse of `Form.tau_s`."""
-        return tau_s if self.step_s is None else self.dt_s / -math.log1p(-self.step_s / tau_s)
 
 
 def _with_sidecar(graph: Graph, path: Path) -> SpikingNetwork:
@@ -88,7 +74,7 @@ def _with_sidecar(graph: Graph, path: Path) -> SpikingNetwork:
         if node in graph.nodes and parameter in graph.nodes[node].arrays
     }
     network, form = read_sidecar(sidecar_of(path), stored)
-    written = Form(form.get("dialect"), form.get("reader"), network.dt_s)  # pyright: ignore[reportArgumentType] - checked
+    written = Nir(form.get("dialect"), form.get("reader"))  # pyright: ignore[reportArgumentType] - checked
     if not same_content(graph_of(network, written), graph):
         raise FileRefusedError(
             f"{path} was changed after {sidecar_of(path).name} was written. Remove that to import what NIR holds."
@@ -96,14 +82,15 @@ def _with_sidecar(graph: Graph, path: Path) -> SpikingNetwork:
     return network
 
 
-def _network(path: Path, graph: Graph, steps: _Steps) -> SpikingNetwork:
-    parts = _parts(path, graph)
-    neurons = parts.neurons.arrays
+def _network(path: Path, graph: Graph, dt_s: float, step_s: float | None) -> SpikingNetwork:
+    """Network of a graph for its own step, and that of the file's reader; None in continuous time."""
+    spiking, encode, latent, decode, inputs, constant = _parts(path, graph)
+    neurons = spiking.arrays
     n = len(neurons["v_threshold"])
-    of_filter, of_membrane = parts.tau_names
-    tau_syn, tau_mem = _uniform(path, of_filter, parts.filter.arrays), _uniform(path, of_membrane, neurons)
+    of_filter, of_membrane = ("tau_syn", "tau_mem") if latent is spiking else ("tau", "tau")
+    tau_syn, tau_mem = _uniform(path, of_filter, latent.arrays), _uniform(path, of_membrane, neurons)
     for tau in (tau_syn, tau_mem):
-        if not tau > (steps.step_s or 0.0):
+        if not tau > (step_s or 0.0):
             raise InputError(f"{path} has a time constant of {tau:g} s, which is no more than a step. Check dt_s.")
     reset = neurons.get("v_reset", np.zeros(n))
     span = neurons["v_threshold"] - reset
@@ -113,13 +100,13 @@ def _network(path: Path, graph: Graph, steps: _Steps) -> SpikingNetwork:
         )
     gain = neurons["r"] * neurons.get("w_in", np.ones(n)) / span
     rest = (neurons["v_leak"] - reset) / span
-    encoders, bias = parts.encode.arrays["weight"] * gain[:, None], _bias(parts.encode) * gain
-    decoders, inputs = parts.decode.arrays["weight"], parts.input_map
-    if parts.filter is not parts.neurons:
-        decoders = decoders * parts.filter.arrays["r"][:, None]
-        inputs = inputs * parts.filter.arrays["r"][:, None]
-    if steps.step_s is not None:
-        decoders = decoders * steps.dt_s
+    encoders, bias = encode.arrays["weight"] * gain[:, None], _bias(encode) * gain
+    decoders = decode.arrays["weight"]
+    if latent is not spiking:
+        decoders, inputs = (each * latent.arrays["r"][:, None] for each in (decoders, inputs))
+    if step_s is not None:  # the inverse of `Nir.tau_s`
+        tau_syn, tau_mem = (dt_s / -math.log1p(-step_s / tau) for tau in (tau_syn, tau_mem))
+        decoders = decoders * dt_s
     network = SpikingNetwork(
         encoders=encoders,
         bias=np.where(rest != 0, bias + rest, bias),
@@ -131,32 +118,23 @@ def _network(path: Path, graph: Graph, steps: _Steps) -> SpikingNetwork:
         latent_offset=np.zeros(len(decoders)),
         latent_scale=np.ones(len(decoders)),
         initial_latent=np.zeros((1, len(decoders))),
-        neuron=LIF(steps.tau_s(tau_mem), 0.0),
-        time_unit_s=steps.tau_s(tau_syn),
-        dt_s=steps.dt_s,
+        neuron=LIF(tau_mem, 0.0),
+        time_unit_s=tau_syn,
+        dt_s=dt_s,
         spike_timing="grid",
         backend="reference",
         rate_fingerprint="none: imported from NIR",
         provenance={"imported": {"file": path.name, "form": "NIR", **graph.metadata}},
     )
-    return with_constant(network, parts.constant) if parts.constant.any() else network
+    return with_constant(network, constant) if constant.any() else network
 
 
-@dataclass(frozen=True, eq=False)
-class _Parts:
-    """Nodes of the factored form; `filter` is the neurons' own node where the filter is their synapse."""
+def _parts(path: Path, graph: Graph) -> tuple[Node, Node, Node, Node, np.ndarray, np.ndarray]:
+    """Nodes of the factored form by how they are connected, or a refusal that says which is missing.
 
-    neurons: Node
-    encode: Node
-    filter: Node
-    decode: Node
-    input_map: Float[np.ndarray, "rank input"]
-    constant: Float[np.ndarray, " rank"]
-    tau_names: tuple[str, str]
-
-
-def _parts(path: Path, graph: Graph) -> _Parts:
-    """Nodes of the factored form by how they are connected, or a refusal that says which is missing."""
+    They are neurons, encoders, filter (the neurons' own node where it is their synapse) and decoders; after them the
+    map of the input and the constant input of the latents.
+    """
     nodes = graph.nodes
     sources: dict[str, list[str]] = {name: [] for name in nodes}
     for source, target in graph.edges:
@@ -195,8 +173,7 @@ def _parts(path: Path, graph: Graph) -> _Parts:
         if input_map.ndim != 2 or len(input_map) != rank or _bias(node).shape != (rank,):
             raise _other_form(path, f"the map of the input has shape {input_map.shape} for {rank} latents")
         constant = constant + _bias(node)
-    tau_names = ("tau_syn", "tau_mem") if latent is neurons else ("tau", "tau")
-    return _Parts(neurons, nodes[encode], latent, nodes[decode[0]], input_map, constant, tau_names)
+    return neurons, nodes[encode], latent, nodes[decode[0]], input_map, constant
 
 
 def _other_form(path: Path, reason: str) -> InputError:

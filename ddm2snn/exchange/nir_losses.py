@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,27 +20,20 @@ _MOST_WORK, _STEP_WORK = 1e8, 5000  # of it, in updates of a neuron: a second or
 _FEWEST_SPIKES, _NOTICEABLE = 100, 0.01  # a change of 1 % is a spike of 100
 
 
-@dataclass(frozen=True)
-class RefractoryLoss:
+@np.errstate(all="ignore")  # the numbers go into a sentence; a network may hold any finite number
+def refractory_loss(network: SpikingNetwork) -> tuple[float, float, float] | None:
     r"""What changes without the refractory period, by the neurons' curves of rate against current.
 
-    Parameters
-    ----------
+    Returns
+    -------
     before_hz, after_hz
         Mean rate over neurons and over the states that the network carries, with and without it.
     readout_error
         Root mean square of :math:`D (F_0(J) - F(J))` over that of the drift :math:`D F(J) - z`: the relative error of
         the dynamics with the same decoders.
+
+    None where the network has no refractory period.
     """
-
-    before_hz: float
-    after_hz: float
-    readout_error: float
-
-
-@np.errstate(all="ignore")  # the numbers go into a sentence; a network may hold any finite number
-def refractory_loss(network: SpikingNetwork) -> RefractoryLoss | None:
-    """Loss of the refractory period; None where the network has none."""
     neuron = network.neuron
     if not neuron.plain_lif or not neuron.refractory_s:
         return None
@@ -58,35 +50,25 @@ def refractory_loss(network: SpikingNetwork) -> RefractoryLoss | None:
     drift = before_hz @ network.decoders.T - z
     change = (after_hz - before_hz) @ network.decoders.T
     size = float(np.sqrt((drift**2).mean()))
-    return RefractoryLoss(
-        before_hz=float(before_hz.mean()),
-        after_hz=float(after_hz.mean()),
-        readout_error=float(np.sqrt((change**2).mean())) / size if size > 0 else float("inf"),
-    )
+    readout_error = float(np.sqrt((change**2).mean())) / size if size > 0 else float("inf")
+    return float(before_hz.mean()), float(after_hz.mean()), readout_error
 
 
-@dataclass(frozen=True)
-class FloorLoss:
+@np.errstate(all="ignore")
+def floor_loss(network: SpikingNetwork) -> tuple[float, float] | None:
     """What changes where voltages may fall below reset, so that neurons fire late after inhibition.
 
-    Parameters
-    ----------
+    Spikes of the same currents are counted with and without the floor. The currents are those of a short run of the
+    network without a refractory period; where the noise depends on the state, the run has noise of the mean factor.
+
+    Returns
+    -------
     worst
         Largest relative change of the number of spikes of a neuron, over neurons with 100 spikes or more.
     share
         Share of these neurons that change by more than 1 %.
-    """
 
-    worst: float
-    share: float
-
-
-@np.errstate(all="ignore")
-def floor_loss(network: SpikingNetwork) -> FloorLoss | None:
-    """Loss of the floor, by counting spikes of the same currents with and without it.
-
-    The currents are those of a short run of the network without a refractory period; where the noise depends on the
-    state, the run has noise of the mean factor. None for neurons other than LIF, and where no neuron fires 100 times.
+    None for neurons other than LIF, and where no neuron fires 100 times.
     """
     if not network.neuron.plain_lif:
         return None
@@ -111,7 +93,7 @@ def floor_loss(network: SpikingNetwork) -> FloorLoss | None:
     if not busy.any():
         return None
     change = np.abs(without[busy] - with_floor[busy]) / with_floor[busy]
-    return FloorLoss(float(change.max()), float((change > _NOTICEABLE).mean()))
+    return float(change.max()), float((change > _NOTICEABLE).mean())
 
 
 def _diffusion_factors(network: SpikingNetwork) -> Float[np.ndarray, "sample rank rank"]:
@@ -132,17 +114,19 @@ def losses(network: SpikingNetwork) -> list[str]:
     sentences = []
     loss = refractory_loss(network)
     if loss is not None:
-        more = f" ({loss.after_hz / loss.before_hz - 1:+.0%})" if loss.before_hz > 0 else ""
+        before_hz, after_hz, readout_error = loss
+        more = f" ({after_hz / before_hz - 1:+.0%})" if before_hz > 0 else ""
         sentences.append(
             f"NIR has no refractory period: without its {1e3 * network.neuron.refractory_s:g} ms the mean rate goes "
-            f"from {loss.before_hz:.3g} to {loss.after_hz:.3g} Hz{more}, which changes the drift by "
-            f"{loss.readout_error:.2g} of its size. Solve the decoders for that with without_refractory."
+            f"from {before_hz:.3g} to {after_hz:.3g} Hz{more}, which changes the drift by "
+            f"{readout_error:.2g} of its size. Solve the decoders for that with without_refractory."
         )
     floor = floor_loss(network)
-    if floor is not None and floor.worst > _NOTICEABLE:
+    if floor is not None and floor[0] > _NOTICEABLE:
+        worst, share = floor
         sentences.append(
-            f"NIR's voltages have no floor at reset: a share of {floor.share:.2g} of the neurons change their rate by "
-            f"more than 1 %, at most by {floor.worst:.0%}, since they answer late after inhibition. Convert with a "
+            f"NIR's voltages have no floor at reset: a share of {share:.2g} of the neurons change their rate by "
+            f"more than 1 %, at most by {worst:.0%}, since they answer late after inhibition. Convert with a "
             "longer time unit."
         )
     noise = _noise_sentence(network)

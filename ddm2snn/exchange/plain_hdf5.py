@@ -20,12 +20,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import h5py
+
 from ddm2snn.base.arrays import array_fields, arrays_of, canonical_json
 from ddm2snn.base.files import require_file, whole_file
 from ddm2snn.base.stored import check_header, make_header, settings_of
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.exchange.allowance import refuse_elsewhere
-from ddm2snn.exchange.foreign_arrays import damage_refused, read_arrays
+from ddm2snn.exchange.foreign_arrays import damage_refused, read_arrays, refuse_elsewhere
 from ddm2snn.network import SpikingNetwork, rebuild_spiking
 
 FORMAT, VERSION = "ddm2snn spiking network", 1
@@ -53,8 +54,6 @@ _MEANINGS = {
 
 def write_hdf5(network: SpikingNetwork, path: Path | str) -> None:
     """Write a network in this module's schema, whole or not at all."""
-    import h5py
-
     header = make_header("SpikingNetwork", network.fingerprint, settings=settings_of(network))
     axes = {name: names for name, (_, names) in array_fields(SpikingNetwork).items()}
     with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
@@ -68,8 +67,6 @@ def write_hdf5(network: SpikingNetwork, path: Path | str) -> None:
 
 def is_plain(path: Path | str) -> bool:
     """Whether a file says that it has this module's schema."""
-    import h5py
-
     try:
         with h5py.File(require_file(path), "r") as file:
             return bool(file.attrs.get("format") == FORMAT)
@@ -100,8 +97,6 @@ def read_hdf5(path: Path | str) -> SpikingNetwork:
 
 def _header(path: Path) -> tuple[Any, Any]:
     """Content of the header, unchecked, and version of the schema."""
-    import h5py
-
     with damage_refused(path, "HDF5"), h5py.File(path, "r") as file:
         item = file["header"]
         if not isinstance(item, h5py.Dataset) or item.shape != () or h5py.check_string_dtype(item.dtype) is None:

@@ -13,13 +13,13 @@ import numpy as np
 from ddm2snn.base.randomness import stream
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.foreign_arrays import Arrays, read_arrays
-from ddm2snn.exchange.latent_scale import step_error, visited_states
 from ddm2snn.network import RateNetwork
+from ddm2snn.systems.integration import integrate
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.exchange.array_mapping import ArrayMapping
+    from ddm2snn.exchange.import_network import ArrayMapping
 
 _USUAL_NAMES = {
     "left": ("Gamma", "left_vectors"),
@@ -35,6 +35,11 @@ _USUAL_NAMES = {
 _LOW_RANK_MODULE = {"m", "n", "wi", "wo"}  # names in the state of the public LowRankRNN module
 _MOST_UNITS = 2**20
 _LARGEST_WEIGHT = 1e100  # its square is a number
+_TIME, _STEP, _EVERY = 40.0, 2.0**-5, 0.5  # time units: of a run, of its steps, between samples
+_MOST_TRIALS, _FEWEST_TRIALS = 256, 8
+_MOST_CELLS = 2**22  # trials times units times sixteens of latents: at most minutes for all steps
+_STATES = 1024  # that a network is left at
+_LARGEST_STEP_ERROR = 0.1
 
 
 def import_rate_network(path: Path | str, mapping: ArrayMapping, *, seed: int = 0) -> RateNetwork:
@@ -66,24 +71,33 @@ def import_rate_network(path: Path | str, mapping: ArrayMapping, *, seed: int = 
         says which.
     """
     file = _File(path, read_arrays(path), mapping)
-    weights, facts = _weights(file)
-    activation = file.stated("activation", "tanh", "tanh, relu or logistic")
-    largest = max(np.abs(array).max(initial=0.0) for array in dataclasses.astuple(weights))
+    left, right, bias, inputs, facts = _weights(file)
+    activation: Any = file.stated("activation", "tanh", "tanh, relu or logistic")
+    largest = max(np.abs(array).max(initial=0.0) for array in (left, right, bias))
     if largest >= _LARGEST_WEIGHT:
         raise InputError(
             f"{path} holds a weight of {largest:.1e}, which no network has. Repair it, or map other arrays."
         )
-    if activation == "logistic":
-        weights, activation = _as_tanh(weights), "tanh"
-    rank, inputs = weights.input_map.shape
+    if activation == "logistic":  # latents differ by a constant
+        constant, activation = 0.5 * right.sum(axis=0), "tanh"
+        left, right, bias = 0.5 * left, 0.5 * right, 0.5 * (bias + left @ constant)
+    rank = left.shape[1]
     factor = np.zeros((rank, rank))
     factor[: rank - inputs, : rank - inputs] = _noise_factor(file, rank - inputs)
-    unscaled = weights.network(activation, factor, np.ones(rank), np.zeros((1, rank)))
+    input_map = np.eye(rank)[:, rank - inputs :]
+    unscaled = RateNetwork(
+        left_vectors=left, right_vectors=right, bias=bias, activation=activation, diffusion_factor=factor,
+        input_map=input_map, latent_offset=np.zeros(rank), latent_scale=np.ones(rank),
+        initial_latent=np.zeros((1, rank)),
+    )  # fmt: skip
     rng = stream(seed, "import", "states")
-    scale, states, rests = visited_states(unscaled, rng, inputs)
-    network = weights.network(activation, factor, scale, states)
+    scale, states, rests = _visited_states(unscaled, rng, inputs)
+    network = dataclasses.replace(
+        unscaled, left_vectors=left * scale, right_vectors=right / scale, diffusion_factor=factor / scale[:, None],
+        input_map=input_map / scale[:, None], latent_scale=scale, initial_latent=states,
+    )  # fmt: skip
     if mapping.step is not None:
-        facts["step_error"] = step_error(path, network, mapping.step)
+        facts["step_error"] = _step_error(path, network, mapping.step)
     facts |= {"rests_without_input": rests, "step": mapping.step, "arrays": sorted(file.arrays)}
     return dataclasses.replace(network, provenance={"imported": {"file": Path(path).name, **facts}, "seed": seed})
 
@@ -127,45 +141,15 @@ class _File:
         return value
 
 
-@dataclass(frozen=True, eq=False)
-class _Weights:
-    """``dz = -z + right^T phi(left z + bias) + input_map u``, before latents have a scale."""
-
-    left: Float[np.ndarray, "unit rank"]
-    right: Float[np.ndarray, "unit rank"]
-    bias: Float[np.ndarray, " unit"]
-    input_map: Float[np.ndarray, "rank input"]
-
-    def network(
-        self,
-        activation: str,
-        factor: Float[np.ndarray, "rank rank"],
-        scale: Float[np.ndarray, " rank"],
-        states: Float[np.ndarray, "sample rank"],
-    ) -> RateNetwork:
-        """Rate network with latents in units of `scale`, left at `states`."""
-        return RateNetwork(
-            left_vectors=self.left * scale,
-            right_vectors=self.right / scale,
-            bias=self.bias,
-            activation=activation,  # pyright: ignore[reportArgumentType] - checked by the mapping
-            diffusion_factor=factor / scale[:, None],
-            input_map=self.input_map / scale[:, None],
-            latent_offset=np.zeros(len(scale)),
-            latent_scale=scale,
-            initial_latent=states,
-        )
-
-
-def _weights(file: _File) -> tuple[_Weights, dict[str, Any]]:
-    """Weights, with a latent more for each input, and facts for the provenance."""
+def _weights(file: _File) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, dict[str, Any]]:
+    """Left and right vectors with a latent more for each input, biases, number of inputs, and facts on their form."""
     left, right, facts = _factors(file)
     if left.ndim != 2 or left.shape != right.shape:
         raise InputError(
             f"{file.path}: left and right vectors must be (unit, rank) both, W_s (rank, unit); found "
             f"{left.shape} and {right.shape}. Transpose what is the other way round."
         )
-    units, rank = left.shape
+    units = len(left)
     bias = file.array("bias").reshape(-1) if "bias" in file.names else np.zeros(units)
     if units > _MOST_UNITS:
         raise InputError(
@@ -183,13 +167,7 @@ def _weights(file: _File) -> tuple[_Weights, dict[str, Any]]:
             f"{file.path}: where rates are filtered, inputs reach the units without the leak, which dz = -z + W_s "
             "phi(Gamma z + b) + u cannot express. Leave inputs out, or filter currents."
         )
-    weights = _Weights(
-        left=np.hstack([left, vectors.T]),
-        right=np.hstack([right, np.zeros((units, count))]),
-        bias=bias,
-        input_map=np.vstack([np.zeros((rank, count)), np.eye(count)]),
-    )
-    return weights, facts
+    return np.hstack([left, vectors.T]), np.hstack([right, np.zeros((units, count))]), bias, count, facts
 
 
 def _factors(file: _File) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
@@ -279,16 +257,60 @@ def _input_vectors(file: _File, units: int) -> Float[np.ndarray, "input unit"]:
     return vectors * gains[:, None]
 
 
-def _as_tanh(weights: _Weights) -> _Weights:
-    """Units with the hyperbolic tangent for logistic ones; latents differ by a constant."""
-    constant = 0.5 * weights.right.sum(axis=0)
-    bias = 0.5 * (weights.bias + weights.left @ constant)
-    return _Weights(0.5 * weights.left, 0.5 * weights.right, bias, weights.input_map)
-
-
 def _noise_factor(file: _File, rank: int) -> Float[np.ndarray, "rank rank"]:
     """Factor of the latent noise; latents of inputs have none."""
     factor = file.array("diffusion") if "diffusion" in file.names else file.mapping.noise * np.eye(rank)
     if factor.shape != (rank, rank):
         raise InputError(f"{file.path}: the noise factor must be ({rank}, {rank}), found {factor.shape}. Name another.")
     return factor
+
+
+def _visited_states(
+    network: RateNetwork, rng: np.random.Generator, inputs: int
+) -> tuple[Float[np.ndarray, " rank"], Float[np.ndarray, "sample rank"], bool]:
+    """Run a network from random starts, at which the units' inputs are of order one; its last latents follow inputs.
+
+    Returns the standard deviation of each latent (1 where it does not move), up to 1,024 of the states behind it, and
+    whether the network comes to rest without input. The states are those of the last quarter of the time, or of all of
+    it where the network rests by then or has inputs.
+    """
+    rank, units = network.rank, network.units
+    size = np.sqrt((network.left_vectors**2).mean(axis=0))
+    if not (size > 0).all():
+        raise InputError("A latent reaches no unit: its left vector is zero. Leave it out.")
+    trials = min(_MOST_TRIALS, max(_FEWEST_TRIALS, _MOST_CELLS // (units * -(-rank // 16))))
+    start = rng.standard_normal((trials, rank)) / size
+    path = integrate(
+        network.drift, network.diffusion_factor, start, dt=_STEP, steps=round(_TIME / _STEP),
+        stride=round(_EVERY / _STEP), rng=rng,
+    )  # fmt: skip
+    if np.abs(path[:, -1]).max() > 1e6 * (1.0 + np.abs(start).max()):
+        raise InputError("The network's latents grow without bound. Check the factor of m n^T and the activation.")
+    by_time = np.swapaxes(path, 0, 1)
+    every, late = by_time.reshape(-1, rank), by_time[-len(by_time) // 4 :].reshape(-1, rank)
+    recurrent = slice(0, rank - inputs)
+    rests = bool((late[:, recurrent].std(axis=0) < 1e-3 * every[:, recurrent].std(axis=0)).all())
+    cloud = every if rests or inputs else late
+    spread = cloud.std(axis=0)
+    return np.where(spread > 0, spread, 1.0), cloud[rng.permutation(len(cloud))[:_STATES]], rests
+
+
+def _step_error(path: Path | str, network: RateNetwork, step: float) -> float:
+    """Largest relative difference, over latents, between a step in discrete time and the flow of the same network.
+
+    More than a tenth of the step's length is refused.
+    """
+    z = network.initial_latent
+    drift, pieces = network.drift, max(1, round(step / _STEP))
+    no_noise, rng = np.zeros((network.rank, network.rank)), np.random.default_rng(0)  # multiplied by zero
+    flow = integrate(drift, no_noise, z, dt=step / pieces, steps=pieces + 1, stride=pieces, rng=rng)[:, -1]
+    length = np.sqrt(((flow - z) ** 2).mean(axis=0))
+    difference = np.sqrt(((z + step * drift(z) - flow) ** 2).mean(axis=0))
+    error = float((difference / np.where(length > 0, length, 1.0)).max())
+    if error > _LARGEST_STEP_ERROR:
+        raise InputError(
+            f"{path}: at step a = {step:g} a step in discrete time differs by {error:.0%} of its length from the flow "
+            "of dz = -z + W_s phi(Gamma z + b), so that the network has no such form. Train with a <= "
+            f"{0.5 * step * _LARGEST_STEP_ERROR / error:.1g}, or leave step out to have the flow."
+        )
+    return error

@@ -32,7 +32,6 @@ from ddm2snn.network import to_internal
 
 if TYPE_CHECKING:
     from ddm2snn.network import SpikingNetwork
-    from ddm2snn.neuron import NeuronModel
 
 PYNN_REQUIREMENTS = "pynn==0.13.0 nest-simulator==3.10.0"
 """Versions in which the spikes were compared."""
@@ -41,17 +40,10 @@ _TIC_S = 1e-6  # NEST counts time in these
 
 
 def write_brian2_script(network: SpikingNetwork, path: Path | str, *, seed: int = 0) -> tuple[Path, Path]:
-    """Write a Brian2 script and its weights; return their paths.
+    """Write a Brian2 script (.py) of any neurons and, beside it, its weights (.npz); return their paths.
 
-    Parameters
-    ----------
-    network
-        A network of any neurons, whose noise may depend on the state.
-    path
-        The script, a .py file; the weights go into a .npz file of the same name.
-    seed
-        Default seed of the script's run. Initial states and noise are those of backend "brian2" in mode "numpy" with
-        one trial and the same seed.
+    Initial states and noise, which may depend on the state, are those of backend "brian2" in mode "numpy" with one
+    trial and the same seed, `seed` unless the script is told another.
 
     Raises
     ------
@@ -59,7 +51,10 @@ def write_brian2_script(network: SpikingNetwork, path: Path | str, *, seed: int 
         Where the path is no .py file, or the step does not fit the neurons.
     """
     script = _script_path(path, "A Brian2 script", network)
-    update, threshold, reset, declared, constants = _membrane(network.neuron, network.dt_s)
+    neuron = network.neuron
+    if neuron.name not in _MEMBRANES:
+        raise InputError(f'A Brian2 script has no {type(neuron).__name__} neurons. Use format="hdf5".')
+    update, threshold, reset, declared, constants = _MEMBRANES[neuron.name](neuron, network.dt_s)
     settings = {
         **_common_settings(network, seed), "update": "\n".join(update), "threshold": repr(threshold),
         "reset": repr("\n".join(reset)), "declared": repr(declared), "constants": repr(constants),
@@ -69,13 +64,6 @@ def write_brian2_script(network: SpikingNetwork, path: Path | str, *, seed: int 
 
 _Membrane = tuple[list[str], str, list[str], list[str], dict[str, float]]
 """Update, threshold, reset, declarations and constants of a neuron model, as in the reference backend."""
-
-
-def _membrane(neuron: NeuronModel, dt_s: float) -> _Membrane:
-    """Membrane of a neuron model in Brian2's language."""
-    if neuron.name not in _MEMBRANES:
-        raise InputError(f'A Brian2 script has no {type(neuron).__name__} neurons. Use format="hdf5".')
-    return _MEMBRANES[neuron.name](neuron, dt_s)
 
 
 def _leaky(neuron: Any, dt_s: float) -> _Membrane:  # noqa: ANN401 - each table entry knows its model
@@ -109,19 +97,11 @@ _MEMBRANES: dict[str, Callable[[Any, float], _Membrane]] = {
 
 
 def write_pynn_script(network: SpikingNetwork, path: Path | str, *, seed: int = 0) -> tuple[Path, Path]:
-    """Write a PyNN script and its weights; return their paths.
+    """Write a PyNN script (.py) of LIF neurons and, beside it, its weights (.npz); return their paths.
 
-    The script has a population in NEST, and the latents that couple it between NEST's steps.
-
-    Parameters
-    ----------
-    network
-        A network of LIF neurons, whose noise may depend on the state.
-    path
-        The script, a .py file; the weights go into a .npz file of the same name.
-    seed
-        Default seed of the script's run. Initial states and noise are those of backend "reference" with one trial and
-        the same seed.
+    The script has a population in NEST, and the latents that couple it between NEST's steps. Initial states and noise,
+    which may depend on the state, are those of backend "reference" with one trial and the same seed, `seed` unless the
+    script is told another.
 
     Raises
     ------
@@ -147,10 +127,7 @@ def write_pynn_script(network: SpikingNetwork, path: Path | str, *, seed: int = 
 
 
 def _script_path(path: Path | str, what: str, network: SpikingNetwork) -> Path:
-    """Path of a script; refused where it is no .py file, or where no step can run the network.
-
-    `what` names the script in words.
-    """
+    """Path of a script, `what` in words; refused where it is no .py file, or where no step can run the network."""
     script = Path(path)
     if script.suffix != ".py":
         raise InputError(f"{what} must end in .py, got {script.name}. Rename it.")
@@ -191,17 +168,8 @@ def write_script(
 ) -> tuple[Path, Path]:
     """Write a script and its weights, each whole or not at all; return their paths.
 
-    Parameters
-    ----------
-    script
-        Path of the script.
-    template
-        File of the folder ``templates``. Besides `settings` it may use ``name`` and ``weights``, the names of the two
-        files as words of a docstring, and ``weights_text``, the latter as a Python literal.
-    settings
-        Values of the template's fields.
-    weights
-        Arrays by name.
+    `template` is a file of the folder ``templates``. Besides `settings` it may use ``name`` and ``weights``, the names
+    of the two files as words of a docstring, and ``weights_text``, the latter as a Python literal.
     """
     stored = script.with_suffix(".npz")
     words = {key: file.name.replace("\\", "").replace('"', "") for key, file in (("name", script), ("weights", stored))}

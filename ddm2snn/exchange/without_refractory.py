@@ -32,16 +32,12 @@ def without_refractory(
 
     Parameters
     ----------
-    network
-        A network of LIF neurons.
-    rate
-        The rate network that it was converted from.
+    network, rate
+        A network of LIF neurons, and the rate network that it was converted from.
     decoders
         How decoders are solved for; calibrated by default.
-    seed
-        Seed of the trajectories.
-    progress
-        Called with the finished share.
+    seed, progress
+        Seed of the trajectories; called with the finished share.
 
     Raises
     ------

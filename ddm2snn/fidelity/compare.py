@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.failure import Failure, FailureShares, failure_shares, find_failure
+from ddm2snn.fidelity.failure import failure_shares, find_failure
 from ddm2snn.fidelity.measures import ReferenceSamples
 from ddm2snn.fidelity.reference import Reference
 from ddm2snn.fidelity.report import FidelityReport
@@ -19,7 +19,7 @@ from ddm2snn.recording import Recording
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.measures.measure import Samples
+    from ddm2snn.fidelity.samples import Samples
 
 _FEWEST_SAMPLES = 64
 Recordings = Recording | Sequence[Recording]
@@ -143,11 +143,10 @@ def _report(
     provenance: Mapping[str, Recording],
 ) -> FidelityReport:
     """Judge the recordings of one network; `tests` holds their samples by name."""
-    failures = [
-        find_failure(test, reference.samples.samples, every=reference.samples.every, wells=reference.samples.wells)
-        for test in tests.values()
-    ]
-    shares = failure_shares(failures)
+    samples = reference.samples
+    shares = failure_shares(
+        [find_failure(test, samples.samples, every=samples.every, wells=samples.wells) for test in tests.values()]
+    )
     finite = [test for test in tests.values() if np.isfinite(test).all()]
     if len(tests) == 1 or not finite:
         _check_finite(tests)
@@ -158,33 +157,16 @@ def _report(
     measures, missing = reference.judge(finite)
     if missing:
         notes.append(f"Not measured, for want of samples, of oscillation or of switches: {', '.join(missing)}.")
-    runs = reference.samples.runs
     return FidelityReport(
         label=label,
         measures=tuple(measures),
-        floor_from=f"{runs - 1} independent recording(s)" if runs > 1 else "halves of the reference",
+        floor_from=f"{samples.runs - 1} independent recording(s)" if samples.runs > 1 else "halves of the reference",
         burn_in=burn_in,
         notes=tuple(notes),
         provenance={name: {"fingerprint": run.fingerprint, **run.provenance} for name, run in provenance.items()},
         verdict=verdict(label, measures, shares),
-        failures=_failures_as_json(shares, failures),
+        failures=shares,
     )
-
-
-def _failures_as_json(shares: FailureShares, failures: Sequence[Failure]) -> dict[str, Any]:
-    """Shares of recordings, and the number of trials that failed in all of them."""
-    return {
-        "recordings": shares.recordings,
-        "died": shares.died,
-        "escaped": shares.escaped,
-        "lost_mode": shares.lost,
-        "failed": shares.failed,
-        "trials": sum(f.trials for f in failures),
-        "trials_died": sum(len(f.died) for f in failures),
-        "trials_escaped": sum(len(f.escaped) for f in failures),
-        "lost_wells": sorted({well for f in failures for well in f.lost}),
-        "definition": shares.definition,
-    }
 
 
 def _size_notes(recordings: Mapping[str, Recording], trials: int, stop: int, references: int) -> list[str]:

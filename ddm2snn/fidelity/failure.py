@@ -1,10 +1,10 @@
-"""Failures of a test recording: trials that died or escaped, modes that are missing."""
+"""Failures of test recordings: trials that died or escaped, lost modes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,11 +15,20 @@ from ddm2snn.fidelity.wells import Visits, mean_dwell, visits
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-_PARTS = 4  # a trial is judged by its last quarter
+_PARTS, _PART = 4, "quarter"  # a trial is judged by its last quarter
 _COLLAPSED = 0.25
 _REACH = 3.0
 _CHANCE = 1e-4
 _SEPARATE_DWELLS = 10  # stretches of this many mean dwell times are nearly independent
+
+DEFINITION = (
+    f"Died: over the last {_PART} of a trial, the standard deviation (root mean square over latents, each in units of "
+    f"the reference's) is below {_COLLAPSED:g} times the smallest that the reference shows in any stretch of that "
+    f"length. Escaped: a sample lies more than {_REACH:g} times as far from the middle of the reference's range as its "
+    "ends, in some latent, or is not finite. Lost: the reference visits a well, the test never does, and equal "
+    f"processes would distribute these visits so with a probability below {_CHANCE:g} over the number of wells."
+)
+"""What died, escaped and lost mean, in words."""
 
 
 @dataclass(frozen=True)
@@ -42,33 +51,9 @@ class Failure:
     trials: int
 
     @property
-    def definition(self) -> str:
-        """What died, escaped and lost mean, in words."""
-        return (
-            f"Died: over the last {_part()} of a trial, the standard deviation (root mean square over latents, each in "
-            f"units of the reference's) is below {_COLLAPSED:g} times the smallest that the reference shows in any "
-            f"stretch of that length. Escaped: a sample lies more than {_REACH:g} times as far from the middle of the "
-            "reference's range as its ends, in some latent, or is not finite. Lost: the reference visits a well, the "
-            "test never does, and equal processes would distribute these visits so with a probability below "
-            f"{_CHANCE:g} over the number of wells."
-        )
-
-    @property
     def failed(self) -> bool:
         """Whether anything went wrong."""
         return bool(self.died or self.escaped or self.lost)
-
-
-@dataclass(frozen=True)
-class FailureShares:
-    """Shares of test recordings in which at least one trial died, one escaped, a mode was lost, any of these."""
-
-    died: float
-    escaped: float
-    lost: float
-    failed: float
-    recordings: int
-    definition: str
 
 
 def find_failure(
@@ -78,7 +63,7 @@ def find_failure(
     every: float = 1.0,
     wells: Float[np.ndarray, "well rank"] | None = None,
 ) -> Failure:
-    """Look for the failures that `Failure.definition` defines; a reference's own recordings show none.
+    """Look for the failures of `DEFINITION`; a reference's own recordings show none.
 
     This takes a reference that has shown its range: one of two trials that both stayed in one well takes the other
     well for an escape. With eight trials of 400 samples, a hundred healthy pairs of each built-in kind raised no
@@ -124,8 +109,10 @@ def find_failure(
     return Failure(_indices(still & ~escaped), _indices(escaped), lost, len(test))
 
 
-def failure_shares(failures: Sequence[Failure]) -> FailureShares:
-    """Shares of recordings that failed, over many of them, such as conversions with different seeds.
+def failure_shares(failures: Sequence[Failure]) -> dict[str, Any]:
+    """Shares of recordings that failed, such as conversions with different seeds, as JSON values.
+
+    Beside the shares stand the number of trials that failed in all recordings, the lost wells and the definition.
 
     Raises
     ------
@@ -135,23 +122,23 @@ def failure_shares(failures: Sequence[Failure]) -> FailureShares:
     Examples
     --------
     >>> shares = failure_shares([Failure((0, 1), (), (), trials=8), Failure((), (), (), trials=8)])
-    >>> shares.died, shares.escaped, shares.failed
-    (0.5, 0.0, 0.5)
+    >>> shares["died"], shares["lost_mode"], shares["failed"], shares["trials_died"]
+    (0.5, 0.0, 0.5, 2)
     """
     if not failures:
         raise InputError("failure_shares needs one recording or more, got none. Give what find_failure returned.")
-    return FailureShares(
-        died=float(np.mean([bool(f.died) for f in failures])),
-        escaped=float(np.mean([bool(f.escaped) for f in failures])),
-        lost=float(np.mean([bool(f.lost) for f in failures])),
-        failed=float(np.mean([f.failed for f in failures])),
-        recordings=len(failures),
-        definition=failures[0].definition,
-    )
-
-
-def _part() -> str:
-    return {2: "half", 3: "third", 4: "quarter"}.get(_PARTS, f"1/{_PARTS}")
+    return {
+        "recordings": len(failures),
+        "died": float(np.mean([bool(f.died) for f in failures])),
+        "escaped": float(np.mean([bool(f.escaped) for f in failures])),
+        "lost_mode": float(np.mean([bool(f.lost) for f in failures])),
+        "failed": float(np.mean([f.failed for f in failures])),
+        "trials": sum(f.trials for f in failures),
+        "trials_died": sum(len(f.died) for f in failures),
+        "trials_escaped": sum(len(f.escaped) for f in failures),
+        "lost_wells": sorted({well for f in failures for well in f.lost}),
+        "definition": DEFINITION,
+    }
 
 
 def _indices(which: np.ndarray) -> tuple[int, ...]:

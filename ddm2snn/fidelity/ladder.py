@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ddm2snn.fidelity.compare import compare_each
-from ddm2snn.fidelity.report import FidelityReport, JudgedDistance
+from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.recording import Recording
 
 if TYPE_CHECKING:
@@ -120,14 +120,10 @@ def attribution(stages: Sequence[Stage]) -> str:
             sentences.append(f"{stage.previous} to {stage.name}: nothing lost beyond chance.")
             continue
         worst = sorted(lost, key=lambda m: -m.excess)[:3]
-        listed = ", ".join(f"{_plain(m)} {m.excess:.1f} x floor" for m in worst)
+        listed = ", ".join(f"{m.label.split(' (')[0]} {m.excess:.1f} x floor" for m in worst)
         count = f"{len(lost)} of {len(stage.against_previous.measures)} measures differ"
         sentences.append(f"{stage.previous} to {stage.name}: {count} (most: {listed}).")
     return " ".join(sentence[:1].upper() + sentence[1:] for sentence in sentences)
-
-
-def _plain(measure: JudgedDistance) -> str:
-    return measure.label.split(" (")[0]
 
 
 def _numbers(report: FidelityReport | None) -> dict[str, Any] | None:

@@ -17,7 +17,11 @@ from ddm2snn.fidelity.report import JudgedDistance
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.measures.measure import Numbers, Samples, Weights
+    from ddm2snn.fidelity.measures.measure import Numbers
+    from ddm2snn.fidelity.samples import Samples, Weights
+
+    Raw = tuple[Float[np.ndarray, " entry"], Float[np.ndarray, " entry"], list[Numbers]]
+    """Of a test recording: distances, their variance when its trials are resampled, compared numbers."""
 
 _RESAMPLES = 100
 _NORMAL_95 = 1.959964
@@ -114,21 +118,21 @@ class Reference:
         for each in self.prepared:
             raw = [_measure(each, samples, draws.astype(np.float64)) for samples in tests]
             for index, entry in enumerate(each.measure.entries):
-                finite = [r for r in raw if np.isfinite(r.distances[index])]
+                finite = [r for r in raw if np.isfinite(r[0][index])]
                 if finite and np.isfinite(each.chance.floor[index]):
                     judged.append(self._judge(each, index, entry, finite))
                 else:
                     missing.append(entry.label)
         return judged, missing
 
-    def _judge(self, each: PreparedMeasure, index: int, entry: Entry, raw: Sequence[_Raw]) -> JudgedDistance:
+    def _judge(self, each: PreparedMeasure, index: int, entry: Entry, raw: Sequence[Raw]) -> JudgedDistance:
         """Mean over recordings, with interval, floor and whether it is more than chance."""
         chance, floor, trials = each.chance, float(each.chance.floor[index]), self.samples.trials
-        distances = np.array([r.distances[index] for r in raw])
+        distances = np.array([of_test[index] for of_test, _, _ in raw])
         distance = float(distances.mean())
         by_chance = floor * float(chance.deviation[index])
         over = max(0.0, distance - floor) / by_chance if by_chance > 0 else np.inf if distance > floor else 0.0
-        resampled = float(np.mean([r.variances[index] for r in raw])) * (1.0 + 1.0 / self.samples.runs)
+        resampled = float(np.mean([variances[index] for _, variances, _ in raw])) * (1.0 + 1.0 / self.samples.runs)
         spread = _spread(by_chance, resampled, over, trials)
         if len(distances) > 1:
             spread = np.sqrt(np.maximum(spread**2, distances.var(ddof=1)) / len(distances))
@@ -141,7 +145,7 @@ class Reference:
             high = chance.high(index, self._pooled_trials)
         informative = high is not None and self._tells(chance, index, entry)
         limit = _COSTLY_LIMIT * self._caution if each.measure.costly else self.limit
-        numbers = [n for n in (r.numbers[index] for r in raw) if n is not None]
+        numbers = [n for n in (pairs[index] for _, _, pairs in raw) if n is not None]
         test, reference = np.mean(numbers, axis=0) if numbers else (None, None)
         return JudgedDistance(
             entry=entry,
@@ -160,16 +164,7 @@ class Reference:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _Raw:
-    """Distances of one test recording per entry, their variance when its trials are resampled, compared numbers."""
-
-    distances: Float[np.ndarray, " entry"]
-    variances: Float[np.ndarray, " entry"]
-    numbers: list[Numbers]
-
-
-def _measure(each: PreparedMeasure, samples: Samples, draws: Weights) -> _Raw:
+def _measure(each: PreparedMeasure, samples: Samples, draws: Weights) -> Raw:
     """Means over the recordings of the reference."""
     measure, references = each.measure, list(each.values)
     summary = measure.summarise(samples)
@@ -184,16 +179,13 @@ def _measure(each: PreparedMeasure, samples: Samples, draws: Weights) -> _Raw:
         variances = np.full(len(measure.entries), np.nan)
     else:
         variances = _finite_variance(measure.resampled(summary, value, references, draws))
-    return _Raw(np.mean(distances, axis=0), variances, numbers)
+    return np.mean(distances, axis=0), variances, numbers
 
 
 def _finite_variance(values: Float[np.ndarray, "draw entry"]) -> Float[np.ndarray, " entry"]:
-    variances = np.full(values.shape[1], np.nan)
-    for index, column in enumerate(values.T):
-        finite = column[np.isfinite(column)]
-        if len(finite) > 1:
-            variances[index] = finite.var(ddof=1)
-    return variances
+    """Variance over the finite draws; NaN for fewer than two of them."""
+    finite = [column[np.isfinite(column)] for column in values.T]
+    return np.array([column.var(ddof=1) if len(column) > 1 else np.nan for column in finite])
 
 
 def _spread(by_chance: float, resampled: float, over: float, trials: int) -> Float[np.ndarray, " side"]:

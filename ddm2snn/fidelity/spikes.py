@@ -33,7 +33,7 @@ class SpikeStatistics:
         Coefficient of variation of each neuron's inter-spike intervals, pooled over trials: 1 for a Poisson process,
         0 for a clock. NaN below ten intervals. Shape (neuron,).
     local_variations
-        Mean of 2 |I' - I| / (I' + I) over successive intervals, likewise: slow changes of the rate hardly add to it.
+        CV2: mean of 2 |I' - I| / (I' + I) over successive intervals, likewise.
     mean_rate_hz, silent_share
         Mean over neurons, and share of neurons without a spike in any trial.
     mean_variation, mean_local_variation
@@ -97,12 +97,10 @@ def spike_statistics(
         `Recording.spikes`, in canonical order or not.
     neurons, trials
         Numbers of them, since silent ones leave no trace in the table.
-    duration_s
-        End of the recording in seconds.
+    duration_s, burn_in_s
+        End of the recording, and time before which spikes are left out, in seconds.
     time_unit_s
         Seconds per rate time unit.
-    burn_in_s
-        Spikes before this time are left out.
 
     Raises
     ------

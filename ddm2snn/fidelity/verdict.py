@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from ddm2snn.fidelity.failure import FailureShares
 from ddm2snn.fidelity.measures.measure import Kind
 from ddm2snn.fidelity.report import JudgedDistance
 
@@ -14,7 +14,7 @@ _NAMED_IN_CHANGES: tuple[Kind, ...] = ("deviation", "mean")  # with their number
 _EXPLAIN_COURSE: tuple[Kind, ...] = ("period", "pace", "timing")  # a change of these changes the course as well
 
 
-def verdict(label: str, measures: Sequence[JudgedDistance], failures: FailureShares | None = None) -> str:
+def verdict(label: str, measures: Sequence[JudgedDistance], failures: Mapping[str, Any] | None = None) -> str:
     """Say in one to three sentences where a test differs from its reference.
 
     The words follow from the kinds of the distances that differ: see `Kind`.
@@ -26,7 +26,7 @@ def verdict(label: str, measures: Sequence[JudgedDistance], failures: FailureSha
     measures
         Distances with floor and whether they exceed chance.
     failures
-        Shares of recordings that failed.
+        What `failure_shares` returned.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def verdict(label: str, measures: Sequence[JudgedDistance], failures: FailureSha
     """
     telling = [m for m in measures if m.informative]
     differing = [m for m in telling if m.differs]
-    sentences = [_failed(failures)] if failures and failures.failed else []
+    sentences = [_failed(failures)] if failures and failures["failed"] else []
     if not telling:
         floor = "; ".join(map(_times, _leading(measures)))
         sentences.append(f"too few trials or samples to tell any difference from chance ({floor})")
@@ -159,7 +159,8 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _failed(failures: FailureShares) -> str:
-    counts = {"died": failures.died, "escaped": failures.escaped, "lost a mode": failures.lost}
-    parts = [f"{round(share * failures.recordings)} {what}" for what, share in counts.items() if share]
-    return f"of {failures.recordings} recording{'s' if failures.recordings > 1 else ''}, {_listed(parts)}"
+def _failed(failures: Mapping[str, Any]) -> str:
+    kinds = {"died": "died", "escaped": "escaped", "lost_mode": "lost a mode"}
+    recordings = failures["recordings"]
+    parts = [f"{round(failures[kind] * recordings)} {words}" for kind, words in kinds.items() if failures[kind]]
+    return f"of {recordings} recording{'s' if recordings > 1 else ''}, {_listed(parts)}"

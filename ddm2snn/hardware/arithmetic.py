@@ -75,16 +75,15 @@ class Results(NamedTuple):
     counts: np.ndarray
 
 
-class LatentCurrents(NamedTuple):
-    """Current of each decode neuron per unit of its latent, and the number of that latent."""
+class OpenLinks(NamedTuple):
+    """How given latents reach decode neurons, and what filters the neurons' spikes.
+
+    gain, latent: current of each decode neuron per unit of its latent, and the number of that latent. decay, jump: of
+    the filter in a step, and at a spike. columns, filtered: output column of each neuron, and the filter's state.
+    """
 
     gain: np.ndarray
     latent: np.ndarray
-
-
-class ChipSynapses(NamedTuple):
-    """Synaptic filter: its decay in a step, what a spike adds, the output column of each neuron, and its state."""
-
     decay: float
     jump: float
     columns: np.ndarray
@@ -201,8 +200,7 @@ def open_loop(
     path: np.ndarray,
     population: Compartments,
     decode: Compartments,
-    drive: LatentCurrents,
-    synapses: ChipSynapses,
+    links: OpenLinks,
     stride: int,
     population_state: ChipState,
     decode_state: ChipState,
@@ -219,8 +217,8 @@ def open_loop(
     decode_current, decode_voltage, decode_wait = decode_state.current, decode_state.voltage, decode_state.wait
     fired, number = population_state.fired, population_state.number
     decode_fired, decode_number = decode_state.fired, decode_state.number
-    gain, of_latent = drive.gain, drive.latent
-    decay, jump, columns, filtered = synapses.decay, synapses.jump, synapses.columns, synapses.filtered
+    gain, of_latent = links.gain, links.latent
+    decay, jump, columns, filtered = links.decay, links.jump, links.columns, links.filtered
     for trial in numba.prange(path.shape[0]):
         u, v, w, f = current[trial], voltage[trial], wait[trial], fired[trial]
         du, dv, dw, df = decode_current[trial], decode_voltage[trial], decode_wait[trial], decode_fired[trial]

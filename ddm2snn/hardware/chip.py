@@ -1,4 +1,7 @@
-"""A chip in this project's own arithmetic: runs and drives of a network in registers, many trials at once."""
+"""A chip in this project's own arithmetic: runs and drives of a network in registers, many trials at once.
+
+A host sends stimulus and latent noise as one spike of a pair of axons for each latent and step.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 
 from ddm2snn.base.randomness import stream
 from ddm2snn.hardware import arithmetic
 from ddm2snn.hardware.device import device_of, machine_of, per_compartment, population_blocks
-from ddm2snn.hardware.inputs import input_amplitude, input_signs
 from ddm2snn.hardware.layout import layout_of
 from ddm2snn.hardware.registers import registers_of
 from ddm2snn.recording import Spikes
@@ -29,58 +32,76 @@ if TYPE_CHECKING:
 
 BLOCK = 512
 _GOLDEN = 0.618034
+_SIGMAS = 2.0  # of the noise in one spike: what does not fit a step is sent in the next ones
 
 
-@dataclass(frozen=True, eq=False)
-class Start:
-    """Registers at the start, for every trial.
+def input_amplitude(schedule: Schedule, device: Device) -> Float[np.ndarray, " rank"] | None:
+    """Input of one spike in internal units: the largest stimulus and two sigmas of noise; None without either."""
+    inputs = np.abs(schedule.inputs()).max(axis=0)
+    deviation = np.sqrt((schedule.noise_factor**2).sum(axis=1)) / (1.0 - device.decay)
+    size = inputs + _SIGMAS * deviation
+    return np.maximum(size, 1e-3 * size.max()) if size.any() else None
 
-    Parameters
-    ----------
-    decode_current, decode_voltage
-        Currents and voltages of decode neurons.
-    voltage
-        Voltages of neurons.
+
+def input_signs(
+    schedule: Schedule, device: Device, amplitude: Float[np.ndarray, " rank"], rng: np.random.Generator
+) -> Int[np.ndarray, "trial step rank"]:
+    r"""Signs of the spikes that carry stimulus and noise.
+
+    .. math:: x_n = u_n + \frac{1}{1-a} F \xi_n, \qquad s_n = \operatorname{sign}(e_n + x_n), \qquad
+        e_{n+1} = e_n + x_n - A s_n,
+
+    with F the factor of a step's noise and a the decay of a latent. The error e carries over what a spike is too small
+    for (sigma-delta), so that the sum of spikes never strays from the sum of inputs.
     """
+    trials, rank = schedule.initial_latent.shape
+    signs = np.empty((trials, schedule.steps, rank), dtype=np.int8)
+    inputs, factor = schedule.inputs(), schedule.noise_factor / (1.0 - device.decay)
+    error = np.zeros((trials, rank))
+    for first in range(0, schedule.steps, 4096):
+        some = slice(first, min(first + 4096, schedule.steps))
+        white = rng.standard_normal((some.stop - first, trials, rank))
+        target = np.ascontiguousarray(np.swapaxes(inputs[some, None] + white @ factor.T, 0, 1))
+        _sigma_delta(target, amplitude, error, signs[:, some])
+    return signs
 
-    decode_current: Float[np.ndarray, "trial decode"]
-    voltage: Float[np.ndarray, "trial neuron"]
-    decode_voltage: Float[np.ndarray, "trial decode"]
 
-
-def start_of(
-    machine: Machine,
-    latent: Float[np.ndarray, "trial rank"],
-    voltage: Float[np.ndarray, "trial neuron"],
-    decode_voltage: Float[np.ndarray, "trial decode"],
-) -> Start:
-    """Registers for internal latents and for voltages between reset and threshold.
-
-    The first step lets the latents decay before any spike arrives, so they start that much larger.
-    """
-    decode, registers = machine.device.decode_neurons, machine.decode_neurons
-    per_current = per_compartment(registers, "per_current")
-    current = latent[:, decode.latent] * decode.share * decode.gain * per_current / registers[0].current_decay
-    values = (
-        current,
-        voltage * per_compartment(machine.population, "threshold"),
-        decode_voltage * per_compartment(registers, "threshold"),
-    )
-    return Start(*(np.trunc(each) if registers[0].whole else each for each in values))
+@numba.njit(cache=True)
+def _sigma_delta(target: np.ndarray, amplitude: np.ndarray, error: np.ndarray, signs: np.ndarray) -> None:
+    for trial in range(target.shape[0]):
+        for step in range(target.shape[1]):
+            for d in range(target.shape[2]):
+                total = error[trial, d] + target[trial, step, d]
+                sign = 1 if total >= 0.0 else -1
+                signs[trial, step, d] = sign
+                error[trial, d] = total - sign * amplitude[d]
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A run on a device: registers, what they hold at the start, and the input spikes of every step."""
+    """A run on a device: its registers, what they hold at the start, and the input spikes of every step.
+
+    Parameters
+    ----------
+    machine
+        The network in registers.
+    voltage
+        Voltages of neurons.
+    decode_current, decode_voltage
+        Currents and voltages of decode neurons.
+    signs
+        Signs of the input spikes of each step; None without input.
+    """
 
     machine: Machine
-    start: Start
+    voltage: Float[np.ndarray, "trial neuron"]
+    decode_current: Float[np.ndarray, "trial decode"]
+    decode_voltage: Float[np.ndarray, "trial decode"]
     signs: Int[np.ndarray, "trial step rank"] | None
 
     def arriving(self, block: range) -> Int[np.ndarray, "trial step rank"]:
         """Input spikes that arrive in the steps of a block: those that were sent a step before."""
-        trials, rank = len(self.start.voltage), self.machine.device.decode_neurons.radius.shape[1]
-        signs = np.zeros((trials, len(block), rank), dtype=np.int8)
+        signs = np.zeros((len(self.voltage), len(block), self.machine.device.decode_neurons.rank), dtype=np.int8)
         if self.signs is not None:
             first = max(block.start, 1)
             signs[:, first - block.start :] = self.signs[:, first - 1 : block.stop - 1]
@@ -88,90 +109,58 @@ class Prepared:
 
 
 def prepare(schedule: Schedule, config: HardwareConfig) -> Prepared:
-    """Put a scheduled run into a device's registers."""
+    """Put a scheduled run into a device's registers.
+
+    The first step lets the latents decay before any spike arrives, so they start that much larger.
+    """
     device = device_of(schedule.network, config, schedule.dt_s)
     amplitude = input_amplitude(schedule, device)
     noise = stream(schedule.seed, "device", "noise")
     signs = None if amplitude is None else input_signs(schedule, device, amplitude, noise)
     machine = machine_of(schedule.network, device, amplitude)
-    decode_voltage = _decode_voltage(schedule.seed, schedule.trials, device)
-    start = start_of(machine, schedule.initial_latent, schedule.initial_voltage, decode_voltage)
-    return Prepared(machine, start, signs)
-
-
-class Chip:
-    """A network in registers on many trials, run block by block.
-
-    Parameters
-    ----------
-    machine
-        The network in registers.
-    start
-        Registers at the start.
-    """
-
-    def __init__(self, machine: Machine, start: Start) -> None:
-        rank = machine.device.decode_neurons.radius.shape[1]
-        self._population = _compartments(machine.population, _population_weights(machine.population))
-        self._decode = _compartments(machine.decode_neurons, np.concatenate(machine.decode_weights))
-        inputs = np.zeros((2 * rank, len(self._decode.bias)))
-        if machine.amplitude is not None:
-            inputs = np.concatenate([part.weights[1] for part in machine.decode_neurons], axis=1)
-        first_on = machine.device.decode_neurons.first_on
-        self._links = arithmetic.Links(machine.first_decode_neuron, first_on, np.ascontiguousarray(inputs))
-        self._state = _state_at(np.zeros_like(start.voltage), start.voltage)
-        self._decode_state = _state_at(start.decode_current, start.decode_voltage)
-        self._per_latent, self._step = machine.per_latent, 0
-        self.counts = np.zeros((len(start.voltage), 3), dtype=np.int64)
-
-    def advance(
-        self, signs: Int[np.ndarray, "trial step rank"], stride: int = 1, *, spikes: bool = False
-    ) -> tuple[Float[np.ndarray, "trial sample rank"], np.ndarray]:
-        """Go on by some steps.
-
-        Parameters
-        ----------
-        signs
-            Input spikes that arrive in each step: those of the step before, zero for none.
-        stride
-            Steps between samples.
-        spikes
-            Whether to record the spikes.
-
-        Returns
-        -------
-        latent
-            Internal latents in every step whose number since the start is a multiple of `stride`.
-        raster
-            Spikes, shape (trial, step, neuron), with no steps unless asked for.
-        """
-        trials, steps, _ = signs.shape
-        offset = self._step % stride
-        latent = np.zeros((trials, (offset + steps - 1) // stride + 1, *self._links.first_on.shape))
-        raster = np.zeros((trials, steps if spikes else 0, len(self._population.bias)), dtype=np.uint8)
-        arithmetic.closed_loop(
-            signs, self._population, self._decode, self._links, stride, offset, self._state, self._decode_state,
-            arithmetic.Results(latent, raster, self.counts),
-        )  # fmt: skip
-        self._step += steps
-        return (latent[:, int(offset > 0) :] / self._per_latent).sum(axis=2), raster
+    decode, registers = device.decode_neurons, machine.decode_neurons
+    per_current = per_compartment(registers, "per_current")
+    latent = schedule.initial_latent[:, decode.latent]
+    start = (
+        schedule.initial_voltage * per_compartment(machine.population, "threshold"),
+        latent * decode.share * decode.gain * per_current / registers[0].current_decay,
+        _decode_voltage(schedule.seed, schedule.trials, device) * per_compartment(registers, "threshold"),
+    )
+    voltage, current, decode_voltage = (np.trunc(each) if registers[0].whole else each for each in start)
+    return Prepared(machine, voltage, current, decode_voltage, signs)
 
 
 def run_device(
     schedule: Schedule, ready: Prepared, progress: Progress
 ) -> tuple[Float[np.ndarray, "trial time rank"], Spikes | None, Int[np.ndarray, "trial kind"]]:
     """Simulate: internal latents at every sample, spikes where asked for, and counts of spikes by kind."""
-    chip = Chip(ready.machine, ready.start)
+    machine, decode, stride = ready.machine, ready.machine.device.decode_neurons, schedule.stride
+    population = _compartments(machine.population, _population_weights(machine.population))
+    decoding = _compartments(machine.decode_neurons, np.concatenate(machine.decode_weights))
+    inputs = np.zeros((2 * decode.rank, decode.neurons))
+    if machine.amplitude is not None:
+        inputs = np.concatenate([part.weights[1] for part in machine.decode_neurons], axis=1)
+    links = arithmetic.Links(machine.first_decode_neuron, decode.first_on, np.ascontiguousarray(inputs))
+    state = _state_at(np.zeros_like(ready.voltage), ready.voltage)
+    decode_state = _state_at(ready.decode_current, ready.decode_voltage)
+    trials, neurons = ready.voltage.shape
     samples, tables = [], [np.empty((3, 0), dtype=np.int64)]
+    counts = np.zeros((trials, 3), dtype=np.int64)
     for block in blocks(schedule.steps, BLOCK):
-        latent, raster = chip.advance(ready.arriving(block), schedule.stride, spikes=schedule.spikes is not None)
-        samples.append(latent)
+        offset, steps = block.start % stride, len(block)
+        latent = np.zeros((trials, (offset + steps - 1) // stride + 1, *links.first_on.shape))
+        raster = np.zeros((trials, steps if schedule.spikes is not None else 0, neurons), dtype=np.uint8)
+        arithmetic.closed_loop(
+            ready.arriving(block), population, decoding, links, stride, offset, state, decode_state,
+            arithmetic.Results(latent, raster, counts),
+        )  # fmt: skip
+        samples.append((latent[:, int(offset > 0) :] / machine.per_latent).sum(axis=2))
         trial, step, neuron = np.nonzero(raster)
         tables.append(np.stack([step + block.start + 1, neuron, trial]))
         progress(block.stop / schedule.steps)
     step, neuron, trial = np.concatenate(tables, axis=1)
     spikes = Spikes.sorted(step * schedule.dt_s, neuron, trial) if schedule.spikes is not None else None
-    return np.concatenate(samples, axis=1), spikes, chip.counts
+    return np.concatenate(samples, axis=1), spikes, counts
 
 
 class DeviceDrive:
@@ -208,12 +197,14 @@ class DeviceDrive:
         threshold = np.full(decode.neurons, 1.0 / device.dt_s)
         sums = (0.0, 1.0, 0.0, np.inf, np.inf, np.inf, False)
         self._decode = arithmetic.Compartments(np.empty((0, 0)), decode.bias_hz, threshold, sums)  # no axons arrive
-        self._currents = arithmetic.LatentCurrents(decode.gain * decode.share, decode.latent)
         start = voltage * self._population.threshold
         start = np.floor(start) if population[0].whole else start
         self._state = _state_at(np.zeros_like(voltage), start)
         self._decode_state = _state_at(np.zeros_like(decode_voltage), decode_voltage * threshold)
-        self._synapses = arithmetic.ChipSynapses(decay, (1.0 - decay) / device.dt_s, columns, np.zeros_like(voltage))
+        self._links = arithmetic.OpenLinks(
+            decode.gain * decode.share, decode.latent, decay, (1.0 - decay) / device.dt_s, columns,
+            np.zeros_like(voltage),
+        )  # fmt: skip
 
     @classmethod
     def of_neurons(
@@ -240,8 +231,7 @@ class DeviceDrive:
         """Filtered spike trains in Hz, pooled, after every `stride` steps along the internal latents `path`."""
         out = np.zeros((len(path), path.shape[1] // stride, self.columns))
         arithmetic.open_loop(
-            path, self._population, self._decode, self._currents, self._synapses, stride, self._state,
-            self._decode_state, out,
+            path, self._population, self._decode, self._links, stride, self._state, self._decode_state, out,
         )  # fmt: skip
         return out
 

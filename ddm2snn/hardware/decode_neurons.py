@@ -95,13 +95,17 @@ class DecodeNeurons:
         )
 
     def __repr__(self) -> str:
-        groups, rank = self.radius.shape
-        return f"DecodeNeurons({self.neurons} neurons, rank {rank}, {groups} group(s))"
+        return f"DecodeNeurons({self.neurons} neurons, rank {self.rank}, {self.groups} group(s))"
 
     @property
     def neurons(self) -> int:
         """Number of decode neurons."""
         return len(self.latent)
+
+    @property
+    def rank(self) -> int:
+        """Number of latents."""
+        return self.radius.shape[1]
 
     @property
     def groups(self) -> int:
@@ -131,8 +135,7 @@ class DecodeNeurons:
     @property
     def first_on(self) -> Int[np.ndarray, "group rank"]:
         """First on neuron of each latent in each group: its current is what the group holds of the latent."""
-        rank = self.radius.shape[1]
-        return np.arange(self.groups)[:, None] * (self.neurons // self.groups) + np.arange(rank)
+        return np.arange(self.groups)[:, None] * (self.neurons // self.groups) + np.arange(self.rank)
 
     @property
     def gain(self) -> Float[np.ndarray, " neuron"]:

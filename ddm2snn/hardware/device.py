@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.backend import Unsupported
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.decode_neurons import DecodeNeurons, radius_of, shared_radius
 from ddm2snn.hardware.layout import layout_of
-from ddm2snn.hardware.limits import decay_gaps
 from ddm2snn.hardware.registers import Block, Registers, latent_decay, loss_of, registers_of
 from ddm2snn.network import to_internal
 
@@ -89,6 +89,31 @@ def device_of(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> D
     whole = device.decode_neurons.total_radius
     radius = shared_radius(network, [group.neurons for group in groups], config.decode_neurons, whole, dt_s)
     return replace(device, decode_neurons=DecodeNeurons.of_radius(config.decode_neurons, radius, dt_s))
+
+
+def decay_gaps(name: str, tau_s: float, config: HardwareConfig, dt_s: float) -> list[Unsupported]:
+    """A time constant whose decay in one step is less than the least that its register holds."""
+    bits = config.precision.decay_bits
+    if bits is None or -np.expm1(-dt_s / tau_s) >= 2.0**-bits * (1 - 1e-9):
+        return []
+    longest_s, lost = longest_decay_s(config, dt_s), -np.expm1(-dt_s / tau_s) * 2**bits
+    return [Unsupported(
+        name, f"{tau_s:g} s lose {lost:.3g} of 2^{bits} in a step of {dt_s:g} s, and a register of {bits} bits holds "
+        "no less than one", f"Use {name} <= {longest_s:.10g}, or a longer dt_s",
+    )]  # fmt: skip
+
+
+def longest_decay_s(config: HardwareConfig, dt_s: float) -> float:
+    """Longest time constant in seconds that the decay register holds; infinite where there is none.
+
+    Examples
+    --------
+    >>> from ddm2snn import find_hardware
+    >>> round(longest_decay_s(find_hardware("loihi1-emulator"), dt_s=0.001), 4)
+    4.0955
+    """
+    bits = config.precision.decay_bits
+    return np.inf if bits is None else float(-dt_s / np.log1p(-(2.0**-bits)))
 
 
 @dataclass(frozen=True, eq=False)

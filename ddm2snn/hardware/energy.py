@@ -11,7 +11,7 @@ from ddm2snn.base.progress import no_progress
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.chip import prepare, run_device
 from ddm2snn.hardware.layout import layout_of
-from ddm2snn.hardware.limits import refuse_model_gaps
+from ddm2snn.hardware.place import refuse_model_gaps
 from ddm2snn.schedule import Run, Schedule
 
 if TYPE_CHECKING:

@@ -5,17 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ddm2snn.backend import Unsupported
+from ddm2snn.backend import Unsupported, step_gaps
 from ddm2snn.errors import InputError
-from ddm2snn.hardware.device import device_of, machine_of
+from ddm2snn.hardware.device import decay_gaps, device_of, machine_of
 from ddm2snn.hardware.layout import Core, axon_bits, layout_of
-from ddm2snn.hardware.limits import BOARD_ONLY, PER_CORE, check_core, model_gaps, refuse_model_gaps
 
 if TYPE_CHECKING:
     import networkx
 
     from ddm2snn.base.hardware_config import HardwareConfig
     from ddm2snn.network import SpikingNetwork
+
+
+PER_CORE = {
+    "compartments": "compartments_per_core",
+    "input_axons": "input_axons_per_core",
+    "output_axons": "output_axons_per_core",
+    "synapse_bits": "synapse_bits_per_core",
+    "compartment_configs": "compartment_configs_per_core",
+    "thresholds": "thresholds_per_core",
+}
+"""What a core uses, and the limit of it."""
+BOARD_ONLY = ("compartment_configs", "thresholds")
+"""Those that an emulator does not check."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +178,17 @@ def place_sizes(neurons: int, rank: int, config: HardwareConfig) -> Placement:
     return Placement(config, cores, tuple(chip), None if memory is None else dense / memory)
 
 
+def check_core(core: Core, config: HardwareConfig) -> None:
+    """Refuse a core that holds more than the device has room for."""
+    for resource, name in PER_CORE.items():
+        limit, need = getattr(config.capacity, name), getattr(core, resource)
+        if limit is not None and need > limit:
+            raise InputError(
+                f"{config.name} has {limit} {resource.replace('_', ' ')} per core; {core.name} need {need}. "
+                f"Spread them over {-(-need // limit)} cores, or use a device with capacity.{name} >= {need}."
+            )
+
+
 def device_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> list[Unsupported]:
     """Gaps of every device: neuron models, diffusion that depends on the state, registers and limits."""
     gaps = model_gaps(network, config, dt_s)
@@ -174,6 +197,27 @@ def device_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) ->
             _placed(network, config, dt_s)
     except InputError as error:
         gaps = [_does_not_fit(config, error)]
+    return gaps
+
+
+def model_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> list[Unsupported]:
+    """Gaps that no placement mends: neuron models, diffusion that depends on the state, and ranges of registers."""
+    if not network.neuron.runs_on_loihi:
+        reason = f"{config.name} has LIF or LoihiLIF with one membrane time constant"
+        return [Unsupported(f"{network.neuron.name} neurons", reason, "Convert LIF neurons")]
+    if network.diffusion_decoders is not None:
+        reason = "spikes would have to multiply noise, which no synapse does"
+        return [Unsupported("diffusion_decoders", reason, 'Use backend="brian2" or "nengo"')]
+    precision, neuron, gaps = config.precision, network.neuron, []
+    refractory_s, longest = neuron.refractory_s, precision.longest_refractory_steps
+    if longest is not None and round(refractory_s / dt_s) + 1 > longest:
+        most = (longest - 1) * dt_s
+        gaps.append(Unsupported(
+            "refractory_s", f"its register counts {longest - 1} steps of {dt_s:g} s, {refractory_s:g} s are "
+            f"{round(refractory_s / dt_s)}", f"Use refractory_s <= {most:g}"
+        ))  # fmt: skip
+    for name, tau_s in (("time_unit_s", network.time_unit_s), ("tau_membrane_s", neuron.single_tau_s)):
+        gaps += decay_gaps(name, tau_s, config, dt_s)
     return gaps
 
 
@@ -190,6 +234,13 @@ def placement_of(network: SpikingNetwork, config: HardwareConfig) -> Placement:
         return _placed(network, config, network.dt_s)
     except InputError as error:
         raise InputError(str(_does_not_fit(config, error))) from error
+
+
+def refuse_model_gaps(network: SpikingNetwork, config: HardwareConfig) -> None:
+    """Refuse a network that a device cannot compute, wherever it is placed."""
+    gaps = step_gaps(network, network.dt_s, "grid") or model_gaps(network, config, network.dt_s)
+    if gaps:
+        raise InputError(" ".join(map(str, gaps)))
 
 
 def _placed(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> Placement:

@@ -183,11 +183,11 @@ def registers_of(
         counts += (clipped, ((whole == 0) & (group != 0)).sum(), max(group.size, 1))
         weights.append(whole)
         exponents.append(own)
-    threshold, bias = _threshold(block, v_scale, bits), _biases(block, v_scale * per_v, bits)
+    threshold = np.round(np.round(block.threshold * v_scale) / bits.threshold_unit) * bits.threshold_unit
     return Registers(
         weights=tuple(weights),
         exponents=tuple(exponents),
-        bias=bias,
+        bias=_biases(block, v_scale * per_v, bits),
         threshold=float(threshold),
         current_decay=(bits.levels - 1 - current_register) / bits.levels,
         voltage_decay=(bits.levels - voltage_register) / bits.levels,
@@ -298,10 +298,6 @@ def _round(values: np.ndarray, rounding: Rounding, rng: np.random.Generator | No
     if rng is None:
         raise InputError("Stochastic rounding draws random numbers, but no rng was given. Give one.")
     return np.floor(values + rng.random(values.shape, dtype=np.float32))
-
-
-def _threshold(block: Block, v_scale: float, bits: _Bits) -> float:
-    return np.round(np.round(block.threshold * v_scale) / bits.threshold_unit) * bits.threshold_unit
 
 
 def _biases(block: Block, b_scale: float, bits: _Bits) -> Float[np.ndarray, " compartment"]:

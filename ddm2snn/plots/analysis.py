@@ -10,14 +10,14 @@ import numpy as np
 from ddm2snn.analysis.subspace import full_state
 from ddm2snn.analysis.symmetry import energy, latent_parts
 from ddm2snn.errors import InputError
-from ddm2snn.plots.style import COLOURS, MARKERS, new_figure
+from ddm2snn.plots.style import COLOURS, MARKERS, limits, new_figure
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ddm2snn.analysis.analysis import Analysis
+    from ddm2snn.analysis.analyse import Analysis
     from ddm2snn.analysis.fixed_points import FixedPoint
     from ddm2snn.analysis.irreversibility import Irreversibility
     from ddm2snn.analysis.lyapunov import LyapunovSpectrum
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _BLACK, _BLUE, _VERMILION = COLOURS[:3]
 _GRID = 81
+_WIDE = {"outside": 0.001, "margin": 0.15}
 _AXES_SHOWN = 20
 
 
@@ -95,7 +96,7 @@ def symmetry_parts(network: RateNetwork, samples: Float[np.ndarray, "sample rank
 def _symmetry_line(network: RateNetwork, samples: Float[np.ndarray, "sample rank"]) -> Figure:
     figure = new_figure(9.0, 3.2)
     left, right = figure.subplots(1, 2)
-    low, high = _range(samples[:, 0])
+    low, high = limits(samples[:, 0], **_WIDE)
     z = np.linspace(low, high, 400)[:, None]
     parts = latent_parts(network, z)
     left.plot(z[:, 0], energy(network, full_state(network, z)), color=_BLACK)
@@ -187,17 +188,11 @@ def lyapunov_bars(spectrum: LyapunovSpectrum) -> Figure:
     return figure
 
 
-def _range(values: Float[np.ndarray, " sample"]) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.001, 0.999])
-    margin = 0.15 * max(high - low, 1e-9)
-    return float(low - margin), float(high + margin)
-
-
 def _plane(
     samples: Float[np.ndarray, "sample rank"],
 ) -> tuple[Float[np.ndarray, " x"], Float[np.ndarray, " y"], Float[np.ndarray, "y x rank"]]:
     """Grid over the first two latents, the others at their mean."""
-    x, y = (np.linspace(*_range(samples[:, d]), _GRID) for d in (0, 1))
+    x, y = (np.linspace(*limits(samples[:, d], **_WIDE), _GRID) for d in (0, 1))
     z = np.broadcast_to(samples.mean(axis=0), (_GRID, _GRID, samples.shape[1])).copy()
     z[..., 0], z[..., 1] = np.meshgrid(x, y)
     return x, y, z

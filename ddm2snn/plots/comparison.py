@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.grid import Grid
 from ddm2snn.fidelity.measures import ReferenceSamples
 from ddm2snn.fidelity.measures.drift_diffusion import Field, estimate_field, field_sums
 from ddm2snn.fidelity.measures.probability_current import cell_currents
 from ddm2snn.fidelity.report import FidelityReport, JudgedDistance
+from ddm2snn.fidelity.samples import Grid
+from ddm2snn.plots.recordings import after
 from ddm2snn.plots.style import (
     COLOURS,
     MARKERS,
@@ -22,6 +23,7 @@ from ddm2snn.plots.style import (
     legend,
     line_style,
     new_figure,
+    panels,
     plain,
     wrapped,
 )
@@ -72,9 +74,7 @@ def drift_fields(reference: Recording, tests: Mapping[str, Recording], *, burn_i
 
     Differences within two standard errors in both latents are pale.
     """
-    named = {"reference": reference, **tests}
-    samples = {name: _plane(recording, burn_in) for name, recording in named.items()}
-    grid = Grid.around(samples["reference"], 30 if reference.rank == 1 else _ARROWS)
+    samples, grid = _planes(reference, tests, burn_in, 30 if reference.rank == 1 else _ARROWS)
     fields = _fields(samples, reference.every, grid)
     if reference.rank == 1:
         return _drift_curves(grid, fields)
@@ -111,48 +111,34 @@ def probability_currents(reference: Recording, tests: Mapping[str, Recording], *
     """
     if reference.rank < 2:
         raise InputError("A stationary process of one latent has no probability current. Leave the figure out.")
-    named = {"reference": reference, **tests}
-    samples = {name: _plane(recording, burn_in) for name, recording in named.items()}
-    grid = Grid.around(samples["reference"], _ARROWS)
+    samples, grid = _planes(reference, tests, burn_in, _ARROWS)
     lag = ReferenceSamples.of([samples["reference"]], reference.every).lag
     currents = {name: cell_currents(x, reference.every, grid, lag).mean(axis=0) for name, x in samples.items()}
     speeds = np.linalg.norm(currents["reference"], axis=1)
     size = max(float(np.sqrt(np.mean(speeds[speeds > 0] ** 2))) if speeds.any() else 1.0, 1e-300)
-    columns = min(_COLUMNS, len(named))
-    rows = -(-len(named) // columns)
-    figure = new_figure(WIDTH, 0.3 + rows * (0.35 + 0.9 * WIDTH / columns))
-    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for index, (axis, name) in enumerate(zip(axes.flat, named, strict=False)):
+    figure, axes = panels(len(samples), _COLUMNS, top=0.3, row=lambda columns: 0.35 + 0.9 * WIDTH / columns)
+    for index, (axis, name) in enumerate(zip(axes.flat, samples, strict=False)):
         strong = np.linalg.norm(currents[name], axis=1) > 0.02 * speeds.max()
         _arrows(axis, grid, currents[name], strong, size, COLOURS[min(index, 1)])
         axis.set(title=wrapped(name), xlabel=latent_name(0))
-    for axis in axes.flat[len(named) :]:
-        axis.set_visible(False)
     axes[0, 0].set_ylabel(latent_name(reference.rank - 1))
     return figure
 
 
 def diffusion_ellipses(reference: Recording, tests: Mapping[str, Recording], *, burn_in: float = 0.0) -> Figure:
     """Diffusion tensors on cells as ellipses of one standard deviation per unit of time; in rank 1 as curves."""
-    named = {"reference": reference, **tests}
-    samples = {name: _plane(recording, burn_in) for name, recording in named.items()}
-    grid = Grid.around(samples["reference"], 20 if reference.rank == 1 else _ELLIPSES)
+    samples, grid = _planes(reference, tests, burn_in, 20 if reference.rank == 1 else _ELLIPSES)
     fields = _fields(samples, reference.every, grid)
     if reference.rank == 1:
         return _diffusion_curves(grid, fields)
-    columns = min(_COLUMNS, len(tests))
-    rows = -(-len(tests) // columns)
-    figure = new_figure(WIDTH, 0.5 + (2.9 if len(tests) > 1 else 3.6) * rows)
-    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for axis in axes.flat[len(tests) :]:
-        axis.set_visible(False)
+    figure, axes = panels(len(tests), _COLUMNS, top=0.5, row=lambda columns: 2.9 if len(tests) > 1 else 3.6)
     settled = fields["reference"].diffusion[_settled(fields["reference"])]
     largest = np.sqrt(np.abs(settled[:, [0, 1], [0, 1]]).max(axis=0)) if len(settled) else 1.0
     scale = 0.44 * grid.width / np.maximum(largest, 1e-12)
     for index, (axis, name) in enumerate(zip(axes.flat, tests, strict=False)):
         for which, colour, style in (("reference", COLOURS[0], "-"), (name, COLOURS[1 + index % 6], "--")):
-            for middle, tensor in _tensors(grid, fields[which]):
-                ring = _ellipse(tensor) * scale + middle
+            for cell in np.flatnonzero(_settled(fields[which])):
+                ring = _ellipse(fields[which].diffusion[cell]) * scale + grid.centres[cell]
                 axis.plot(ring[:, 0], ring[:, 1], color=colour, lw=1.1, ls=style)
             axis.plot([], [], color=colour, ls=style, label=which)
         axis.set(xlabel=latent_name(0), xlim=(grid.low[0], grid.high[0]), ylim=(grid.low[1], grid.high[1]))
@@ -199,10 +185,14 @@ def _by_name(report: FidelityReport | None) -> dict[str, JudgedDistance]:
     return {measure.name: measure for measure in report.measures} if report else {}
 
 
-def _plane(recording: Recording, burn_in: float) -> Float[np.ndarray, "trial time plane"]:
-    """First and last latent after the burn-in."""
-    samples = recording.samples[:, round(burn_in / recording.every) if burn_in else 0 :]
-    return samples if recording.rank == 1 else samples[..., [0, recording.rank - 1]]
+def _planes(
+    reference: Recording, tests: Mapping[str, Recording], burn_in: float, bins: int
+) -> tuple[dict[str, Float[np.ndarray, "trial time plane"]], Grid]:
+    """First and last latent of each recording after the burn-in, the reference's first, and a grid around it."""
+    last = reference.rank - 1
+    samples = {name: after(run, burn_in) for name, run in {"reference": reference, **tests}.items()}
+    samples = {name: z[..., [0, last]] if last else z for name, z in samples.items()}
+    return samples, Grid.around(samples["reference"], bins)
 
 
 def _fields(samples: Mapping[str, np.ndarray], every: float, grid: Grid) -> dict[str, Field]:
@@ -266,10 +256,6 @@ def _diffusion_curves(grid: Grid, fields: Mapping[str, Field]) -> Figure:
     plain(axis)
     legend(axis)
     return figure
-
-
-def _tensors(grid: Grid, field: Field) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [(grid.centres[cell], field.diffusion[cell]) for cell in np.flatnonzero(_settled(field))]
 
 
 def _ellipse(tensor: Float[np.ndarray, "2 2"]) -> Float[np.ndarray, "point 2"]:

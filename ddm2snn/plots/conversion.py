@@ -68,6 +68,8 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
             "Give the one that was converted."
         )
     cloud = to_internal(rate, rate.initial_latent)
+    constant = (network.latent_offset - rate.latent_offset) / rate.latent_scale  # what is decoded without a spike
+    ensemble = replace(Ensemble.of(network), bias=network.bias - network.encoders @ constant)  # at latents of `rate`
     calibration = diagnostics.calibration
     curve = {} if calibration is None else calibration.held_out_error
     panels = 5 + (len(curve) > 1)
@@ -75,9 +77,9 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     figure = new_figure(WIDTH, 0.2 + _ROW * rows)
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     tuning, error, noise, spectrum, lag, *more = figure.subplots(rows, _COLUMNS).flat
-    _tuning_curves(tuning, network, rate, cloud)
+    _tuning_curves(tuning, network, rate, cloud, ensemble)
     if diagnostics.lag is not None:
-        _decoding_error(error, network, rate, cloud)
+        _decoding_error(error, network, rate, cloud, ensemble, constant)
         _residual_lag(lag, network, diagnostics.lag)
     else:
         device = "the device" if network.hardware is None else network.hardware.name
@@ -96,12 +98,6 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     return figure
 
 
-def _in_rate_coordinates(network: SpikingNetwork, rate: RateNetwork) -> tuple[Ensemble, np.ndarray]:
-    """Neurons at the rate network's internal latents, and what is decoded without a spike, shape (rank,)."""
-    constant = (network.latent_offset - rate.latent_offset) / rate.latent_scale
-    return replace(Ensemble.of(network), bias=network.bias - network.encoders @ constant), constant
-
-
 def _words(axis: Axes, title: str, words: str) -> None:
     """A panel that says why it has no curve."""
     axis.set_title(title)
@@ -109,8 +105,9 @@ def _words(axis: Axes, title: str, words: str) -> None:
     axis.set(xticks=[], yticks=[])
 
 
-def _tuning_curves(axis: Axes, network: SpikingNetwork, rate: RateNetwork, cloud: np.ndarray) -> None:
-    ensemble, _ = _in_rate_coordinates(network, rate)
+def _tuning_curves(
+    axis: Axes, network: SpikingNetwork, rate: RateNetwork, cloud: np.ndarray, ensemble: Ensemble
+) -> None:
     some = np.arange(0, network.neurons, max(1, network.neurons // _CANDIDATES))
     active = (cloud @ ensemble.encoders[some].T + ensemble.bias[some] > network.neuron.threshold_current).mean(axis=0)
     # from those that are seldom active to those that always are, the silent left out
@@ -130,8 +127,9 @@ def _tuning_curves(axis: Axes, network: SpikingNetwork, rate: RateNetwork, cloud
     axis.set_title(f"Tuning of {len(shown)} of {network.neurons} neurons")
 
 
-def _decoding_error(axis: Axes, network: SpikingNetwork, rate: RateNetwork, cloud: np.ndarray) -> None:
-    ensemble, constant = _in_rate_coordinates(network, rate)
+def _decoding_error(
+    axis: Axes, network: SpikingNetwork, rate: RateNetwork, cloud: np.ndarray, ensemble: Ensemble, constant: np.ndarray
+) -> None:
     blocks = np.array_split(cloud, -(-len(cloud) * network.neurons // _BLOCK))
     decoded = [ensemble.rates_hz(z, rate.internal_readout(z) - z) @ network.decoders.T for z in blocks]
     miss = np.concatenate(decoded) + constant - regression_target(rate, cloud, ensemble.clock)

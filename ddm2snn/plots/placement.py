@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.hardware.limits import BOARD_ONLY, PER_CORE
+from ddm2snn.hardware.place import BOARD_ONLY, PER_CORE
 from ddm2snn.plots.style import COLOURS, WIDTH, new_figure, plain
 
 if TYPE_CHECKING:

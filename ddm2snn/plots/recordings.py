@@ -1,4 +1,4 @@
-"""Figures of recordings in the latent space."""
+"""Figures of recordings: latents, spikes and what they add to the noise."""
 
 from __future__ import annotations
 
@@ -8,43 +8,56 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.errors import InputError
 from ddm2snn.fidelity.measures.power_spectrum import power_spectra
-from ddm2snn.plots.style import COLOURS, WIDTH, latent_name, legend, limits, line_style, new_figure, plain, wrapped
+from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics
+from ddm2snn.plots.style import (
+    COLOURS,
+    HATCH,
+    PALE,
+    WIDTH,
+    latent_name,
+    legend,
+    limits,
+    line_style,
+    new_figure,
+    panels,
+    plain,
+    wrapped,
+)
 from ddm2snn.recording import Recording
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _TRACE_SPAN = 30.0  # rate time units
 _COLUMNS = 4  # panels beside each other
+_TRAJECTORIES = 6
 _POINTS = 120  # of a spectrum, evenly spaced on the logarithmic axis
+_RASTER_NEURONS, _RASTER_SPAN = 200, 10.0
+_BINS = 30
+_BAR = 0.36
 Recordings = Mapping[str, Recording]
 
 
-def phase_portraits(recordings: Recordings, *, burn_in: float = 0.0, trajectories: int = 6) -> Figure:
-    """Density of the latent states with some trajectories on top, one panel per recording."""
-    clouds = {name: _planar(_after(recording, burn_in), recording.every) for name, recording in recordings.items()}
+def phase_portraits(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
+    """Density of the latent states with six trajectories on top, one panel per recording."""
+    clouds = {name: _planar(after(recording, burn_in), recording.every) for name, recording in recordings.items()}
     rank = next(iter(recordings.values())).rank
     first, second = 0, max(rank, 2) - 1
-    columns = min(_COLUMNS, len(clouds))
-    rows = -(-len(clouds) // columns)
-    figure = new_figure(WIDTH, 0.4 + rows * min(3.3, 0.35 + 0.92 * WIDTH / columns))
-    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    figure, axes = panels(len(clouds), _COLUMNS, top=0.4, row=lambda columns: min(3.3, 0.35 + 0.92 * WIDTH / columns))
     everything = np.concatenate([cloud.reshape(-1, cloud.shape[-1]) for cloud in clouds.values()])
     extent = [limits(everything[:, d]) for d in (first, second)]
     for axis, (name, cloud) in zip(axes.flat, clouds.items(), strict=False):
         flat = cloud.reshape(-1, cloud.shape[-1])
         density, x, y = np.histogram2d(flat[:, first], flat[:, second], bins=120, range=extent)
         axis.pcolormesh(x, y, np.sqrt(density.T), cmap="Blues", rasterized=True)
-        for trial in cloud[:trajectories]:
+        for trial in cloud[:_TRAJECTORIES]:
             steps = min(len(trial), 500)
             axis.plot(trial[:steps, first], trial[:steps, second], color=COLOURS[2], lw=0.35, alpha=0.55)
         axis.set(title=wrapped(name), xlabel=latent_name(first))
         plain(axis)
-    for axis in axes.flat[len(clouds) :]:
-        axis.set_visible(False)
     for axis in axes[:, 0]:
         axis.set_ylabel(latent_name(second) if rank > 1 else "$z_0$ one time unit later")
     return figure
@@ -56,7 +69,7 @@ def latent_traces(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
     figure = new_figure(WIDTH, 1.5 * rank + 0.8)
     axes = figure.subplots(rank, 1, sharex=True, squeeze=False)[:, 0]
     for index, (name, recording) in enumerate(recordings.items()):
-        trace = _after(recording, burn_in)[0]
+        trace = after(recording, burn_in)[0]
         steps = min(len(trace), round(_TRACE_SPAN / recording.every))
         time = np.arange(steps) * recording.every
         for dimension, axis in enumerate(axes):
@@ -72,9 +85,10 @@ def latent_traces(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
 def marginal_densities(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
     """Stationary density of each latent dimension."""
     rank = next(iter(recordings.values())).rank
-    figure, axes = _panels(rank)
+    figure, axes = panels(rank, _COLUMNS, top=0.4, row=lambda columns: 2.6, shared=False)
+    axes = axes.flat[:rank]
     for dimension, axis in enumerate(axes):
-        values = {name: _after(r, burn_in)[..., dimension].ravel() for name, r in recordings.items()}
+        values = {name: after(r, burn_in)[..., dimension].ravel() for name, r in recordings.items()}
         edges = np.linspace(*limits(np.concatenate(list(values.values()))), 101)
         for index, (_, value) in enumerate(values.items()):
             density, _ = np.histogram(value, bins=edges, density=True)
@@ -94,9 +108,10 @@ def spectra(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
     The band is two standard deviations of the difference between two runs wide, by the scatter of the trials.
     """
     rank = next(iter(recordings.values())).rank
-    figure, axes = _panels(rank)
+    figure, axes = panels(rank, _COLUMNS, top=0.4, row=lambda columns: 2.6, shared=False)
+    axes = axes.flat[:rank]
     for index, (name, recording) in enumerate(recordings.items()):
-        frequency, power = power_spectra(_after(recording, burn_in), recording.every)
+        frequency, power = power_spectra(after(recording, burn_in), recording.every)
         groups = _log_groups(len(frequency))
         centre = np.array([np.exp(np.log(frequency[g]).mean()) for g in groups])
         for dimension, axis in enumerate(axes):
@@ -115,24 +130,90 @@ def spectra(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
     return figure
 
 
+def spike_raster(recording: Recording, *, name: str = "") -> Figure:
+    """Spikes of the first trial, neuron by neuron, above the latents that they carry.
+
+    Raises
+    ------
+    InputError
+        Where the recording holds no spikes.
+    """
+    if recording.spikes is None:
+        raise InputError("This recording holds no spikes. Simulate with spikes recorded.")
+    unit = float(recording.latent["time_s"].values[-1] / recording.latent["time"].values[-1])
+    spikes = recording.spikes
+    time = spikes.time_s / unit
+    total = recording.latent["time"].values[-1]
+    start = max(0.0, total - _RASTER_SPAN)
+    neurons = int(spikes.neuron.max(initial=0)) + 1
+    every = max(1, -(-neurons // _RASTER_NEURONS))
+    drawn = (spikes.trial == spikes.trial.min(initial=0)) & (time >= start) & (spikes.neuron % every == 0)
+    figure = new_figure(WIDTH, 4.4)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
+    above.plot(time[drawn] - start, spikes.neuron[drawn], "|", color=COLOURS[0], ms=1.8, mew=0.5, rasterized=True)
+    shown = f"one in {every} of {neurons} neurons" if every > 1 else f"{neurons} neurons"
+    above.set(ylabel=shown, title=name, ylim=(-1, neurons))
+    first = int(np.searchsorted(recording.latent["time"].values, start))
+    for dimension in range(recording.rank):
+        x, z = recording.latent["time"].values[first:] - start, recording.samples[0, first:, dimension]
+        below.plot(x, z, lw=1.2, label=latent_name(dimension), **line_style(dimension))
+    below.set(xlabel="time (rate time units)", xlim=(0, total - start))
+    for axis in (above, below):
+        plain(axis)
+    below.legend(loc="upper right", ncols=4, frameon=False, fontsize=8.5)
+    return figure
+
+
+def spike_histograms(statistics: Mapping[str, SpikeStatistics]) -> Figure:
+    """Mean rates of the neurons, and how regularly each fires."""
+    figure = new_figure(WIDTH, 2.9)
+    left, right = figure.subplots(1, 2)
+    highest = max(max(float(s.rates_hz.max(initial=0.0)) for s in statistics.values()), 1.0)
+    for index, (name, of_network) in enumerate(statistics.items()):
+        style = line_style(index)
+        for axis, values, top in ((left, of_network.rates_hz, highest), (right, of_network.local_variations, 2.0)):
+            finite = np.minimum(values[np.isfinite(values)], top)
+            count, edges = np.histogram(finite, bins=np.linspace(0, top, _BINS + 1))
+            axis.stairs(100 * count / max(len(values), 1), edges, label=name, lw=1.4, **style)
+    left.set(xlabel="mean rate (Hz)", ylabel="neurons (%)", xlim=(0, highest), ylim=(0, None))
+    right.set(xlabel="CV2 of successive intervals (0: clock, 1: Poisson)", xlim=(0, 2), ylim=(0, None))
+    for axis in (left, right):
+        plain(axis)
+    legend(left)
+    return figure
+
+
+def noise_shares(shares: Mapping[str, NoiseShare]) -> Figure:
+    """Variance of the noise of each latent: injected, on top what spikes bring along, beside the rate network's."""
+    figure = new_figure(WIDTH, 2.9)
+    axes = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
+    for axis, (name, share) in zip(axes, shares.items(), strict=True):
+        place = np.arange(len(share.target))
+        whole = np.where(share.target > 0, share.target, 1.0)
+        axis.bar(place, share.injected / whole, _BAR, color=COLOURS[5], edgecolor=COLOURS[1], label="injected")
+        if share.spikes is not None:
+            axis.bar(place, share.spikes / whole, _BAR, bottom=share.injected / whole, color="white", hatch=HATCH,
+                     edgecolor=COLOURS[2], label="of spikes, open loop")  # fmt: skip
+        axis.axhline(1.0, color=COLOURS[0], lw=1.2, ls="--", label="rate network")
+        axis.set(title=wrapped(name), xlim=(-0.7, len(place) - 0.3))
+        axis.set_xticks(place, [latent_name(dimension) for dimension in range(len(place))])
+        axis.grid(axis="y", color=PALE, lw=0.6)
+        axis.set_axisbelow(True)
+        plain(axis)
+    axes[0].set_ylabel("diffusion / rate network's")
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper left", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
 def _log_groups(count: int) -> list[np.ndarray]:
     """Neighbouring frequencies, from the second on, that share a point on a logarithmic axis."""
     edges = np.unique(np.geomspace(1, count, _POINTS + 1).astype(np.int64))
     return [np.arange(low, high) for low, high in pairwise(edges)]
 
 
-def _panels(rank: int) -> tuple[Figure, list[Axes]]:
-    """Axes for each latent, at most four beside each other."""
-    columns = min(rank, _COLUMNS)
-    rows = -(-rank // columns)
-    figure = new_figure(WIDTH, 0.4 + 2.6 * rows)
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axis in axes[rank:]:
-        axis.set_visible(False)
-    return figure, axes[:rank]
-
-
-def _after(recording: Recording, burn_in: float) -> Float[np.ndarray, "trial time rank"]:
+def after(recording: Recording, burn_in: float) -> Float[np.ndarray, "trial time rank"]:
+    """Samples of a recording after the burn-in."""
     return recording.samples[:, round(burn_in / recording.every) if burn_in else 0 :]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,20 @@ def save_figure(figure: Figure, path: Path) -> None:
     check_figure_file(path)
     with whole_file(path) as temporary, rc_context({"svg.hashsalt": "ddm2snn"}):
         figure.savefig(temporary, format=path.suffix[1:], metadata=_FORMATS[path.suffix])
+    figure.set_layout_engine("none")  # the layout is computed; further files of the figure take it over
+
+
+def panels(
+    count: int, most: int, *, top: float, row: Callable[[int], float], shared: bool = True
+) -> tuple[Figure, np.ndarray]:
+    """Axes of `count` panels, `most` beside each other, in rows of `row(columns)` inches; other places are hidden."""
+    columns = min(most, count)
+    rows = -(-count // columns)
+    figure = new_figure(WIDTH, top + rows * row(columns))
+    axes = figure.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False)
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, axes
 
 
 def plain(axis: Axes) -> None:
@@ -93,8 +108,10 @@ def latent_name(dimension: int) -> str:
     return f"$z_{{{dimension}}}$"
 
 
-def limits(values: Float[np.ndarray, " sample"]) -> tuple[float, float]:
-    """Range of all but a thousandth of the values, with a margin."""
-    low, high = np.quantile(values, [0.0005, 0.9995])
-    margin = 0.06 * max(high - low, 1e-9)
+def limits(
+    values: Float[np.ndarray, " sample"], *, outside: float = 0.0005, margin: float = 0.06
+) -> tuple[float, float]:
+    """Range of all but a share `outside` of the values on either side, with a margin relative to it."""
+    low, high = np.quantile(values, [outside, 1.0 - outside])
+    margin *= max(high - low, 1e-9)
     return float(low - margin), float(high + margin)

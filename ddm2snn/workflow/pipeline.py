@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,26 +11,39 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.base.files import make_folder
-from ddm2snn.fidelity.lyapunov import APART, FEWEST_LATENTS, SPIKES_APART
-from ddm2snn.systems import System, find_system
-from ddm2snn.workflow.actions import (
-    PAIR_DURATION,
-    PAIRS,
-    RASTER_DURATION,
-    RATE_FILE,
-    SPIKES_FILE,
-    Actions,
-    pair_files,
-    spiking_file,
-    target_files,
+from ddm2snn.analysis.flow import network_jacobian
+from ddm2snn.analysis.lyapunov import (
+    APART,
+    FEWEST_LATENTS,
+    SPIKES_APART,
+    Exponent,
+    drift_exponent,
+    twin_exponent,
+    twin_starts,
 )
-from ddm2snn.workflow.device_stages import DeviceStage, device_stages
-from ddm2snn.workflow.recipe import Recipe
-from ddm2snn.workflow.steps import Announce, Step, perform
+from ddm2snn.backend import Backend
+from ddm2snn.base.files import make_folder
+from ddm2snn.base.progress import Progress
+from ddm2snn.base.randomness import child_seed
+from ddm2snn.conversion import convert
+from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
+from ddm2snn.load import load_as
+from ddm2snn.network import RateNetwork, SpikingNetwork
+from ddm2snn.recording import Recording
+from ddm2snn.simulate import record_system, simulate
+from ddm2snn.systems import System, find_system
+from ddm2snn.training import Training, train
+from ddm2snn.workflow.recipe import DeviceStage, Recipe, device_stages
+from ddm2snn.workflow.report import Page
+from ddm2snn.workflow.steps import Announce, Step, perform, versions
+from ddm2snn.workflow.tables import conversion_table, training_table
 
 if TYPE_CHECKING:
-    from ddm2snn.backend import Backend
+    from ddm2snn.hardware import HardwareConfig
+
+_RATE_FILE, _SPIKES_FILE = "rate.safetensors", "spikes.nc"
+_RASTER_DURATION = 10.0  # of the run whose spikes are shown, in rate time units
+_PAIR_DURATION, _PAIRS = 10.0, 32  # of the runs of perturbed pairs, in rate time units, and their number
 
 
 def run(recipe: Recipe | System | str, folder: Path | str, *, announce: Announce | None = None) -> dict[str, Any]:
@@ -73,10 +87,10 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, announce: Announce
 
 @dataclass(frozen=True)
 class _Pipeline:
-    """The steps of a recipe: what each needs, and the settings that its files depend on.
+    """The steps of a recipe: what each needs, the settings that its files depend on, and what it does.
 
-    Names of steps and of files, and the keys of settings, are written into the folder: with others, the folders of
-    earlier runs would not resume.
+    Actions read the files of earlier steps and write their own. Names of steps and of files, and the keys of
+    settings, are written into the folder: with others, the folders of earlier runs would not resume.
     """
 
     recipe: Recipe
@@ -84,73 +98,72 @@ class _Pipeline:
     folder: Path
 
     def steps(self) -> list[Step]:
-        recipe = self.recipe
-        train_settings = {"system": self._system_identity(), "seed": recipe.seed, **recipe.training.model_dump()}
-        steps = [Step("train", (), train_settings, (RATE_FILE,), self._actions.train)]
-        steps += [self._simulation(f"rate-{i + 1}", "train", RATE_FILE, "rate") for i in range(recipe.reference_runs)]
-        steps.append(self._target_step())
+        recipe, seed = self.recipe, {"seed": self.recipe.seed}
+        training = {"system": self._system_identity(), **seed, **recipe.training.model_dump()}
+        steps = [Step("train", (), training, (_RATE_FILE,), self._train)]
+        runs = [f"rate-{i + 1}" for i in range(recipe.reference_runs)]
+        steps += [self._simulation(name, "train", _RATE_FILE, "rate", seed) for name in runs]
+        target = {**recipe.simulation.model_dump(), **seed, "system": self._system_identity()}
+        steps.append(Step("simulate target", ("train",), target, self._target_files, self._simulate_target))
         for backend in recipe.backends:
-            network, conversion = spiking_file(backend), f"convert {backend}"
-            settings = {**recipe.conversion.model_dump(), "backend": backend, "seed": recipe.seed}
-            action = partial(self._actions.convert, network, backend, None)
-            steps.append(Step(conversion, ("train",), settings, (network,), action))
-            steps.append(self._simulation(backend, conversion, network, backend))
+            steps.append(self._conversion(backend, backend, None, {"backend": backend, **seed}))
+            steps.append(self._simulation(backend, f"convert {backend}", _spiking_file(backend), backend, seed))
         for stage in self._stages:
-            steps += self._stage_steps(stage)
+            name, device, runs = stage.name, stage.settings(recipe), stage.backend(emulator=recipe.emulator)
+            steps.append(self._conversion(name, None, stage.in_loop, device))
+            steps.append(self._simulation(name, f"convert {name}", _spiking_file(name), runs, device))
         steps.append(self._raster_step(recipe.backends[0]))
         if self.system.rank >= FEWEST_LATENTS:
-            steps.append(self._pair_step("rate", "train", RATE_FILE))
-            steps += [self._pair_step(b, f"convert {b}", spiking_file(b)) for b in recipe.backends]
+            steps.append(self._pair_step("rate", "train", _RATE_FILE))
+            steps += [self._pair_step(b, f"convert {b}", _spiking_file(b)) for b in recipe.backends]
         needs = ("train", *(s.name for s in steps if s.name.startswith(("convert", "simulate"))))
         outputs, settings = ("report.html", "summary.json"), {"recipe": recipe.model_dump(mode="json")}
-        steps.append(Step("report", needs, settings, outputs, partial(self._actions.report, self._stages)))
-        return steps
-
-    @cached_property
-    def _actions(self) -> Actions:
-        return Actions(self.recipe, self.system, self.folder)
+        return [*steps, Step("report", needs, settings, outputs, self._report)]
 
     @cached_property
     def _stages(self) -> list[DeviceStage]:
         return device_stages(self.recipe.hardware, self.recipe.backends[0])
 
-    def _simulation(self, name: str, need: str, network: str, backend: str | Backend) -> Step:
-        settings = {**self.recipe.simulation.model_dump(), "seed": self.recipe.seed}
-        action = partial(self._actions.simulate, name, network, backend)
-        return Step(f"simulate {name}", (need,), settings, (f"{name}.nc",), action)
+    @property
+    def _target_files(self) -> tuple[str, ...]:
+        return tuple(f"target-{i + 1}.nc" for i in range(self.recipe.reference_runs))
 
-    def _stage_steps(self, stage: DeviceStage) -> list[Step]:
-        """Conversion and run of a stage of the ladder on a device."""
-        recipe, name, device = self.recipe, f"convert {stage.name}", stage.settings(self.recipe)
-        convert = partial(self._actions.convert, stage.network_file, None, stage.in_loop)
-        backend = stage.backend(emulator=recipe.emulator)
-        simulate = partial(self._actions.simulate, stage.name, stage.network_file, backend)
-        files = (f"{stage.name}.nc",)
-        return [
-            Step(name, ("train",), recipe.conversion.model_dump() | device, (stage.network_file,), convert),
-            Step(f"simulate {stage.name}", (name,), recipe.simulation.model_dump() | device, files, simulate),
-        ]
+    def _conversion(
+        self, name: str, backend: str | None, hardware: HardwareConfig | None, settings: Mapping[str, Any]
+    ) -> Step:
+        """Conversion for a backend, or for a stage on a device."""
+        file = _spiking_file(name)
+        action = partial(self._convert, file, backend, hardware)
+        settings = {**self.recipe.conversion.model_dump(), **settings}
+        return Step(f"convert {name}", ("train",), settings, (file,), action)
 
-    def _target_step(self) -> Step:
-        """As many runs of the target itself as of the rate network: the first stage of the ladder."""
-        files = target_files(self.recipe.reference_runs)
-        settings = {**self.recipe.simulation.model_dump(), "seed": self.recipe.seed, "system": self._system_identity()}
-        return Step("simulate target", ("train",), settings, files, self._actions.simulate_target)
+    def _simulation(
+        self, name: str, need: str, network: str, backend: str | Backend, settings: Mapping[str, Any]
+    ) -> Step:
+        """Run of a network."""
+        run, file = self.recipe.simulation, f"{name}.nc"
+        action = partial(
+            self._simulate, file, network, backend, name, duration=run.burn_in + run.duration, trials=run.trials
+        )
+        return Step(f"simulate {name}", (need,), {**run.model_dump(), **settings}, (file,), action)
 
     def _raster_step(self, backend: str) -> Step:
         """One short trial with its spikes, for the figure."""
-        settings = {"every": self.recipe.simulation.every, "seed": self.recipe.seed, "duration": RASTER_DURATION}
-        action = partial(self._actions.simulate_spikes, spiking_file(backend), backend)
-        return Step(f"simulate spikes of {backend}", (f"convert {backend}",), settings, (SPIKES_FILE,), action)
+        settings = {"every": self.recipe.simulation.every, "seed": self.recipe.seed, "duration": _RASTER_DURATION}
+        action = partial(
+            self._simulate, _SPIKES_FILE, _spiking_file(backend), backend, "spikes",
+            duration=_RASTER_DURATION, trials=1, spikes=True,
+        )  # fmt: skip
+        return Step(f"simulate spikes of {backend}", (f"convert {backend}",), settings, (_SPIKES_FILE,), action)
 
     def _pair_step(self, backend: str, need: str, network: str) -> Step:
         """Pairs of runs with the same noise from states close to each other, for the Lyapunov exponent."""
         settings = {
-            "seed": self.recipe.seed, "duration": PAIR_DURATION, "trials": PAIRS, "apart": [APART, SPIKES_APART],
+            "seed": self.recipe.seed, "duration": _PAIR_DURATION, "trials": _PAIRS, "apart": [APART, SPIKES_APART],
             "every": self.recipe.simulation.every,
         }  # fmt: skip
-        action = partial(self._actions.simulate_pairs, network, backend)
-        return Step(f"simulate twins on {backend}", (need,), settings, pair_files(backend), action)
+        action = partial(self._simulate_pairs, network, backend)
+        return Step(f"simulate twins on {backend}", (need,), settings, _pair_files(backend), action)
 
     def _system_identity(self) -> dict[str, Any]:
         """Name, diffusion and the drift at fixed points: enough to notice that a user's file has changed."""
@@ -162,3 +175,135 @@ class _Pipeline:
             "drift": [repr(float(value)) for value in drift.ravel()],
             "diffusion": [repr(float(value)) for value in self.system.factor(probe).ravel()],
         }
+
+    def _train(self, progress: Progress) -> None:
+        """Train the rate network."""
+        settings = self.recipe.training
+        network = train(
+            self.system, units=settings.units, seed=self.recipe.seed, progress=progress,
+            training=Training(error=settings.error, ridge=settings.ridge),
+        )  # fmt: skip
+        network.save(self.folder / _RATE_FILE)
+
+    def _convert(self, output: str, backend: str | None, hardware: HardwareConfig | None, progress: Progress) -> None:
+        """Convert the rate network for a backend or a device."""
+        settings = self.recipe.conversion
+        conversion = convert(
+            self._rate_network(),
+            population=settings.population(),
+            decoders=settings.kind_of_decoders(),
+            backend=backend,
+            hardware=hardware,
+            time_unit_s=settings.time_unit_s,
+            dt_s=settings.dt_s,
+            seed=self.recipe.seed,
+        )
+        conversion.network.save(self.folder / output)
+
+    def _simulate_target(self, progress: Progress) -> None:
+        """Record the target system."""
+        settings, starts = self.recipe.simulation, self._rate_network().initial_latent
+        files = self._target_files
+        for index, file in enumerate(files):
+            recording = record_system(
+                self.system, starts, duration=settings.burn_in + settings.duration, every=settings.every,
+                trials=settings.trials, seed=child_seed(self.recipe.seed, "simulate", file),
+                progress=lambda share, done=index: progress((done + share) / len(files)),
+            )  # fmt: skip
+            recording.save(self.folder / file)
+
+    def _simulate(
+        self, file: str, network: str, backend: str | Backend, label: str, progress: Progress,
+        **settings: Any,  # noqa: ANN401 - as `simulate` takes them
+    ) -> None:  # fmt: skip
+        """Run a network with settings of `simulate`; runs of one label have the same noise."""
+        recording = simulate(
+            self._network(network, backend), backend=backend, seed=child_seed(self.recipe.seed, "simulate", label),
+            every=self.recipe.simulation.every, progress=progress, **settings,
+        )  # fmt: skip
+        recording.save(self.folder / file)
+
+    def _simulate_pairs(self, network: str, backend: str, progress: Progress) -> None:
+        """Run a network twice with the same noise, from stationary states and from perturbed ones."""
+        distance = APART if backend == "rate" else SPIKES_APART
+        starts = twin_starts(self._network(network, backend).initial_latent, _PAIRS, self.recipe.seed, distance)
+        for index, (file, initial) in enumerate(zip(_pair_files(backend), starts, strict=True)):
+            self._simulate(
+                file, network, backend, f"twins {backend}", lambda share, done=index: progress((done + share) / 2),
+                duration=_PAIR_DURATION, trials=_PAIRS, initial_latent=initial,
+            )  # fmt: skip
+
+    def _report(self, progress: Progress) -> None:
+        """Compare all recordings and write the report page."""
+        recipe = self.recipe
+        rates = [self._recording(f"rate-{i + 1}.nc") for i in range(recipe.reference_runs)]
+        targets = [self._recording(file) for file in self._target_files]
+        files = {name: _spiking_file(name) for name in recipe.backends}
+        files |= {stage.name: _spiking_file(stage.name) for stage in self._stages}
+        tests = {name: self._recording(f"{name}.nc") for name in files}
+        memories = self.system.known.get("memories")
+        reports, ladder = build_ladder(
+            targets, rates, tests, burn_in=recipe.simulation.burn_in, seed=recipe.seed,
+            wells=memories if memories is not None and len(memories) > 1 else None,
+            previous={stage.name: stage.previous for stage in self._stages},
+            progress=lambda share: progress(0.8 * share),
+        )  # fmt: skip
+        rate = self._rate_network()
+        networks = {name: load_as(self.folder / file, SpikingNetwork) for name, file in files.items()}
+        neurons = " / ".join(sorted({str(network.neurons) for network in networks.values()}))
+        page = Page(
+            title=f"{self.system.name}: from {rate.units} rate units to {neurons} spiking neurons",
+            subtitle=self.system.summary or f"rank {self.system.rank}",
+            recordings={RATE: rates[0], **tests, TARGET: targets[0]},
+            reports=reports,
+            ladder=ladder,
+            rasters={recipe.backends[0]: self._recording(_SPIKES_FILE)},
+            command=f"ddm2snn run {recipe.system} -o {self.folder.name}\n\n{recipe.as_toml().rstrip()}",
+            tables=[training_table(rate), conversion_table(networks)],
+            networks=networks,
+            exponents=self._exponents(rate, lambda share: progress(0.8 + 0.1 * share)),
+            summary={
+                "recipe": recipe.model_dump(mode="json"),
+                "training": {"fingerprint": rate.fingerprint, **rate.provenance},
+                "conversions": {
+                    n: {"fingerprint": s.fingerprint, **s.provenance}
+                    | ({} if s.hardware is None else {"hardware": s.hardware.as_json()})
+                    for n, s in networks.items()
+                },
+                "versions": versions(),
+            },
+        )
+        page.write(self.folder)
+
+    def _exponents(self, rate: RateNetwork, progress: Progress) -> list[Exponent]:
+        """Lyapunov exponents of the drift fields and of perturbed pairs, where the system has latents enough."""
+        if self.system.rank < FEWEST_LATENTS:
+            return []
+        starts = rate.initial_latent
+        exponents = [
+            drift_exponent(TARGET, self.system.checked_drift, starts, progress=lambda share: progress(0.5 * share)),
+            drift_exponent(RATE, rate.drift, starts, network_jacobian(rate), lambda s: progress(0.5 + 0.5 * s)),
+        ]
+        for backend in ("rate", *self.recipe.backends):
+            pair = (self._recording(file) for file in _pair_files(backend))
+            exponents.append(twin_exponent(RATE if backend == "rate" else backend, *pair))
+        return exponents
+
+    def _rate_network(self) -> RateNetwork:
+        return load_as(self.folder / _RATE_FILE, RateNetwork)
+
+    def _network(self, file: str, backend: str | Backend) -> RateNetwork | SpikingNetwork:
+        return load_as(self.folder / file, RateNetwork if backend == "rate" else SpikingNetwork)
+
+    def _recording(self, file: str) -> Recording:
+        return load_as(self.folder / file, Recording)
+
+
+def _spiking_file(name: str) -> str:
+    """File of the network that was converted for a backend or a stage on a device."""
+    return f"spiking-{name}.safetensors"
+
+
+def _pair_files(backend: str) -> tuple[str, str]:
+    """Files of perturbed pairs: the first of each pair, and the second."""
+    return f"twins-{backend}-1.nc", f"twins-{backend}-2.nc"

@@ -1,17 +1,21 @@
-"""Settings of a whole run, from a TOML file or from a system's name."""
+"""Settings of a whole run, from a TOML file or from a system's name, and the stages on the devices that they name."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tomli_w
 from pydantic import Field, field_validator, model_validator
 
-from ddm2snn.backend import RATE, backend_names
+from ddm2snn.backend import RATE, Backend, backend_names, find_backend
 from ddm2snn.base.settings import Settings, read_settings
-from ddm2snn.conversion.decoders import find_decoders
+from ddm2snn.conversion.decoders import Decoders, find_decoders
+from ddm2snn.conversion.population import Population
 from ddm2snn.errors import InputError
+from ddm2snn.hardware import HardwareConfig, find_hardware
 
 _Count = Annotated[int, Field(gt=0)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -42,10 +46,19 @@ class ConversionSettings(Settings):
     @model_validator(mode="after")
     def _known_decoders(self) -> ConversionSettings:
         try:
-            find_decoders(self.decoders, **({} if self.ridge is None else {"ridge": self.ridge}))
+            self.kind_of_decoders()
         except InputError as error:
             raise ValueError(str(error).rstrip(".")) from error
         return self
+
+    def kind_of_decoders(self) -> Decoders:
+        """Decoders of the name, with the ridge if there is one."""
+        return find_decoders(self.decoders, **({} if self.ridge is None else {"ridge": self.ridge}))
+
+    def population(self) -> Population | None:
+        """Neurons of each unit; None where neither their number nor their rates are set."""
+        named = self.model_dump(include={"neurons_per_unit", "max_rates_hz"}, exclude_none=True)
+        return Population(**named) if named else None
 
 
 class SimulationSettings(Settings):
@@ -127,3 +140,59 @@ class Recipe(Settings):
     def as_toml(self) -> str:
         """TOML text with all settings; those that are None are left out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+@dataclass(frozen=True)
+class DeviceStage:
+    """A conversion for a device and the run of its network.
+
+    Each stage has a conversion of its own, with the device in the loop that decoders are solved in, so that the
+    difference between two stages is that of the devices and not of decoders made for another one.
+
+    Parameters
+    ----------
+    name
+        Such as "loihi1-emulator-simreal" (floating point) or "loihi1-emulator-sim".
+    previous
+        Name of the stage before.
+    config
+        The device.
+    target
+        nengo-loihi's word for the arithmetic: "simreal" without rounding, "sim" with it.
+    """
+
+    name: str
+    previous: str
+    config: HardwareConfig
+    target: str
+
+    @property
+    def in_loop(self) -> HardwareConfig:
+        """The device that decoders are solved on and that runs: one without bits where nothing is rounded."""
+        return self.config.unrounded if self.target == "simreal" else self.config
+
+    def backend(self, *, emulator: bool) -> Backend:
+        """Backend of the run: the project's own arithmetic, or with `emulator` the device's target."""
+        return find_backend(self.config.target if emulator else "quantised", hardware=self.in_loop)
+
+    def settings(self, recipe: Recipe) -> dict[str, Any]:
+        """Settings that network and recording depend on, besides the sections of the recipe."""
+        device = self.in_loop.as_json()
+        return {"seed": recipe.seed, "hardware": device, "target": self.target, "emulator": recipe.emulator}
+
+
+def device_stages(hardware: Sequence[str], floating: str) -> list[DeviceStage]:
+    """Stages of devices, by name or path, behind the spiking network in floating point.
+
+    A device with a simulator of its own has two: its decode neurons, filter and delay without rounding, then with it.
+    Others are run by the quantised reference alone.
+    """
+    stages: list[DeviceStage] = []
+    for name in hardware:
+        config = find_hardware(name)
+        if config.target != "quantised":
+            real = DeviceStage(f"{config.name}-simreal", floating, config, "simreal")
+            stages += [real, DeviceStage(f"{config.name}-sim", real.name, config, "sim")]
+        else:
+            stages.append(DeviceStage(f"{config.name}-quantised", floating, config, "sim"))
+    return stages

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,16 +11,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddm2snn.base.files import make_folder, whole_file, write_text
+from ddm2snn.analysis.lyapunov import Exponent
+from ddm2snn.base.files import make_folder, write_text
 from ddm2snn.base.version import package_version
 from ddm2snn.fidelity.field_difference import FieldDifference, recorded_differences
 from ddm2snn.fidelity.ladder import Stage, attribution
-from ddm2snn.fidelity.lyapunov import Exponent
 from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics, recorded_statistics
 from ddm2snn.network import SpikingNetwork
-from ddm2snn.plots import comparison, recordings, spikes
+from ddm2snn.plots import comparison, recordings
 from ddm2snn.plots.analysis import analysis_figures
+from ddm2snn.plots.style import save_figure
 from ddm2snn.recording import Recording
 from ddm2snn.workflow.tables import Table, chaos_table, connectivity_table, field_table, noise_table, spiking_table
 
@@ -30,17 +30,9 @@ if TYPE_CHECKING:
 
     from ddm2snn.analysis import Analysis
 
+    Picture = tuple[str, str, str, Figure]  # file name, title, caption, figure
+
 _HIDDEN = ("drift_error", "diagnostics", "robustness", "stages")  # entries of a provenance that tables show, or long
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure with its file name, title and caption."""
-
-    name: str
-    title: str
-    caption: str
-    figure: Figure
 
 
 @dataclass(frozen=True)
@@ -87,14 +79,12 @@ class Page:
         """Write report.html, summary.json and figures/*.png and *.pdf into `folder`; return their paths."""
         (folder / "figures").mkdir(exist_ok=True)
         written, shown = [], []
-        for picture in self._pictures():
-            png = _rendered(picture.figure, "png")
-            for ending, content in (("png", png), ("pdf", _rendered(picture.figure, "pdf"))):
-                path = folder / "figures" / f"{picture.name}.{ending}"
-                with whole_file(path) as temporary:
-                    temporary.write_bytes(content)
-                written.append(path)
-            shown.append((picture, base64.b64encode(png).decode()))
+        for name, title, caption, figure in self._pictures():
+            files = [folder / "figures" / f"{name}.{ending}" for ending in ("png", "pdf")]
+            for file in files:
+                save_figure(figure, file)
+            written += files
+            shown.append({"title": title, "caption": caption, "png": base64.b64encode(files[0].read_bytes()).decode()})
         write_text(folder / "report.html", self._html(shown))
         content = {
             "findings": self.findings(),
@@ -167,19 +157,21 @@ class Page:
     def _pictures(self) -> Iterator[Picture]:
         burn_in = self._burn_in
         if self.reports:
-            yield Picture("excess", "All measures beside their floor",
-                          "Distance over floor with its 95 % interval; filled symbols differ by more than chance, pale "
-                          "ones cannot tell at this sample size.", comparison.excess_plot(self.reports))  # fmt: skip
-        yield Picture("phase-portraits", "Latent portraits",
-                      "Shade: square root of the density of states; orange: six trials.",
-                      recordings.phase_portraits(self.recordings, burn_in=burn_in))  # fmt: skip
+            caption = (
+                "Distance over floor with its 95 % interval; filled symbols differ by more than chance, pale ones "
+                "cannot tell at this sample size."
+            )
+            yield "excess", "All measures beside their floor", caption, comparison.excess_plot(self.reports)
+        caption = "Shade: square root of the density of states; orange: six trials."
+        portraits = recordings.phase_portraits(self.recordings, burn_in=burn_in)
+        yield "phase-portraits", "Latent portraits", caption, portraits
         yield from self._field_pictures(burn_in)
         for name, title, caption, draw in _RECORDED:
-            yield Picture(name, title, caption, draw(self.recordings, burn_in=burn_in))
+            yield name, title, caption, draw(self.recordings, burn_in=burn_in)
         yield from self._spike_pictures()
         if len(self.ladder) > 1:
-            yield Picture("ladder", "The ladder", "Excess of the leading measures at each stage, from the target on.",
-                          comparison.ladder_plot(self.ladder))  # fmt: skip
+            caption = "Excess of the leading measures at each stage, from the target on."
+            yield "ladder", "The ladder", caption, comparison.ladder_plot(self.ladder)
 
     def _field_pictures(self, burn_in: float) -> Iterator[Picture]:
         if not self._judged:
@@ -188,23 +180,20 @@ class Page:
         plane = "" if reference.rank < 3 else " First and last latent; the others are averaged over."
         for name, title, caption, draw in _FIELDS:
             if reference.rank > 1 or draw is not comparison.probability_currents:
-                yield Picture(name, title, caption + plane, draw(reference, self._judged, burn_in=burn_in))
+                yield name, title, caption + plane, draw(reference, self._judged, burn_in=burn_in)
         if self._noise:
-            yield Picture("noise", "Where the noise comes from",
-                          "Variance of each latent's noise per rate time unit, as a share of the rate network's.",
-                          spikes.noise_shares(self._noise))  # fmt: skip
+            caption = "Variance of each latent's noise per rate time unit, as a share of the rate network's."
+            yield "noise", "Where the noise comes from", caption, recordings.noise_shares(self._noise)
 
     def _spike_pictures(self) -> Iterator[Picture]:
         for name, recording in self.rasters.items():
-            words = "Spikes of one trial and the latents that they carry."
-            figure = spikes.spike_raster(recording, name=name)
-            yield Picture(_file_name(f"spikes-{name}"), "Spikes", words, figure)
+            caption = "Spikes of one trial and the latents that they carry."
+            yield _file_name(f"spikes-{name}"), "Spikes", caption, recordings.spike_raster(recording, name=name)
         if self._spiking:
-            yield Picture("spike-statistics", "Rates and regularity", "Mean rate of each neuron, and how much its "
-                          "successive inter-spike intervals differ (CV2).",
-                          spikes.spike_histograms(self._spiking))  # fmt: skip
+            caption = "Mean rate of each neuron, and how much its successive inter-spike intervals differ (CV2)."
+            yield "spike-statistics", "Rates and regularity", caption, recordings.spike_histograms(self._spiking)
 
-    def _html(self, shown: Sequence[tuple[Picture, str]]) -> str:
+    def _html(self, shown: Sequence[Mapping[str, str]]) -> str:
         from jinja2 import Environment, PackageLoader
 
         environment = Environment(loader=PackageLoader("ddm2snn.workflow"), autoescape=True, trim_blocks=True)
@@ -213,7 +202,7 @@ class Page:
         return environment.get_template("report.html.j2").render(
             title=self.title,
             subtitle=self.subtitle,
-            figures=[{"title": p.title, "caption": p.caption, "png": png, "name": p.name} for p, png in shown],
+            figures=shown,
             reports=self.reports,
             leading=list(dict.fromkeys(m.name for r in self.reports for m in r.measures if m.entry.leading)),
             ladder=self.ladder,
@@ -271,19 +260,10 @@ def write_analysis(analysis: Analysis, folder: Path | str) -> list[Path]:
     paths = []
     for name, figure in analysis_figures(analysis).items():
         paths.append(target / f"{name}.png")
-        with whole_file(paths[-1]) as temporary:
-            temporary.write_bytes(_rendered(figure, "png"))
+        save_figure(figure, paths[-1])
     paths.append(target / "analysis.json")
     write_text(paths[-1], json.dumps(analysis.as_json(), indent=1, allow_nan=False) + "\n")
     return paths
-
-
-def _rendered(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    metadata = {"Software": None} if kind == "png" else {"CreationDate": None}
-    figure.savefig(buffer, format=kind, metadata=metadata)
-    figure.set_layout_engine("none")  # the layout is computed; the figure's other file takes it over
-    return buffer.getvalue()
 
 
 def _file_name(text: str) -> str:

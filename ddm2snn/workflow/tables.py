@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ddm2snn.analysis.lyapunov import Exponent
 from ddm2snn.conversion.diagnostics import Diagnostics
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.field_difference import FieldDifference
-from ddm2snn.fidelity.lyapunov import Exponent
 from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics
 
 if TYPE_CHECKING:

@@ -20,9 +20,7 @@ from typing import Any
 
 import numpy as np
 from ddm2snn_backends.brian2 import Brian2Backend
-from ddm2snn_backends.nengo import NengoBackend
-from ddm2snn_backends.nengo import neurons as nengo_neurons
-from ddm2snn_backends.nengo import transform as nengo_transform
+from ddm2snn_backends.nengo import NengoBackend, extensions
 from scipy.sparse import block_diag, coo_matrix
 
 import ddm2snn
@@ -124,8 +122,8 @@ def nengo(folder: Path) -> list[Row]:
         seconds_of(backend, network, 1, 64)
     adapter = nengo_step_s(network)
     with (
-        unittest.mock.patch.object(nengo_neurons, "CompiledLIF", nengo_neurons.nengo.LIF),
-        unittest.mock.patch.object(nengo_transform, "Repeated", block_diagonal),
+        unittest.mock.patch.object(extensions, "CompiledLIF", extensions.nengo.LIF),
+        unittest.mock.patch.object(extensions, "Repeated", block_diagonal),
     ):
         own = nengo_step_s(network)
     rows: list[Row] = [("Nengo with parts of its own over the adapter's", "N = 1,024, 64 trials", own / adapter, "-")]
@@ -139,7 +137,7 @@ def nengo(folder: Path) -> list[Row]:
 def block_diagonal(factor: np.ndarray, trials: int) -> Any:
     """The same matrix for each trial by Nengo's own transform."""
     blocks = block_diag([coo_matrix(factor)] * trials, format="csr")
-    return nengo_neurons.nengo.Sparse(blocks.shape, init=blocks)  # pyright: ignore[reportArgumentType] - nengo's sentinel
+    return extensions.nengo.Sparse(blocks.shape, init=blocks)  # pyright: ignore[reportArgumentType] - nengo's sentinel
 
 
 def nengo_step_s(network: ddm2snn.SpikingNetwork) -> float:

@@ -17,7 +17,7 @@ from types import ModuleType
 
 import nengo
 import numpy as np
-from ddm2snn_backends.loihi.compat import repaired
+from ddm2snn_backends.loihi_model import repaired
 
 import ddm2snn
 from ddm2snn.base.randomness import global_generator_kept

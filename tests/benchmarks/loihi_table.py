@@ -27,7 +27,7 @@ import ddm2snn
 from ddm2snn.backend import find_backend
 from ddm2snn.conversion.clock import two_digits
 from ddm2snn.hardware import HardwareConfig, find_hardware
-from ddm2snn.hardware.limits import longest_decay_s
+from ddm2snn.hardware.device import longest_decay_s
 
 NEURONS = {"vanderpol": 4, "lorenz": 2}
 BURN_IN, DURATION, TRIALS, REFERENCES = 4.0, 44.0, 16, 4

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ddm2snn_backends.brian2 import Brian2Backend, processes, program
+from ddm2snn_backends.brian2 import Brian2Backend, program
 from ddm2snn_backends.reference import ReferenceBackend
 
 from ddm2snn.errors import InputError, UnsupportedError
@@ -172,21 +172,21 @@ def test_a_full_disk_is_one_line(make_spiking, tmp_path):
     command = _command_of(make_spiking(), tmp_path)
     (tmp_path / "samples").symlink_to("/dev/full")
     with pytest.raises(InputError, match=r"There is no room left in .* for the results of the simulation"):
-        processes.run_all([command], [tmp_path], lambda steps: None)
+        program.run_all([command], [tmp_path], lambda steps: None)
 
 
 def test_a_program_without_its_files_is_no_result(make_spiking, tmp_path):
     command = [*_command_of(make_spiking(), tmp_path), f"neurons.v={tmp_path / 'nowhere'}"]
     with pytest.raises(RuntimeError, match=r"ended with status 0: .*nowhere"):
-        processes.run_all([command], [tmp_path], lambda steps: None)
+        program.run_all([command], [tmp_path], lambda steps: None)
 
 
 def _command_of(network, folder):
     """Program of a shape on zeros, which writes 1,000,000 samples."""
     shape = program.Shape(network.neurons, network.rank, "lif")
     settings: dict[str, Any] = {"steps": 1e6, "stride": 1.0, "report": 1e6, "first": 0.0, "last": 0.0, "seed": 1.0}
-    given = processes.arguments("latents", settings, np.float64, folder)
-    return processes.command(program.program_of(shape), folder, given)
+    given = program.arguments_of("latents", settings, np.float64, folder)
+    return program.command_of(program.program_of(shape), folder, given)
 
 
 def test_an_interrupt_ends_all_processes(make_spiking, tmp_path):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ddm2snn_backends.loihi import LoihiBackend, compat
+from ddm2snn_backends import loihi_model
+from ddm2snn_backends.loihi import LoihiBackend
 from ddm2snn_backends.quantised import QuantisedBackend
 
 from ddm2snn.backend import find_backend, gaps
@@ -142,10 +143,10 @@ def test_open_loop_fires_as_neurons_at_the_decoded_current(axons, make_spiking, 
 
 
 def test_nengo_loihi_still_needs_the_repair():
-    """Where this fails, nengo-loihi says `copy=None` by itself: drop ddm2snn_backends.loihi.compat for that version."""
+    """Where this fails, nengo-loihi says `copy=None` by itself: drop loihi_model.repaired for that version."""
     from nengo_loihi.block import Synapse
 
-    assert compat.needed(nengo_loihi)
+    assert loihi_model.needs_repair(nengo_loihi)
     with pytest.raises(ValueError, match="Unable to avoid copy"):
         Synapse(2).set_weights(np.ones((2, 3)))
 
@@ -154,7 +155,7 @@ def test_the_repair_holds_inside_the_adapter_only():
     from nengo_loihi import block, neurons
 
     before = (block.np, neurons.np)  # pyright: ignore[reportAttributeAccessIssue]
-    with compat.repaired() as repaired:
+    with loihi_model.repaired() as repaired:
         assert repaired is nengo_loihi
         assert block.np is not before[0]  # pyright: ignore[reportAttributeAccessIssue]
         block.Synapse(2).set_weights(np.ones((2, 3)))
@@ -164,5 +165,5 @@ def test_the_repair_holds_inside_the_adapter_only():
 @pytest.mark.parametrize(("version", "numpy", "needed"), [("1.1.0", "1.26.4", False), ("1.2.0", "2.3.5", False)])
 def test_other_versions_are_left_alone(version, numpy, needed, monkeypatch):
     monkeypatch.setattr(nengo_loihi, "__version__", version)
-    monkeypatch.setattr(compat.np, "__version__", numpy)
-    assert compat.needed(nengo_loihi) is needed
+    monkeypatch.setattr(loihi_model.np, "__version__", numpy)
+    assert loihi_model.needs_repair(nengo_loihi) is needed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ddm2snn_backends.loihi.backend import LoihiBackend, _quiet
+from ddm2snn_backends.loihi import LoihiBackend, _quiet
 from ddm2snn_backends.quantised import QuantisedBackend
 
 from ddm2snn.hardware import find_hardware
@@ -32,8 +32,7 @@ STIMULUS = Stimulus(times=np.array([0.3, 1.1]), values=np.array([[0.4, -0.5], [0
 
 def discretised(network, device, amplitude):
     """Blocks of nengo-loihi, population first, after its discretisation."""
-    from ddm2snn_backends.loihi.compat import repaired
-    from ddm2snn_backends.loihi.model import build
+    from ddm2snn_backends.loihi_model import build, repaired
 
     signs = None if amplitude is None else np.ones((1, 3, network.rank), dtype=np.int8)
     with repaired() as nengo_loihi, _quiet():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from ddm2snn_backends.reference.membranes import membrane_of
+from ddm2snn_backends.reference import membrane_of
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from network_strategies import MODEST
@@ -76,12 +76,12 @@ def test_current_at_rate_is_the_inverse(setting, share):
 def test_simulated_steps_give_the_curve_to_one_spike(setting, currents):
     dt_s, neuron = setting
     current = neuron.threshold_current + np.array(currents)
-    membrane = membrane_of(neuron, np.full(current.shape, 0.3), dt_s)
+    step = membrane_of(neuron, np.full(current.shape, 0.3), dt_s)
     settling_s = 12.0 * neuron.tau_threshold_s if isinstance(neuron, AdaptiveLIF) else 0.1
     for _ in range(round(settling_s / dt_s)):
-        membrane.step(current, "grid")
+        step(current, "grid")
     steps = round(0.5 / dt_s)
-    count = sum(membrane.step(current, "grid").astype(int) for _ in range(steps))
+    count = sum(step(current, "grid").astype(int) for _ in range(steps))
     expected = steps * dt_s * neuron.rate_hz(current, timing="grid", dt_s=dt_s)
     # between two spikes and an interval more: the steady orbit of a threshold on a grid counts within one of its mean
     assert (np.abs(count - expected) <= 1.0 + expected * GRID_MEAN + ROUNDING).all()

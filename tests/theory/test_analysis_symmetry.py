@@ -8,7 +8,7 @@ from scipy.integrate import quad
 
 import ddm2snn
 from ddm2snn.analysis import energy, full_state, latent_parts, symmetry_norms
-from ddm2snn.analysis.jacobian import SLOPES
+from ddm2snn.analysis.flow import SLOPES
 from ddm2snn.analysis.symmetry import INVERSE_INTEGRALS, _products
 from ddm2snn.neuron.activation import activate
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from planted_changes import LORENZ_EVERY, heun, lorenz, lorenz_drift
 
+from ddm2snn.analysis.lyapunov import drift_exponent, twin_exponent, twin_starts
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.lyapunov import drift_exponent, twin_exponent, twin_starts
 from ddm2snn.recording import Recording
 
 LYAPUNOV = 0.9056  # Sprott, Chaos and Time-Series Analysis (2003)

@@ -6,7 +6,8 @@ from planted_changes import EVERY, MATRIX, ornstein_uhlenbeck, planted
 from scipy.linalg import expm
 
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.measures.autocorrelation import autocorrelation, autocorrelation_distance, lagged_products
+from ddm2snn.fidelity.measures.autocorrelation import autocorrelation_distance
+from ddm2snn.fidelity.samples import autocorrelation, lagged_products
 
 LAGS = 80
 

@@ -6,9 +6,9 @@ from planted_changes import EVERY, FACTOR, LORENZ_EVERY, MATRIX, lorenz, ornstei
 
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.field_difference import field_difference
-from ddm2snn.fidelity.grid import Grid
 from ddm2snn.fidelity.measures import ReferenceSamples
 from ddm2snn.fidelity.measures.drift_diffusion import DriftDiffusion, estimate_field, field_grid, field_sums
+from ddm2snn.fidelity.samples import Grid
 
 TENSOR = FACTOR @ FACTOR.T
 LONG = 8000

@@ -7,10 +7,10 @@ import pytest
 from planted_changes import LORENZ_EVERY, lorenz, planted
 
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.grid import Grid
 from ddm2snn.fidelity.measures import ReferenceSamples
 from ddm2snn.fidelity.measures.power_spectrum import hellinger, power_spectra
 from ddm2snn.fidelity.measures.state_divergence import StateDivergence
+from ddm2snn.fidelity.samples import Grid
 
 
 def measure_of(reference, **options):

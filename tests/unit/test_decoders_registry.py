@@ -28,7 +28,6 @@ from ddm2snn.conversion.noise_budget import NoiseBudget
 from ddm2snn.conversion.population import encode
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.load import load_as
-from ddm2snn.workflow.actions import _decoders, _population
 from ddm2snn.workflow.recipe import ConversionSettings
 
 QUICK = {"backend": "reference", "time_unit_s": 0.2, "seed": 3}
@@ -102,8 +101,8 @@ def test_these_are_the_ways_that_there_are():
 def test_api_recipe_and_command_line_know_the_same_names(cli, lif_rate, tmp_path, name):
     assert name in HELP
     settings = ConversionSettings(decoders=name)
-    assert type(_decoders(settings)) is DECODERS[name]
-    by_name = ddm2snn.convert(lif_rate, decoders=name, population=_population(settings), **QUICK).network
+    assert type(settings.kind_of_decoders()) is DECODERS[name]
+    by_name = ddm2snn.convert(lif_rate, decoders=name, population=settings.population(), **QUICK).network
     by_object = ddm2snn.convert(lif_rate, decoders=DECODERS[name](), **QUICK).network
     assert by_name.fingerprint == by_object.fingerprint
     assert by_name.provenance["decoders"]["kind"] == name
@@ -123,7 +122,7 @@ def test_the_command_line_help_names_them(cli):
 
 def test_the_former_name_of_the_trained_readout_still_works(cli, quick_rate, tmp_path):
     assert find_decoders("kept", ridge=0.02) == TrainedReadout(ridge=0.02)
-    assert _decoders(ConversionSettings(decoders="kept", ridge=0.02)) == TrainedReadout(ridge=0.02)
+    assert ConversionSettings(decoders="kept", ridge=0.02).kind_of_decoders() == TrainedReadout(ridge=0.02)
     quick_rate.save(tmp_path / "rate.safetensors")
     arguments = ("--decoders", "kept", "--backend", "reference", "--time-unit-s", 0.2)
     code, _, err = cli("convert", "rate.safetensors", "-o", "snn.safetensors", *arguments)
@@ -135,8 +134,10 @@ def test_the_former_name_of_the_trained_readout_still_works(cli, quick_rate, tmp
 def test_a_ridge_of_a_recipe_takes_effect(tmp_path, name):
     (tmp_path / "recipe.toml").write_text(f'[conversion]\ndecoders = "{name}"\nridge = 0.003\n', encoding="utf-8")
     recipe = ddm2snn.Recipe.read(tmp_path / "recipe.toml")
-    assert _decoders(recipe.conversion) == DECODERS[name](ridge=0.003)  # pyright: ignore[reportCallIssue] - of the three
-    assert _decoders(ddm2snn.Recipe().conversion) == Calibrated(), "without one it is chosen on held-out trajectories"
+    assert recipe.conversion.kind_of_decoders() == DECODERS[name](ridge=0.003)  # pyright: ignore[reportCallIssue] - of the three
+    assert ddm2snn.Recipe().conversion.kind_of_decoders() == Calibrated(), (
+        "without one it is chosen on held-out trajectories"
+    )
 
 
 def test_decoders_that_have_no_ridge_refuse_one(refuses, tmp_path):
@@ -212,8 +213,8 @@ def test_one_line_in_the_registry_is_enough(cli, own, quick_rate, tmp_path):
     by_name = ddm2snn.convert(quick_rate, decoders="on-curves", **QUICK)
     assert by_name.network.provenance["decoders"] == {"kind": "on-curves", "ridge": 1e-4}
     recipe = ConversionSettings(decoders="on-curves", ridge=1e-5)
-    assert _decoders(recipe) == OnCurves(ridge=1e-5)
-    assert ddm2snn.convert(quick_rate, decoders=_decoders(recipe), **QUICK).network.fingerprint == (
+    assert recipe.kind_of_decoders() == OnCurves(ridge=1e-5)
+    assert ddm2snn.convert(quick_rate, decoders=recipe.kind_of_decoders(), **QUICK).network.fingerprint == (
         own.network.fingerprint
     )
     quick_rate.save(tmp_path / "rate.safetensors")

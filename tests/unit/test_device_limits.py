@@ -9,10 +9,9 @@ import pytest
 
 from ddm2snn.errors import InputError
 from ddm2snn.hardware import find_hardware
-from ddm2snn.hardware.device import device_for
+from ddm2snn.hardware.device import decay_gaps, device_for
 from ddm2snn.hardware.layout import Core, layout_of
-from ddm2snn.hardware.limits import PER_CORE, check_core, decay_gaps
-from ddm2snn.hardware.place import device_gaps, place
+from ddm2snn.hardware.place import PER_CORE, check_core, device_gaps, place
 from ddm2snn.hardware.registers import Block, registers_of
 from ddm2snn.neuron import LIF
 
@@ -61,9 +60,8 @@ def test_the_check_is_part_of_placing(make_spiking, monkeypatch):
 def test_kinds_of_compartments_are_those_that_nengo_loihi_counts(make_spiking):
     """The allocator of its board counts as many configurations and thresholds on each core as ours."""
     pytest.importorskip("nengo_loihi")
-    from ddm2snn_backends.loihi.backend import _quiet
-    from ddm2snn_backends.loihi.compat import repaired
-    from ddm2snn_backends.loihi.model import build
+    from ddm2snn_backends.loihi import _quiet
+    from ddm2snn_backends.loihi_model import build, repaired
 
     from ddm2snn.hardware.device import device_of
 

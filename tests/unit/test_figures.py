@@ -9,7 +9,7 @@ import pytest
 
 import ddm2snn
 from ddm2snn.plots import comparison, recordings
-from ddm2snn.plots import spikes as spike_plots
+from ddm2snn.plots.recordings import spike_raster
 from ddm2snn.workflow.report import Page, Table
 
 NAMES = (
@@ -63,11 +63,11 @@ def test_a_raster_shows_the_spikes_of_one_trial():
     spikes = ddm2snn.Spikes.sorted(times, np.array([0, 3, 1, 2]), np.array([0, 0, 0, 1]))
     latent = np.sin(np.arange(100) * 0.1)[None, :, None] * np.ones((2, 1, 2))
     held = ddm2snn.Recording.from_arrays(latent, every=0.1, time_unit_s=0.1, spikes=spikes)
-    above, below = spike_plots.spike_raster(held, name="brian2").axes
+    above, below = spike_raster(held, name="brian2").axes
     np.testing.assert_allclose(np.sort(above.lines[0].get_xdata()), [0.1, 0.2, 5.0])
     assert len(below.lines) == 2
     with pytest.raises(ddm2snn.InputError, match="no spikes"):
-        spike_plots.spike_raster(recording(2))
+        spike_raster(recording(2))
 
 
 def test_traces_show_what_was_recorded():

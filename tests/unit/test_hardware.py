@@ -4,8 +4,7 @@ import pytest
 
 import ddm2snn
 from ddm2snn import InputError, find_hardware
-from ddm2snn.hardware import hardware_names
-from ddm2snn.hardware.config import shipped_folder
+from ddm2snn.hardware import hardware_names, shipped_folder
 
 REQUIRED = 'name = "mine"\nsummary = "a device"\nsource = "a data sheet"\n'
 

@@ -5,7 +5,7 @@
 import nengo
 import numpy as np
 import pytest
-from ddm2snn_backends.nengo.neurons import CompiledLIF
+from ddm2snn_backends.nengo.extensions import CompiledLIF
 
 
 @pytest.mark.parametrize("tau_ref", [0.0, 0.0003, 0.002])

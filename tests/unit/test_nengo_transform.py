@@ -5,7 +5,7 @@
 import nengo
 import numpy as np
 import pytest
-from ddm2snn_backends.nengo.transform import Repeated
+from ddm2snn_backends.nengo.extensions import Repeated
 from nengo.exceptions import BuildError
 from scipy.sparse import block_diag, coo_matrix
 

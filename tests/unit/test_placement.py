@@ -164,9 +164,8 @@ def test_a_board_without_limits_takes_anything(make_spiking):
 def test_the_emulator_uses_no_more_than_placed(make_spiking):
     """nengo-loihi counts the same compartments and axons; equal rows of weights it keeps once where it splits."""
     pytest.importorskip("nengo_loihi")
-    from ddm2snn_backends.loihi.backend import _quiet
-    from ddm2snn_backends.loihi.compat import repaired
-    from ddm2snn_backends.loihi.model import build
+    from ddm2snn_backends.loihi import _quiet
+    from ddm2snn_backends.loihi_model import build, repaired
 
     from ddm2snn.hardware.device import device_of
 

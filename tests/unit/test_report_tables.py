@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import ddm2snn
+from ddm2snn.analysis.lyapunov import Exponent
 from ddm2snn.fidelity.field_difference import recorded_differences
-from ddm2snn.fidelity.lyapunov import Exponent
 from ddm2snn.fidelity.spikes import NoiseShare, recorded_statistics
-from ddm2snn.plots import comparison, spikes
+from ddm2snn.plots import comparison, recordings
 from ddm2snn.workflow.report import Page
 from ddm2snn.workflow.tables import chaos_table, connectivity_table, field_table, noise_table, spiking_table
 
@@ -45,7 +45,7 @@ def test_noise_without_a_budget_is_all_injected(networks):
     np.testing.assert_allclose(share.target, expected)
     assert share.spikes is None
     assert by_name(noise_table({"a": share}))["brought along by spikes"] == "not measured"
-    spikes.noise_shares({"a": share}).canvas.draw()
+    recordings.noise_shares({"a": share}).canvas.draw()
 
 
 def test_a_budget_is_shown_in_system_units(networks):
@@ -61,7 +61,7 @@ def test_a_budget_is_shown_in_system_units(networks):
     whole = by_name(noise_table({"a": share}))["both, over the rate network's"]
     expected = (share.injected + share.spikes) / share.target
     assert whole == ", ".join(f"{value:.3g}" for value in expected)
-    upper: list[Any] = list(spikes.noise_shares({"a": share}).axes[0].patches)[2:]
+    upper: list[Any] = list(recordings.noise_shares({"a": share}).axes[0].patches)[2:]
     tallest = [bar.get_y() + bar.get_height() for bar in upper]
     np.testing.assert_allclose(tallest, expected)
 

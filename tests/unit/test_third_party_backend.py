@@ -9,7 +9,7 @@ import ddm2snn
 from ddm2snn import Calibrated, InputError, convert, find_backend, simulate
 from ddm2snn.backend import DeviceBackend, backend_names, backend_versions
 from ddm2snn.hardware import find_hardware
-from ddm2snn.workflow.device_stages import device_stages
+from ddm2snn.workflow.recipe import device_stages
 from ddm2snn.workflow.steps import versions
 
 MODULE = '''

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from ddm2snn.fidelity.failure import FailureShares
 from ddm2snn.fidelity.measures import ReferenceSamples, measures_of
 from ddm2snn.fidelity.report import FidelityReport, JudgedDistance, as_lines
 from ddm2snn.fidelity.verdict import verdict
@@ -82,7 +81,7 @@ def test_too_few_trials_say_so():
 
 
 def test_failures_come_first():
-    shares = FailureShares(died=0.3, escaped=0.1, lost=0.0, failed=0.4, recordings=10, definition="as defined")
+    shares = {"died": 0.3, "escaped": 0.1, "lost_mode": 0.0, "failed": 0.4, "recordings": 10}
     assert verdict("x", LEADING, shares).startswith("x: of 10 recordings, 3 died and 1 escaped. No difference found, ")
 
 

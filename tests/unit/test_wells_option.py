@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn.cli.wells import read_wells
+from ddm2snn.cli.results import read_wells
 
 WELLS = [[-1.0, 0.5], [1.0, 0.0]]
 

@@ -8,7 +8,6 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -25,7 +24,6 @@ from ddm2snn.neuron import SpikeTiming
 from ddm2snn.recording import Spikes
 from ddm2snn.schedule import OpenLoop, Schedule, SpikeSelection, Trace, blocks
 from ddm2snn.stimulus import Stimulus
-from ddm2snn_backends.brian2 import processes
 from ddm2snn_backends.brian2.model import (
     Precision,
     Shape,
@@ -38,7 +36,16 @@ from ddm2snn_backends.brian2.model import (
     sums_of,
     weight_values,
 )
-from ddm2snn_backends.brian2.program import NO_COMPILER, compiler, dense_synapses, program_of
+from ddm2snn_backends.brian2.program import (
+    NO_COMPILER,
+    arguments_of,
+    command_of,
+    compiler,
+    dense_synapses,
+    program_of,
+    read_blocks,
+    run_all,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -186,30 +193,20 @@ def _run_here(schedule: Schedule, shape: Shape, mode: Mode, weights: Any, progre
     """All trials together, in this process."""
     b2 = brian2()
     with _isolated(mode, shape.precision, child_seed(schedule.seed, "brian2", "noise")):
-        model = _model(schedule, shape, weights)
+        network, samples, monitor = _model(schedule, shape, weights)
         report = {"report": lambda elapsed, share, *_: progress(share), "report_period": _REPORT_S * b2.second}
-        model.network.run(schedule.steps * b2.second, namespace={}, **report)
-        return model.read(schedule)
-
-
-@dataclass
-class _Model:
-    network: Any  # Brian2 objects are untyped
-    latents: Any
-    spikes: Any
-
-    def read(self, schedule: Schedule) -> _Results:
-        columns = [np.asarray(getattr(self.latents, f"z{c}")) for c in range(schedule.network.rank)]
-        latent = np.stack(columns, axis=-1)
-        if self.spikes is None:
+        network.run(schedule.steps * b2.second, namespace={}, **report)
+        latent = np.stack([np.asarray(getattr(samples, f"z{c}")) for c in range(shape.rank)], axis=-1)
+        if monitor is None:
             return latent, None
-        trial, neuron = np.divmod(np.asarray(self.spikes.i), schedule.network.neurons)
+        trial, neuron = np.divmod(np.asarray(monitor.i), shape.neurons)
         # Brian2 reports the start of the step at whose end the threshold is crossed
-        step = np.rint(np.asarray(self.spikes.t_)) + 1
+        step = np.rint(np.asarray(monitor.t_)) + 1
         return latent, Spikes.sorted(step * schedule.dt_s, neuron, trial)
 
 
-def _model(schedule: Schedule, shape: Shape, weights: Any) -> _Model:  # noqa: ANN401
+def _model(schedule: Schedule, shape: Shape, weights: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401
+    """Network of all trials, its samples of the latents, and its spikes where they are recorded."""
     b2, trials = brian2(), schedule.trials
     clock = b2.Clock(b2.second)
     latents = latents_group(shape, trials, clock, None if schedule.stimulus.empty else schedule.inputs())
@@ -234,7 +231,7 @@ def _model(schedule: Schedule, shape: Shape, weights: Any) -> _Model:  # noqa: A
     samples = b2.StateMonitor(latents, names, record=True, dt=schedule.stride * b2.second, when="start", name="samples")
     spikes = b2.SpikeMonitor(neurons, name="spikes") if schedule.spikes is not None else None
     parts += [synapses, samples, *([spikes] if spikes is not None else [])]
-    return _Model(b2.Network(*parts), samples, spikes)
+    return b2.Network(*parts), samples, spikes
 
 
 def _recurrent(schedule: Schedule) -> Float[np.ndarray, "trial neuron"]:
@@ -272,9 +269,9 @@ def _run_program(schedule: Schedule, shape: Shape, mode: Mode, weights: Any, pro
     report = max(1, schedule.steps // _PARTS)
     shared = weight_values(shape, schedule) | neuron_values(shape, schedule)
     with _work_folder() as work:
-        for_all = processes.arguments("neurons", shared, shape.dtype, work)
+        for_all = arguments_of("neurons", shared, shape.dtype, work)
         if weights is not None:
-            for_all += processes.arguments("dense", {"w": weights.T.ravel()}, shape.dtype, work)
+            for_all += arguments_of("dense", {"w": weights.T.ravel()}, shape.dtype, work)
         if shape.stimulus:
             schedule.inputs().tofile(work / "inputs")
         latents = latent_values(shape, schedule)
@@ -289,10 +286,10 @@ def _run_program(schedule: Schedule, shape: Shape, mode: Mode, weights: Any, pro
             own |= settings | {"seed": child_seed(schedule.seed, "brian2", "noise", str(trial))}
             start: Values = {"v": schedule.initial_voltage[trial]}
             start |= {"recurrent": _recurrent(schedule)[trial]} if weights is not None else {}
-            arguments = for_all + processes.arguments("latents", own, np.float64, folder)
-            arguments += processes.arguments("neurons", start, shape.dtype, folder)
-            commands.append(processes.command(program, folder, arguments))
-        processes.run_all(commands, folders, lambda steps: progress(steps / (schedule.steps * schedule.trials)))
+            arguments = for_all + arguments_of("latents", own, np.float64, folder)
+            arguments += arguments_of("neurons", start, shape.dtype, folder)
+            commands.append(command_of(program, folder, arguments))
+        run_all(commands, folders, lambda steps: progress(steps / (schedule.steps * schedule.trials)))
         return _results(schedule, folders)
 
 
@@ -343,8 +340,8 @@ def _drive_program(loop: OpenLoop, shape: Shape) -> Iterator[Float[np.ndarray, "
     with _work_folder() as work:
         np.ascontiguousarray(loop.path).tofile(work / "inputs")
         values = neuron_values(shape, loop) | {"v": loop.initial_voltage}
-        command = processes.command(program, work, processes.arguments("neurons", values, shape.dtype, work))
-        yield from processes.read_blocks(command, work, shape.neurons, shape.dtype, _BLOCK)
+        command = command_of(program, work, arguments_of("neurons", values, shape.dtype, work))
+        yield from read_blocks(command, work, shape.neurons, shape.dtype, _BLOCK)
 
 
 @contextlib.contextmanager

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ddm2snn.schedule import OpenLoop, Schedule
-from ddm2snn_backends.brian2.membranes import MEMBRANES, constants_of, own_constants
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from ddm2snn.neuron import NeuronModel
+
 Precision = Literal["double", "single"]
 Values = dict[str, "float | np.ndarray"]
-"""Values of a group's variables by name."""
+"""Values of a group's variables by name: a number for all, or an array, of neurons over those of one trial."""
 
 
 def brian2() -> Any:  # noqa: ANN401 - brian2 is untyped
@@ -31,6 +33,73 @@ def brian2() -> Any:  # noqa: ANN401 - brian2 is untyped
     if warnings.showwarning is not show:
         logging.captureWarnings(capture=False)
     return brian2.only
+
+
+@dataclass(frozen=True)
+class Membrane:
+    """Lines of Brian2 code for a group with a voltage `v`; `update` finds the input in `current`.
+
+    `values` takes a neuron model and a step in seconds and gives the values of the `constants`.
+    """
+
+    declared: tuple[str, ...]
+    update: tuple[str, ...]
+    threshold: str
+    reset: tuple[str, ...]
+    constants: tuple[str, ...]
+    values: Callable[[Any, float], Values]
+
+
+def _leaky_values(neuron: Any, dt_s: float) -> Values:  # noqa: ANN401 - each membrane knows its model
+    return {"membrane_decay": neuron.decay_factor(dt_s), "refractory_steps": float(neuron.refractory_steps(dt_s))}
+
+
+def _adaptive_values(neuron: Any, dt_s: float) -> Values:  # noqa: ANN401
+    threshold = {"threshold_decay": neuron.threshold_factor(dt_s), "threshold_jump": neuron.threshold_jump}
+    return _leaky_values(neuron, dt_s) | threshold
+
+
+# A neuron waits at negative voltages, which count its refractory steps down: one array for both, so one pass of
+# memory. Comparisons with whole numbers, and no `clip`: floating-point literals would turn single precision to double.
+_LEAKY = Membrane(
+    declared=("v : 1",),
+    update=(
+        "moved = current + (v - current) * membrane_decay",
+        "v = int(v < 0) * (v + int(v < 0)) + int(v >= 0) * int(moved > 0) * moved",
+    ),
+    threshold="v > 1",
+    reset=("v = -refractory_steps",),
+    constants=("membrane_decay", "refractory_steps"),
+    values=_leaky_values,
+)
+_LINEAR = Membrane(
+    declared=("v : 1",),
+    update=("v = v + int(current > 0) * current * per_step",),
+    threshold="v > 1",
+    reset=("v = clip(v - 1, 0, 1)",),
+    constants=("per_step",),
+    values=lambda neuron, dt_s: {"per_step": dt_s / neuron.tau_membrane_s},
+)
+_ADAPTIVE = Membrane(
+    declared=(*_LEAKY.declared, "raised : 1"),
+    update=(*_LEAKY.update, "raised = raised * threshold_decay"),
+    threshold="v > 1 + raised",
+    reset=(*_LEAKY.reset, "raised += threshold_jump"),
+    constants=(*_LEAKY.constants, "threshold_decay", "threshold_jump"),
+    values=_adaptive_values,
+)
+MEMBRANES = {"lif": _LEAKY, "loihi-lif": _LEAKY, "rectified-linear": _LINEAR, "adaptive-lif": _ADAPTIVE}
+"""Code by the name of the neuron model."""
+
+
+def _constants_of(neuron: NeuronModel, dt_s: float) -> Values:
+    """Values of the constants of a neuron model in steps of `dt_s`."""
+    return MEMBRANES[neuron.name].values(neuron, dt_s)
+
+
+def _own_constants(neuron: NeuronModel, dt_s: float) -> tuple[str, ...]:
+    """Names of the constants that each neuron has its own."""
+    return tuple(name for name, value in _constants_of(neuron, dt_s).items() if np.ndim(value))
 
 
 @dataclass(frozen=True)
@@ -75,7 +144,7 @@ class Shape:
             neurons=schedule.network.neurons,
             rank=schedule.network.rank,
             membrane=schedule.network.neuron.name,
-            own_constants=own_constants(schedule.network.neuron, schedule.dt_s),
+            own_constants=_own_constants(schedule.network.neuron, schedule.dt_s),
             noise=tuple((int(row), int(column)) for row, column in np.argwhere(schedule.noise_factor)),
             decoded_noise=schedule.factor is not None,
             stimulus=not schedule.stimulus.empty,
@@ -87,7 +156,7 @@ class Shape:
     def of_drive(cls, loop: OpenLoop, precision: Precision) -> Shape:
         """Shape of an open loop."""
         snn = loop.network
-        own = own_constants(snn.neuron, loop.dt_s)
+        own = _own_constants(snn.neuron, loop.dt_s)
         return cls(snn.neurons, snn.rank, snn.neuron.name, own, driven=True, precision=precision)
 
     @property
@@ -229,7 +298,7 @@ def latent_values(shape: Shape, schedule: Schedule) -> Values:
 def neuron_values(shape: Shape, schedule: Schedule | OpenLoop) -> Values:
     """Values of the neurons' variables, the same for all trials but for their voltages."""
     snn = schedule.network
-    values: Values = {**constants_of(snn.neuron, schedule.dt_s), "bias": snn.bias}
+    values: Values = {**_constants_of(snn.neuron, schedule.dt_s), "bias": snn.bias}
     values |= {f"e{c}": snn.encoders[:, c] for c in range(shape.rank)}
     per_spike = (1.0 - schedule.decay) / schedule.dt_s
     if shape.driven:

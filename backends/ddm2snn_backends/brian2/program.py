@@ -1,4 +1,7 @@
-"""C++ standalone programs of the factored loop: compiled once for a shape, run with any network of that shape."""
+"""C++ standalone programs of the factored loop: compiled once for a shape, run with any network of that shape.
+
+A run has one process for each trial, as many at a time as there are cores.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,22 @@ import dataclasses
 import hashlib
 import os
 import platform
+import selectors
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from ddm2snn.base.program_cache import fetch
 from ddm2snn.errors import InputError
-from ddm2snn_backends.brian2.model import Shape, brian2, latents_group, neurons_group
+from ddm2snn_backends.brian2.model import Shape, Values, brian2, latents_group, neurons_group
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 # Brian2's own, and unrolling, which takes a third off the search for spikes; never those of the user's preferences,
 # so that a program is a function of its shape
@@ -26,6 +33,8 @@ _FLAGS = ("-w", "-O3", "-ffast-math", "-fno-finite-math-only", "-march=native", 
 # GCC alone: latents are read through pointers that could alias the voltages, and above some ten of them it gives up
 # on vector instructions instead of checking
 _GCC_FLAGS = ("--param=vect-max-version-for-alias-checks=1000",)
+
+_FULL = 28  # ENOSPC, which the program returns where it could not write
 
 NO_COMPILER = "Brian2's C++ standalone mode needs a C++ compiler; none was found. Use mode=numpy."
 
@@ -109,7 +118,7 @@ def program_of(shape: Shape) -> Path:
 def _about(shape: Shape, compiler_path: Path) -> dict[str, Any]:
     """Everything that the compiled program depends on."""
     status = compiler_path.stat()
-    sources = [Path(__file__).with_name(f"{name}.py") for name in ("membranes", "model", "program")]
+    sources = [Path(__file__).with_name(f"{name}.py") for name in ("model", "program")]
     return {
         "backend": "brian2",
         "shape": dataclasses.asdict(shape),
@@ -146,7 +155,7 @@ def _device(shape: Shape, folder: Path) -> Iterator[Any]:
         "core.default_float_dtype": shape.dtype,
         "codegen.cpp.extra_compile_args_gcc": [*_FLAGS, *(_GCC_FLAGS if _is_gcc() else ())],
         "devices.cpp_standalone.openmp_threads": 0,
-        "devices.cpp_standalone.extra_make_args_unix": ["-j", str(len(os.sched_getaffinity(0)))],
+        "devices.cpp_standalone.extra_make_args_unix": ["-j", str(cores())],
     }
     theirs = {name: b2.prefs[name] for name in ours}
     with contextlib.ExitStack() as stack:
@@ -212,3 +221,111 @@ def dense_synapses(neurons: Any, clock: Any, shape: Shape, trials: int = 1) -> A
         cell = np.arange(trials * shape.neurons).reshape(trials, -1)
         synapses.connect(i=np.repeat(cell, shape.neurons, axis=1).ravel(), j=np.tile(cell, (1, shape.neurons)).ravel())
     return synapses
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def arguments_of(group: str, values: Values, dtype: type[np.generic], folder: Path) -> list[str]:
+    """Command line that sets a group's variables: a number as it is, an array through a file in `folder`."""
+    parts = []
+    for name, value in values.items():
+        if np.ndim(value) == 0:
+            parts.append(f"{group}.{name}={float(value)!r}")
+        else:
+            path = folder / f"{group}-{name}"
+            np.ascontiguousarray(value, dtype=dtype).tofile(path)
+            parts.append(f"{group}.{name}={path}")
+    return parts
+
+
+def command_of(program: Path, results: Path, settings: Sequence[str]) -> list[str]:
+    """Command line of a program that has its files in `results`."""
+    return [str(program), "--results_dir", f"{results}{os.sep}", *settings]
+
+
+class _Running:
+    """One process, and the last step that it has reported."""
+
+    def __init__(self, parts: list[str], folder: Path) -> None:
+        self.errors = folder / "errors"
+        with self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                parts, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+            )
+        self.output = cast("IO[bytes]", self.process.stdout)
+        self.step = 0
+
+    def read(self) -> bool:
+        """Take in what there is; whether more can come."""
+        lines = os.read(self.output.fileno(), 65536).split()
+        if lines and lines[-1].isdigit():
+            self.step = int(lines[-1])
+        return bool(lines)
+
+    def finish(self) -> None:
+        """Wait for the end; raises as `_check` does."""
+        _check(self.process.wait(), self.errors)
+        self.output.close()
+
+
+def _check(status: int, errors: Path) -> None:
+    """Refuse the results of a program that failed.
+
+    Raises
+    ------
+    InputError
+        Where there was no room for its results.
+    RuntimeError
+        Where it was killed or is not the program it should be.
+    """
+    message = errors.read_text(encoding="utf-8", errors="replace").strip()
+    if status == _FULL:
+        raise InputError(f"There is no room left in {errors.parent} for the results of the simulation. Make some.")
+    if status != 0 or message:
+        raise RuntimeError(f"The compiled Brian2 program ended with status {status}: {message or 'no message'}.")
+
+
+def run_all(commands: Sequence[list[str]], folders: Sequence[Path], report: Callable[[int], None]) -> None:
+    """Run all commands, each in its folder; `report` gets the sum of their steps again and again."""
+    waiting = list(range(len(commands)))[::-1]
+    running: dict[int, _Running] = {}
+    done = 0
+    with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
+        stack.callback(lambda: [_kill(process) for process in running.values()])
+        while waiting or running:
+            while waiting and len(running) < cores():
+                index = waiting.pop()
+                running[index] = _Running(commands[index], folders[index])
+                selector.register(running[index].output, selectors.EVENT_READ, index)
+            for key, _ in selector.select():
+                index: int = key.data
+                one = running[index]
+                if not one.read():
+                    selector.unregister(one.output)
+                    one.finish()
+                    done += one.step
+                    del running[index]
+            report(done + sum(one.step for one in running.values()))
+
+
+def _kill(one: _Running) -> None:
+    one.process.kill()
+    one.process.wait()
+    one.output.close()
+
+
+def read_blocks(
+    parts: list[str], folder: Path, columns: int, dtype: type[np.floating], rows: int
+) -> Iterator[Float[np.ndarray, "time neuron"]]:
+    """What a program writes to its standard output, in blocks of up to `rows` rows of `columns` numbers."""
+    one = _Running(parts, folder)
+    try:
+        size = columns * np.dtype(dtype).itemsize
+        while content := one.output.read(rows * size):
+            yield np.frombuffer(content[: len(content) // size * size], dtype=dtype).reshape(-1, columns).astype(float)
+        one.finish()
+    finally:
+        _kill(one)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -44,14 +45,15 @@ class NengoBackend:
         """Simulate; see `ddm2snn.backend.Backend.run`."""
         import nengo
 
-        latents, spikes = _Latents(schedule), _SpikeTable(schedule.dt_s)
+        latents = np.empty((schedule.trials, schedule.samples, schedule.network.rank))
+        spikes = [np.empty((3, 0))]
         model = _closed_loop(schedule, latents, spikes)
         with _simulator(model, schedule.dt_s) as simulator:
             for block in blocks(schedule.steps, _BLOCK):
                 simulator.run_steps(len(block), progress_bar=False)
                 progress(block.stop / schedule.steps)
-        table = spikes.table() if schedule.spikes is not None else None
-        return Trace(latents.samples, table, {"nengo": nengo.__version__, "numpy": np.__version__})
+        table = _spikes_of(schedule, spikes) if schedule.spikes is not None else None
+        return Trace(latents, table, {"nengo": nengo.__version__, "numpy": np.__version__})
 
     def drive(self, loop: OpenLoop) -> Iterator[Float[np.ndarray, "time neuron"]]:
         """Open loop; see `ddm2snn.backend.Backend.drive`."""
@@ -77,45 +79,38 @@ class NengoBackend:
                 rows.clear()
 
 
-class _Latents:
-    """Samples the pass-through node; its value in Nengo's step n (from 1) is the latent at time (n - 1) dt."""
+def _sampling(schedule: Schedule, samples: Float[np.ndarray, "trial sample rank"]) -> Callable[..., None]:
+    """Function of the pass-through node: in Nengo's step n (from 1) its value is the latent at time (n - 1) dt."""
 
-    def __init__(self, schedule: Schedule) -> None:
-        self.dt_s, self.stride = schedule.dt_s, schedule.stride
-        self.samples = np.empty((schedule.trials, schedule.samples, schedule.network.rank))
+    def sample(t: float, latent: Float[np.ndarray, " trialrank"]) -> None:
+        step = round(t / schedule.dt_s) - 1
+        if step % schedule.stride == 0:
+            samples[:, step // schedule.stride] = latent.reshape(len(samples), -1)
 
-    def __call__(self, t: float, latent: Float[np.ndarray, " trialrank"]) -> None:
-        step = round(t / self.dt_s) - 1
-        if step % self.stride == 0:
-            self.samples[:, step // self.stride] = latent.reshape(self.samples.shape[0], -1)
+    return sample
 
 
-class _SpikeTable:
-    def __init__(self, dt_s: float) -> None:
-        self.dt_s = dt_s
-        self.rows: list[np.ndarray] = [np.empty((3, 0))]
+def _appending(schedule: Schedule, rows: list[np.ndarray], first: int) -> Callable[..., None]:
+    """Function of a node that appends what the neurons of trials `first`, `first` + 1 and so on emit."""
 
-    def from_trial(self, first: int, neurons: int) -> Callable[[float, np.ndarray], None]:
-        """Function of a node that appends what the neurons of trials `first`, `first` + 1 and so on emit."""
+    def append(t: float, spikes_hz: np.ndarray) -> None:
+        trial, neuron = np.divmod(np.flatnonzero(spikes_hz), schedule.network.neurons)
+        if neuron.size:
+            rows.append(np.stack([np.full(neuron.size, round(t / schedule.dt_s)), neuron, first + trial]))
 
-        def append(t: float, spikes_hz: np.ndarray) -> None:
-            trial, neuron = np.divmod(np.flatnonzero(spikes_hz), neurons)
-            if neuron.size:
-                step = round(t / self.dt_s)
-                self.rows.append(np.stack([np.full(neuron.size, step), neuron, first + trial]))
+    return append
 
-        return append
 
-    def table(self) -> Spikes:
-        step, neuron, trial = np.concatenate(self.rows, axis=1)
-        return Spikes.sorted(step * self.dt_s, neuron.astype(np.int64), trial.astype(np.int64))
+def _spikes_of(schedule: Schedule, rows: list[np.ndarray]) -> Spikes:
+    step, neuron, trial = np.concatenate(rows, axis=1)
+    return Spikes.sorted(step * schedule.dt_s, neuron.astype(np.int64), trial.astype(np.int64))
 
 
 def _ensemble(network: SpikingNetwork, voltage: Float[np.ndarray, "trial neuron"], dt_s: float) -> nengo.Ensemble:
     """Neurons of some trials, one trial after the other, to be driven by currents of their own."""
     import nengo
 
-    from ddm2snn_backends.nengo.neurons import neuron_type
+    from ddm2snn_backends.nengo.extensions import neuron_type
 
     return nengo.Ensemble(
         voltage.size,
@@ -134,11 +129,13 @@ def _rows(trials: slice, each: int) -> slice:
     return slice(trials.start * each, trials.stop * each)
 
 
-def _closed_loop(schedule: Schedule, latents: _Latents, spikes: _SpikeTable) -> nengo.Network:
+def _closed_loop(
+    schedule: Schedule, latents: Float[np.ndarray, "trial sample rank"], spikes: list[np.ndarray]
+) -> nengo.Network:
     """One network of all trials: neurons -> D -> lowpass -> latents -> E -> neurons, never E D."""
     import nengo
 
-    from ddm2snn_backends.nengo.transform import Repeated
+    from ddm2snn_backends.nengo.extensions import Repeated
 
     network, width = schedule.network, schedule.trials * schedule.network.rank
     inputs, start = schedule.inputs(), schedule.initial_latent.ravel()
@@ -173,9 +170,9 @@ def _closed_loop(schedule: Schedule, latents: _Latents, spikes: _SpikeTable) -> 
                 target = entries[_rows(trials, network.rank**2)]
                 nengo.Connection(ensemble.neurons, target, transform=to_entries, synapse=None)
             if schedule.spikes is not None:
-                sink = nengo.Node(spikes.from_trial(first, network.neurons), size_in=voltage.size, size_out=0)
+                sink = nengo.Node(_appending(schedule, spikes, first), size_in=voltage.size, size_out=0)
                 nengo.Connection(ensemble.neurons, sink, synapse=None)
-        nengo.Connection(latent, nengo.Node(latents, size_in=width, size_out=0), synapse=None)
+        nengo.Connection(latent, nengo.Node(_sampling(schedule, latents), size_in=width, size_out=0), synapse=None)
     return model
 
 
@@ -183,7 +180,7 @@ def _connect_noise(schedule: Schedule, source: nengo.Node) -> None:
     """White noise that leaves the low-pass as the scheduled increment, independent for every trial."""
     import nengo
 
-    from ddm2snn_backends.nengo.transform import Repeated
+    from ddm2snn_backends.nengo.extensions import Repeated
 
     # the low-pass passes (1 - decay) of a sample
     transform = Repeated(schedule.noise_factor / (1.0 - schedule.decay), schedule.trials)
@@ -235,10 +232,17 @@ def _simulator(model: nengo.Network, dt_s: float) -> Any:  # noqa: ANN401 - neng
     from nengo.cache import NoDecoderCache
 
     store = Model(dt=dt_s, decoder_cache=NoDecoderCache())
-    with warnings.catch_warnings(), global_generator_kept():
+    with quiet(), global_generator_kept():
+        return nengo.Simulator(model, dt=dt_s, model=store, progress_bar=False)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out warnings about rates that nobody uses."""
+    with warnings.catch_warnings():
         # on the way Nengo derives intercepts from gains; neurons below threshold have none, and none are used
         warnings.filterwarnings(
             "ignore", message="(invalid value|divide by zero) encountered in", category=RuntimeWarning
         )
         warnings.filterwarnings("ignore", message="Non-finite values detected", category=UserWarning)
-        return nengo.Simulator(model, dt=dt_s, model=store, progress_bar=False)
+        yield

@@ -119,12 +119,12 @@ def _of_neuron(constant: float | np.ndarray, neuron: int) -> float:
 
 
 @overload(_of_neuron)
-def _compiled_of_neuron(constant: numba.types.Type, neuron: numba.types.Type) -> Callable[..., float]:
+def _compiled_of_neuron(constant: Any, neuron: Any) -> Callable[..., float]:  # noqa: ANN401 - types of Numba's
     # Numba compares the signatures with this one, annotations included
-    def own(constant: numba.types.Type, neuron: numba.types.Type) -> float:
+    def own(constant: Any, neuron: Any) -> float:  # noqa: ANN401
         return constant[neuron]
 
-    def shared(constant: numba.types.Type, neuron: numba.types.Type) -> float:
+    def shared(constant: Any, neuron: Any) -> float:  # noqa: ANN401
         return constant
 
     return own if isinstance(constant, numba.types.Array) else shared

@@ -18,12 +18,11 @@ from ddm2snn.fidelity.measures.drift_diffusion import DriftDiffusion
 from ddm2snn.fidelity.measures.entropy_production import EntropyProduction
 from ddm2snn.fidelity.measures.exact_wasserstein import ExactWasserstein
 from ddm2snn.fidelity.measures.mean_discrepancy import MeanDiscrepancy
-from ddm2snn.fidelity.measures.measure import Entry, Kind, Measure
+from ddm2snn.fidelity.measures.measure import Entry, Kind, Measure, ReferenceSamples
 from ddm2snn.fidelity.measures.moments import Moments
 from ddm2snn.fidelity.measures.oscillation import Oscillation
 from ddm2snn.fidelity.measures.power_spectrum import PowerSpectrum
 from ddm2snn.fidelity.measures.probability_current import ProbabilityCurrent
-from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
 from ddm2snn.fidelity.measures.sliced_wasserstein import SlicedWasserstein
 from ddm2snn.fidelity.measures.state_divergence import StateDivergence
 from ddm2snn.fidelity.measures.switching import Switching

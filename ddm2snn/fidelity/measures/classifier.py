@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ddm2snn.base.arrays import as_count, freeze_arrays
-from ddm2snn.fidelity.measures.measure import Entry, FloorLaw, Measure, Numbers
-from ddm2snn.fidelity.samples import check_samples, thinned
+from ddm2snn.base.arrays import as_count
+from ddm2snn.base.least_squares import solve_ridge
+from ddm2snn.fidelity.measures.measure import Entry, FloorLaw, Measure, Numbers, ReferenceSamples
+from ddm2snn.fidelity.samples import check_samples, median_distance, thinned
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples, Weights
 
 FOLDS = 5
 """Parts of the trials that are held out in turn."""
@@ -61,9 +61,8 @@ class Features:
         cls, points: Float[np.ndarray, "point axis"], rng: np.random.Generator, cosines: int = _COSINES
     ) -> Features:
         """Cosines for the scale of the points."""
-        pairs = rng.integers(len(points), size=(2, 2000))
-        median = np.median(np.linalg.norm(points[pairs[0]] - points[pairs[1]], axis=1))
-        frequency = rng.standard_normal((points.shape[1], cosines)) / max(float(median), 1e-12)
+        median = median_distance(points, rng)
+        frequency = rng.standard_normal((points.shape[1], cosines)) / median
         return cls(frequency * 2.0 ** (np.arange(cosines) % 3), rng.uniform(0, 2 * np.pi, cosines))
 
     def __call__(self, points: Float[np.ndarray, "point axis"]) -> Float[np.ndarray, "point feature"]:
@@ -74,69 +73,43 @@ class Features:
         return np.concatenate([np.ones((len(points), 1)), points, products, cosines], axis=1)
 
 
-@dataclass(frozen=True, eq=False)
-class RightAnswers:
-    """Share of right answers among the held-out points of each trial.
+def accuracy(
+    test: Float[np.ndarray, " trial"], reference: Float[np.ndarray, " other"], weights: Weights | None = None
+) -> Float[np.ndarray, " run"]:
+    """Mean of two recordings' shares of right answers: 0.5 where nothing tells them apart.
 
     Parameters
     ----------
     test, reference
-        Shapes (trial,) and (other,).
+        Share of right answers among the held-out points of each trial.
+    weights
+        How often each trial of the test counts. The classifier is not trained again.
 
     Examples
     --------
-    >>> answers = RightAnswers(np.array([1.0, 0.6]), np.array([0.8]))
-    >>> answers.accuracy()  # (0.8 + 0.8) / 2
+    >>> accuracy(np.array([1.0, 0.6]), np.array([0.8]))  # (0.8 + 0.8) / 2
     array([0.8])
-    >>> answers.accuracy(np.array([[2.0, 0.0]]))  # the first trial of the test twice, in place of the second
+    >>> accuracy(np.array([1.0, 0.6]), np.array([0.8]), np.array([[2.0, 0.0]]))  # the first trial twice
     array([0.9])
     """
-
-    test: Float[np.ndarray, " trial"]
-    reference: Float[np.ndarray, " other"]
-
-    def __post_init__(self) -> None:
-        freeze_arrays(self)
-
-    def accuracy(self, weights: Weights | None = None) -> Float[np.ndarray, " run"]:
-        """Mean of the two recordings' shares: 0.5 where nothing tells them apart.
-
-        `weights` says how often each trial of the test counts. The classifier is not trained again.
-        """
-        weight = np.ones((1, len(self.test))) if weights is None else weights
-        return (weight @ self.test / weight.sum(axis=1) + self.reference.mean()) / 2
+    weight = np.ones((1, len(test))) if weights is None else weights
+    return (weight @ test / weight.sum(axis=1) + reference.mean()) / 2
 
 
 @dataclass(frozen=True, eq=False)
-class TrialFeatures:
-    """Features of the points of each trial, and their sums.
+class Points:
+    """Features of the points of some trials, and their sums over each trial or, for a selection, over each fold.
+
+    A fold is every fifth of the selected trials.
 
     Parameters
     ----------
     rows
         Shape (trial, point, feature).
-    grams, sums
-        Products and sums over the points of each trial, shape (trial, feature, feature) and (trial, feature).
     time
         Relative time of each point, shape (point,).
-    """
-
-    rows: np.ndarray
-    grams: np.ndarray
-    sums: np.ndarray
-    time: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Selection:
-    """Some of the trials, with the sums over each fold, which is every fifth of them.
-
-    Parameters
-    ----------
-    rows, time
-        As in `TrialFeatures`.
     grams, sums
-        Shape (fold, feature, feature) and (fold, feature).
+        Products and sums over points, shape (trial or fold, feature, feature) and (trial or fold, feature).
     """
 
     rows: np.ndarray
@@ -208,15 +181,15 @@ class Classifier(Measure):
         label, short = "classifier on segments, accuracy - 0.5", "classifier on segments"
         return (Entry("c2st_segment", label, "", coarse=0.2, kind="course", short=short),)
 
-    def summarise(self, samples: Samples) -> TrialFeatures:
+    def summarise(self, samples: Samples) -> Points:
         """Features of evenly spaced points of each trial."""
         embedded = delay_embedding((samples - self.centre) / self.scale, self.delays, self.stride)
         time = thinned(embedded.shape[1], 1, self.points)
         states = embedded[:, time]
         rows = self.features(states.reshape(-1, states.shape[2])).reshape(*states.shape[:2], -1)
-        return TrialFeatures(rows, np.swapaxes(rows, 1, 2) @ rows, rows.sum(axis=1), time / embedded.shape[1])
+        return Points(rows, time / embedded.shape[1], np.swapaxes(rows, 1, 2) @ rows, rows.sum(axis=1))
 
-    def values(self, summary: TrialFeatures, weights: Weights) -> Sequence[Selection]:
+    def values(self, summary: Points, weights: Weights) -> Sequence[Points]:
         """The trials of each selection; one product of matrices gives the sums of all of them without copies."""
         selections = [np.flatnonzero(weight) for weight in weights]
         folds = np.zeros((len(weights), FOLDS, len(summary.rows)))
@@ -229,13 +202,13 @@ class Classifier(Measure):
             for each in (summary.grams, summary.sums)
         )
         rows = [summary.rows[trials] for trials in selections]
-        return [Selection(each, summary.time, *of) for each, *of in zip(rows, grams, sums, strict=True)]
+        return [Points(each, summary.time, *of) for each, *of in zip(rows, grams, sums, strict=True)]
 
-    def answers(self, test: Selection, reference: Selection) -> RightAnswers:
-        """Right answers of classifiers on what they were not trained on."""
+    def answers(self, test: Points, reference: Points) -> list[Float[np.ndarray, " trial"]]:
+        """Share of right answers in each trial of both, by classifiers that were not trained on it."""
         both = (test, reference)
         if min(len(run.rows) for run in both) >= FOLDS:
-            return RightAnswers(*_held_out_trials(both))
+            return _held_out_trials(both)
         rows, folds, places = [], [], []
         for run in both:
             trials, points = run.rows.shape[:2]
@@ -244,41 +217,34 @@ class Classifier(Measure):
             folds.append(place.astype(np.int64))
             places.append(place % 1.0)
         right = held_out_points(rows, folds, places)
-        return RightAnswers(*(r.reshape(len(run.rows), -1).mean(axis=1) for r, run in zip(right, both, strict=True)))
+        return [r.reshape(len(run.rows), -1).mean(axis=1) for r, run in zip(right, both, strict=True)]
 
-    def distances(self, test: Selection, reference: Selection) -> tuple[float]:
+    def distances(self, test: Points, reference: Points) -> tuple[float]:
         """Absolute difference of the accuracy from chance."""
-        return (float(abs(self.answers(test, reference).accuracy()[0] - 0.5)),)
+        return (float(abs(accuracy(*self.answers(test, reference))[0] - 0.5)),)
 
-    def numbers(self, test: Selection, reference: Selection) -> tuple[Numbers]:
+    def numbers(self, test: Points, reference: Points) -> tuple[Numbers]:
         """Accuracy beside one half."""
-        return ((float(self.answers(test, reference).accuracy()[0]), 0.5),)
+        return ((float(accuracy(*self.answers(test, reference))[0]), 0.5),)
 
     def resampled(
         self,
-        summary: TrialFeatures,
-        value: Selection,
-        references: Sequence[Selection],
+        summary: Points,
+        value: Points,
+        references: Sequence[Points],
         draws: Weights,
     ) -> Float[np.ndarray, "draw entry"]:
         """Distances of resampled trials by the classifiers as they are, since training again takes long."""
-        accuracies = [self.answers(value, reference).accuracy(draws) for reference in references]
+        accuracies = [accuracy(*self.answers(value, reference), weights=draws) for reference in references]
         return np.abs(np.mean(accuracies, axis=0) - 0.5)[:, None]
 
 
-def _trained(
-    gram: Float[np.ndarray, "feature feature"], target: Float[np.ndarray, " feature"]
-) -> Float[np.ndarray, " feature"]:
-    """Weights of the ridge regression."""
-    return np.linalg.solve(gram + _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram)), target)
-
-
-def _held_out_trials(both: tuple[Selection, Selection]) -> list[Float[np.ndarray, " trial"]]:
+def _held_out_trials(both: tuple[Points, Points]) -> list[Float[np.ndarray, " trial"]]:
     """Share of right answers per trial, by classifiers that were trained without its fold."""
     right = [np.zeros(len(run.rows)) for run in both]
     for fold in range(FOLDS):
         (test_gram, test_sum), (reference_gram, reference_sum) = (run.without(fold) for run in both)
-        weights = _trained(test_gram + reference_gram, test_sum - reference_sum)
+        weights = solve_ridge(test_gram + reference_gram, test_sum - reference_sum, _RIDGE)
         for label, run, shares in zip((1.0, -1.0), both, right, strict=True):
             shares[fold::FOLDS] = ((run.rows[fold::FOLDS] @ weights) * label > 0).mean(axis=1)
     return right
@@ -318,7 +284,7 @@ def held_out_points(
             count = max(sum(n for _, _, n in trained_on), 1)
             gram = gram + np.sum([g for g, _, _ in trained_on], axis=0) / count
             target = target + label * np.sum([s for _, s, _ in trained_on], axis=0) / count
-        weights = _trained(np.asarray(gram), np.asarray(target))
+        weights = solve_ridge(np.asarray(gram), np.asarray(target), _RIDGE)
         for c, label in enumerate(labels):
             judged = folds[c] == fold
             right[c][judged] = (rows[c][judged] @ weights) * label > 0

@@ -10,15 +10,13 @@ import numpy as np
 
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.grid import Grid
-from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers
-from ddm2snn.fidelity.samples import check_samples
+from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers, ReferenceSamples
+from ddm2snn.fidelity.samples import Grid, check_samples
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples, Weights
 
 _BINS = {1: 40, 2: 16, 3: 8, 4: 6}  # by rank; beyond it, samples do not fill cells
 _PER_CELL = 200  # samples of one recording that a cell should hold in the mean

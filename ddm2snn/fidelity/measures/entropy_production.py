@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.analysis.projection import spread_out
 from ddm2snn.base.arrays import as_count, check_positive, freeze_arrays
+from ddm2snn.base.least_squares import solve_ridge
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers
+from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers, ReferenceSamples
 from ddm2snn.fidelity.samples import check_samples, thinned
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples, Weights
+
+    CurrentMoments = tuple[Float[np.ndarray, "trial current"], Float[np.ndarray, "trial current other"]]
 
 _RIDGE = 1e-9
 _BUMPS = 20
@@ -68,13 +71,7 @@ class CurrentBasis:
         states = reference[:, thinned(reference.shape[1], len(reference), 4000)].reshape(-1, len(scale))
         cloud = np.random.default_rng(seed).permutation((states - centre) / scale)
         cloud = cloud[(np.abs(cloud) < 3).all(axis=1)]  # an outlier makes a bump that nothing else visits
-        distance = np.full(len(cloud), np.inf)
-        places, gap = np.zeros((bumps, len(scale))), 1.0
-        for index in range(bumps):
-            furthest = int(distance.argmax())
-            gap = float(np.sqrt(distance[furthest])) if index else gap
-            places[index] = cloud[furthest]
-            distance = np.minimum(distance, ((cloud - places[index]) ** 2).sum(axis=1))
+        places, gap = spread_out(cloud, bumps, first=0)
         return cls(centre, scale, places, max(gap, 1e-3))
 
     def __call__(self, state: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... function"]:
@@ -85,24 +82,8 @@ class CurrentBasis:
         return np.concatenate([np.ones((*z.shape[:-1], 1)), z, bumps], axis=-1)
 
 
-@dataclass(frozen=True, eq=False)
-class CurrentMoments:
-    """First and second moments of the basis' currents in each trial.
-
-    Parameters
-    ----------
-    rate
-        Mean current per rate time unit, shape (trial, current).
-    noise
-        Mean product of fluctuations per rate time unit, shape (trial, current, other).
-    """
-
-    rate: Float[np.ndarray, "trial current"]
-    noise: Float[np.ndarray, "trial current other"]
-
-
 def current_moments(samples: Samples, every: float, basis: CurrentBasis) -> CurrentMoments:
-    r"""Moments of the generalised currents :math:`j_m = \varphi_m(z) \circ dz` of a basis.
+    r"""CurrentMoments of the generalised currents :math:`j_m = \varphi_m(z) \circ dz` of a basis.
 
     With :math:`j^{(s)}_t = \varphi(\tfrac12(z_t + z_{t+s}))\,(z_{t+s} - z_t)` over s samples, the rate is
     :math:`\langle 2 j^{(1)} - \tfrac12 j^{(2)} \rangle / \tau` and the noise
@@ -110,11 +91,18 @@ def current_moments(samples: Samples, every: float, basis: CurrentBasis) -> Curr
     :math:`d_t = z_{t+2} - 2 z_{t+1} + z_t`: both free of the error of first order in the sampling interval
     :math:`\tau` that single displacements have.
 
+    Returns
+    -------
+    rate
+        Mean current of each trial per rate time unit, shape (trial, current).
+    noise
+        Mean product of fluctuations per rate time unit, shape (trial, current, other).
+
     Examples
     --------
     >>> basis = CurrentBasis(np.zeros(1), np.ones(1), np.zeros((0, 1)), 1.0)  # the functions 1 and z
     >>> line = 0.5 * np.arange(5.0).reshape(1, 5, 1)
-    >>> current_moments(line, every=1.0, basis=basis).rate  # the velocity, and its mean product with z
+    >>> current_moments(line, every=1.0, basis=basis)[0]  # the velocity, and its mean product with z
     array([[0.5, 0.5]])
     """
     check_samples("current_moments", {"samples": samples}, shortest=3)
@@ -134,7 +122,7 @@ def current_moments(samples: Samples, every: float, basis: CurrentBasis) -> Curr
         rough = np.diff(z, n=2, axis=0)
         push = (basis(state[:-2])[:, :, None] * rough[:, None]).reshape(len(rough), -1)
         noise[trial] = push.T @ push / (2 * every * len(push))
-    return CurrentMoments(rate, noise)
+    return rate, noise
 
 
 def entropy_rate(moments: CurrentMoments, weights: Weights | None = None) -> Float[np.ndarray, " run"]:
@@ -161,23 +149,22 @@ def entropy_rate(moments: CurrentMoments, weights: Weights | None = None) -> Flo
 
     Examples
     --------
-    >>> moments = CurrentMoments(np.array([[3.0], [3.0]]), np.array([[[2.0]], [[2.0]]]))
+    >>> moments = np.array([[3.0], [3.0]]), np.array([[[2.0]], [[2.0]]])
     >>> entropy_rate(moments).round(6)  # 2 x 3 x 3 / 2
     array([9.])
     """
-    trials = len(moments.rate)
+    rate, noise = moments
+    trials = len(rate)
     if trials < 2:
         raise InputError("entropy_rate needs two trials or more, got 1. Cut the trial into blocks by reshaping.")
     weight = np.ones((1, trials)) if weights is None else weights
     # scatter of single trials about their mean; resampled trials repeat, so the correction comes from all of them
-    about = moments.rate - moments.rate.mean(axis=0)
+    about = rate - rate.mean(axis=0)
     rates = np.empty(len(weight))
     for run, each in enumerate(weight):
         total = each.sum()
-        mean = each @ moments.rate / total
-        noise = np.tensordot(each / total, moments.noise, axes=1)
-        noise = noise + _RIDGE * np.trace(noise) / len(noise) * np.eye(len(noise))
-        solved = np.linalg.solve(noise, np.column_stack([mean, about.T]))
+        mean = each @ rate / total
+        solved = solve_ridge(np.tensordot(each / total, noise, axes=1), np.column_stack([mean, about.T]), _RIDGE)
         chance = (about.T * solved[:, 1:]).sum() / (trials * (trials - 1))
         rates[run] = 2 * (mean @ solved[:, 0] - chance)
     return rates
@@ -221,12 +208,13 @@ class EntropyProduction(Measure):
         return (Entry("entropy_production", label, "k_B per time unit", self.coarse, "change", short),)
 
     def summarise(self, samples: Samples) -> CurrentMoments:
-        """Moments of the currents of each trial, in the mean over the phases of the lag."""
+        """CurrentMoments of the currents of each trial, in the mean over the phases of the lag."""
         parts = [
             current_moments(samples[:, phase :: self.lag], self.lag * self.every, self.basis)
             for phase in range(self.lag)
         ]
-        return CurrentMoments(*(np.mean([getattr(p, name) for p in parts], axis=0) for name in ("rate", "noise")))
+        rates, noises = zip(*parts, strict=True)
+        return np.mean(rates, axis=0), np.mean(noises, axis=0)
 
     def values(self, summary: CurrentMoments, weights: Weights) -> Float[np.ndarray, " run"]:
         """Rates; a selection that counts trials once is a recording of its own, down to the correction for chance."""
@@ -234,8 +222,8 @@ class EntropyProduction(Measure):
         for run, weight in enumerate(weights):
             trials = np.flatnonzero(weight)
             once = weight.max(initial=0.0) <= 1.0
-            moments = CurrentMoments(summary.rate[trials], summary.noise[trials]) if once else summary
-            if len(moments.rate) < 2:
+            moments = (summary[0][trials], summary[1][trials]) if once else summary
+            if len(moments[0]) < 2:
                 rates[run] = np.nan
                 continue
             rates[run] = entropy_rate(moments, None if once else weight[None])[0]

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ddm2snn.fidelity.measures.measure import Entry, FloorLaw, Measure
+from ddm2snn.fidelity.measures.measure import Entry, FloorLaw, Measure, ReferenceSamples
 from ddm2snn.fidelity.samples import thinned
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples, Weights
 
 _MOST_POINTS = 300  # states per recording; the cost grows with the third power of their number
 _RESAMPLES = 10

@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.fidelity.measures.measure import Entry, Measure
-from ddm2snn.fidelity.samples import thinned
+from ddm2snn.fidelity.measures.measure import Entry, Measure, ReferenceSamples
+from ddm2snn.fidelity.samples import median_distance, thinned
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples
 
 _BANDWIDTHS = (0.25, 0.5, 1.0, 2.0)  # of the median distance
 _FREQUENCIES = 128  # per bandwidth
 _MOST_SAMPLES = 8000  # per recording
-_PAIRS = 2000  # of states, for the median distance
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +40,7 @@ class MeanDiscrepancy(Measure):
 
     Examples
     --------
-    >>> from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    >>> from ddm2snn.fidelity.measures.measure import ReferenceSamples
     >>> cloud = np.random.default_rng(0).standard_normal((2, 500, 1))
     >>> mmd = MeanDiscrepancy.of(ReferenceSamples.of([cloud], every=1.0))
     >>> value, moved = (mmd.values(mmd.summarise(z), np.ones((1, 2)))[0] for z in (cloud, cloud + 3.0))
@@ -59,10 +57,7 @@ class MeanDiscrepancy(Measure):
         samples = reference.samples
         scale = samples.std(axis=(0, 1))
         rng = np.random.default_rng(seed)
-        cloud = samples.reshape(-1, len(scale)) / scale
-        pairs = rng.integers(len(cloud), size=(2, _PAIRS))
-        median = float(np.median(np.linalg.norm(cloud[pairs[0]] - cloud[pairs[1]], axis=1)))
-        width = np.repeat(_BANDWIDTHS, _FREQUENCIES) * max(median, 1e-12)
+        width = np.repeat(_BANDWIDTHS, _FREQUENCIES) * median_distance(samples.reshape(-1, len(scale)) / scale, rng)
         frequency = rng.standard_normal((len(scale), len(width))) / width / scale[:, None]
         return cls(samples.mean(axis=(0, 1)), frequency)
 
@@ -81,10 +76,6 @@ class MeanDiscrepancy(Measure):
             angle = ((states - self.centre) @ self.frequency).astype(np.float32)
             means[trial] = np.concatenate([f(angle).mean(axis=0, dtype=np.float64) for f in (np.cos, np.sin)])
         return means / np.sqrt(count)
-
-    def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "run feature"]:
-        """Mean embeddings."""
-        return weights @ summary / weights.sum(axis=1, keepdims=True)
 
     def distances(self, test: np.ndarray, reference: np.ndarray) -> tuple[float]:
         """Euclidean distance of the mean embeddings."""

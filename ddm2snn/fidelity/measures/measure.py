@@ -1,19 +1,24 @@
-"""What every measure has: entries, a summary of trials, the value of a selection of them, distances of two values."""
+"""What every measure has, and the samples of a reference by which it is fixed."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from ddm2snn.fidelity.samples import autocorrelation, lagged_products
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    Samples = Float[np.ndarray, "trial time rank"]
-    Weights = Float[np.ndarray, "run trial"]
+    from ddm2snn.fidelity.samples import Samples, Weights
+
+_SEGMENT_TRIALS = 64
+_LAGS_PER_SEGMENT = 20  # fine against the motion, and as coarse against spikes as that allows
 
 Numbers = tuple[float, float] | None
 """The compared numbers of test and reference; None where a distance does not compare two numbers."""
@@ -87,9 +92,8 @@ class Entry:
 class Measure(ABC):
     """One way to compare a test with a reference, by one distance or several that share a summary.
 
-    All that test and reference have in common, such as a grid or a scale, is fixed at construction from the
-    reference. A value is made from a summary and not from samples, because chance is judged by hundreds of random
-    selections of trials.
+    A value is made from a summary and not from samples, because chance is judged by hundreds of random selections of
+    trials.
     """
 
     costly: ClassVar[bool] = False
@@ -107,9 +111,10 @@ class Measure(ABC):
     def summarise(self, samples: Samples) -> Any:  # noqa: ANN401 - each measure its own
         """Statistics of each trial, from which the value of any selection of trials follows."""
 
-    @abstractmethod
     def values(self, summary: Any, weights: Weights) -> Sequence[Any] | np.ndarray:  # noqa: ANN401
-        """Value of each selection of trials; `weights` says how often each trial counts."""
+        """Value of each selection of trials, whose `weights` say how often each counts; by default the mean summary."""
+        total = np.tensordot(weights, summary, axes=1)
+        return total / weights.sum(axis=1).reshape(-1, *(1 for _ in total.shape[1:]))
 
     @abstractmethod
     def distances(self, test: Any, reference: Any) -> tuple[float, ...]:  # noqa: ANN401
@@ -133,3 +138,71 @@ class Measure(ABC):
                 for again in self.values(summary, draws)
             ]
         )
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceSamples:
+    """Trials of all recordings of a reference, one recording after the other.
+
+    Parameters
+    ----------
+    samples
+        Finite, with no constant latent.
+    trials
+        Trials of one recording.
+    every
+        Sampling interval in rate time units.
+    wells
+        Centres of the wells, two or more, if there are any.
+
+    Examples
+    --------
+    >>> wave = np.sin(0.1 * np.arange(1000))[None, :, None]
+    >>> reference = ReferenceSamples.of([wave, -wave], every=0.1)
+    >>> reference
+    ReferenceSamples(runs=2, trials=1, time=1000, rank=1, every=0.1)
+    >>> reference.segment, reference.lag  # a period is 63 samples
+    (22, 1)
+    """
+
+    samples: Samples
+    trials: int
+    every: float
+    wells: Float[np.ndarray, "well rank"] | None = None
+
+    @classmethod
+    def of(
+        cls, recordings: Sequence[Samples], every: float, wells: Float[np.ndarray, "well rank"] | None = None
+    ) -> ReferenceSamples:
+        """From recordings of equal shape."""
+        return cls(np.concatenate(list(recordings)), len(recordings[0]), every, wells)
+
+    def __repr__(self) -> str:
+        """Sizes only."""
+        _, time, rank = self.samples.shape
+        return (
+            f"ReferenceSamples(runs={self.runs}, trials={self.trials}, time={time}, rank={rank}, every={self.every:g})"
+        )
+
+    @property
+    def runs(self) -> int:
+        """Number of recordings."""
+        return len(self.samples) // self.trials
+
+    @cached_property
+    def segment(self) -> int:
+        """Samples of a third of a period, or of about one correlation time where nothing oscillates.
+
+        Twice the samples after which the mean autocorrelation of the latents first falls below a half, at most a
+        quarter of a trial.
+        """
+        length = self.samples.shape[1]
+        some = self.samples[:: -(-len(self.samples) // _SEGMENT_TRIALS)]
+        correlation = autocorrelation(lagged_products(some, max(2, length // 4)))[0].mean(axis=1)
+        below = np.flatnonzero(correlation < 0.5)
+        return min(2 * int(below[0]) if len(below) else length // 4, length // 4)
+
+    @property
+    def lag(self) -> int:
+        """Samples over which drift, diffusion, currents and entropy production are measured."""
+        return max(1, self.segment // _LAGS_PER_SEGMENT)

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers
+from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers, ReferenceSamples
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples, Weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +59,7 @@ class Moments(Measure):
 
     def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "run moment rank"]:
         """Mean and standard deviation."""
-        first, second = np.moveaxis(np.tensordot(weights, summary, axes=1), 1, 0) / weights.sum(axis=1)[:, None]
+        first, second = np.moveaxis(np.asarray(super().values(summary, weights)), 1, 0)
         return np.stack([first, np.sqrt(np.maximum(second - first**2, 0.0))], axis=1)
 
     def distances(self, test: np.ndarray, reference: np.ndarray) -> tuple[float, ...]:

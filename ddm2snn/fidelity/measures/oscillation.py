@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
-from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers
+from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers, ReferenceSamples
 from ddm2snn.fidelity.samples import check_samples
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples, Weights
 
 _SWING = 1.0  # in standard deviations, so that noise does not count as a cycle
 _FEWEST_CYCLES = 3.0  # per trial, for a phase

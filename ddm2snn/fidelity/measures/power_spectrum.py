@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.fidelity.measures.measure import Entry, Measure
+from ddm2snn.fidelity.measures.measure import Entry, Measure, ReferenceSamples
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples
 
 SEGMENT = 4096
 """Longest Welch segment in samples."""
@@ -40,11 +39,11 @@ def hellinger(test: Float[np.ndarray, "frequency rank"], reference: Float[np.nda
 
 
 def power_spectra(
-    samples: Samples, every: float, segment: int | None = None
+    samples: Samples, every: float
 ) -> tuple[Float[np.ndarray, " frequency"], Float[np.ndarray, "trial frequency rank"]]:
     """Welch power spectra of each trial; frequencies in cycles per rate time unit.
 
-    Hann windows of `segment` samples (by default the trial's length, at most 4,096), half overlapping, mean removed.
+    Hann windows of the trial's length, at most 4,096 samples, half overlapping, mean removed.
     Source: Welch, IEEE Trans. Audio Electroacoust. 15 (1967).
 
     Examples
@@ -56,9 +55,7 @@ def power_spectra(
     """
     from scipy.signal import welch
 
-    length = segment or min(SEGMENT, samples.shape[1])
-    frequency, power = welch(samples, fs=1.0 / every, nperseg=length, axis=1)
-    return frequency, power
+    return welch(samples, fs=1.0 / every, nperseg=min(SEGMENT, samples.shape[1]), axis=1)
 
 
 def smoothed_spectra(
@@ -119,10 +116,6 @@ class PowerSpectrum(Measure):
     def summarise(self, samples: Samples) -> Float[np.ndarray, "trial frequency rank"]:
         """Spectra of each trial."""
         return (smoothed_spectra if self.smoothed else power_spectra)(samples, self.every)[1]
-
-    def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "run frequency rank"]:
-        """Mean spectra."""
-        return np.tensordot(weights, summary, axes=1) / weights.sum(axis=1)[:, None, None]
 
     def distances(self, test: np.ndarray, reference: np.ndarray) -> tuple[float]:
         """Mean over latents."""

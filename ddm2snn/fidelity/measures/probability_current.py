@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
-from ddm2snn.fidelity.grid import Grid
 from ddm2snn.fidelity.measures.drift_diffusion import filled_cells
-from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers
-from ddm2snn.fidelity.samples import check_samples
+from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers, ReferenceSamples
+from ddm2snn.fidelity.samples import Grid, check_samples
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples
 
 _SMALLEST_COARSE = 0.2
 
@@ -117,10 +115,6 @@ class ProbabilityCurrent(Measure):
     def summarise(self, samples: Samples) -> Float[np.ndarray, "trial cell rank"]:
         """Current through each cell times its volume, of each trial."""
         return cell_currents(samples, self.every, self.grid, self.lag)[:, self.cells] / self.scale
-
-    def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "run cell rank"]:
-        """Means over trials."""
-        return np.tensordot(weights, summary, axes=1) / weights.sum(axis=1)[:, None, None]
 
     def distances(self, test: np.ndarray, reference: np.ndarray) -> tuple[float]:
         """Mean speed of the difference."""

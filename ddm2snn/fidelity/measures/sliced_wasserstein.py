@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.fidelity.measures.measure import Entry, Measure
+from ddm2snn.fidelity.measures.measure import Entry, Measure, ReferenceSamples
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples, Weights
 
 _DIRECTIONS = 40
 _LEVELS = np.linspace(0.001, 0.999, 999)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.fidelity.grid import Box, Grid
-from ddm2snn.fidelity.measures.measure import Entry, Measure
+from ddm2snn.fidelity.measures.measure import Entry, Measure, ReferenceSamples
+from ddm2snn.fidelity.samples import Box, Grid
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples, Weights
 
 BINS = 30
 """Cells per dimension."""

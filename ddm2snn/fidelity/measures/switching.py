@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers
+from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers, ReferenceSamples
 from ddm2snn.fidelity.wells import mean_dwell, transition_matrix, visits
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.measures.measure import Samples, Weights
-    from ddm2snn.fidelity.measures.reference_samples import ReferenceSamples
+    from ddm2snn.fidelity.samples import Samples, Weights
 
 _FEWEST_DEPARTURES = 10  # from a well, below which its numbers are left out
 _Value = tuple[np.ndarray, np.ndarray]

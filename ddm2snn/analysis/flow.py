@@ -1,4 +1,4 @@
-"""Jacobians of drifts in the latent space."""
+"""Flow of the latents: Jacobians of its drift, and stationary trajectories."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.arrays import as_count, check_positive
+from ddm2snn.base.diffusion_tensor import symmetric_factor
+from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.errors import InputError
 from ddm2snn.network import to_internal
+from ddm2snn.systems.integration import integrate, stable_step
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ddm2snn.network import RateNetwork
-    from ddm2snn.systems.system import Drift
+    from ddm2snn.systems.system import Drift, Factor
 
 Jacobian = Callable[["Float[np.ndarray, '... rank']"], "Float[np.ndarray, '... rank rank']"]
 
@@ -93,3 +98,82 @@ def network_jacobian(network: RateNetwork) -> Jacobian:
         return ((gain @ products).reshape(*z.shape, rank) - np.eye(rank)) * ratio
 
     return jacobian
+
+
+def stationary_paths(
+    network: RateNetwork,
+    *,
+    trials: int,
+    duration: float,
+    every: float,
+    burn_in: float,
+    rng: np.random.Generator,
+    progress: Progress = no_progress,
+) -> Float[np.ndarray, "trial time rank"]:
+    """Trajectories of ``dz = f(z) dt + G(z) dw`` from the network's initial states, after a burn-in.
+
+    Parameters
+    ----------
+    network
+        Its drift and diffusion, in system units.
+    trials
+        Independent trajectories.
+    duration, every, burn_in
+        Length, sampling interval and length left out before, in rate time units. The step is shortened so
+        that `every` is a multiple of it.
+    rng
+        Source of initial states and noise.
+    progress
+        Called with the finished share.
+
+    Returns
+    -------
+    array
+        Shape (trial, time, rank), system units.
+
+    Raises
+    ------
+    InputError
+        Where a setting makes no sense or a trajectory leaves the range of finite numbers.
+
+    Examples
+    --------
+    >>> from ddm2snn.network import RateNetwork
+    >>> network = RateNetwork(
+    ...     left_vectors=[[2.0]], right_vectors=[[1.0]], bias=[0.0], diffusion_factor=[[0.1]], input_map=[[1.0]],
+    ...     latent_offset=[0.0], latent_scale=[1.0], initial_latent=[[-1.0], [1.0]],
+    ... )
+    >>> rng = np.random.default_rng(0)
+    >>> path = stationary_paths(network, trials=20, duration=5.0, every=0.5, burn_in=5.0, rng=rng)
+    >>> path.shape
+    (20, 10, 1)
+    >>> np.abs(path).mean().round(1)  # around the two stable states, at -0.96 and 0.96
+    np.float64(1.0)
+    """
+    check_positive("stationary_paths", duration=duration, every=every)
+    if not (np.isfinite(burn_in) and burn_in >= 0):
+        raise InputError(f"stationary_paths.burn_in must be a finite number from zero up, got {burn_in!r}.")
+    states = network.initial_latent
+    count = as_count("stationary_paths.trials", trials)
+    start = states[rng.choice(len(states), size=count, replace=count > len(states))]
+    stride = int(np.ceil(every / (stable_step(network.drift, states))))
+    before, samples = round(burn_in / every), max(1, round(duration / every))
+    path = integrate(
+        network.drift,
+        _factor(network),
+        start,
+        dt=every / stride,
+        steps=(before + samples) * stride,
+        stride=stride,
+        rng=rng,
+        progress=progress,
+    )
+    return path[:, before:]
+
+
+def _factor(network: RateNetwork) -> Float[np.ndarray, "rank rank"] | Factor:
+    """Symmetric factor of the noise: a matrix where the tensor is the same at all initial states, else a function."""
+    tensors = network.diffusion(network.initial_latent)
+    if len(tensors) > 1 and not np.allclose(tensors, tensors[0], rtol=1e-12, atol=0.0):
+        return lambda z: symmetric_factor(network.diffusion(z))
+    return symmetric_factor(tensors[0])

@@ -15,27 +15,27 @@ from ddm2snn.backend import Unsupported
 from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import child_seed, global_generator_kept
 from ddm2snn.errors import InputError
-from ddm2snn.hardware import HardwareConfig, find_hardware
-from ddm2snn.hardware.chip import drive_device, prepare
-from ddm2snn.hardware.place import device_gaps
+from ddm2snn.hardware import HardwareConfig
+from ddm2snn.hardware.chip import prepare
 from ddm2snn.network import SpikingNetwork
-from ddm2snn.neuron import SpikeTiming
 from ddm2snn.recording import Spikes
-from ddm2snn.schedule import OpenLoop, Schedule, Trace, blocks
+from ddm2snn.schedule import Schedule, Trace, blocks
 from ddm2snn.stimulus import Stimulus
+from ddm2snn_backends.nengo.backend import quiet
+from ddm2snn_backends.quantised import QuantisedBackend
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-
-    from ddm2snn.hardware.chip import Start
-    from ddm2snn_backends.loihi.model import Trial
+    from ddm2snn.hardware.chip import Prepared
+    from ddm2snn_backends.loihi_model import Trial
 
 Target = Literal["sim", "simreal", "loihi"]
 _BLOCK = 512
 
 
-class LoihiBackend:
+class LoihiBackend(QuantisedBackend):
     """nengo-loihi: the emulator of Loihi (sim, or simreal without rounding); the board (loihi) is untested.
+
+    The open loop is that of `QuantisedBackend`, since nengo-loihi has no way to hold decode neurons at given latents.
 
     Parameters
     ----------
@@ -48,12 +48,11 @@ class LoihiBackend:
     """
 
     name = "nengo-loihi"
-    spike_timing: SpikeTiming = "grid"
 
     def __init__(self, hardware: str | HardwareConfig | None = None, target: Target | None = None) -> None:
         if target is not None and target not in get_args(Target):
             raise InputError(f"There is no target {target!r}; known are {', '.join(get_args(Target))}.")
-        self.hardware = find_hardware(hardware) if isinstance(hardware, str) else hardware
+        super().__init__(hardware)
         if self.hardware is not None and self.hardware.target != self.name:
             raise InputError(
                 f'nengo-loihi does not target {self.hardware.name}. Run it with backend="{self.hardware.target}", or '
@@ -65,13 +64,9 @@ class LoihiBackend:
     def __repr__(self) -> str:
         return f"LoihiBackend(hardware={self.hardware and self.hardware.name!r}, target={self.target!r})"
 
-    def _config(self, network: SpikingNetwork) -> HardwareConfig:
-        """The device that was asked for, the network's own, or Loihi 1 as it is emulated."""
-        return self.hardware or network.hardware or find_hardware()
-
     def unsupported(self, network: SpikingNetwork, *, dt_s: float, stimulus: Stimulus) -> list[Unsupported]:
         """Neuron models and diffusions that the chip lacks, limits of cores, and a missing package."""
-        gaps = device_gaps(network, self._config(network), dt_s)
+        gaps = super().unsupported(network, dt_s=dt_s, stimulus=stimulus)
         if not gaps and importlib.util.find_spec("nengo_loihi") is None:
             gaps = [Unsupported("nengo-loihi", "it is not installed", "Install ddm2snn[loihi]")]
         return gaps
@@ -80,8 +75,7 @@ class LoihiBackend:
         """Simulate; see `ddm2snn.backend.Backend.run`."""
         import nengo
 
-        from ddm2snn_backends.loihi.compat import repaired
-        from ddm2snn_backends.loihi.model import build
+        from ddm2snn_backends.loihi_model import build, repaired
 
         config = used = self._config(schedule.network)
         if self.target == "simreal":
@@ -102,17 +96,10 @@ class LoihiBackend:
                 hardware_options=_board_options(nengo_loihi, machine.device.config) if self.target == "loihi" else None,
             ) as simulator:  # fmt: skip
                 if self.target != "loihi":
-                    load_registers(simulator, made, ready.start)
+                    load_registers(simulator, made, ready)
                 latent, spikes = _collect(simulator, made, schedule, machine.per_latent, progress)
         versions = {"nengo": nengo.__version__, "nengo_loihi": nengo_loihi.__version__, "numpy": np.__version__}
         return Trace(latent, spikes, versions, {"target": self.target, "hardware": config.as_json()})
-
-    def drive(self, loop: OpenLoop) -> Iterator[Float[np.ndarray, "time neuron"]]:
-        """Open loop in this project's own arithmetic, which the tests hold to the emulator's spike by spike.
-
-        nengo-loihi has no way to hold decode neurons at given latents.
-        """
-        return drive_device(loop, self._config(loop.network))
 
 
 def _board_options(nengo_loihi: ModuleType, config: HardwareConfig) -> dict[str, Any]:
@@ -125,7 +112,7 @@ def _board_options(nengo_loihi: ModuleType, config: HardwareConfig) -> dict[str,
     }
 
 
-def load_registers(simulator: Any, made: list[Trial], start: Start) -> None:  # noqa: ANN401 - nengo-loihi is untyped
+def load_registers(simulator: Any, made: list[Trial], start: Prepared) -> None:  # noqa: ANN401 - nengo-loihi is untyped
     """Put currents and voltages of the start into the emulator; a board starts from zero instead."""
     emulator = simulator.sims["emulator"]
     state, slices, parts = emulator.compartment, emulator.block_info.slices, simulator.model.block_comp_map
@@ -178,11 +165,6 @@ def _collect(
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Leave out warnings about rates that nobody uses, and about bits that diagnostics count."""
-    with warnings.catch_warnings():
-        # on the way Nengo derives intercepts from gains; neurons below threshold have none, and none are used
-        warnings.filterwarnings(
-            "ignore", message="(invalid value|divide by zero) encountered in", category=RuntimeWarning
-        )
-        warnings.filterwarnings("ignore", message="Non-finite values detected", category=UserWarning)
+    with quiet():
         warnings.filterwarnings("ignore", message=r"Lost \d+ extra bits in weight rounding", category=UserWarning)
         yield

@@ -1,0 +1,157 @@
+"""The commands that write a folder of results: analyse, compare and run, which does everything."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ddm2snn.cli.options import SYSTEM, WELLS, JsonFlag, RateFile, Seed, flags, show
+from ddm2snn.errors import FileRefusedError, InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+_WELL_FORMS = (
+    "Give JSON such as [[-1, 0], [1, 0]], a .json or .csv file with a centre per row, or a system with memories."
+)
+
+
+def analyse(
+    rate: RateFile,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for analysis.json and figures.")],
+    seed: Seed = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Take the dynamics of a rate network apart: subspace, symmetry, time reversal, fixed points, exponents."""
+    from ddm2snn.analysis import analyse as analyse_network
+    from ddm2snn.cli.console import shown
+    from ddm2snn.load import load_as
+    from ddm2snn.network import RateNetwork
+    from ddm2snn.workflow.report import write_analysis
+
+    network = load_as(rate, RateNetwork)
+    with shown(f"analyse {rate}") as progress:
+        analysis = analyse_network(network, seed=seed, progress=progress)
+        written = write_analysis(analysis, output)
+    content = {"folder": str(output), **analysis.as_json()}
+    show(content, [*analysis.lines(), *(str(path) for path in written)], as_json=as_json)
+
+
+def compare(
+    reference: Annotated[Path, typer.Argument(help="Recording of the reference (.nc).")],
+    test: Annotated[Path, typer.Argument(help="Recording to judge (.nc).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for report.html, summary.json, figures.")],
+    floor: Annotated[list[Path] | None, typer.Option(help="More runs of the reference; may be repeated.")] = None,
+    more: Annotated[
+        list[Path] | None,
+        typer.Option("--test", help="Further recordings to judge, such as other seeds; may be repeated."),
+    ] = None,
+    burn_in: Annotated[float | None, typer.Option(help="Rate time units left out; a tenth by default.")] = None,
+    wells: Annotated[str | None, typer.Option(help=WELLS)] = None,
+    seed: Seed = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare recordings with a reference in the latent space, beside the sampling floor."""
+    import ddm2snn
+    from ddm2snn.base.files import make_folder
+    from ddm2snn.cli.console import shown
+    from ddm2snn.fidelity.report import as_lines
+    from ddm2snn.load import load_as
+    from ddm2snn.recording import Recording
+    from ddm2snn.workflow.report import Page
+
+    first, *others = (load_as(path, Recording) for path in (reference, *(floor or [])))
+    judged = [load_as(path, Recording) for path in (test, *(more or []))]
+    folder = make_folder(output)
+    with shown("compare"):
+        report = ddm2snn.compare(
+            first, judged, floor=others, burn_in=burn_in, seed=seed, wells=None if wells is None else read_wells(wells)
+        )
+        repeated = [*(("floor", path) for path in floor or []), *(("test", path) for path in more or [])]
+        options = flags(*repeated, ("burn-in", burn_in), ("wells", wells), ("seed", seed or None))
+        page = Page(
+            title=f"{report.label} against {first.provenance.get('backend', 'the reference')}",
+            subtitle=f"{test} compared with {reference}",
+            recordings={"reference": first, report.label: judged[0]},
+            reports=[report],
+            command=f"ddm2snn compare {reference} {test}{options} -o {output}",
+            rasters={report.label: judged[0]} if judged[0].spikes is not None else {},
+        )
+        page.write(folder)
+    lines = [*as_lines(report.as_json()), f"{folder / 'report.html'}"]
+    show({"folder": str(folder), **report.as_json()}, lines, as_json=as_json)
+
+
+def run(
+    what: Annotated[str, typer.Argument(metavar="SYSTEM|RECIPE.toml", help=f"Recipe file, or a system: {SYSTEM}")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything; runs are resumed.")],
+    seed: Annotated[int | None, typer.Option(help="Seed of all randomness; the recipe's by default.")] = None,
+    hardware: Annotated[
+        list[str] | None, typer.Option(help="Device to convert for and to run on as well; may be repeated.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train, convert, simulate on every backend, compare and report."""
+    import ddm2snn
+    from ddm2snn.base.randomness import check_seed
+    from ddm2snn.cli.console import Console
+    from ddm2snn.fidelity.report import as_lines
+
+    recipe = ddm2snn.Recipe.read(what) if what.endswith(".toml") else ddm2snn.Recipe(system=what)
+    if seed is not None:
+        recipe = recipe.model_copy(update={"seed": check_seed(seed)})
+    if hardware:
+        recipe = recipe.model_copy(update={"hardware": tuple(hardware)})
+    with contextlib.closing(Console()) as console:
+        summary = ddm2snn.run(recipe, output, announce=console)
+    lines = [*summary["findings"], ""]
+    lines += [line for report in summary["reports"].values() for line in as_lines({**report, "verdict": ""})]
+    lines.append(str(output / "report.html"))
+    show(summary, lines, as_json=as_json)
+
+
+def read_wells(text: str) -> Float[np.ndarray, "well rank"]:
+    """Centres of wells from JSON text, from a file of JSON or CSV, or the memories of a system by its name.
+
+    Raises
+    ------
+    InputError
+        Where the text is none of these, a system has no memories, or the numbers are no table.
+    """
+    import numpy as np
+
+    from ddm2snn.systems import find_system
+
+    stripped = text.strip()
+    if stripped.startswith("["):
+        return _table(stripped, "--wells")
+    path = Path(text)
+    if path.suffix in (".json", ".csv"):
+        try:
+            content = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise FileRefusedError(f"Cannot read the wells in {path}: {error}. {_WELL_FORMS}") from error
+        if path.suffix == ".csv":
+            content = json.dumps([line.split(",") for line in content.splitlines() if line.strip()])
+        return _table(content, str(path))
+    memories = find_system(text).known.get("memories")
+    if memories is None:
+        raise InputError(f"The system {text} has no memories to be wells. {_WELL_FORMS}")
+    return np.asarray(memories, dtype=np.float64)
+
+
+def _table(content: str, owner: str) -> Float[np.ndarray, "well rank"]:
+    import numpy as np
+
+    try:
+        table = np.array(json.loads(content), dtype=np.float64)
+    except (json.JSONDecodeError, TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{owner} holds no table of numbers, a centre per row. {_WELL_FORMS}") from error
+    if table.ndim != 2:
+        raise InputError(f"{owner} holds numbers of shape {table.shape}, not (well, rank). {_WELL_FORMS}")
+    return table
