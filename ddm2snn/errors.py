@@ -13,3 +13,7 @@ class FileRefusedError(InputError):
 
 class UnsupportedError(InputError):
     """A backend cannot run this network as asked; the message gives its declared reasons."""
+
+
+class MissedWarning(UserWarning):
+    """A result is not what was asked for, or not fit for use; the message says what helps."""

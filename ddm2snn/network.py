@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, get_args
@@ -82,6 +82,9 @@ class RateNetwork:
         Internal origin and unit in system units, shape (rank,).
     initial_latent
         Stationary states from which runs start by default, shape (sample, rank), system units.
+    time_scale
+        Units of the system's time in one rate time unit. `drift` and `diffusion` are per unit of the system's time;
+        runs, recordings and stimuli count rate time units.
     provenance
         How the network was made: JSON values, which are no part of the fingerprint.
 
@@ -112,6 +115,7 @@ class RateNetwork:
     initial_latent: Float[np.ndarray, "sample rank"]
     activation: Activation = "tanh"
     diffusion_readout: Float[np.ndarray, "unit rank rank"] | None = None
+    time_scale: float = field(default=1.0, metadata={"optional": True})
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -173,14 +177,21 @@ class RateNetwork:
         return self.diffusion_factor if self.diffusion_readout is None else self.internal_factor
 
     def drift(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
-        """Autonomous drift at `latent`, both in system units, shape (..., rank)."""
+        """Autonomous drift at `latent`, in system units per unit of the system's time, shape (..., rank)."""
         z = to_internal(self, latent)
-        return (self.internal_readout(z) - z) * self.latent_scale
+        return (self.internal_readout(z) - z) * (self.latent_scale / self.time_scale)
 
     def diffusion(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
-        """Diffusion tensor G G^T at `latent`, in system units, shape (..., rank, rank)."""
-        factor = self.latent_scale[:, None] * self.internal_factor(to_internal(self, latent))
+        """Diffusion tensor G G^T at `latent`, in system units squared per unit of time, shape (..., rank, rank)."""
+        factor = (self.latent_scale / np.sqrt(self.time_scale))[:, None] * self.internal_factor(
+            to_internal(self, latent)
+        )
         return factor @ np.swapaxes(factor, -1, -2)
+
+    @property
+    def in_rate_time(self) -> RateNetwork:
+        """The same network with drift and diffusion per rate time unit."""
+        return self if self.time_scale == 1.0 else replace(self, time_scale=1.0)
 
     def save(self, path: Path | str) -> None:
         """Write as safetensors."""
@@ -214,7 +225,7 @@ class SpikingNetwork:
         Gamma of the rate network, shape (unit, rank): what the encoders are held to.
     diffusion_factor
         :math:`G_0`, shape (rank, rank), internal units: the whole of the injected noise where it is constant.
-    input_map, latent_offset, latent_scale, initial_latent
+    input_map, latent_offset, latent_scale, initial_latent, time_scale
         As in `RateNetwork`.
     neuron
         Neuron model.
@@ -273,6 +284,7 @@ class SpikingNetwork:
     diffusion_decoders: Float[np.ndarray, "rank rank neuron"] | None = None
     diffusion_filter_s: float | None = None
     hardware: HardwareConfig | None = None
+    time_scale: float = field(default=1.0, metadata={"optional": True})
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -369,6 +381,11 @@ def _from_version_1(settings: dict[str, Any]) -> dict[str, Any]:
     return settings | {"hardware": history.pop("hardware"), "provenance": history}
 
 
+def missed_by(network: RateNetwork | SpikingNetwork) -> list[str]:
+    """Sentences on what the making of a network did not reach, from its provenance."""
+    return list(network.provenance.get("missed", ()))
+
+
 def _more_figures(network: RateNetwork | SpikingNetwork) -> dict[str, object]:
     """Rows of a notebook's table."""
     return {
@@ -381,6 +398,7 @@ def _more_figures(network: RateNetwork | SpikingNetwork) -> dict[str, object]:
 
 def _check_common(network: RateNetwork | SpikingNetwork) -> None:
     check_provenance(type(network).__name__, dict(network.provenance))
+    check_positive(type(network).__name__, time_scale=network.time_scale)
     if not (network.latent_scale > 0).all():
         raise InputError(f"{type(network).__name__}.latent_scale must be above zero in every dimension.")
     if network.initial_latent.shape[0] == 0:

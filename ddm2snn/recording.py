@@ -96,8 +96,9 @@ class Recording:
     Parameters
     ----------
     latent
-        xarray DataArray with dims (trial, time, rank) in system units; `time` in rate time units and
-        `time_s` in seconds are its coordinates. The first sample is the initial state.
+        xarray DataArray with dims (trial, time, rank) in system units; `time` in rate time units, `time_s` in
+        seconds and, where it is another, `system_time` in the system's own units are its coordinates. The first sample
+        is the initial state.
     spikes
         Spikes of the same run, where they were asked for.
     provenance
@@ -154,13 +155,17 @@ class Recording:
         *,
         every: float,
         time_unit_s: float,
+        time_scale: float = 1.0,
         spikes: Spikes | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> Recording:
-        """Recording of latents sampled each `every` rate time units from time zero on."""
+        """Recording of latents sampled each `every` rate time units from time zero on.
+
+        Where `time_scale` units of the system's time are one rate time unit, the coordinate `system_time` counts these.
+        """
         import xarray as xr
 
-        check_positive("Recording", every=every, time_unit_s=time_unit_s)
+        check_positive("Recording", every=every, time_unit_s=time_unit_s, time_scale=time_scale)
         try:
             own = isinstance(latent, np.ndarray) and latent.dtype == np.float64 and is_own(latent)
             array = latent if own and latent.flags.c_contiguous else np.array(latent, dtype=np.float64, order="C")
@@ -171,6 +176,8 @@ class Recording:
         array.setflags(write=False)
         time = np.arange(array.shape[1]) * every
         coords = {"time": time, "time_s": ("time", time * time_unit_s)}
+        if time_scale != 1.0:
+            coords["system_time"] = ("time", time * time_scale)
         data = xr.DataArray(array, dims=_DIMS, coords=coords, name="latent")
         data["time"].attrs["long_name"] = "time in units of the leak of the rate model"
         return cls(latent=data, spikes=spikes, provenance=provenance or {})

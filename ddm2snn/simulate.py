@@ -173,6 +173,7 @@ def record_system(
     every: float,
     trials: int,
     seed: int,
+    time_scale: float = 1.0,
     progress: Progress = no_progress,
 ) -> Recording:
     """Integrate the target SDE itself, sampled as a network would be; a rate time unit is taken as one second.
@@ -189,9 +190,12 @@ def record_system(
         Number of independent trials.
     seed
         Seed of initial states and noise.
+    time_scale
+        Units of the system's time in one rate time unit, as a network has it.
     progress
         Called with the finished share.
     """
+    system = system.in_time(time_scale)
     check_positive("record_system", duration=duration, every=every)
     trials = as_count("trials", trials)
     rng = stream(seed, "target", system.name)
@@ -203,14 +207,16 @@ def record_system(
         rng=rng, progress=progress,
     )  # fmt: skip
     provenance = {"backend": "target SDE", "system": system.name, "seed": seed, "step": step, "numpy": np.__version__}
-    return Recording.from_arrays(latent, every=every, time_unit_s=_TIME_UNIT_S, provenance=provenance)
+    return Recording.from_arrays(
+        latent, every=every, time_unit_s=_TIME_UNIT_S, time_scale=time_scale, provenance=provenance
+    )
 
 
 def _record_rate(run: Run, rate: RateNetwork, progress: Progress) -> Recording:
     """Integrate dz = (-z + W_s phi(Gamma z + b) + u) dt + G dw, in internal units."""
     every = run.every
     if run.dt_s is None:
-        stride = _stride(every, rate.drift, rate.initial_latent)
+        stride = _stride(every, rate.in_rate_time.drift, rate.initial_latent)
         step = every / stride
     else:
         step = run.dt_s
@@ -303,6 +309,7 @@ def _recording(run: Run, trace: Trace, backend: str, *, dt_s: float, time_unit_s
         latent,
         every=run.every,
         time_unit_s=time_unit_s,
+        time_scale=network.time_scale,
         spikes=None if run.spikes is None or trace.spikes is None else run.spikes.of(trace.spikes, time_unit_s),
         provenance={
             "backend": backend,

@@ -171,6 +171,7 @@ FixedPoint(kind='stable node', place=[0.958]))
         )
     check_seed(seed)
     left_out: dict[str, str] = {}
+    network, original = network.in_rate_time, network
     samples = _samples(network, seed, lambda share: progress(0.4 * share))
     subspace, error = _subspace(network, samples)
     norms = _symmetry(network, left_out)
@@ -183,7 +184,7 @@ FixedPoint(kind='stable node', place=[0.958]))
     spectrum = _lyapunov(network, samples, lambda share: progress(0.7 + 0.3 * share))
     progress(1.0)
     return Analysis(
-        network=network, samples=samples, subspace=subspace, recovery_error=error,
+        network=original, samples=samples, subspace=subspace, recovery_error=error,
         symmetry=norms, fixed_points=points, cycle=cycle, irreversibility=split, lyapunov=spectrum, left_out=left_out,
     )  # fmt: skip
 

@@ -24,13 +24,13 @@ T = TypeVar("T", bound="DataclassInstance")
 
 
 def settings_of(instance: DataclassInstance) -> dict[str, Any]:
-    """Fields of a dataclass that are no arrays, as JSON values; those left out, whose default is None, are missing.
+    """Fields of a dataclass that are no arrays, as JSON values; optional ones that have their default are missing.
 
     A field that is itself a dataclass becomes its name, under ``model``, and those of its fields that are no arrays;
     one that is a settings model becomes its settings that are not None.
     """
     fields, arrays = dataclasses.fields(instance), array_fields(type(instance))
-    left_out = {field.name for field in fields if field.default is None and getattr(instance, field.name) is None}
+    left_out = {field.name for field in fields if _optional(field) and getattr(instance, field.name) == field.default}
     settings = {}
     for field in fields:
         if field.name not in arrays and field.name not in left_out:
@@ -43,6 +43,11 @@ def settings_of(instance: DataclassInstance) -> dict[str, Any]:
                 value = dump(mode="json", exclude_none=True)
             settings[field.name] = dict(value) if isinstance(value, Mapping) else value
     return settings
+
+
+def _optional(field: dataclasses.Field[Any]) -> bool:
+    """Whether a field is missing in files where it has its default: None, or marked so, being newer than the format."""
+    return field.default is None or bool(field.metadata.get("optional"))
 
 
 def fingerprint_of(instance: DataclassInstance) -> str:
@@ -139,7 +144,7 @@ def rebuild(
     """
     settings, names = header.get("settings"), {field.name for field in dataclasses.fields(cls)}
     present = {*(settings if isinstance(settings, dict) else ()), *(name for name in arrays if "." not in name)}
-    names -= {name for name in names - present if getattr(cls, name, ...) is None}
+    names -= {field.name for field in dataclasses.fields(cls) if field.name not in present and _optional(field)}
     if not isinstance(settings, dict) or present != names:
         raise FileRefusedError(f"{path} is damaged: missing or unknown field(s) {', '.join(sorted(present ^ names))}.")
     try:

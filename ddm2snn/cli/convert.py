@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +18,10 @@ from ddm2snn.cli.options import (
     RateFile,
     Seed,
     SpikingFile,
+    Strict,
+    exit_code,
     flags,
+    missed_warnings,
     neuron_model,
     show,
 )
@@ -42,15 +44,14 @@ def convert(
     figure: Annotated[
         Path | None, typer.Option(help="Figure of the diagnostics to write as well (.png, .pdf or .svg).")
     ] = None,
+    strict: Strict = False,
     as_json: JsonFlag = False,
-) -> None:
+) -> int:
     """Convert a rate network into spiking neurons that keep its low-rank factors."""
     import ddm2snn
     from ddm2snn.base.files import check_writable
     from ddm2snn.cli.console import shown
     from ddm2snn.conversion import find_decoders
-    from ddm2snn.hardware import find_hardware
-    from ddm2snn.hardware.device import longest_decay_s
     from ddm2snn.load import load_as
     from ddm2snn.network import RateNetwork
     from ddm2snn.neuron import LIF
@@ -67,7 +68,7 @@ def convert(
         count = 4 if neurons_per_unit is None else neurons_per_unit
         population = ddm2snn.Population(count, neuron=model or LIF())
     network = load_as(rate, RateNetwork)
-    with shown(f"convert for {hardware or backend or 'brian2'}") as progress:
+    with missed_warnings() as missed, shown(f"convert for {hardware or backend or 'brian2'}") as progress:
         conversion = ddm2snn.convert(
             network, population=population, decoders=chosen, backend=backend, hardware=hardware,
             time_unit_s=time_unit_s, dt_s=dt_s, seed=seed, progress=progress,
@@ -86,25 +87,8 @@ def convert(
         f"time unit {spiking.time_unit_s:g} s, relative drift error per latent {error}"
     ]
     lines += [] if figure is None else [str(figure)]
-    ratio = None if diagnostics.noise is None else diagnostics.noise.spikes_over_target
-    if ratio is not None and ratio > 1:
-        longest_s = math.inf if hardware is None else longest_decay_s(find_hardware(hardware), dt_s)
-        per_unit = None if chosen.name == "direct" else spiking.neurons / network.units
-        lines.append(_noise_warning(ratio, spiking.time_unit_s, longest_s, per_unit))
     show(content, lines, as_json=as_json)
-
-
-def _noise_warning(ratio: float, time_unit_s: float, longest_s: float, neurons_per_unit: float | None) -> str:
-    """Warning of spikes noisier than the rate network, with its remedies; no time unit is longer than `longest_s`."""
-    longer_s, remedies = math.ceil(ratio) * time_unit_s, []
-    if neurons_per_unit is not None:
-        remedies.append(f"about --neurons-per-unit {math.ceil(ratio * neurons_per_unit)}")
-    if longer_s <= longest_s:
-        remedies.append(f"--time-unit-s {longer_s:g}")
-    remedy = "the device has no room for the time unit that it takes"
-    if remedies:
-        remedy = f"{' or '.join(remedies)} would meet it"
-    return f"Warning: in one direction the spikes are {ratio:.3g} times as noisy as the rate network; {remedy}."
+    return exit_code(missed, strict=strict)
 
 
 def plan(

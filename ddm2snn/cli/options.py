@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,12 +27,36 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on
 NetworkFile = Annotated[Path, typer.Option("-o", "--output", help="File to write (.safetensors).")]
 RateFile = Annotated[Path, typer.Argument(help="Rate network (.safetensors).")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 2 where the result misses what was asked for.")]
 SpikingFile = Annotated[Path, typer.Argument(help="Spiking network (.safetensors).")]
 
 
 def show(content: Mapping[str, Any], lines: list[str], *, as_json: bool) -> None:
     """Print one JSON object, or lines."""
     print(json.dumps(content, allow_nan=False) if as_json else "\n".join(lines))
+
+
+@contextlib.contextmanager
+def missed_warnings() -> Iterator[list[str]]:
+    """Collect warnings of results that miss what was asked for, which are shown as any other."""
+    from ddm2snn.errors import MissedWarning
+
+    missed: list[str] = []
+    with warnings.catch_warnings():
+        show_warning = warnings.showwarning
+
+        def hear(message: Warning | str, category: type[Warning], *place: Any) -> None:  # noqa: ANN401
+            if issubclass(category, MissedWarning):
+                missed.append(str(message))
+            show_warning(message, category, *place)
+
+        warnings.showwarning = hear
+        yield missed
+
+
+def exit_code(missed: list[str], *, strict: bool) -> int:
+    """Exit code of a command whose result is written."""
+    return 2 if strict and missed else 0
 
 
 def flags(*options: tuple[str, object]) -> str:

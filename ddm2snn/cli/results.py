@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ddm2snn.cli.options import SYSTEM, WELLS, JsonFlag, RateFile, Seed, flags, show
+from ddm2snn.cli.options import SYSTEM, WELLS, JsonFlag, RateFile, Seed, Strict, exit_code, flags, show
 from ddm2snn.errors import FileRefusedError, InputError
 
 if TYPE_CHECKING:
@@ -94,8 +94,9 @@ def run(
     hardware: Annotated[
         list[str] | None, typer.Option(help="Device to convert for and to run on as well; may be repeated.")
     ] = None,
+    strict: Strict = False,
     as_json: JsonFlag = False,
-) -> None:
+) -> int:
     """Train, convert, simulate on every backend, compare and report."""
     import ddm2snn
     from ddm2snn.base.randomness import check_seed
@@ -113,6 +114,7 @@ def run(
     lines += [line for report in summary["reports"].values() for line in as_lines({**report, "verdict": ""})]
     lines.append(str(output / "report.html"))
     show(summary, lines, as_json=as_json)
+    return exit_code(summary["missed"], strict=strict)
 
 
 def read_wells(text: str) -> Float[np.ndarray, "well rank"]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ddm2snn.cli.options import SYSTEM, JsonFlag, NetworkFile, Seed, show
+from ddm2snn.cli.options import SYSTEM, JsonFlag, NetworkFile, Seed, Strict, exit_code, missed_warnings, show
 
 
 def train(
@@ -22,8 +21,9 @@ def train(
         bool, typer.Option("--sweep", help="Try all ridges; show error against size of read-out.")
     ] = False,
     activation: Annotated[str, typer.Option(help="Response of the units: tanh, relu or lif.")] = "tanh",
+    strict: Strict = False,
     as_json: JsonFlag = False,
-) -> None:
+) -> int:
     """Train a low-rank rate network by drift-diffusion matching."""
     import ddm2snn
     from ddm2snn.base.files import check_writable
@@ -32,7 +32,7 @@ def train(
 
     check_writable(output)
     training = Training(error=error, ridge=ridge, sweep=sweep, activation=activation)  # pyright: ignore[reportArgumentType] - checked inside
-    with shown(f"train {system}") as progress:
+    with missed_warnings() as missed, shown(f"train {system}") as progress:
         network = ddm2snn.train(
             system,
             units=units,
@@ -53,15 +53,7 @@ def train(
         lines += [
             f"{s['ridge']:<9.0e}  {s['drift_error']:<11.2g}  {s['readout_norm']:.4g}" for s in provenance["stages"]
         ]
-    lines += _return_lines(provenance["robustness"])
+    if "scales" in provenance:
+        lines.append(provenance["scales"])
     show(content, lines, as_json=as_json)
-
-
-def _return_lines(robustness: Mapping[str, Any]) -> list[str]:
-    """Warn of trajectories that did not come back."""
-    lost = {name: robustness[name] for name in ("escaped", "astray", "still") if robustness[name]}
-    if not lost:
-        return []
-    counts = ", ".join(f"{count} {name}" for name, count in lost.items())
-    total = robustness["far"] + robustness["perturbed"]
-    return [f"Warning: {counts} of {total} trajectories from far outside or under strong noise did not come back."]
+    return exit_code(missed, strict=strict)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +21,15 @@ from ddm2snn.conversion.diagnostics import Diagnostics, audit
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_lag
 from ddm2snn.conversion.population import Population
 from ddm2snn.conversion.trajectories import stationary_states
-from ddm2snn.errors import InputError
+from ddm2snn.errors import InputError, MissedWarning
 from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for, longest_decay_s
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+_LARGEST_ERROR = 0.1  # of the drift, relative, in a latent; beyond it the dynamics are another's
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,11 @@ def convert(
     InputError
         Where a setting makes no sense, and where the decoders cannot convert this network.
 
+    Warns
+    -----
+    MissedWarning
+        Where a drift error is above a tenth, or spikes are noisier than the rate network; also in ``provenance``.
+
     Examples
     --------
     >>> from ddm2snn import Static, Training, train
@@ -133,7 +142,41 @@ def convert(
     learned = {"time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
     diagnostics = Diagnostics.model_validate({**_measured(network, problem), **learned})
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
+    per_unit = None if decoders.name == "direct" else network.neurons / rate.units
+    if missed := _missed(diagnostics, network.time_unit_s, longest_s, per_unit):
+        provenance["missed"] = missed
+        for sentence in missed:
+            warnings.warn(sentence, MissedWarning, stacklevel=2)
     return Conversion(replace(network, provenance=provenance, hardware=config), diagnostics)
+
+
+def _missed(
+    diagnostics: Diagnostics, time_unit_s: float, longest_s: float, neurons_per_unit: float | None
+) -> list[str]:
+    """Sentences on what makes a conversion unfit for use, with what helps."""
+    missed, error = [], diagnostics.drift_error
+    if max(error) > _LARGEST_ERROR:
+        missed.append(
+            f"The drift error of latent {int(np.argmax(error))} is {max(error):.2g} after conversion. More neurons per "
+            f"unit, or another time unit than time_unit_s = {time_unit_s:g}, may help."
+        )
+    ratio = None if diagnostics.noise is None else diagnostics.noise.spikes_over_target
+    if ratio is not None and ratio > 1:
+        missed.append(noisy_spikes(ratio, time_unit_s, longest_s, neurons_per_unit))
+    return missed
+
+
+def noisy_spikes(ratio: float, time_unit_s: float, longest_s: float, neurons_per_unit: float | None) -> str:
+    """Say that spikes are noisier than the rate network, with remedies; no time unit is longer than `longest_s`."""
+    longer_s, remedies = math.ceil(ratio) * time_unit_s, []
+    if neurons_per_unit is not None:
+        remedies.append(f"about neurons_per_unit = {math.ceil(ratio * neurons_per_unit)}")
+    if longer_s <= longest_s:
+        remedies.append(f"time_unit_s = {longer_s:g}")
+    remedy = "the device has no room for the time unit that it takes"
+    if remedies:
+        remedy = f"{' or '.join(remedies)} would meet it"
+    return f"In one direction the spikes are {ratio:.3g} times as noisy as the rate network; {remedy}."
 
 
 def _lengthened(
@@ -162,6 +205,7 @@ def assemble(problem: Problem, solution: Solution, backend: str) -> SpikingNetwo
         input_map=rate.input_map,
         latent_offset=rate.latent_offset,
         latent_scale=rate.latent_scale,
+        time_scale=rate.time_scale,
         initial_latent=rate.initial_latent,
         neuron=ensemble.neuron,
         time_unit_s=float(ensemble.clock.time_unit_s),

@@ -22,19 +22,22 @@ if TYPE_CHECKING:
 
 _SIZES = 10.0 ** np.arange(-12, 13)
 _PER_SIZE = 8  # trajectories that start at each size
-_ROUNDS, _FIRST_STEPS, _LONGER = 12, 500, 1.6  # of the search: each round has more steps than the one before
+_ROUNDS, _FIRST_STEPS, _LONGER = 15, 500, 1.6  # of the search: each round has more steps than the one before
 _TOLERANCE = 0.01  # of a step: error over the distance that the trajectory travels
 _LARGEST_NOISE = 0.5  # of a step, over that distance
 _TURNS = 15.0  # distances travelled, in standard deviations, that settled trajectories have gone at least
 _RAMP, _SWELL = 0.7, 5.0  # between the last two quarters: change of mean in standard deviations, ratio of variances
 _ENOUGH = 0.4  # of the trajectories that have settled end the search
 _RECORDS = 1000  # of each trajectory in a round
-_STRAY = 20.0  # robust standard deviations from the median, beyond which a trajectory is still on its way
+_STRAY, _LARGE = 20.0, 3.0  # distance of a mean, and deviation, in robust ones: beyond, a trajectory is on its way
+_FARTHEST = 10.0  # start that counts, over the distance of the states from zero
 _REST = 1e-7  # standard deviation over the distance from zero, below which a trajectory rests
 _MIXED = 0.5  # largest share of the variance that lies between trajectories
-_UNDAMPED = 0.5  # spread of the decimal logarithm of standard deviations
-_LEVELLING, _RELAXATION = 12, 20.0  # repetitions, and their length in internal time, that fix the scales to rounding
-_AGREEMENT = 0.5  # relative change of the scales in a repetition, beyond which the first ones are kept
+_UNDAMPED = 0.5  # power of the start's size with which that of the motion grows, at least
+_LEVELLING, _RELAXATION = 12, 10.0  # repetitions, and half of their length in internal time
+_SAME, _CONTRACTION = 1e-10, 0.7  # relative change that ends them; ratio of two changes, beyond which they lead nowhere
+_BEYOND = 1e60  # from zero: trajectories that are there grow
+_AGREEMENT = 0.2  # relative change of the scales in a repetition, beyond which the first ones are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +65,11 @@ class Scales:
     def __repr__(self) -> str:
         figures = ", ".join(f"{o:.3g} +- {s:.3g}" for o, s in zip(self.origin, self.size, strict=True))
         return f"Scales({figures}; time={self.time:.3g})"
+
+    @property
+    def trivial(self) -> bool:
+        """Whether internal coordinates are the system's own."""
+        return self.time == 1.0 and not self.origin.any() and bool((self.size == 1.0).all()) and self.states is None
 
     @property
     def summary(self) -> str:
@@ -141,6 +149,7 @@ def _scales_of(
 def _search(system: System, rng: np.random.Generator, progress: Progress) -> Float[np.ndarray, "sample rank"]:
     """Stationary states, those of each trajectory in proportion to time."""
     z, far = _starts(system, rng)
+    first = z
     steps, step, spread = _FIRST_STEPS, None, None
     for number in range(_ROUNDS):
         course = _advance(system, z, far, step, steps, rng, lambda share, n=number: progress((n + share) / _ROUNDS))
@@ -149,22 +158,21 @@ def _search(system: System, rng: np.random.Generator, progress: Progress) -> Flo
         far = np.where(known, found.deviation, far)
         kept = _gathered(found, system.initial is None)
         if kept.sum() >= 3 * _PER_SIZE and number >= 2:
+            _refuse_rest(system, found, kept)
             size = np.sqrt((found.deviation[kept] ** 2).mean(axis=0) + found.mean[kept].var(axis=0))
             same = spread is not None and (np.abs(np.log(size / spread)) < 0.3).all()
             if same and (system.initial is not None or _mixed(found, kept) or number >= 7):
                 break
             spread = size
-        before = z
+        if number >= 4 and _grows(z, course.end):
+            raise InputError(_growth(system, first, course.end))
         z, step, steps = course.end, course.step, int(_LONGER * steps)
-        if number >= 4 and _grows(before, z):
-            raise InputError(_growth(system, before, z))
     else:
         raise InputError(
             f"System {system.name}: its trajectories did not settle within {int(steps)} steps. A part of it is much "
             "slower than the rest, or it has no stationary state. Give `initial`, states to start from."
         )
     progress(1.0)
-    _refuse_rest(system, found, kept)
     if system.initial is None and not _mixed(found, kept):
         raise InputError(_basins(system, found, kept))
     return _drawn(course, kept, rng)
@@ -210,9 +218,10 @@ def _advance(
         step = np.where(np.isfinite(step) & (step > 0), step, 1e-12)
         every = -(-steps // _RECORDS)
         states, weight, spent = [], [], np.zeros(len(z))
-        for number in range(steps):
-            factor = system.factor(z) if constant is None else constant
-            shock = np.sqrt(step)[:, None] * (factor @ rng.standard_normal((*z.shape, 1)))[..., 0]
+        for number in range(steps):  # numbers that are not finite end in steps that are not taken
+            normal = rng.standard_normal(z.shape)
+            shock = normal @ constant.T if constant is not None else (system.factor(z) @ normal[..., None])[..., 0]
+            shock *= np.sqrt(step)[:, None]
             predicted = z + step[:, None] * slope + shock
             further = system.checked_drift(predicted)
             proposed = z + 0.5 * step[:, None] * (slope + further) + shock
@@ -274,9 +283,10 @@ def _gathered(found: Settled, by_size: bool) -> Bool[np.ndarray, " trial"]:
     middle = np.median(found.mean[first], axis=0)
     low, high = np.quantile(found.mean[first], (0.25, 0.75), axis=0)
     size = np.sqrt(np.median(found.deviation[first] ** 2, axis=0) + ((high - low) / 1.35) ** 2)
-    return (
-        kept & (np.abs(found.mean - middle) < _STRAY * size).all(axis=1) & (found.deviation < _STRAY * size).all(axis=1)
-    )
+    near = (np.abs(found.mean - middle) < _STRAY * size) & (found.deviation < _LARGE * size)
+    if by_size:
+        near &= np.repeat(_SIZES, _PER_SIZE)[:, None] <= _FARTHEST * (np.abs(middle) + size).max()
+    return kept & near.all(axis=1)
 
 
 def _mixed(found: Settled, kept: Bool[np.ndarray, " trial"]) -> bool:
@@ -289,24 +299,25 @@ def _grows(before: np.ndarray, after: np.ndarray) -> bool:
     some = slice(0, 4 * _PER_SIZE)
     with np.errstate(all="ignore"):
         then, now = (np.median(np.abs(z[some]).max(axis=1)) for z in (before, after))
-    return not now <= 3 * then
+    return not now <= min(3 * then, _BEYOND)
 
 
-def _growth(system: System, before: np.ndarray, after: np.ndarray) -> str:
+def _growth(system: System, first: np.ndarray, last: np.ndarray) -> str:
+    """Say how trajectories leave: at a steady speed, or ever faster."""
     some = slice(0, 4 * _PER_SIZE)
     with np.errstate(all="ignore"):
-        speed = [np.abs(system.checked_drift(z[some])) for z in (before, after)]
-        steady = np.isfinite(speed[1]).all() and np.median(speed[1]) < 3 * np.median(speed[0])
-        size = np.median(np.abs(after[some]), axis=0)
+        speed, at_first = (np.median(np.abs(system.checked_drift(z[some])), axis=0) for z in (last, first))
+        size = np.median(np.abs(last[some]), axis=0)
     latent = int(np.argmax(np.where(np.isfinite(size), size, np.inf)))
+    steady = speed[latent] < 10 * at_first[latent]
     if steady:
         return (
-            f"System {system.name}: latent {latent} moves on and on, by about {np.median(speed[1][:, latent]):.3g} in a "
-            "unit of time, so there is no stationary state to train on. If it is a phase, use (cos, sin) of it."
+            f"System {system.name}: latent {latent} moves on and on, by about {speed[latent]:.3g} in a unit of "
+            "time, so there is no stationary state to train on. If it is a phase, use (cos, sin) of it."
         )
     return (
-        f"System {system.name}: its trajectories still grow after a long relaxation, so there is no stationary state to "
-        "train on. Check the sign of its drift, or confine it."
+        f"System {system.name}: its trajectories still grow after a long relaxation, so there is no stationary "
+        "state to train on. Check the sign of its drift, or confine it."
     )
 
 
@@ -315,19 +326,20 @@ def _refuse_rest(system: System, found: Settled, kept: Bool[np.ndarray, " trial"
     factor = system.constant_factor
     if factor is None or factor.any():
         return
-    size = np.linalg.norm(found.deviation[found.settled], axis=1)
-    spread = np.log10(size).std()
-    if spread < _UNDAMPED and (found.deviation[kept] > _REST * np.abs(found.mean[kept])).all():
+    if (found.deviation[kept] <= _REST * np.abs(found.mean[kept])).all(axis=1).mean() > 0.5:
+        raise InputError(f"System {system.name}: without noise it comes to rest. Add diffusion.")
+    small = found.settled & (np.arange(len(kept)) < len(_SIZES) // 3 * _PER_SIZE)
+    if system.initial is not None or small.sum() < _PER_SIZE:
         return
-    start = np.repeat(_SIZES, _PER_SIZE)[found.settled]
-    if system.initial is None and np.median(size / start) > 0.1:
+    start, size = np.repeat(_SIZES, _PER_SIZE)[small], np.linalg.norm(found.deviation[small], axis=1)
+    if np.polyfit(np.log(start), np.log(size), 1)[0] < _UNDAMPED:
+        return
+    if np.median(size / start) > 0.1:
         raise InputError(
-            f"System {system.name}: its motion is undamped, so that its size depends on where it starts, from "
-            f"{size.min():.1g} to {size.max():.1g}. Add damping or noise, or give `initial`."
+            f"System {system.name}: its motion is undamped, so that its size depends on where it starts. "
+            "Add damping or noise, or give `initial`."
         )
-    raise InputError(
-        f"System {system.name}: without noise it comes to rest. Add diffusion, or a drift that keeps it moving."
-    )
+    raise InputError(f"System {system.name}: without noise it comes to rest. Add diffusion.")
 
 
 def _basins(system: System, found: Settled, kept: Bool[np.ndarray, " trial"]) -> str:
@@ -336,8 +348,8 @@ def _basins(system: System, found: Settled, kept: Bool[np.ndarray, " trial"]) ->
     low, high = np.quantile(mean[:, latent], (0.1, 0.9))
     return (
         f"System {system.name}: trajectories stay in basins that do not mix: the mean of latent {latent} lies at "
-        f"{low:.3g} in some and at {high:.3g} in others, for as long as was sampled. Give `initial`, which says how many "
-        "start in each, or more diffusion."
+        f"{low:.3g} in some and at {high:.3g} in others, for as long as was sampled. Give `initial`, which says how "
+        "many start in each, or more diffusion."
     )
 
 
@@ -356,38 +368,28 @@ def _drawn(course: Course, kept: Bool[np.ndarray, " trial"], rng: np.random.Gene
 def _level(system: System, first: Scales) -> Scales:
     """Repeat the sampling from standard normal starts in the scales found, until the scales stay the same to rounding.
 
-    Then they do not depend on the search. The first scales are kept where this does not agree with them: for systems that
-    need longer to relax, or whose drift is not finite beside the stationary states.
+    Then they do not depend on the search. The first scales are kept where this does not agree with them: for systems
+    that need longer to relax, or whose drift is not finite beside the stationary states.
     """
-    scales = Scales(first.origin, first.size, first.time)
-    for number in range(_LEVELLING):
-        inner = system.in_scales(scales)
-        rng = np.random.default_rng(0)
+    scales, change = Scales(first.origin, first.size, first.time), np.inf
+    for _ in range(_LEVELLING):
+        inner, rng = system.in_scales(scales), np.random.default_rng(0)
         start = inner.starts(rng, 256)
         try:
-            step = stable_step(inner.checked_drift, start)
-            steps = round(_RELAXATION / step)
+            step = stable_step(inner.checked_drift, start, tolerance=1e-3)
             path = integrate(
-                inner.checked_drift,
-                inner.noise,
-                start,
-                dt=step,
-                steps=2 * steps,
-                stride=max(1, round(0.1 / step)),
-                rng=rng,
-            )
+                inner.checked_drift, inner.noise, start, dt=step, steps=2 * round(_RELAXATION / step),
+                stride=max(1, round(0.1 / step)), rng=rng,
+            )  # fmt: skip
         except InputError:
             return first
         states = path[:, path.shape[1] // 2 :].reshape(-1, system.rank) * scales.size + scales.origin
         new = _scales_of(system, states, None)
-        apart = max(
-            float(np.abs((new.origin - first.origin) / first.size).max()),
-            float(np.abs(np.log(new.size / first.size)).max()), abs(np.log(new.time / first.time)),
-        )  # fmt: skip
-        if not apart < _AGREEMENT:
+        apart = np.concatenate([(new.origin - first.origin) / first.size, np.log(new.size / first.size)])
+        if not (np.abs(apart) < _AGREEMENT).all() or abs(np.log(new.time / first.time)) > _AGREEMENT:
             return first
-        change = float(np.abs(new.size / scales.size - 1).max())
+        before, change = change, float(np.abs(new.size / scales.size - 1).max())
         scales = new
-        if change < 1e-13:
+        if change < _SAME or change > _CONTRACTION * before:
             break
     return scales

@@ -152,7 +152,7 @@ class System:
     def in_scales(self, scales: Scales) -> System:
         """The same system in internal coordinates ``z = (latent - origin) / size`` and internal time."""
         origin, size, time = scales.origin, scales.size, scales.time
-        if time == 1.0 and not origin.any() and (size == 1.0).all():
+        if scales.trivial:
             return replace(self, time_scale=1.0)
         pool = scales.states
 
@@ -165,18 +165,25 @@ class System:
                 else (self.starts(rng, count) - origin) / size
             )
 
-        constant, root = self.constant_factor, float(np.sqrt(time))
+        timed = self.in_time(time)
+        factor = timed.constant_factor
         return replace(
-            self,
-            drift=lambda z: self.checked_drift(origin + size * z) * (time / size),
-            diffusion=(
-                (lambda z: self.factor(origin + size * z) * (root / size[:, None]))
-                if constant is None
-                else constant * (root / size[:, None])
-            ),
+            timed,
+            drift=lambda z: timed.checked_drift(origin + size * z) / size,
+            diffusion=factor / size[:, None]
+            if factor is not None
+            else lambda z: timed.factor(origin + size * z) / size[:, None],
             initial=initial,
             time_scale=1.0,
         )
+
+    def in_time(self, time_scale: float) -> System:
+        """The same system with `time_scale` units of its time as its new unit."""
+        if time_scale == 1.0:
+            return self
+        factor, root = self.constant_factor, float(np.sqrt(time_scale))
+        diffusion = root * factor if factor is not None else lambda z: root * self.factor(z)
+        return replace(self, drift=lambda z: time_scale * self.checked_drift(z), diffusion=diffusion, time_scale=1.0)
 
     @classmethod
     def from_pointwise(

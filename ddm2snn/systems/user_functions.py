@@ -65,7 +65,7 @@ def of_points(function: Callable[..., Any], rank: int, what: str) -> Callable[..
         try:
             with np.errstate(all="ignore"):
                 same = np.allclose(at_once(times, points), each(times, points), rtol=1e-12, atol=0, equal_nan=True)
-        except Exception:  # a function of one point may fail on columns in any way, and is then called for each
+        except Exception:  # noqa: BLE001 - a function of one point may fail on columns in any way
             return each
         return at_once if same else each
 

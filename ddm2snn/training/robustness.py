@@ -37,11 +37,14 @@ class Ends:
     ----------
     escaped, astray, still
         Shape (trial,). A trajectory is astray or still where it is so in any of the windows that were watched.
+    mean
+        Of each trajectory while it was watched, shape (trial, rank), in standard deviations from the target's mean.
     """
 
     escaped: Bool[np.ndarray, " trial"]
     astray: Bool[np.ndarray, " trial"]
     still: Bool[np.ndarray, " trial"]
+    mean: Float[np.ndarray, "trial rank"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,9 @@ class Return:
         Came to rest: the last states move less than a twentieth of what any trajectory of the target moves in as long.
     time_units
         Rate time units for coming back, and for being watched afterwards.
+    place
+        Where those that are astray or still stay, in standard deviations from the mean of each latent; None without
+        any.
     """
 
     far: int
@@ -71,6 +77,7 @@ class Return:
     astray: int
     still: int
     time_units: tuple[float, float]
+    place: tuple[float, ...] | None = None
 
     @property
     def lost(self) -> int:
@@ -101,6 +108,7 @@ def check_return(
     perturbed = _follow(network, z[:_TRAJECTORIES], dt, _RELAXATION, rng, noise_factor=_NOISE_FACTOR)[:, -1]
     returned = _follow(network, np.concatenate([far, perturbed]), dt, _RELAXATION, rng)[:, -1]
     ends = watch(network, system, stationary, to_system(network, returned), rng, duration=_WATCHED, window=_WATCHED)
+    stays = ends.astray | ends.still
     return Return(
         far=_TRAJECTORIES,
         perturbed=_TRAJECTORIES,
@@ -108,6 +116,7 @@ def check_return(
         astray=int(ends.astray.sum()),
         still=int(ends.still.sum()),
         time_units=(_RELAXATION, _WATCHED),
+        place=tuple(np.median(ends.mean[stays], axis=0).tolist()) if stays.any() else None,
     )
 
 
@@ -159,7 +168,7 @@ def watch(
     gone = escaped(path[:, -1])[:, 0]
     astray = np.any([_astray(part, z) for part in windows], axis=0) & ~gone
     still = np.any([_motion(part) < _LEAST_MOTION * least for part in windows], axis=0) & ~gone & ~astray
-    return Ends(gone, astray, still)
+    return Ends(gone, astray, still, watched.mean(axis=1))
 
 
 def integration_step(network: RateNetwork, stationary: Float[np.ndarray, "sample rank"]) -> float:

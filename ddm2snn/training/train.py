@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
+import numpy as np
+
 from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.base.progress import Progress, no_progress
-from ddm2snn.base.randomness import check_seed
-from ddm2snn.errors import InputError
+from ddm2snn.base.randomness import check_seed, stream
+from ddm2snn.errors import InputError, MissedWarning
+from ddm2snn.network import missed_by
 from ddm2snn.neuron.activation import Activation
 from ddm2snn.systems import System, find_system
+from ddm2snn.systems.scales import Scales, find_scales
 from ddm2snn.training.matching import match
 
 if TYPE_CHECKING:
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     from ddm2snn.training.variable_projection import Device
 
 RIDGES = (1e-5, 1e-6, 1e-7, 1e-8)
+_SEARCH = 0.1  # of the progress of training: finding the scales
 
 
 @dataclass(frozen=True)
@@ -123,12 +130,18 @@ def train(
     Returns
     -------
     RateNetwork
-        With its errors on fresh stationary states, and all settings, in ``provenance``.
+        With its errors on fresh stationary states, all settings and what it missed in ``provenance``. Its
+        `time_scale` says how many units of the system's time one rate time unit lasts.
 
     Raises
     ------
     InputError
         Where the system cannot be sampled or a setting makes no sense.
+
+    Warns
+    -----
+    MissedWarning
+        Where an error is larger than the one asked for, or trajectories do not come back.
 
     Examples
     --------
@@ -146,11 +159,53 @@ def train(
     count = as_count("units", target.units if units is None else units)
     if device not in ("cpu", "cuda"):
         raise InputError(f"There is no device {device!r}; choose cpu or cuda.")
-    return match(
-        target,
-        units=count,
-        seed=check_seed(seed),
-        training=training or Training(),
-        device=device,
-        progress=progress,
+    scales = find_scales(target, stream(check_seed(seed), "training", "scales"), lambda done: progress(_SEARCH * done))
+    settings = training or Training()
+    network = match(
+        target.in_scales(scales), units=count, seed=seed, training=settings, device=device,
+        progress=lambda done: progress(_SEARCH + (1.0 - _SEARCH) * done),
+    )  # fmt: skip
+    network = _in_units_of(network, scales)
+    for sentence in missed_by(network):
+        warnings.warn(sentence, MissedWarning, stacklevel=2)
+    return network
+
+
+def _in_units_of(network: RateNetwork, scales: Scales) -> RateNetwork:
+    """Network in the system's units, from one in its internal coordinates."""
+    missed = _missed(network)
+    provenance = {**network.provenance, **({"missed": missed} if missed else {})}
+    if scales.trivial:
+        return dataclasses.replace(network, provenance=provenance)
+    origin, size = scales.origin, scales.size
+    return dataclasses.replace(
+        network,
+        latent_offset=origin + size * network.latent_offset,
+        latent_scale=size * network.latent_scale,
+        initial_latent=origin + size * network.initial_latent,
+        input_map=network.input_map / size,
+        time_scale=scales.time,
+        provenance={**provenance, "scales": scales.summary},
     )
+
+
+def _missed(network: RateNetwork) -> list[str]:
+    """Sentences on what training did not reach, with what helps."""
+    made, missed = network.provenance, []
+    asked, error, back = made["training"], made["drift_error"], made["robustness"]
+    if asked["ridge"] is None and max(error) > asked["error"]:
+        latent = int(np.argmax(error))
+        missed.append(f"the drift error of latent {latent} is {error[latent]:.2g}, but {asked['error']:g} was asked")
+    if asked["ridge"] is None and made["diffusion_error"] > asked["diffusion_error"]:
+        reached, goal = made["diffusion_error"], asked["diffusion_error"]
+        missed.append(f"the error of the diffusion is {reached:.2g}, but {goal:g} was asked")
+    lost = ", ".join(f"{back[name]} {name}" for name in ("escaped", "astray", "still") if back[name])
+    if lost:
+        place = ""
+        if back["place"] is not None:
+            latent = int(np.argmax(np.abs(back["place"])))
+            place = f"; they stay {back['place'][latent]:+.1f} standard deviations from the mean of latent {latent}"
+        all_ = back["far"] + back["perturbed"]
+        missed.append(f"of {all_} trajectories from far outside or under strong noise, {lost} did not come back{place}")
+    remedy = f"More units than {network.units}{'' if network.activation == 'tanh' else ', or tanh units,'} may help."
+    return [f"System {made['system']}: {sentence}. {remedy}" for sentence in missed]

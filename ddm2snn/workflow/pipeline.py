@@ -28,7 +28,7 @@ from ddm2snn.base.randomness import child_seed
 from ddm2snn.conversion import convert
 from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
 from ddm2snn.load import load_as
-from ddm2snn.network import RateNetwork, SpikingNetwork
+from ddm2snn.network import RateNetwork, SpikingNetwork, missed_by
 from ddm2snn.recording import Recording
 from ddm2snn.simulate import record_system, simulate
 from ddm2snn.systems import System, find_system
@@ -202,12 +202,13 @@ class _Pipeline:
 
     def _simulate_target(self, progress: Progress) -> None:
         """Record the target system."""
-        settings, starts = self.recipe.simulation, self._rate_network().initial_latent
+        settings, rate = self.recipe.simulation, self._rate_network()
         files = self._target_files
         for index, file in enumerate(files):
             recording = record_system(
-                self.system, starts, duration=settings.burn_in + settings.duration, every=settings.every,
-                trials=settings.trials, seed=child_seed(self.recipe.seed, "simulate", file),
+                self.system, rate.initial_latent, time_scale=rate.time_scale, every=settings.every,
+                duration=settings.burn_in + settings.duration, trials=settings.trials,
+                seed=child_seed(self.recipe.seed, "simulate", file),
                 progress=lambda share, done=index: progress((done + share) / len(files)),
             )  # fmt: skip
             recording.save(self.folder / file)
@@ -261,6 +262,7 @@ class _Pipeline:
             command=f"ddm2snn run {recipe.system} -o {self.folder.name}\n\n{recipe.as_toml().rstrip()}",
             tables=[training_table(rate), conversion_table(networks)],
             networks=networks,
+            missed=[*missed_by(rate), *(f"{n}: {sentence}" for n, s in networks.items() for sentence in missed_by(s))],
             exponents=self._exponents(rate, lambda share: progress(0.8 + 0.1 * share)),
             summary={
                 "recipe": recipe.model_dump(mode="json"),
@@ -279,9 +281,9 @@ class _Pipeline:
         """Lyapunov exponents of the drift fields and of perturbed pairs, where the system has latents enough."""
         if self.system.rank < FEWEST_LATENTS:
             return []
-        starts = rate.initial_latent
+        rate, target, starts = rate.in_rate_time, self.system.in_time(rate.time_scale), rate.initial_latent
         exponents = [
-            drift_exponent(TARGET, self.system.checked_drift, starts, progress=lambda share: progress(0.5 * share)),
+            drift_exponent(TARGET, target.checked_drift, starts, progress=lambda share: progress(0.5 * share)),
             drift_exponent(RATE, rate.drift, starts, network_jacobian(rate), lambda s: progress(0.5 + 0.5 * s)),
         ]
         for backend in ("rate", *self.recipe.backends):

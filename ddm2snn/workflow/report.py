@@ -61,6 +61,8 @@ class Page:
         Spiking networks, by the same names, for their connectivity, noise and number of neurons.
     exponents
         Largest Lyapunov exponents.
+    missed
+        Sentences on what training and conversions did not reach, which come first.
     """
 
     title: str
@@ -74,6 +76,7 @@ class Page:
     rasters: Mapping[str, Recording] = field(default_factory=dict)
     networks: Mapping[str, SpikingNetwork] = field(default_factory=dict)
     exponents: Sequence[Exponent] = ()
+    missed: Sequence[str] = ()
 
     def write(self, folder: Path) -> list[Path]:
         """Write report.html, summary.json and figures/*.png and *.pdf into `folder`; return their paths."""
@@ -88,6 +91,7 @@ class Page:
         write_text(folder / "report.html", self._html(shown))
         content = {
             "findings": self.findings(),
+            "missed": list(self.missed),
             "reports": {report.label: report.as_json() for report in self.reports},
             **({"ladder": [stage.as_json() for stage in self.ladder]} if self.ladder else {}),
             **self._further_results(),
@@ -97,9 +101,9 @@ class Page:
         return [*written, folder / "report.html", folder / "summary.json"]
 
     def findings(self) -> list[str]:
-        """The verdict of each report, and the loss of each step of the ladder."""
+        """What was missed, the verdict of each report, and the loss of each step of the ladder."""
         ladder = attribution(self.ladder)
-        return [report.verdict for report in self.reports] + ([ladder] if ladder else [])
+        return [*self.missed, *(report.verdict for report in self.reports), *([ladder] if ladder else [])]
 
     @property
     def _burn_in(self) -> float:
