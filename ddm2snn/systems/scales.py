@@ -27,15 +27,17 @@ _TOLERANCE = 0.01  # of a step: error over the distance that the trajectory trav
 _LARGEST_NOISE = 0.5  # of a step, over that distance
 _TURNS = 15.0  # distances travelled, in standard deviations, that settled trajectories have gone at least
 _RAMP, _SWELL = 0.7, 5.0  # between the last two quarters: change of mean in standard deviations, ratio of variances
-_ENOUGH = 0.4  # of the trajectories that have settled end the search
+_ENOUGH = 0.7  # of the trajectories within reach have settled at the end of the search
 _RECORDS = 1000  # of each trajectory in a round
 _STRAY, _LARGE = 20.0, 3.0  # distance of a mean, and deviation, in robust ones: beyond, a trajectory is on its way
-_FARTHEST = 10.0  # start that counts, over the distance of the states from zero
+_APART, _FEW, _PATIENCE = 4.0, 0.05, 8  # robust deviations between means; share that is left out; rounds to wait
+_STRAIGHT = 0.9  # of the range of a latent in a round, that lies between its ends
+_FARTHEST = 3.0  # start that counts, over the distance of the states from zero
 _REST = 1e-7  # standard deviation over the distance from zero, below which a trajectory rests
 _MIXED = 0.5  # largest share of the variance that lies between trajectories
-_UNDAMPED = 0.5  # power of the start's size with which that of the motion grows, at least
+_UNDAMPED, _SHRUNK = 0.5, 0.1  # power of the start's size with which that of the motion grows; ratio of the two
 _LEVELLING, _RELAXATION = 12, 10.0  # repetitions, and half of their length in internal time
-_SAME, _CONTRACTION = 1e-10, 0.7  # relative change that ends them; ratio of two changes, beyond which they lead nowhere
+_SAME, _CONTRACTION = 1e-13, 0.7  # relative change that ends them; ratio of two changes, beyond which they lead nowhere
 _BEYOND = 1e60  # from zero: trajectories that are there grow
 _AGREEMENT = 0.2  # relative change of the scales in a repetition, beyond which the first ones are kept
 
@@ -150,22 +152,28 @@ def _search(system: System, rng: np.random.Generator, progress: Progress) -> Flo
     """Stationary states, those of each trajectory in proportion to time."""
     z, far = _starts(system, rng)
     first = z
-    steps, step, spread = _FIRST_STEPS, None, None
+    steps, step, spread, travels = _FIRST_STEPS, None, None, []
     for number in range(_ROUNDS):
         course = _advance(system, z, far, step, steps, rng, lambda share, n=number: progress((n + share) / _ROUNDS))
         found = _judge(system, course)
         known = np.isfinite(found.deviation) & (found.deviation > 0)
         far = np.where(known, found.deviation, far)
-        kept = _gathered(found, system.initial is None)
-        if kept.sum() >= 3 * _PER_SIZE and number >= 2:
+        within, kept = _gathered(found, system.initial is None)
+        if number >= 2:
             _refuse_rest(system, found, kept)
+        if (found.settled & kept).sum() >= 3 * _PER_SIZE and number >= 2:
             size = np.sqrt((found.deviation[kept] ** 2).mean(axis=0) + found.mean[kept].var(axis=0))
             same = spread is not None and (np.abs(np.log(size / spread)) < 0.3).all()
-            if same and (system.initial is not None or _mixed(found, kept) or number >= 7):
+            enough = (found.settled & kept).sum() >= _ENOUGH * within.sum()
+            one = enough and not (found.settled & _apart(found, kept)).any() and _mixed(found, kept)
+            if same and (one or (enough and system.initial is not None) or number >= _PATIENCE):
                 break
             spread = size
         if number >= 4 and _grows(z, course.end):
             raise InputError(_growth(system, first, course.end))
+        travels.append(_travel(z, course))
+        if (onwards := _onwards(travels)) is not None:
+            raise InputError(_moves_on(system, onwards, float(travels[-1][onwards])))
         z, step, steps = course.end, course.step, int(_LONGER * steps)
     else:
         raise InputError(
@@ -173,8 +181,16 @@ def _search(system: System, rng: np.random.Generator, progress: Progress) -> Flo
             "slower than the rest, or it has no stationary state. Give `initial`, states to start from."
         )
     progress(1.0)
-    if system.initial is None and not _mixed(found, kept):
+    apart = _apart(found, kept)
+    if system.initial is None and (
+        (found.settled & apart).sum() > _FEW * kept.sum() or not _mixed(found, kept & ~apart)
+    ):
         raise InputError(_basins(system, found, kept))
+    if system.initial is None:
+        kept &= ~apart
+        distance = (np.abs(np.median(found.mean[kept], axis=0)) + np.median(found.deviation[kept], axis=0)).max()
+        inside = kept & (np.repeat(_SIZES, _PER_SIZE) <= distance)  # others may still be on their way
+        kept = inside if inside.sum() >= 3 * _PER_SIZE else kept
     return _drawn(course, kept, rng)
 
 
@@ -217,7 +233,7 @@ def _advance(
             )
         step = np.where(np.isfinite(step) & (step > 0), step, 1e-12)
         every = -(-steps // _RECORDS)
-        states, weight, spent = [], [], np.zeros(len(z))
+        states, weight = [], []
         for number in range(steps):  # numbers that are not finite end in steps that are not taken
             normal = rng.standard_normal(z.shape)
             shock = normal @ constant.T if constant is not None else (system.factor(z) @ normal[..., None])[..., 0]
@@ -230,11 +246,11 @@ def _advance(
             at_end = system.checked_drift(proposed)
             sound = np.isfinite(error) & np.isfinite(proposed).all(axis=1) & np.isfinite(at_end).all(axis=1)
             taken = sound & (error <= 2)
-            spent += np.where(taken, step, 0.0)
             if number % every == every - 1:
                 states.append(z)
-                weight.append(spent)
-                spent = np.zeros(len(z))
+                weight.append(
+                    np.where(taken, every * step, 0.0)
+                )  # its own step's: where states pass fast, steps are short
                 progress(number / steps)
             z, slope = np.where(taken[:, None], proposed, z), np.where(taken[:, None], at_end, slope)
             far = np.maximum(far, np.abs(z - start))
@@ -268,25 +284,30 @@ def _judge(system: System, course: Course) -> Settled:
     return Settled(mean, deviation, settled)
 
 
-def _gathered(found: Settled, by_size: bool) -> Bool[np.ndarray, " trial"]:
-    """Settled trajectories that agree with those of the smallest starts; others may be on their way from far off."""
-    kept = found.settled.copy()
-    if not kept.any():
-        return kept
-    first = kept
+def _gathered(found: Settled, by_size: bool) -> tuple[Bool[np.ndarray, " trial"], Bool[np.ndarray, " trial"]]:
+    """Trajectories that started within reach of the states, and those of them that move as the settled ones do."""
+    count = len(found.settled)
+    first = found.settled
     if by_size:
-        share = kept.reshape(-1, _PER_SIZE).mean(axis=1)
-        sizes = np.flatnonzero(share >= 0.5)[:4]
-        first = kept & np.isin(np.arange(len(kept)) // _PER_SIZE, sizes)
-        if not first.any():
-            return first
+        share = first.reshape(-1, _PER_SIZE).mean(axis=1)
+        first = first & np.isin(np.arange(count) // _PER_SIZE, np.flatnonzero(share >= 0.5)[:4])
+    if not first.any():
+        return first, first
     middle = np.median(found.mean[first], axis=0)
     low, high = np.quantile(found.mean[first], (0.25, 0.75), axis=0)
     size = np.sqrt(np.median(found.deviation[first] ** 2, axis=0) + ((high - low) / 1.35) ** 2)
+    reach = _FARTHEST * (np.abs(middle) + size).max()
+    within = np.repeat(_SIZES, _PER_SIZE) <= reach if by_size else np.ones(count, dtype=bool)
     near = (np.abs(found.mean - middle) < _STRAY * size) & (found.deviation < _LARGE * size)
-    if by_size:
-        near &= np.repeat(_SIZES, _PER_SIZE)[:, None] <= _FARTHEST * (np.abs(middle) + size).max()
-    return kept & near.all(axis=1)
+    return within, within & near.all(axis=1)
+
+
+def _apart(found: Settled, kept: Bool[np.ndarray, " trial"]) -> Bool[np.ndarray, " trial"]:
+    """Settled trajectories that are elsewhere than most: still on their way, or in a basin of their own."""
+    middle = np.median(found.mean[kept], axis=0)
+    low, high = np.quantile(found.mean[kept], (0.25, 0.75), axis=0)
+    size = np.sqrt(np.median(found.deviation[kept] ** 2, axis=0) + ((high - low) / 1.35) ** 2)
+    return kept & (np.abs(found.mean - middle) > _APART * size).any(axis=1)
 
 
 def _mixed(found: Settled, kept: Bool[np.ndarray, " trial"]) -> bool:
@@ -311,35 +332,61 @@ def _growth(system: System, first: np.ndarray, last: np.ndarray) -> str:
     latent = int(np.argmax(np.where(np.isfinite(size), size, np.inf)))
     steady = speed[latent] < 10 * at_first[latent]
     if steady:
-        return (
-            f"System {system.name}: latent {latent} moves on and on, by about {speed[latent]:.3g} in a unit of "
-            "time, so there is no stationary state to train on. If it is a phase, use (cos, sin) of it."
-        )
+        return _moves_on(system, latent, float(speed[latent]))
     return (
         f"System {system.name}: its trajectories still grow after a long relaxation, so there is no stationary "
         "state to train on. Check the sign of its drift, or confine it."
     )
 
 
+def _travel(start: Float[np.ndarray, "trial rank"], course: Course) -> Float[np.ndarray, " rank"]:
+    """Speed at which each latent went straight on in a course, from the smallest starts; NaN where it did not."""
+    some = slice(0, 4 * _PER_SIZE)
+    with np.errstate(all="ignore"):
+        gone, visited = course.end[some] - start[some], np.ptp(course.states[:, some], axis=0)
+        straight = np.median(np.abs(gone) / visited, axis=0) > _STRAIGHT
+        return np.where(straight, np.median(gone / course.weight[:, some].sum(axis=0)[:, None], axis=0), np.nan)
+
+
+def _onwards(travels: list[Float[np.ndarray, " rank"]]) -> int | None:
+    """Latent that went straight on at one speed in the last three rounds, if there is one."""
+    if len(travels) < 5:
+        return None
+    last = np.array(travels[-3:])
+    with np.errstate(all="ignore"):
+        steady = (np.abs(last / last[-1] - 1.0) < 0.3).all(axis=0)
+    return int(np.flatnonzero(steady)[0]) if steady.any() else None
+
+
+def _moves_on(system: System, latent: int, speed: float) -> str:
+    return (
+        f"System {system.name}: latent {latent} moves on and on, by about {speed:.3g} in a unit of time, so there is "
+        "no stationary state to train on. If it is a phase, use (cos, sin) of it."
+    )
+
+
 def _refuse_rest(system: System, found: Settled, kept: Bool[np.ndarray, " trial"]) -> None:
-    """Refuse a system without noise that comes to rest, or whose motion is neither damped nor driven."""
+    """Refuse a system without noise that comes to rest, or whose motion is as large as its start was."""
     factor = system.constant_factor
     if factor is None or factor.any():
         return
-    if (found.deviation[kept] <= _REST * np.abs(found.mean[kept])).all(axis=1).mean() > 0.5:
+    if kept.any() and (found.deviation[kept] <= _REST * np.abs(found.mean[kept])).all(axis=1).mean() > 0.5:
         raise InputError(f"System {system.name}: without noise it comes to rest. Add diffusion.")
-    small = found.settled & (np.arange(len(kept)) < len(_SIZES) // 3 * _PER_SIZE)
-    if system.initial is not None or small.sum() < _PER_SIZE:
+    if system.initial is not None:
         return
+    small = slice(0, len(_SIZES) // 3 * _PER_SIZE)
     start, size = np.repeat(_SIZES, _PER_SIZE)[small], np.linalg.norm(found.deviation[small], axis=1)
-    if np.polyfit(np.log(start), np.log(size), 1)[0] < _UNDAMPED:
+    if not (np.isfinite(size) & (size > 0)).all():
         return
-    if np.median(size / start) > 0.1:
-        raise InputError(
-            f"System {system.name}: its motion is undamped, so that its size depends on where it starts. "
-            "Add damping or noise, or give `initial`."
-        )
-    raise InputError(f"System {system.name}: without noise it comes to rest. Add diffusion.")
+    ratio = float(np.median(size / start))
+    if np.polyfit(np.log(start), np.log(size), 1)[0] < _UNDAMPED or ratio > 1.0 / _SHRUNK:
+        return
+    if ratio < _SHRUNK:
+        raise InputError(f"System {system.name}: without noise it comes to rest. Add diffusion.")
+    raise InputError(
+        f"System {system.name}: its motion is undamped, so that its size depends on where it starts. "
+        "Add damping or noise, or give `initial`."
+    )
 
 
 def _basins(system: System, found: Settled, kept: Bool[np.ndarray, " trial"]) -> str:

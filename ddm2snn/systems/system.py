@@ -129,7 +129,7 @@ class System:
         shape = (*np.shape(latent), self.rank)
         if not callable(self.diffusion):
             return np.broadcast_to(np.asarray(self.diffusion), shape)
-        return values_of(self.diffusion, f"System {self.name}: its diffusion", latent, shape)
+        return values_of(self.diffusion, f"System {self.name}: diffusion", latent, shape)
 
     def starts(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "sample rank"]:
         """Draw `count` starting points, shape (count, rank)."""
@@ -147,7 +147,7 @@ class System:
         InputError
             Where the user's function returns another shape.
         """
-        return values_of(self.drift, f"System {self.name}: its drift", latent, np.shape(latent))
+        return values_of(self.drift, f"System {self.name}: drift", latent, np.shape(latent))
 
     def in_scales(self, scales: Scales) -> System:
         """The same system in internal coordinates ``z = (latent - origin) / size`` and internal time."""

@@ -39,7 +39,7 @@ def values_of(
     if values.shape != shape:
         raise InputError(
             f"{what} of an array {state.shape} has shape {values.shape}. It must act on arrays (..., rank) and return "
-            f"{shape} here. A function of one point becomes one of arrays by System.from_pointwise."
+            f"one of shape {shape} here. A function of one point becomes one of arrays by System.from_pointwise."
         )
     return values
 

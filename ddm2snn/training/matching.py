@@ -35,6 +35,7 @@ def match(
     seed: int,
     training: Training,
     device: Device = "cpu",
+    rounded: bool = False,
     progress: Progress = no_progress,
 ) -> RateNetwork:
     r"""Fit :math:`W_s\phi(\Gamma z + b) \approx f(z) + z`, and G from the same units, by variable projection.
@@ -49,7 +50,7 @@ def match(
     import torch
 
     progress(0.0)
-    task = task_of(system, training.points_for(units), stream(seed, "training", "points"))
+    task = task_of(system, training.points_for(units), stream(seed, "training", "points"), rounded=rounded)
     projection = starting_projection(task, units, training, stream(seed, "training", "start"), device)
     held_out = stationary_cloud(system, 2 * training.holdout, stream(seed, "training", "holdout")).points
     validation, test = held_out[: training.holdout], held_out[training.holdout :]

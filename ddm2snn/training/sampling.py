@@ -23,6 +23,7 @@ _RELAXATION_STEPS = 4000
 _TRAJECTORIES = 256
 _SHIFT, _REACH = 0.25, 1.5  # of moved points: standard deviations, and the largest factor outwards
 _GROWTH = 3.0  # of the range of states from half of the relaxation to its end: beyond, they do not settle
+_POINT_GRID, _DRIFT_GRID = 2.0**-16, 2.0**-26  # of rounded points and drifts, in standard deviations
 
 
 @dataclass(frozen=True)
@@ -188,11 +189,14 @@ class Task:
         )
 
 
-def task_of(system: System, count: int, rng: np.random.Generator) -> Task:
+def task_of(system: System, count: int, rng: np.random.Generator, *, rounded: bool = False) -> Task:
     """Sample a system at `count` points and scale what is to be fitted there.
 
     Each output counts relative to its root mean square over stationary states, so that the loss is the relative error
     that is reported. A factor G that depends on the state is fitted as a lower-triangular matrix.
+
+    With `rounded`, points and drift are rounded to binary fractions that are coarse against the errors of arithmetic:
+    then a system gives the same task, bit for bit, in whatever units it is written.
 
     Raises
     ------
@@ -200,11 +204,14 @@ def task_of(system: System, count: int, rng: np.random.Generator) -> Task:
         Where the system cannot be sampled, or its drift or diffusion cannot be fitted.
     """
     pool = stationary_cloud(system, min(_POOL * count, max(count, _LARGEST_POOL)), rng)
+    if rounded:
+        pool = Cloud(_to_grid(pool.points, _POINT_GRID), pool.dt)
     cloud = Cloud(pool.points[:count], pool.dt)
     offset, scale = cloud.mean, cloud.scale
     z = training_points((pool.points - offset) / scale, count, rng)
     states = z * scale + offset
     velocity = system.checked_drift(states) / scale
+    velocity = _to_grid(velocity, _DRIFT_GRID) if rounded else velocity
     if not np.isfinite(velocity).all():
         raise InputError(f"System {system.name}: the drift is NaN or infinite near its stationary cloud. Check it.")
     stationary = velocity[: count - count // 2]
@@ -215,8 +222,10 @@ def task_of(system: System, count: int, rng: np.random.Generator) -> Task:
     weight = 1.0 / np.maximum(1.0, speed / np.quantile(speed[: len(stationary)], 0.999))
     unit, target = _rms(stationary), (z + velocity) / _rms(stationary)
     if system.constant_factor is not None:
-        return Task(cloud, z, target, weight, unit, system.constant_factor / scale[:, None])
+        factor = system.constant_factor / scale[:, None]
+        return Task(cloud, z, target, weight, unit, _to_grid(factor, _DRIFT_GRID) if rounded else factor)
     factor = _triangular(system, states) / scale[:, None]
+    factor = _to_grid(factor, _DRIFT_GRID) if rounded else factor
     centre = factor[: len(stationary)].mean(axis=0)
     size = np.full(system.rank**2, np.sqrt((factor[: len(stationary)] ** 2).mean() * system.rank))
     entries = (factor - centre).reshape(len(z), -1) / size
@@ -239,6 +248,10 @@ def _triangular(system: System, states: Float[np.ndarray, "sample rank"]) -> Flo
             f"System {system.name}: its diffusion tensor vanishes somewhere near its stationary cloud, where no smooth "
             "factor can be read off it. Give diffusion as a lower-triangular matrix G(z)."
         ) from error
+
+
+def _to_grid(values: Float[np.ndarray, "..."], grid: float) -> Float[np.ndarray, "..."]:
+    return np.round(values / grid) * grid
 
 
 def _rms(values: Float[np.ndarray, "sample column"]) -> Float[np.ndarray, " column"]:

@@ -163,7 +163,7 @@ def train(
     settings = training or Training()
     network = match(
         target.in_scales(scales), units=count, seed=seed, training=settings, device=device,
-        progress=lambda done: progress(_SEARCH + (1.0 - _SEARCH) * done),
+        rounded=not scales.trivial, progress=lambda done: progress(_SEARCH + (1.0 - _SEARCH) * done),
     )  # fmt: skip
     network = _in_units_of(network, scales)
     for sentence in missed_by(network):

@@ -1,0 +1,233 @@
+"""Systems of a user's own: any units and clock, any way of writing a drift, no result that missed without a word."""
+
+# Lists and numbers stand for arrays here, and settings are given by name:
+# pyright: reportArgumentType=false
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import own_systems
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import ddm2snn
+from ddm2snn import InputError, Static, System, Training
+from ddm2snn.errors import MissedWarning
+from ddm2snn.systems import forced
+from ddm2snn.systems.scales import find_scales
+
+POINTS = np.random.default_rng(5).standard_normal((7, 2))
+
+
+def van_der_pol(z):
+    return np.stack([z[..., 1], (1 - z[..., 0] ** 2) * z[..., 1] - z[..., 0]], axis=-1)
+
+
+def scales_of(system, seed=0):
+    return find_scales(system, np.random.default_rng(seed))
+
+
+class TestScales:
+    def test_a_slow_decay(self):
+        scales = scales_of(own_systems.TRAINED["slow decay"])
+        assert scales.size[0] == pytest.approx(np.sqrt(0.1**2 * 2000 / 2), rel=0.05)
+        assert scales.time == pytest.approx(2000, rel=0.05)
+        assert "one rate time unit is" in scales.summary
+
+    @pytest.mark.parametrize("power", [-9, -3, 9])
+    def test_sizes(self, power):
+        scales = scales_of(own_systems.van_der_pol(size=10.0**power))
+        assert scales.size / 10.0**power == pytest.approx([1.44, 1.43], rel=0.03)
+        assert scales.time == pytest.approx(0.82, rel=0.03)
+
+    @pytest.mark.parametrize("power", [-6, 3])
+    def test_times(self, power):
+        scales = scales_of(own_systems.van_der_pol(time=10.0**power))
+        assert scales.size == pytest.approx([1.44, 1.43], rel=0.03)
+        assert scales.time / 10.0**power == pytest.approx(0.82, rel=0.03)
+
+    def test_units_that_differ_between_latents(self):
+        scales = scales_of(own_systems.TRAINED["Morris-Lecar"])
+        assert scales.size == pytest.approx([20.6, 0.122], rel=0.1)
+
+    @pytest.mark.slow
+    def test_hodgkin_and_huxley_without_initial_states(self):
+        scales = scales_of(own_systems.TRAINED["Hodgkin-Huxley"])
+        assert -60 < scales.origin[0] < -50
+        assert 20 < scales.size[0] < 27
+
+    def test_a_system_that_declares_both_is_taken_as_it_is(self):
+        system = System("own", 1, lambda z: -z, initial=lambda rng, n: rng.standard_normal((n, 1)), time_scale=1.0)
+        assert scales_of(system).trivial
+        assert not scales_of(System("own", 1, lambda z: -z, diffusion=1.0)).trivial
+
+    def test_a_declared_time_is_kept(self):
+        scales = scales_of(System("own", 1, lambda z: -z, diffusion=1.0, time_scale=0.25))
+        assert scales.time == 0.25
+        assert scales.size[0] == pytest.approx(np.sqrt(0.5), rel=0.05)
+
+    def test_progress_moves_from_the_start_to_the_end(self):
+        shares = []
+        find_scales(System("own", 1, lambda z: -z, diffusion=1.0), np.random.default_rng(0), shares.append)
+        assert shares[0] < 0.05
+        assert shares == sorted(shares)
+        assert shares[-1] == 1.0
+
+
+@pytest.mark.parametrize("name", [name for name in own_systems.REFUSED if name != "deep wells"])
+def test_what_cannot_be_trained_on_is_refused_for_its_reason(refuses, name):
+    system, reason = own_systems.REFUSED[name]
+    with refuses(InputError, reason):
+        ddm2snn.train(system, units=4)
+
+
+@pytest.mark.slow
+def test_basins_that_do_not_mix_are_refused_unless_initial_states_say_how_many_start_in_each(refuses):
+    wells = {"rank": 1, "drift": lambda z: 20 * (z - z**3), "diffusion": 0.1}
+    with refuses(InputError, "basins that do not mix", "Give `initial`"):
+        scales_of(System("wells", **wells))
+    both = scales_of(System("wells", **wells, initial=lambda rng, n: rng.choice([-1.0, 1.0], (n, 1))))
+    assert both.size[0] == pytest.approx(1.0, rel=0.05)
+
+
+class TestTraining:
+    def test_a_network_is_in_the_systems_units_and_time(self):
+        system = own_systems.van_der_pol(size=1e-3, time=50.0)
+        network = ddm2snn.train(system, units=24, seed=2, training=Training(error=0.05))
+        states = network.initial_latent
+        assert states.std(axis=0) == pytest.approx([1.44e-3, 1.43e-3], rel=0.1)
+        truth = system.checked_drift(states)
+        assert np.abs(network.drift(states) - truth).mean() < 0.05 * np.abs(truth).mean()
+        assert network.diffusion(states[:1])[0] == pytest.approx(system.factor(states[0]) @ system.factor(states[0]))
+        assert network.time_scale == pytest.approx(41, rel=0.03)
+
+    def test_runs_have_the_systems_time_as_a_coordinate(self, tmp_path):
+        decay = System("decay", 1, lambda z: -z / 500, diffusion=0.1)
+        network = ddm2snn.train(decay, units=8, training=Training(points=400, iterations=15, holdout=300, ridge=1e-6))
+        network.save(tmp_path / "rate.safetensors")
+        again = ddm2snn.load(tmp_path / "rate.safetensors")
+        assert again.fingerprint == network.fingerprint
+        assert again.time_scale == network.time_scale == pytest.approx(500, rel=0.05)
+        spiking = ddm2snn.convert(network, decoders=Static(), time_unit_s=0.1).network
+        assert spiking.time_scale == network.time_scale
+        for made in (network, spiking):
+            run = ddm2snn.simulate(made, duration=2.0, every=0.5, trials=2)
+            run.save(tmp_path / "run.nc")
+            time = ddm2snn.load(tmp_path / "run.nc").latent["system_time"].values
+            assert time == pytest.approx(np.arange(4) * 0.5 * network.time_scale)
+
+    @settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(size=st.floats(1e-9, 1e9), time=st.floats(1e-6, 1e6))
+    def test_units_change_results_by_rounding_only(self, size, time):
+        ours, theirs = (_small(own_systems.van_der_pol(a, b)) for a, b in ((1.0, 1.0), (size, time)))
+        assert theirs.left_vectors == pytest.approx(ours.left_vectors, rel=1e-9)
+        assert theirs.provenance["drift_error"] == pytest.approx(ours.provenance["drift_error"], rel=1e-6)
+        assert theirs.latent_scale / size == pytest.approx(ours.latent_scale, rel=1e-9)
+        assert theirs.time_scale / time == pytest.approx(ours.time_scale, rel=1e-9)
+        first, second = (ddm2snn.convert(n, decoders=Static(), seed=1) for n in (ours, theirs))
+        assert first.network.time_unit_s == second.network.time_unit_s
+        assert second.diagnostics.drift_error == pytest.approx(first.diagnostics.drift_error, rel=0.05)
+
+
+def _small(system):
+    return ddm2snn.train(
+        system, units=12, seed=3, training=Training(points=600, iterations=20, holdout=300, ridge=1e-6)
+    )
+
+
+class TestMissed:
+    def test_an_error_above_the_one_asked_for_is_a_warning_and_stays_with_the_network(self):
+        with pytest.warns(MissedWarning, match=r"the drift error of latent \d is .*, but 0\.001 was asked. More units"):
+            network = ddm2snn.train("vanderpol", units=4, training=Training(points=300, iterations=5, holdout=300))
+        assert "was asked" in network.provenance["missed"][0]
+
+    def test_a_ridge_asks_for_no_error(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", MissedWarning)
+            network = ddm2snn.train("ornsteinuhlenbeck", units=16, training=Training(ridge=1e-2, points=800))
+        assert "missed" not in network.provenance
+
+    def test_a_conversion_that_loses_the_drift_is_a_warning(self, quick_rate):
+        with pytest.warns(MissedWarning, match="The drift error of latent"):
+            made = ddm2snn.convert(quick_rate, time_unit_s=0.002, dt_s=5e-4)
+        assert made.network.provenance["missed"]
+
+    def test_strict_commands_write_the_result_and_exit_with_2(self, cli, tmp_path):
+        command = ("train", "vanderpol", "--units", 3, "-o", "rate.safetensors", "--error", 1e-6)
+        code, _, err = cli(*command)
+        assert code == 0
+        assert "Warning: System vanderpol: the drift error" in err
+        assert cli(*command, "--strict")[0] == 2
+        convert = ("convert", "rate.safetensors", "-o", "snn.safetensors", "--time-unit-s", 0.002)
+        code, _, err = cli(*convert, "--strict")
+        assert code == 2
+        assert "Warning: The drift error of latent" in err
+        assert (tmp_path / "snn.safetensors").exists()
+
+
+class TestDrifts:
+    def test_of_one_point(self):
+        system = System.from_pointwise(own_systems.pointwise, rank=2, diffusion=0.1)
+        assert system.name == "pointwise"
+        assert np.array_equal(system.checked_drift(POINTS), van_der_pol(POINTS))
+        assert np.array_equal(system.checked_drift(POINTS[0]), van_der_pol(POINTS[0]))
+
+    def test_of_scipys_convention_and_as_a_list(self):
+        system = System.from_pointwise(lambda t, z: [z[1], (1 - z[0] ** 2) * z[1] - z[0]], rank=2, name="list")
+        assert system.checked_drift(POINTS) == pytest.approx(van_der_pol(POINTS))
+
+    def test_with_a_branch_that_columns_do_not_survive(self):
+        system = System.from_pointwise(lambda z: [1.0 if z[0] > 0 else -1.0, z[0]], rank=2, name="branch")
+        assert np.array_equal(system.checked_drift(POINTS), np.stack([np.sign(POINTS[:, 0]), POINTS[:, 0]], axis=-1))
+
+    def test_of_tensors(self):
+        system = System.from_pointwise(lambda z: torch.sin(torch.as_tensor(np.array(z))), rank=2, name="tensor")
+        assert system.checked_drift(POINTS) == pytest.approx(np.sin(POINTS))
+
+    def test_compiled_by_numba(self):
+        import numba
+
+        @numba.njit
+        def compiled(z):
+            out = np.empty(2)
+            out[0], out[1] = z[1], -z[0]
+            return out
+
+        system = System.from_pointwise(compiled, rank=2)
+        assert np.array_equal(system.checked_drift(POINTS), np.stack([POINTS[:, 1], -POINTS[:, 0]], axis=-1))
+
+    def test_that_depend_on_time_are_refused(self, refuses):
+        with refuses(InputError, "the drift depends on time", "forced"):
+            System.from_pointwise(own_systems.duffing, rank=2)
+
+    def test_a_failure_shows_the_users_own_line(self, refuses):
+        with refuses(
+            InputError, "failed on an array (3, 2)", "ValueError", "own_systems.py", "x, y = z", "from_pointwise"
+        ):
+            own_systems.REFUSED["of one point"][0].checked_drift(POINTS[:3])
+
+    def test_a_drift_that_changes_its_argument_says_so(self, refuses):
+        with refuses(InputError, "read-only", "must not change its argument"):
+            own_systems.REFUSED["in place"][0].checked_drift(POINTS)
+
+    def test_a_diffusion_fails_in_one_line_too(self, refuses):
+        def factor(z):
+            raise RuntimeError("no table for this state\nat all")
+
+        with refuses(
+            InputError, "diffusion failed on an array (7, 2)", "no table for this state", "raise RuntimeError"
+        ):
+            System("table", 2, lambda z: -z, diffusion=factor).factor(POINTS)
+
+    def test_a_periodic_force_is_a_phase(self):
+        system = forced(own_systems.duffing, period=2 * np.pi / 1.2, rank=2, diffusion=0.02)
+        phase = np.linspace(0.0, 2 * np.pi, 7)
+        z = np.column_stack([POINTS, np.cos(phase), np.sin(phase)])
+        x, v = POINTS.T
+        expected = [v, x - x**3 - 0.3 * v + 0.5 * np.cos(phase), -1.2 * np.sin(phase), 1.2 * np.cos(phase)]
+        assert system.checked_drift(z) == pytest.approx(np.stack(expected, axis=-1), abs=1e-12)
+        assert np.array_equal(np.diag(system.constant_factor), [0.02, 0.02, 0.0, 0.0])
