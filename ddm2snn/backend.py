@@ -1,6 +1,7 @@
 r"""The contract between the core and the simulators that run spiking networks.
 
-An adapter is a class with the members of `Backend`. A package of its own installs it as an entry point::
+An adapter is a class with the members of `Backend`. An object of it can be passed as it is:
+``simulate(network, backend=MyBackend())``. An entry point of an installed package gives it a name as well::
 
     [project.entry-points."ddm2snn.backends"]
     mine = "my_package:MyBackend"
@@ -20,8 +21,8 @@ dt = ``schedule.dt_s``, and does the following in this order.
    .. math:: J_n = E z_n + \beta
 
    with E = ``network.encoders`` (neuron, rank) and beta = ``network.bias`` (neuron,). A neuron fires at most once in a
-   step: :math:`s_n` (neuron,) is 1 for the neurons that fired in step n and 0 for the others. Their spikes have the
-   time (n + 1) dt, whatever the spike timing.
+   step: :math:`s_n` (neuron,) is 1 for the neurons that fired in step n and 0 for the others. Their spikes are
+   reported at the end of the step, (n + 1) dt, whatever the spike timing.
 3. *Latents.* With D = ``network.decoders`` (rank, neuron; internal units per Hz) and a = ``schedule.decay``,
 
    .. math:: z_{n+1} = a z_n + (1 - a)\,\Big(u_n + \frac{D s_n}{dt}\Big) + F \xi_n.
@@ -45,16 +46,17 @@ Voltages start at ``schedule.initial_voltage``, and no neuron is refractory at t
 .. math:: v \leftarrow \max\big(J + (v - J)\,e^{-dt/\tau_m},\; 0\big), \qquad
     v > 1 \Rightarrow \text{spike},\; v \leftarrow 0
 
-with :math:`\tau_m` = ``neuron.tau_membrane_s``. In the ``neuron.refractory_steps(dt)`` steps after a spike v stays 0
-and the neuron is silent. With "interpolated" timing the threshold is crossed within the step and the refractory period
-counts from the crossing, so that a membrane may charge for part of a step. The docstrings of `ddm2snn.neuron` give the
-other models; an adapter declares those that it lacks.
+with :math:`\tau_m` = ``neuron.tau_membrane_s``, a number or an array (neuron,). In the
+``neuron.refractory_steps(dt)`` steps after a spike v stays 0 and the neuron is silent. With "interpolated" timing the
+refractory period counts from the crossing of the threshold within the step, so that a membrane may charge for part of
+a step. The docstrings of `ddm2snn.neuron` give the other models; an adapter declares those that it lacks.
 
 Random numbers
 --------------
-Everything random comes from ``schedule.seed``: equal seeds give equal bytes. `ddm2snn.base.randomness.stream` makes a
-generator of a seed and names. An adapter leaves global state, such as NumPy's generator or its simulator's preferences,
-as it was.
+Everything random comes from ``schedule.seed``; `ddm2snn.base.randomness.stream` makes a generator of a seed and names.
+Two runs of one adapter with equal seeds give equal bytes. Adapters share initial latents and voltages, but each draws
+its noise itself; compare spikes between adapters with diffusion_factor = 0 (and of one spike timing, without
+``schedule.factor``). An adapter leaves global state (NumPy's generator, its simulator's preferences) as it was.
 """
 
 from __future__ import annotations
@@ -114,12 +116,12 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the entry point, which recordings and converted networks carry."""
+        """Name that recordings and converted networks carry: that of the entry point where there is one."""
         ...
 
     @property
     def spike_timing(self) -> SpikeTiming:
-        """Whether spikes are rounded up to the end of the step ("grid") or interpolated within it."""
+        """Membranes restart at the step's end ("grid") or at the crossing ("interpolated"); spikes count at its end."""
         ...
 
     def unsupported(self, network: SpikingNetwork, *, dt_s: float, stimulus: Stimulus) -> list[Unsupported]:

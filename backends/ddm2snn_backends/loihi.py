@@ -164,7 +164,7 @@ def _collect(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out warnings about rates that nobody uses, and about bits that diagnostics count."""
+    """Leave out warnings about rates and intercepts, which are not used, and about bits that diagnostics count."""
     with quiet():
         warnings.filterwarnings("ignore", message=r"Lost \d+ extra bits in weight rounding", category=UserWarning)
         yield

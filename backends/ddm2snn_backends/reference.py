@@ -42,7 +42,7 @@ class ReferenceBackend:
     name = "reference"
 
     def unsupported(self, network: SpikingNetwork, *, dt_s: float, stimulus: Stimulus) -> list[Unsupported]:
-        """Nothing."""
+        """Nothing is missing: an empty list."""
         return []
 
     def run(self, schedule: Schedule, progress: Progress) -> Trace:

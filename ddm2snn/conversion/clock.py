@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _DECORRELATION_S = 0.31  # 15 membrane time constants, and as many spikes at 50 Hz
 _USUAL_NEURONS_PER_UNIT = 3
 # spike-noise ratio of a pilot; the final one is a tenth less, and with three quarters of the noise injected the total
-# stays within 10 % of the target
+# stays within 10 % of the rate network's
 _LARGEST_RATIO = 0.34
 NOISE_EXPONENT = 1.5  # spike noise falls with this power of the time unit or faster
 _LONGEST = 4.0  # factor on the first time unit

@@ -88,12 +88,12 @@ def convert(
         neurons are driven in its arithmetic, its decode neurons and their delay included.
     time_unit_s
         Seconds per rate time unit, which is the synaptic time constant. By default that of
-        `ddm2snn.conversion.clock.natural_time_unit_s`, up to four times as long where a pilot of calibrated decoders
-        measures spikes that would take the total diffusion beyond the target's. It is rounded to hundreds of time
-        steps, and never longer than the decays of `hardware` allow.
+        `ddm2snn.conversion.clock.natural_time_unit_s`. Calibrated decoders first run a pilot; if its spike noise would
+        take the total well beyond the rate network's diffusion, up to four times that. A default is rounded up to
+        hundreds of time steps, unless the decays of `hardware` allow less.
     dt_s, seed
-        Time step in seconds, and seed of thresholds and rates: networks for two backends from one seed have the same
-        neurons.
+        Time step in seconds, and seed of everything random here, thresholds and largest rates of the neurons among it:
+        networks for two backends from one seed have the same neurons.
     progress
         Called with the finished share.
 
@@ -122,7 +122,7 @@ def convert(
     if population is not None and not isinstance(population, Population):
         raise InputError(f"convert needs a Population as population, got a {type(population).__name__}.")
     config = find_hardware(hardware) if isinstance(hardware, str) else hardware
-    population = decoders.check(rate, population, in_loop=config is not None)
+    population = decoders.check(rate, population, in_loop=config is not None)  # None becomes a default
     simulator = _simulator(backend, config)
     timing = population.neuron.timing_on(simulator.spike_timing)
     population.neuron.check_step(dt_s, timing)
@@ -182,7 +182,7 @@ def noisy_spikes(ratio: float, time_unit_s: float, longest_s: float, neurons_per
 def _lengthened(
     problem: Problem, pilot: NoiseBudget, longest_s: float, config: HardwareConfig | None
 ) -> tuple[Problem, NoiseBudget, dict[str, Any] | None]:
-    """The problem in a time unit that lowers the pilot's spike noise where it is too large, and why; None if not."""
+    """The problem in a longer time unit, the pilot's budget there, and why; unchanged and None if quiet enough."""
     clock = replace(problem.ensemble.clock, rounded_decay=None)
     longer_s = whole_hundredths(clock.time_unit_s * stretch(pilot), clock.dt_s, longest_s)
     if longer_s <= clock.time_unit_s:
@@ -291,7 +291,7 @@ def _measured(network: SpikingNetwork, problem: Problem) -> dict[str, Any]:
         "silent_share": float((highest_hz == 0).mean()),
         "spikes_per_time_unit": float(mean_hz.sum() * network.time_unit_s),
     }
-    if ensemble.device is None:  # rates along the flow know nothing of decode neurons
+    if ensemble.device is None:  # never reported on a device, though `driven` takes its decode neurons along
         lag_s, error_s = measure_lag(rate, ensemble, network.decoders, states, problem.rng("lag"))
         measured["lag"] = {"lag_s": lag_s.tolist(), "standard_error_s": error_s.tolist()}
     return measured

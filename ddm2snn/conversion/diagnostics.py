@@ -43,9 +43,9 @@ class RankAudit(_Part):
 
 
 class Noise(_Part):
-    """Diffusion tensors of target and spikes, internal units per rate time unit, and their ratio.
+    """Diffusion tensors of rate network (`target`) and spikes, internal units per rate time unit, and their ratio.
 
-    `spikes_over_target` is the largest ratio in any direction; None where a direction of the target has no noise.
+    `spikes_over_target` is the largest ratio in any direction; None where a direction of the rate network has no noise.
     """
 
     target: Tensor
@@ -112,7 +112,7 @@ class Diffusion(_Part):
     factor_noise
         Variance of the decoded factor about its mean at a state, relative to the trace of the tensor.
     spikes_over_target
-        Spike noise over the target's, traces, over the states.
+        Spike noise over the rate network's, traces, over the states.
     by_state
         The budget at some states.
     held_out_error

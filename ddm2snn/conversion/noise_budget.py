@@ -1,7 +1,7 @@
 """Errors of decoded spikes: their lag, the diffusion that they bring along, and how much is injected beside it.
 
-What the spikes leave of the rate network's diffusion is injected, but never less than half of it, so that the total may
-exceed the rate network's; see `_injected`.
+What the spikes leave of the rate network's diffusion is injected: normally three quarters of that diffusion at least,
+down to one half where the total would exceed it by more than 8 %; see `_injected`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ WINDOW = 0.5  # rate time units: long beside intervals between spikes, short bes
 _TRAJECTORIES, _DURATION = 64, 20.0
 _LAG_TRAJECTORIES, _LAG_DURATION = 8, 20.0
 _FEATURES = 64
-_TENSOR_RIDGE = 1e-3  # products of errors in single windows scatter by more than their mean
-_LEAST_SHARE, _LEAST_SHARE_IF_OVER = 0.75, 0.5  # of the target's diffusion, injected; see `_injected`
-_LARGEST_TOTAL = 1.08  # spikes and injected noise together, over the target
+_TENSOR_RIDGE = 1e-3  # not 1e-6: between windows r r^T of `diffusion_by_state` varies by more than its mean
+_LEAST_SHARE, _LEAST_SHARE_IF_OVER = 0.75, 0.5  # of the rate network's diffusion, injected; see `_injected`
+_LARGEST_TOTAL = 1.08  # spikes and injected noise together, over the rate network's diffusion
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +52,9 @@ class NoiseBudget:
 
     @property
     def spike_noise_ratio(self) -> float | None:
-        """Largest ratio of spike noise to target in any direction; None where a direction of the target has no noise.
+        """Largest ratio of `spikes` to `target` in any direction; None where a direction of `target` has no noise.
 
-        Above 1 the spikes alone bring more noise than the target has.
+        Above 1 the spikes alone bring more noise than the rate network has.
         """
         return largest_ratio(self.spikes, self.target)
 
@@ -73,8 +73,8 @@ def measure_budget(
     duration: float = _DURATION,
 ) -> NoiseBudget:
     """Measure the diffusion of the decoded spikes' error, and its bias, on fresh trajectories of the rate network."""
-    error, z = drift_errors(rate, ensemble, decoders, states, rng, duration)
-    spikes, drift_bias = diffusion_of(rate, error, z, duration / error.shape[1])
+    filtered_error, z = drift_errors(rate, ensemble, decoders, states, rng, duration)
+    spikes, drift_bias = diffusion_of(rate, filtered_error, z, duration / filtered_error.shape[1])
     return NoiseBudget(target_diffusion(rate, z.reshape(-1, rate.rank)), spikes, drift_bias)
 
 
@@ -96,7 +96,7 @@ def drift_errors(
 
 def diffusion_of(
     rate: RateNetwork,
-    error: Float[np.ndarray, "trial sample rank"],
+    filtered_error: Float[np.ndarray, "trial sample rank"],
     z: Float[np.ndarray, "trial sample rank"],
     every: float,
 ) -> tuple[Float[np.ndarray, "rank rank"], Float[np.ndarray, " rank"]]:
@@ -105,18 +105,18 @@ def diffusion_of(
     With :math:`\zeta` the error filtered with the synaptic time constant (one rate time unit),
     :math:`\int e\,dt = \zeta(t+\ell) - \zeta(t) + \int\zeta\,dt` over windows of length :math:`\ell`.
     Its part that is a smooth function of the state (regressed on outputs of rate units) is bias of the drift; the
-    covariance of the rest, over :math:`\ell`, is diffusion.
+    covariance of the rest, divided by :math:`\ell`, is diffusion.
 
     Parameters
     ----------
     rate
         The rate network.
-    error, z
-        Filtered errors and the states they belong to, internal units.
+    filtered_error, z
+        :math:`\zeta` and the states it belongs to, internal units.
     every
         Rate time units between samples.
     """
-    mean_error, middle, window = _windowed(error, z, every)
+    mean_error, middle, window = _windowed(filtered_error, z, every)
     features = smooth_features(rate, middle)
     smooth = features @ fit_ridge(features, mean_error)
     velocity = rate.internal_readout(middle) - middle
@@ -126,15 +126,15 @@ def diffusion_of(
 
 def diffusion_by_state(
     rate: RateNetwork,
-    error: Float[np.ndarray, "trial sample rank"],
+    filtered_error: Float[np.ndarray, "trial sample rank"],
     z: Float[np.ndarray, "trial sample rank"],
     every: float,
 ) -> Float[np.ndarray, "feature rank rank"]:
     """`diffusion_of` as a function of the state: coefficients of `smooth_features`.
 
-    The regression of the products of what is random in an error, over `WINDOW`, on the state in its middle.
+    Regression of r r^T, times the window, on the state mid-window; r is the window's mean error less its smooth part.
     """
-    mean_error, middle, window = _windowed(error, z, every)
+    mean_error, middle, window = _windowed(filtered_error, z, every)
     features = smooth_features(rate, middle)
     rest = mean_error - features @ fit_ridge(features, mean_error)
     products = (rest[:, :, None] * rest[:, None]).reshape(len(rest), -1) * window
@@ -157,16 +157,16 @@ def smooth_features(rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> F
 
 
 def _windowed(
-    error: Float[np.ndarray, "trial sample rank"], z: Float[np.ndarray, "trial sample rank"], every: float
+    zeta: Float[np.ndarray, "trial sample rank"], z: Float[np.ndarray, "trial sample rank"], every: float
 ) -> tuple[Float[np.ndarray, "sample rank"], Float[np.ndarray, "sample rank"], float]:
-    """Mean errors of windows, the states in their middle, and the length of a window."""
+    """Mean errors of windows from filtered errors zeta, the states in their middle, and the length of a window."""
     rank = z.shape[-1]
     span = max(1, round(WINDOW / every))
     window = span * every
-    area = np.cumsum(0.5 * every * (error[:, 1:] + error[:, :-1]), axis=1)
+    area = np.cumsum(0.5 * every * (zeta[:, 1:] + zeta[:, :-1]), axis=1)
     area = np.concatenate([np.zeros_like(area[:, :1]), area], axis=1)
-    mean_error = (error[:, span:] - error[:, :-span] + area[:, span:] - area[:, :-span]).reshape(-1, rank) / window
-    middle = z[:, span // 2 : span // 2 + error.shape[1] - span].reshape(-1, rank)
+    mean_error = (zeta[:, span:] - zeta[:, :-span] + area[:, span:] - area[:, :-span]).reshape(-1, rank) / window
+    middle = z[:, span // 2 : span // 2 + zeta.shape[1] - span].reshape(-1, rank)
     return mean_error, middle, window
 
 
@@ -181,8 +181,8 @@ def injected_factor_of(
 ) -> Float[np.ndarray, "rank rank"]:
     """Lower-triangular factor of the noise to inject beside that of the spikes.
 
-    The share of the target that is injected follows from `_injected` along the axes in which target and spike noise
-    are both diagonal, so that each direction is judged by its own noise.
+    The share of `wanted` that is injected follows from `_injected` along the axes in which both tensors are diagonal,
+    so that each direction is judged by its own noise.
     """
     ratios, axes, _ = common_axes(spikes, wanted)
     square = axes * np.sqrt(_injected(ratios))
@@ -192,12 +192,11 @@ def injected_factor_of(
 
 
 def _injected(ratio: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Share of the target that is injected along an axis, from the spike noise relative to the target there.
+    """Share of the rate network's diffusion that is injected along an axis, from the ratio r of spike noise to it.
 
-    It is what the spikes leave of the target, and three quarters of the target where they leave less. The three
-    quarters are empirical: errors of spikes repeat along repeated paths, and spiking Lorenz and van der Pol networks
-    were further from their rate network without noise that does not repeat. Where the total would go more than 8 %
-    beyond the target, less is injected, down to a half.
+    It is max(1 - r, clip(1.08 - r, 0.5, 0.75)): what the spikes leave, but three quarters at least, or, where the total
+    would exceed 1.08, less, down to one half. The three quarters are empirical: errors of spikes repeat along repeated
+    paths, and without any other noise spiking Lorenz and van der Pol networks were further from their rate network.
     """
     return np.maximum(1.0 - ratio, np.clip(_LARGEST_TOTAL - ratio, _LEAST_SHARE_IF_OVER, _LEAST_SHARE))
 
@@ -215,7 +214,8 @@ def injected_by_state(
 def with_spike_noise(rate: RateNetwork, budget: NoiseBudget) -> RateNetwork:
     """The rate network with the spikes' noise added to its own.
 
-    Where the diffusion depends on the state, its factor is multiplied by one matrix everywhere.
+    Where the diffusion depends on the state, its factor is multiplied by the same state-independent matrix, so that its
+    mean tensor is `target` + `spikes` (if `target` has an inverse).
     """
     both = symmetric_factor(budget.target + budget.spikes)
     if rate.diffusion_readout is None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ddm2snn.network import RateNetwork
 
 
-_BETWEEN = 3.0  # rate time units between perturbations of a trajectory, in the mean
+_BETWEEN = 3.0  # rate time units between perturbations of a perturbed trajectory, in the mean
 _TRIALS, _DURATION, _STATES_EVERY = 128, 20.0, 0.5
 
 
@@ -110,7 +110,7 @@ class Trajectories:
         perturbed: float = 0.0,
     ) -> None:
         self._rng, self._states = rng, states
-        self._perturbed = (np.arange(len(states)) * 0.618034) % 1.0 < perturbed  # spread evenly, held-out ones included
+        self._perturbed = (np.arange(len(states)) * 0.618034) % 1.0 < perturbed  # spread evenly, held out or not
         step = clock.step
         longest = stable_step(lambda z: rate.internal_readout(z) - z, to_internal(rate, rate.initial_latent))
         self.fine = max(1, int(min(longest, every) / step))

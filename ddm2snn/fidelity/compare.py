@@ -45,12 +45,12 @@ def compare(
     reference
         Recording of the reference.
     test
-        Recording to judge, or several of one network or of networks made with other seeds: then distances are their
-        means, and the report counts the recordings that failed.
+        Recording to judge, or a list of recordings, of one network or of several that differ by seed only; distances
+        are then means over the list, and the report counts the recordings that failed.
     floor
-        Further, independent recordings of the reference. Distances are means over all recordings of the
-        reference. Without any, the floor comes from halves and quarters of the reference's trials, continued to
-        their full number.
+        Further, independent recordings of the reference; the test's distance from each recording of the reference is
+        averaged. Without any, the floor comes from halves and quarters of the reference's trials, extrapolated to the
+        full number of trials.
     burn_in
         Rate time units to leave out at the start; by default a tenth of the shortest recording.
     label
@@ -143,24 +143,23 @@ def _report(
     provenance: Mapping[str, Recording],
 ) -> FidelityReport:
     """Judge the recordings of one network; `tests` holds their samples by name."""
-    samples = reference.samples
+    pooled = reference.samples
     shares = failure_shares(
-        [find_failure(test, samples.samples, every=samples.every, wells=samples.wells) for test in tests.values()]
+        [find_failure(test, pooled.samples, every=pooled.every, wells=pooled.wells) for test in tests.values()]
     )
     finite = [test for test in tests.values() if np.isfinite(test).all()]
     if len(tests) == 1 or not finite:
         _check_finite(tests)
     notes = list(notes)
-    if len(finite) < len(tests):
-        broken = len(tests) - len(finite)
+    if broken := len(tests) - len(finite):
         notes.append(f"{broken} recording(s) with NaN or infinity count as escaped, without distances.")
     measures, missing = reference.judge(finite)
     if missing:
-        notes.append(f"Not measured, for want of samples, of oscillation or of switches: {', '.join(missing)}.")
+        notes.append(f"Not measured (too few samples, no oscillation or no switches): {', '.join(missing)}.")
     return FidelityReport(
         label=label,
         measures=tuple(measures),
-        floor_from=f"{samples.runs - 1} independent recording(s)" if samples.runs > 1 else "halves of the reference",
+        floor_from=f"{pooled.runs - 1} independent recording(s)" if pooled.runs > 1 else "halves of the reference",
         burn_in=burn_in,
         notes=tuple(notes),
         provenance={name: {"fingerprint": run.fingerprint, **run.provenance} for name, run in provenance.items()},
@@ -172,12 +171,11 @@ def _report(
 def _size_notes(recordings: Mapping[str, Recording], trials: int, stop: int, references: int) -> list[str]:
     notes = []
     if any(recording.samples.shape[:2] != (trials, stop) for recording in recordings.values()):
-        many = "s" if trials > 1 else ""
-        notes.append(f"Recordings differ in size; {trials} trial{many} of {stop} samples are compared.")
+        notes.append(f"Recordings differ in size; {trials} trial{'s' * (trials > 1)} of {stop} samples are compared.")
     if references == 1:
         notes.append("The floor is continued from halves and quarters of the reference's trials.")
     if trials * references < 6:
-        notes.append("Too few trials for intervals: six of the reference, over all its recordings, are the fewest.")
+        notes.append("Too few trials for intervals: the reference needs six in total.")
     return notes
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     Samples = Float[np.ndarray, "trial time rank"]
-    Weights = Float[np.ndarray, "run trial"]
+    Weights = Float[np.ndarray, "selection trial"]
 
 Box = Literal["two_sd", "min_max"]
 """Extent of a grid around the reference: mean +- 2 standard deviations, or minimum and maximum +- 0.1 of them."""
@@ -124,7 +124,7 @@ def lagged_products(samples: Samples, lags: int) -> Float[np.ndarray, "trial lag
 
 def autocorrelation(
     products: Float[np.ndarray, "trial lag rank"], weights: Weights | None = None
-) -> Float[np.ndarray, "run lag rank"]:
+) -> Float[np.ndarray, "selection lag rank"]:
     """Autocorrelation function of the pooled trials of each selection; one at any lag for a latent that stands still.
 
     Examples

@@ -47,7 +47,7 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     - Residual lag of the decoded spikes, with twice its standard error and half a time step.
 
     Of a network that was converted in the loop of a device the decoding error is that which the loop measured, in
-    numbers, and the lag is left out: both panels rest on the neurons' curves, which know nothing of decode neurons.
+    numbers: the neurons' curves know nothing of decode neurons. The lag is left out, since it is not measured there.
 
     Parameters
     ----------

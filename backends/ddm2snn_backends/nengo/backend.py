@@ -1,4 +1,7 @@
-"""Adapter to Nengo's reference simulator: ensembles whose gains, biases and weights are set, not solved for."""
+"""Adapter to Nengo's reference simulator: ensembles whose gains, biases and weights are set, not solved for.
+
+Nengo's step n (from 1) has t = n dt and is step n - 1 of the contract.
+"""
 # pyright: reportArgumentType=false
 # nengo annotates defaults by a sentinel type, which no real argument has
 
@@ -29,7 +32,7 @@ _TOGETHER = 32_768  # neurons in one ensemble: what Python and SciPy do for each
 
 
 class NengoBackend:
-    """Runs the factors as Nengo objects: ensembles of a few trials each, one pass-through node for all latents."""
+    """Encoders and decoders become connections; an ensemble holds the neurons of as many trials as fit into 32,768."""
 
     name = "nengo"
     spike_timing: SpikeTiming = "interpolated"
@@ -38,7 +41,7 @@ class NengoBackend:
         return "NengoBackend()"
 
     def unsupported(self, network: SpikingNetwork, *, dt_s: float, stimulus: Stimulus) -> list[Unsupported]:
-        """Nothing."""
+        """Nothing is missing: an empty list."""
         return []
 
     def run(self, schedule: Schedule, progress: Progress) -> Trace:
@@ -46,13 +49,13 @@ class NengoBackend:
         import nengo
 
         latents = np.empty((schedule.trials, schedule.samples, schedule.network.rank))
-        spikes = [np.empty((3, 0))]
-        model = _closed_loop(schedule, latents, spikes)
+        rows = [np.empty((3, 0))]  # so that there is something to concatenate where no neuron fires
+        model = _closed_loop(schedule, latents, rows)
         with _simulator(model, schedule.dt_s) as simulator:
             for block in blocks(schedule.steps, _BLOCK):
                 simulator.run_steps(len(block), progress_bar=False)
                 progress(block.stop / schedule.steps)
-        table = _spikes_of(schedule, spikes) if schedule.spikes is not None else None
+        table = _spikes_of(schedule, rows) if schedule.spikes is not None else None
         return Trace(latents, table, {"nengo": nengo.__version__, "numpy": np.__version__})
 
     def drive(self, loop: OpenLoop) -> Iterator[Float[np.ndarray, "time neuron"]]:
@@ -80,7 +83,7 @@ class NengoBackend:
 
 
 def _sampling(schedule: Schedule, samples: Float[np.ndarray, "trial sample rank"]) -> Callable[..., None]:
-    """Function of the pass-through node: in Nengo's step n (from 1) its value is the latent at time (n - 1) dt."""
+    """Function of the node that records the latents: it gets the latent at the beginning of the step, t - dt."""
 
     def sample(t: float, latent: Float[np.ndarray, " trialrank"]) -> None:
         step = round(t / schedule.dt_s) - 1
@@ -130,7 +133,7 @@ def _rows(trials: slice, each: int) -> slice:
 
 
 def _closed_loop(
-    schedule: Schedule, latents: Float[np.ndarray, "trial sample rank"], spikes: list[np.ndarray]
+    schedule: Schedule, latents: Float[np.ndarray, "trial sample rank"], rows: list[np.ndarray]
 ) -> nengo.Network:
     """One network of all trials: neurons -> D -> lowpass -> latents -> E -> neurons, never E D."""
     import nengo
@@ -170,7 +173,7 @@ def _closed_loop(
                 target = entries[_rows(trials, network.rank**2)]
                 nengo.Connection(ensemble.neurons, target, transform=to_entries, synapse=None)
             if schedule.spikes is not None:
-                sink = nengo.Node(_appending(schedule, spikes, first), size_in=voltage.size, size_out=0)
+                sink = nengo.Node(_appending(schedule, rows, first), size_in=voltage.size, size_out=0)
                 nengo.Connection(ensemble.neurons, sink, synapse=None)
         nengo.Connection(latent, nengo.Node(_sampling(schedule, latents), size_in=width, size_out=0), synapse=None)
     return model
@@ -191,9 +194,8 @@ def _white(schedule: Schedule, width: int) -> nengo.Node:
     """Standard normal numbers, fresh in each step."""
     import nengo
 
-    process = nengo.processes.WhiteNoise(
-        nengo.dists.Gaussian(0, 1), scale=False, seed=child_seed(schedule.seed, "nengo", "noise")
-    )
+    seed = child_seed(schedule.seed, "nengo", "noise")
+    process = nengo.processes.WhiteNoise(nengo.dists.Gaussian(0, 1), scale=False, seed=seed)
     return nengo.Node(process, size_out=width)
 
 
@@ -238,9 +240,8 @@ def _simulator(model: nengo.Network, dt_s: float) -> Any:  # noqa: ANN401 - neng
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Leave out warnings about rates that nobody uses."""
+    """Leave out warnings while Nengo derives intercepts and largest rates from gains: the adapters use neither."""
     with warnings.catch_warnings():
-        # on the way Nengo derives intercepts from gains; neurons below threshold have none, and none are used
         warnings.filterwarnings(
             "ignore", message="(invalid value|divide by zero) encountered in", category=RuntimeWarning
         )

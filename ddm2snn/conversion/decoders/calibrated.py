@@ -44,7 +44,7 @@ class Regression:
     samples
         Number of samples.
     gram
-        Sum over samples of filtered spikes times filtered spikes, shape (column, column).
+        Sum over samples of filtered spikes times filtered spikes; column: neurons that share one decoder.
     """
 
     decoders: Float[np.ndarray, "rank neuron"]
@@ -64,22 +64,22 @@ class Calibrated(Decoders):
 
     The neurons are driven open loop, in the time steps and with the spike timing of the simulator that
     will run the network, so that lags, grid effects and refractoriness are in the regressors. The noise of the spikes
-    is measured, and what it leaves of the rate network's diffusion is injected, half of the diffusion at least. Where
-    the diffusion depends on the state, its factor is decoded from the spikes as well.
+    is measured, and what it leaves of the rate network's diffusion is injected: normally three quarters of that
+    diffusion at least, down to one half where the total would exceed it by more than 8 %. Where the diffusion depends
+    on the state, its factor is decoded from the spikes as well.
 
     Parameters
     ----------
     duration
         Rate time units of trajectories in total; by default 4 for each neuron, within 2,000 and 8,000.
     trajectories
-        Independent trajectories that share the duration; a quarter of them are held out to choose the
-        ridge.
+        Independent trajectories that share the duration; the first quarter is held out to choose the ridge.
     ridge
-        Regularisation relative to the mean square of the filtered spike trains. By default that of a
-        series with the smallest error, bias and spike noise together, on the held-out trajectories.
+        Regularisation relative to the mean square of the filtered spike trains. By default the one of six values
+        (1e-3 to 1e-8) with the smallest held-out error; that error contains bias and spike noise.
     perturbed
-        Share of the trajectories that are moved to places between stationary states now and then; see
-        `ddm2snn.conversion.trajectories.Trajectories`.
+        Share of the trajectories that are moved to places between stationary states, every 3 rate time units in the
+        mean. Held-out and other trajectories are among them; see `ddm2snn.conversion.trajectories.Trajectories`.
     most_decoders
         Largest number of decoders to solve for. A population with more neurons shares them: neurons of a
         unit with neighbouring thresholds have one in common.
@@ -154,17 +154,14 @@ class Calibrated(Decoders):
         return measure_budget(rate, ensemble, regression.decoders, states, rng, duration=_PILOT_BUDGET_DURATION)
 
     def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
-        """Calibrate along trajectories that have the spikes' noise as well, and measure the final noise budget.
+        """Calibrate along paths of the rate network to whose noise the spikes' noise is added, and measure the budget.
 
         In the closed loop the spikes' noise moves the latents too: decoders must be good where it takes them.
         """
         rate, ensemble, states = problem.rate, problem.ensemble, problem.states
         pilot = pilot or self.pilot(problem, progress)
-        noisy = with_spike_noise(rate, pilot)
-        regression = self.calibrate(
-            noisy, ensemble, states, problem.rng("calibration"), lambda s: progress(0.2 + 0.7 * s),
-            pilot.injected_factor,
-        )  # fmt: skip
+        noisy, rng, injected = with_spike_noise(rate, pilot), problem.rng("calibration"), pilot.injected_factor
+        regression = self.calibrate(noisy, ensemble, states, rng, lambda s: progress(0.2 + 0.7 * s), injected)
         decoders = regression.decoders
         if ensemble.device is not None and len(regression.gram) == ensemble.neurons:  # no decoder is shared
             decoders = compensated(decoders, regression.gram, regression.ridge, ensemble.device)
@@ -226,15 +223,15 @@ def _take_in(
         progress(block.share)
 
 
-def _solve(training: NormalEquations, held_out: NormalEquations, ridge: float | None) -> Regression:
-    """Decoders by column, with the ridge that is asked for or with the best on held-out samples."""
-    ridges = _RIDGES if ridge is None else (ridge,)
+def _solve(training: NormalEquations, held_out: NormalEquations, given: float | None) -> Regression:
+    """Decoders by column, with the given ridge or with the best of `_RIDGES` on held-out samples."""
+    ridges = _RIDGES if given is None else (given,)
     errors = {ridge: held_out.error(training.solve(ridge)) for ridge in ridges}
-    ridge = min(errors, key=lambda r: float(errors[r].sum()))
+    best = min(errors, key=lambda r: float(errors[r].sum()))
     everything = training + held_out
     return Regression(
-        decoders=everything.solve(ridge).T,
-        ridge=ridge,
+        decoders=everything.solve(best).T,
+        ridge=best,
         samples=everything.samples,
         curve={f"{r:g}": np.sqrt(e).tolist() for r, e in errors.items()},
         gram=everything.gram,

@@ -56,7 +56,7 @@ class Autocorrelation(Measure):
         """Lagged products of each trial."""
         return lagged_products(samples, self.lags)
 
-    def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "run lag rank"]:
+    def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "selection lag rank"]:
         """Autocorrelation functions."""
         return autocorrelation(summary, weights)
 

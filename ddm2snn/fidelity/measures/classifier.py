@@ -75,7 +75,7 @@ class Features:
 
 def accuracy(
     test: Float[np.ndarray, " trial"], reference: Float[np.ndarray, " other"], weights: Weights | None = None
-) -> Float[np.ndarray, " run"]:
+) -> Float[np.ndarray, " selection"]:
     """Mean of two recordings' shares of right answers: 0.5 where nothing tells them apart.
 
     Parameters

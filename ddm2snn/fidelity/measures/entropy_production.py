@@ -125,7 +125,7 @@ def current_moments(samples: Samples, every: float, basis: CurrentBasis) -> Curr
     return rate, noise
 
 
-def entropy_rate(moments: CurrentMoments, weights: Weights | None = None) -> Float[np.ndarray, " run"]:
+def entropy_rate(moments: CurrentMoments, weights: Weights | None = None) -> Float[np.ndarray, " selection"]:
     r"""Entropy production rate of each selection of trials, in units of k_B per rate time unit.
 
     .. math:: \Phi = \max_a \lim_{\tau\to0} \frac{2 \langle a \cdot j\rangle^2}{\tau \operatorname{var}(a \cdot j)}
@@ -216,7 +216,7 @@ class EntropyProduction(Measure):
         rates, noises = zip(*parts, strict=True)
         return np.mean(rates, axis=0), np.mean(noises, axis=0)
 
-    def values(self, summary: CurrentMoments, weights: Weights) -> Float[np.ndarray, " run"]:
+    def values(self, summary: CurrentMoments, weights: Weights) -> Float[np.ndarray, " selection"]:
         """Rates; a selection that counts trials once is a recording of its own, down to the correction for chance."""
         rates = np.empty(len(weights))
         for run, weight in enumerate(weights):

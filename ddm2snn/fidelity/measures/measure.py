@@ -33,7 +33,8 @@ Kind = Literal["states", "course", "period", "pace", "timing", "deviation", "mea
 - `timing`: another number with a time in it, such as dwell times: "dwell times 10 % up".
 - `deviation`, `mean`: of one latent: "latent 0 10 % wider", "latent 0 0.2 sd up".
 - `drift`: the drift field: "its drift field differs".
-- `change`: any other number: "diffusion 10 % up".
+- `change`: any other number, by its ratio to the reference's: "diffusion 10 % up". A signed number near zero takes it
+  with None as `numbers`, since its ratio says nothing: the verdict then gives the distance, "diffusion 10 % off".
 """
 
 FloorLaw = Literal["means if near", "means", "observed"]

@@ -57,7 +57,7 @@ class Moments(Measure):
         about = samples - self.centre
         return np.stack([about.mean(axis=1), (about**2).mean(axis=1)], axis=1)
 
-    def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "run moment rank"]:
+    def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "selection moment rank"]:
         """Mean and standard deviation."""
         first, second = np.moveaxis(np.asarray(super().values(summary, weights)), 1, 0)
         return np.stack([first, np.sqrt(np.maximum(second - first**2, 0.0))], axis=1)

@@ -28,9 +28,9 @@ def cycle_counts(
 ) -> tuple[Float[np.ndarray, " trial"], Float[np.ndarray, " trial"]]:
     """Complete cycles of one latent in each trial, and the time in rate time units that they took.
 
-    A cycle runs from one rise to the next. A rise is where a latent comes a standard deviation above the lowest
-    value since it last was as far below its highest. The mean period of a set of trials is the sum of the times over
-    the sum of the cycles.
+    A cycle runs from one rise to the next. A rise is the moment a latent has climbed one sd above its last trough; a
+    trough counts once the latent has fallen one sd from its last peak. The mean period of a set of trials is the sum of
+    the times over the sum of the cycles.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def most_regular(samples: Samples, scale: Float[np.ndarray, " rank"]) -> int:
 
 
 def _rises(series: Float[np.ndarray, "trial time"], swing: float) -> Bool[np.ndarray, "trial time"]:
-    """Where each series has risen by a swing after it had fallen by one."""
+    """Where each series has risen by a swing from a trough, after it had fallen by a swing from a peak."""
     rises = np.zeros(series.shape, dtype=bool)
     high, low = series[:, 0].copy(), np.full(len(series), np.inf)
     up = np.ones(len(series), dtype=bool)
@@ -102,12 +102,12 @@ class PhaseSums:
     sums: Float[np.ndarray, "trial moment"]
     lag: float
 
-    def period(self, weights: Weights | None = None) -> Float[np.ndarray, " run"]:
+    def period(self, weights: Weights | None = None) -> Float[np.ndarray, " selection"]:
         r"""Mean period :math:`2\pi / |\omega|` in rate time units."""
         mean, _ = self._moments(weights)
         return 2 * np.pi * self.lag / np.maximum(np.abs(mean), 1e-300)
 
-    def diffusion(self, weights: Weights | None = None) -> Float[np.ndarray, " run"]:
+    def diffusion(self, weights: Weights | None = None) -> Float[np.ndarray, " selection"]:
         r"""Phase diffusion coefficient :math:`\operatorname{var}(\phi_{t+L} - \phi_t) / 2L`, radian^2 per time unit."""
         mean, square = self._moments(weights)
         return np.maximum(square - mean**2, 0.0) / (2 * self.lag)
@@ -119,7 +119,7 @@ class PhaseSums:
 
 
 def phase_sums(samples: Samples, every: float, *, lag: float | None = None) -> PhaseSums | None:
-    """Sum phase increments over a lag of four periods, in which a phase forgets the shape of its cycle.
+    """Sum phase increments over a lag of four periods, so that the phase's unevenness within a cycle averages out.
 
     Parameters
     ----------
@@ -132,9 +132,9 @@ def phase_sums(samples: Samples, every: float, *, lag: float | None = None) -> P
 
     Returns
     -------
-    The sums, or None where there is no oscillation: fewer than three cycles per trial by crossings of the first
-    latent, a phase that turns at another period than the crossings (by a fifth), or one that spreads by more
-    than a radian within a period, such as that of noise, of switching between wells or of chaos.
+    The sums, or None where there is no oscillation: a median of fewer than three cycles per trial (from rise to rise of
+    latent 0, since the phase turns once in each of its cycles), a phase with another period than these cycles (by a
+    fifth), or one that spreads by more than a radian within a period, as noise, switching between wells or chaos does.
 
     Notes
     -----
@@ -152,9 +152,10 @@ def phase_sums(samples: Samples, every: float, *, lag: float | None = None) -> P
     phase = _phases(samples, centre, scale)
     length = phase.shape[1]
     wanted = lag or _LAG_PERIODS * period
+    # a lag of its own leaves half of the trial to average over; that of a reference is kept, for equal lags compare
     steps = max(1, min(round(wanted / every), length - 1 if lag else length // 2))
     sums = _sum_increments(phase, steps, every)
-    # the spread is judged at the shorter lag of one period, where few turns can be told from none
+    # the spread is judged over one period: at the longer lag a short trial has as few as two separate increments
     short = _sum_increments(phase, max(1, min(round(period / every), length - 1)), every)
     spread = np.sqrt(2 * short.diffusion()[0] * period)
     return sums if abs(sums.period()[0] / period - 1) < 0.2 and spread < _LARGEST_SPREAD else None
@@ -230,8 +231,8 @@ class Oscillation(Measure):
         cycles, times = cycle_counts(samples, self.every, self.scale, self.latent)
         return cycles, times, phase_sums(samples, self.every, lag=self.phase_lag) if self.phase_lag else None
 
-    def values(self, summary: _Summary, weights: Weights) -> Float[np.ndarray, "run number"]:
-        """Period and phase diffusion, shape (run, 2)."""
+    def values(self, summary: _Summary, weights: Weights) -> Float[np.ndarray, "selection number"]:
+        """Period and phase diffusion, shape (selection, 2)."""
         cycles, times, sums = summary
         period = mean_period(cycles * weights, times * weights)
         return np.stack([period, sums.diffusion(weights) if sums else np.full(len(weights), np.nan)], axis=1)

@@ -101,7 +101,7 @@ class SlicedWasserstein(Measure):
                 counts[trial] += np.bincount(cell.ravel(), minlength=counts[trial].size).reshape(counts[trial].shape)
         return counts
 
-    def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "run direction level"]:
+    def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "selection direction level"]:
         """Quantiles of the projections, linear within a bin."""
         trials, directions, bins = summary.shape
         all_edges = self.edges

@@ -122,7 +122,7 @@ class StateDivergence(Measure):
         """Samples per trial and cell, the cells of the reference first."""
         return count_cells(self.grid.cells(samples), self.visited)
 
-    def values(self, summary: Any, weights: Weights) -> Float[np.ndarray, "run cell"]:  # noqa: ANN401 - sparse
+    def values(self, summary: Any, weights: Weights) -> Float[np.ndarray, "selection cell"]:  # noqa: ANN401 - sparse
         """Histograms."""
         return np.asarray(weights @ summary)
 
