@@ -139,7 +139,7 @@ REFUSED: dict[str, tuple[System, str]] = {
         "use (cos, sin) of it",
     ),
     "pendulum": (System("pendulum", 2, lambda z: stack(z[..., 1], -np.sin(z[..., 0])), diffusion=0.0), "undamped"),
-    "rest": (System("rest", 2, lambda z: -z, diffusion=0.0), "comes to rest"),
+    "rest": (System("rest", 2, lambda z: -z, diffusion=0.0), "is constant in the stationary state"),
     "deep wells": (System("wells", 1, lambda z: 20 * (z - z**3), diffusion=0.1), "basins that do not mix"),
     "of one point": (System("points", 2, pointwise, diffusion=0.1), "System.from_pointwise"),
     "in place": (System("in_place", 2, in_place, diffusion=0.5), "must not change its argument"),

@@ -366,27 +366,29 @@ def _moves_on(system: System, latent: int, speed: float) -> str:
 
 
 def _refuse_rest(system: System, found: Settled, kept: Bool[np.ndarray, " trial"]) -> None:
-    """Refuse a system without noise that comes to rest, or whose motion is as large as its start was."""
-    factor = system.constant_factor
-    if factor is None or factor.any():
-        return
-    if kept.any() and (found.deviation[kept] <= _REST * np.abs(found.mean[kept])).all(axis=1).mean() > 0.5:
-        raise InputError(f"System {system.name}: without noise it comes to rest. Add diffusion.")
-    if system.initial is not None:
-        return
+    """Refuse latents that come to rest, and motion without noise that is as large as its start was."""
+    still = (found.deviation == 0).all(axis=0)
+    if kept.any():
+        still |= (found.deviation[kept] <= _REST * np.abs(found.mean[kept])).mean(axis=0) > 0.5
     small = slice(0, len(_SIZES) // 3 * _PER_SIZE)
-    start, size = np.repeat(_SIZES, _PER_SIZE)[small], np.linalg.norm(found.deviation[small], axis=1)
-    if not (np.isfinite(size) & (size > 0)).all():
-        return
-    ratio = float(np.median(size / start))
-    if np.polyfit(np.log(start), np.log(size), 1)[0] < _UNDAMPED or ratio > 1.0 / _SHRUNK:
-        return
-    if ratio < _SHRUNK:
-        raise InputError(f"System {system.name}: without noise it comes to rest. Add diffusion.")
-    raise InputError(
-        f"System {system.name}: its motion is undamped, so that its size depends on where it starts. "
-        "Add damping or noise, or give `initial`."
-    )
+    size, undamped = found.deviation[small], False
+    if system.initial is None and (np.isfinite(size) & (size > 0)).all():
+        start = np.repeat(_SIZES, _PER_SIZE)[small]
+        ratio = np.median(size / start[:, None], axis=0)
+        follows = np.polyfit(np.log(start), np.log(size), 1)[0] > _UNDAMPED
+        still |= follows & (ratio < _SHRUNK)
+        undamped = bool((follows & (ratio >= _SHRUNK) & (ratio < 1.0 / _SHRUNK)).all())
+    if still.any():
+        raise InputError(
+            f"System {system.name}: a latent is constant in the stationary state, latent {int(np.argmax(still))}. "
+            "Drop it or add noise."
+        )
+    factor = system.constant_factor
+    if undamped and factor is not None and not factor.any():
+        raise InputError(
+            f"System {system.name}: its motion is undamped, so that its size depends on where it starts. "
+            "Add damping or noise, or give `initial`."
+        )
 
 
 def _basins(system: System, found: Settled, kept: Bool[np.ndarray, " trial"]) -> str:

@@ -94,9 +94,9 @@ def test_what_is_known_is_a_read_only_copy():
         system.known["period"] = 3.0
 
 
-@pytest.mark.parametrize("shape", [(256, 3), (2,), (255, 2), (256, 2, 1)])
+@pytest.mark.parametrize("shape", [(200, 3), (2,), (199, 2), (200, 2, 1)])
 def test_starting_points_of_a_wrong_shape(refuses, quick, shape):
-    with refuses(InputError, "System.initial must return shape (256, 2)", f"got {shape}"):
+    with refuses(InputError, "System.initial must return shape (200, 2)", f"got {shape}"):
         ddm2snn.train(system_of(initial=lambda rng, count: np.zeros(shape)), training=quick)
 
 
@@ -142,7 +142,7 @@ def test_a_latent_that_stands_still(refuses, quick, fields):
 
 @pytest.mark.parametrize("power", [2, 3])
 def test_a_system_that_explodes(refuses, quick, power):
-    with refuses(InputError, "left the range of finite numbers", "a drift that confines its trajectories"):
+    with refuses(InputError, "its trajectories still grow", "Check the sign of its drift, or confine it"):
         ddm2snn.train(system_of(drift=lambda z: z**power, diffusion=0.1), training=quick)
 
 
@@ -169,4 +169,7 @@ def test_a_drift_with_a_pole_is_refused_without_a_warning(refuses, quick):
 
 def test_a_drift_that_no_step_resolves(refuses, quick):
     with refuses(InputError, "No time step above", "resolves this drift", "discontinuities"):
-        ddm2snn.train(system_of(drift=lambda z: 1e9 * np.sin(1e9 * z)), training=quick)
+        rough = system_of(
+            drift=lambda z: 1e9 * np.sin(1e9 * z), initial=lambda rng, n: rng.random((n, 2)), time_scale=1.0
+        )
+        ddm2snn.train(rough, training=quick)
