@@ -225,19 +225,19 @@ def _advance(
     """Advance trajectories by Heun steps of their own, whose error stays small against the distance they travel."""
     start, slope, constant = z, system.checked_drift(z), system.constant_factor
     with np.errstate(all="ignore"):
-        if step is None:
-            noise = np.abs(system.factor(z)).max(axis=2)
-            step = np.minimum(
-                1e-3 * np.min(np.where(slope != 0, far / np.abs(slope), np.inf), axis=1),
-                np.min(np.where(noise > 0, (0.1 * far / noise) ** 2, np.inf), axis=1),
-            )
+        noise = np.abs(system.factor(z)).max(axis=2)
+        first = np.minimum(
+            1e-3 * np.min(np.where(slope != 0, far / np.abs(slope), np.inf), axis=1),
+            np.min(np.where(noise > 0, (0.1 * far / noise) ** 2, np.inf), axis=1),
+        )
+        step = first if step is None else step
         step = np.where(np.isfinite(step) & (step > 0), step, 1e-12)
         every = -(-steps // _RECORDS)
         states, weight = [], []
         for number in range(steps):  # numbers that are not finite end in steps that are not taken
             normal = rng.standard_normal(z.shape)
-            shock = normal @ constant.T if constant is not None else (system.factor(z) @ normal[..., None])[..., 0]
-            shock *= np.sqrt(step)[:, None]
+            push = (system.factor(z) @ normal[..., None])[..., 0] if constant is None else normal @ constant.T
+            shock = np.sqrt(step)[:, None] * push
             predicted = z + step[:, None] * slope + shock
             further = system.checked_drift(predicted)
             proposed = z + 0.5 * step[:, None] * (slope + further) + shock

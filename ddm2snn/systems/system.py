@@ -221,7 +221,7 @@ class System:
         >>> System.from_pointwise(van_der_pol, rank=2, diffusion=0.1).checked_drift(np.ones((3, 2))).tolist()
         [[1.0, -1.0], [1.0, -1.0], [1.0, -1.0]]
         """
-        name = name or getattr(function, "__name__", "pointwise").strip("<>")
+        name = _name_of(function) if name is None else name
         timed = with_time(function)
         if timed is function:
             refuse_dependence_on_time(timed, rank, name)
@@ -267,7 +267,7 @@ def forced(
     [0.0, 0.5, 0.0, 1.2]
     """
     check_positive("forced", period=period)
-    name = name or getattr(function, "__name__", "forced").strip("<>")
+    name = _name_of(function) if name is None else name
     inner, omega = of_points(function, rank, name), 2.0 * np.pi / period
 
     def drift(z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
@@ -280,3 +280,7 @@ def forced(
     factor = np.zeros((rank + 2, rank + 2))
     factor[:rank, :rank] = System(name=name, rank=rank, drift=inner, diffusion=diffusion).constant_factor
     return System(name=name, rank=rank + 2, drift=drift, diffusion=factor, **others)
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__name__", "own")).strip("<>")

@@ -58,7 +58,8 @@ class Return:
     perturbed
         Trajectories from stationary states, under three times the noise for as long as they have to come back.
     escaped
-        Left for good, beyond a thousand standard deviations.
+        Left for good, beyond a thousand standard deviations. Starts from which the target itself does not come back in
+        the same time count neither here nor below.
     astray
         Ended elsewhere: most of the last states lie further from the target's stationary states than 1.5 times the
         distance within which 999 of 1,000 stationary states have another one.
@@ -108,16 +109,43 @@ def check_return(
     perturbed = _follow(network, z[:_TRAJECTORIES], dt, _RELAXATION, rng, noise_factor=_NOISE_FACTOR)[:, -1]
     returned = _follow(network, np.concatenate([far, perturbed]), dt, _RELAXATION, rng)[:, -1]
     ends = watch(network, system, stationary, to_system(network, returned), rng, duration=_WATCHED, window=_WATCHED)
-    stays = ends.astray | ends.still
+    lost = ends.escaped | ends.astray | ends.still
+    if lost.any():
+        starts = to_system(network, np.concatenate([far, perturbed])[lost])
+        lost[lost] = ~_lost_by_the_target(network, system, stationary, starts, rng)
+    stays = lost & ~ends.escaped
     return Return(
         far=_TRAJECTORIES,
         perturbed=_TRAJECTORIES,
-        escaped=int(ends.escaped.sum()),
-        astray=int(ends.astray.sum()),
-        still=int(ends.still.sum()),
+        escaped=int((lost & ends.escaped).sum()),
+        astray=int((lost & ends.astray).sum()),
+        still=int((lost & ends.still).sum()),
         time_units=(_RELAXATION, _WATCHED),
         place=tuple(np.median(ends.mean[stays], axis=0).tolist()) if stays.any() else None,
     )
+
+
+def _lost_by_the_target(
+    network: RateNetwork,
+    system: System,
+    stationary: Float[np.ndarray, "sample rank"],
+    starts: Float[np.ndarray, "trial rank"],
+    rng: np.random.Generator,
+) -> Bool[np.ndarray, " trial"]:
+    """Starts from which the target itself does not come back in the same time."""
+    lost = np.zeros(len(starts), dtype=bool)
+    fair = ~escaped(to_internal(network, starts))[:, 0]
+    if not fair.any():
+        return lost
+    try:
+        own = watch(
+            network, system, stationary, starts[fair], rng, duration=_WATCHED, relaxation=_RELAXATION, window=_WATCHED,
+            target=True,
+        )  # fmt: skip
+    except InputError:  # the target is not finite there, or too steep to follow: no place to come back from
+        return fair
+    lost[fair] = own.escaped | own.astray | own.still
+    return lost
 
 
 def far_starts(network: RateNetwork, count: int, rng: np.random.Generator) -> Float[np.ndarray, "trial rank"]:
