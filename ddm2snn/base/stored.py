@@ -30,7 +30,7 @@ def settings_of(instance: DataclassInstance) -> dict[str, Any]:
     one that is a settings model becomes its settings that are not None.
     """
     fields, arrays = dataclasses.fields(instance), array_fields(type(instance))
-    left_out = {field.name for field in fields if _optional(field) and getattr(instance, field.name) == field.default}
+    left_out = {field.name for field in fields if _left_out(field, getattr(instance, field.name))}
     settings = {}
     for field in fields:
         if field.name not in arrays and field.name not in left_out:
@@ -43,6 +43,10 @@ def settings_of(instance: DataclassInstance) -> dict[str, Any]:
                 value = dump(mode="json", exclude_none=True)
             settings[field.name] = dict(value) if isinstance(value, Mapping) else value
     return settings
+
+
+def _left_out(field: dataclasses.Field[Any], value: object) -> bool:
+    return _optional(field) and (value is None if field.default is None else value == field.default)
 
 
 def _optional(field: dataclasses.Field[Any]) -> bool:
