@@ -40,6 +40,7 @@ from .simulate import simulate as simulate
 from .stimulus import Stimulus as Stimulus
 from .systems import System as System
 from .systems import find_system as find_system
+from .systems import forced as forced
 from .training import Training as Training
 from .training import train as train
 from .workflow.pipeline import run as run
