@@ -172,6 +172,7 @@ class _Pipeline:
         return {
             "name": self.system.name,
             "units": self.system.units,
+            "time_scale": self.system.time_scale,
             "drift": [repr(float(value)) for value in drift.ravel()],
             "diffusion": [repr(float(value)) for value in self.system.factor(probe).ravel()],
         }
