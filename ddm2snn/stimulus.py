@@ -82,6 +82,14 @@ class Stimulus:
         index = np.searchsorted(self.times, np.asarray(times) + 1e-9, side="right") - 1
         return np.where((index >= 0)[:, None], self.values[np.maximum(index, 0)], 0.0)
 
+    def in_rate_time(self, time_scale: float) -> Stimulus:
+        """The same input, given in a system's own time of which `time_scale` units are one rate time unit.
+
+        >>> Stimulus(times=[0.0, 50.0], values=[[0.1], [0.0]]).in_rate_time(10.0)
+        Stimulus(switches=2, inputs=1, from 0 to 5)
+        """
+        return Stimulus(times=self.times / time_scale, values=self.values * time_scale)
+
     def save(self, path: Path | str) -> None:
         """Write as safetensors."""
         save_arrays(self, path)

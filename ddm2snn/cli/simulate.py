@@ -26,6 +26,10 @@ def simulate(
         tuple[float, float] | None, typer.Option(help="Spikes between two moments only, in rate time units.")
     ] = None,
     spike_neurons: Annotated[str | None, typer.Option(help="Spikes of some neurons only, such as 0-99,512.")] = None,
+    system_time: Annotated[
+        bool,
+        typer.Option("--system-time", help="Count durations, intervals and the input's times in the system's units."),
+    ] = False,
     backend_option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE for the backend, e.g. mode=cpp_standalone.")
     ] = None,
@@ -50,10 +54,14 @@ def simulate(
     chosen = find_backend(name, **options) if options else name
     neurons = None if spike_neurons is None else _neurons(spike_neurons)
     selection = SpikeSelection(spike_window, neurons)
+    given = Stimulus.load(stimulus) if stimulus else None
+    if system_time:
+        unit = loaded.time_scale
+        duration, every, given = duration / unit, every / unit, given and given.in_rate_time(unit)
     with shown(f"simulate on {name}") as progress:
         recording = ddm2snn.simulate(
             loaded, backend=chosen, duration=duration, trials=trials, seed=seed, every=every, dt_s=dt_s,
-            stimulus=Stimulus.load(stimulus) if stimulus else None,
+            stimulus=given,
             spikes=selection if spike_window or neurons else spikes, progress=progress,
         )  # fmt: skip
         recording.save(output)

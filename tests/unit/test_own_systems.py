@@ -122,6 +122,17 @@ class TestTraining:
             time = ddm2snn.Recording.load(tmp_path / "run.nc").latent["system_time"].values
             assert time == pytest.approx(np.arange(4) * 0.5 * network.time_scale)
 
+    def test_durations_and_inputs_may_be_in_the_systems_time(self, cli, tmp_path):
+        decay = System("decay", 1, lambda z: -z / 500, diffusion=0.01)
+        network = ddm2snn.train(decay, units=8, training=Training(points=400, iterations=15, holdout=300, ridge=1e-6))
+        network.save(tmp_path / "rate.safetensors")
+        (tmp_path / "step.csv").write_text("0, 0.02\n")  # 0.02 in a unit of the system's time holds z at 10
+        command = ("simulate", "rate.safetensors", "-o", "run.nc", "--trials", 4, "--stimulus", "step.csv")
+        assert cli(*command, "--duration", 3000, "--every", 5, "--system-time")[0] == 0
+        run = ddm2snn.Recording.load(tmp_path / "run.nc")
+        assert run.latent["system_time"].values[[1, -1]] == pytest.approx([5.0, 2995.0], rel=0.01)
+        assert run.samples[:, -1].mean() == pytest.approx(10.0, rel=0.1)
+
     @settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(size=st.floats(1e-9, 1e9), time=st.floats(1e-6, 1e6))
     def test_units_change_results_by_rounding_only(self, size, time):
