@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _SIZES = 10.0 ** np.arange(-12, 13)
 _PER_SIZE = 8  # trajectories that start at each size
 _ROUNDS, _FIRST_STEPS, _LONGER = 15, 500, 1.6  # of the search: each round has more steps than the one before
+BUDGET = sum(int(_FIRST_STEPS * _LONGER**number) for number in range(_ROUNDS))
+"""Steps that the search takes at most, of 200 trajectories together."""
 _TOLERANCE = 0.01  # of a step: error over the distance that the trajectory travels
 _LARGEST_NOISE = 0.5  # of a step, over that distance
 _TURNS = 15.0  # distances travelled, in standard deviations, that settled trajectories have gone at least
@@ -177,7 +179,7 @@ def _search(system: System, rng: np.random.Generator, progress: Progress) -> Flo
         z, step, steps = course.end, course.step, int(_LONGER * steps)
     else:
         raise InputError(
-            f"System {system.name}: its trajectories did not settle within {int(steps)} steps. A part of it is much "
+            f"System {system.name}: its trajectories did not settle within {BUDGET:,} steps. A part of it is much "
             "slower than the rest, or it has no stationary state. Give `initial`, states to start from."
         )
     progress(1.0)
