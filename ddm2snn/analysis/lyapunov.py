@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from ddm2snn.systems.system import Drift
 
+    States = Float[np.ndarray, "trial rank"]
+    Samples = Float[np.ndarray, "trial time rank"]
+
 FEWEST_LATENTS = 3
 """An autonomous flow of one or two latents has no positive exponent (Poincare, Bendixson)."""
 
@@ -79,16 +82,13 @@ class LyapunovSpectrum:
 
     def as_json(self) -> dict[str, Any]:
         """Exponents, standard errors and dimension as JSON values."""
-        return {
-            "exponents": self.exponents.tolist(),
-            "standard_error": self.standard_error.tolist(),
-            "kaplan_yorke_dimension": self.kaplan_yorke_dimension,
-        }
+        arrays = {name: values.tolist() for name, values in vars(self).items()}
+        return {**arrays, "kaplan_yorke_dimension": self.kaplan_yorke_dimension}
 
 
 def lyapunov_spectrum(
     drift: Drift,
-    starts: Float[np.ndarray, "trial rank"],
+    starts: States,
     *,
     dt: float,
     duration: float,
@@ -142,10 +142,8 @@ def lyapunov_spectrum(
         for _ in range(_STRETCH):
             z, q = _tangent_step(drift, slopes, z, q, dt)
         if not np.isfinite(z).all():
-            raise InputError(
-                f"A trajectory left the range of finite numbers by time {turn * _STRETCH * dt:g}. "
-                "Use a shorter step dt."
-            )
+            time = turn * _STRETCH * dt
+            raise InputError(f"A trajectory left the range of finite numbers by time {time:g}. Use a shorter step dt.")
         q, r = np.linalg.qr(q)
         if turn >= before:
             # a direction that shrinks to nothing would give minus infinity
@@ -160,12 +158,8 @@ def lyapunov_spectrum(
 
 
 def _tangent_step(
-    drift: Drift,
-    jacobian: Jacobian,
-    z: Float[np.ndarray, "trial rank"],
-    q: Float[np.ndarray, "trial rank rank"],
-    dt: float,
-) -> tuple[Float[np.ndarray, "trial rank"], Float[np.ndarray, "trial rank rank"]]:
+    drift: Drift, jacobian: Jacobian, z: States, q: np.ndarray, dt: float
+) -> tuple[States, Float[np.ndarray, "trial rank rank"]]:
     """One Runge-Kutta step of order 4 of states and tangent vectors together."""
     k1, m1 = drift(z), jacobian(z) @ q
     middle = z + 0.5 * dt * k1
@@ -207,11 +201,7 @@ class Exponent:
 
 
 def drift_exponent(
-    name: str,
-    drift: Drift,
-    starts: Float[np.ndarray, "sample rank"],
-    jacobian: Jacobian | None = None,
-    progress: Progress = no_progress,
+    name: str, drift: Drift, starts: States, jacobian: Jacobian | None = None, progress: Progress = no_progress
 ) -> Exponent:
     """Exponent of the noise-free flow, by `lyapunov_spectrum` along 16 trajectories of 40 rate time units.
 
@@ -231,9 +221,7 @@ def drift_exponent(
     return Exponent(name, "drift field", float(spectrum.exponents[0]), float(spectrum.standard_error[0]))
 
 
-def twin_starts(
-    starts: Float[np.ndarray, "sample rank"], trials: int, seed: int, apart: float = APART
-) -> tuple[Float[np.ndarray, "trial rank"], Float[np.ndarray, "trial rank"]]:
+def twin_starts(starts: States, trials: int, seed: int, apart: float = APART) -> tuple[States, States]:
     """Initial states of twin runs: stationary ones, and the same `apart` standard deviations away in any direction.
 
     Raises
@@ -274,8 +262,8 @@ def twin_exponent(name: str, first: Recording, second: Recording) -> Exponent:
 
 
 def twin_divergence(
-    first: Float[np.ndarray, "trial time rank"],
-    second: Float[np.ndarray, "trial time rank"],
+    first: Samples,
+    second: Samples,
     every: float,
     weights: Float[np.ndarray, "draw trial"] | None = None,
     *,
@@ -327,9 +315,7 @@ def twin_divergence(
     return slopes
 
 
-def log_distance(
-    first: Float[np.ndarray, "trial time rank"], second: Float[np.ndarray, "trial time rank"]
-) -> Float[np.ndarray, "trial time"]:
+def log_distance(first: Samples, second: Samples) -> Float[np.ndarray, "trial time"]:
     """Natural logarithm of the distance of twin runs, in units of the first run's standard deviations.
 
     Raises
