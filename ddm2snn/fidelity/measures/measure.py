@@ -129,10 +129,10 @@ class Measure(ABC):
 
     def resampled(
         self,
-        summary: Any,
-        value: Any,
+        summary: Any,  # noqa: ANN401
+        value: Any,  # noqa: ANN401
         references: Sequence[Any],
-        draws: Weights,  # noqa: ANN401
+        draws: Weights,
     ) -> Float[np.ndarray, "draw entry"]:
         """Mean distances from the references of a test whose trials are drawn anew; `value` is that of all trials."""
         again = self.values(summary, draws)

@@ -119,8 +119,6 @@ def phase_sums(samples: Samples, every: float, *, lag: float | None = None) -> P
     once in each of its cycles), a phase with another period than these cycles (by a fifth), or one that spreads by more
     than a radian within a period, as noise, switching between wells or chaos does.
 
-    Notes
-    -----
     Source: Pikovsky, Rosenblum, Kurths, Synchronization (2001), section 9.1 and appendix A2; thresholds ours.
     """
     check_samples("phase_sums", {"samples": samples}, shortest=10)
