@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ddm2snn.conversion.diagnostics import Diagnostics, Lag, Noise
     from ddm2snn.network import SpikingNetwork
 
+    Tensor = Float[np.ndarray, "rank rank"]
+
 _COLUMNS, _ROW = 3, 2.9
 _CURVES, _CANDIDATES, _POINTS = 7, 1000, 200
 _BLOCK = 2**22  # rates that are held at once
@@ -93,8 +95,7 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
         _held_out(more[0], curve, calibration.ridge)
     for axis in more[panels - 5 :]:  # places without a panel
         axis.set_visible(False)
-    for axis in (tuning, error, noise, spectrum, lag, *more):
-        plain(axis)
+    plain(tuning, error, noise, spectrum, lag, *more)
     return figure
 
 
@@ -152,9 +153,7 @@ def _decoding_error(
     axis.set_title("Decoding error of the curves")
 
 
-def _noise_budget(
-    axis: Axes, network: SpikingNetwork, measured: Noise | None, target: Float[np.ndarray, "rank rank"]
-) -> None:
+def _noise_budget(axis: Axes, network: SpikingNetwork, measured: Noise | None, target: Tensor) -> None:
     spikes = None if measured is None else np.array(measured.spikes)
     factor = network.internal_factor(to_internal(network, network.initial_latent))
     share, added = _shares(target, spikes, (factor @ np.swapaxes(factor, -1, -2)).mean(axis=0))
@@ -177,12 +176,11 @@ def _noise_budget(
     axis.legend(loc="upper right", ncols=2, frameon=False, fontsize=8.5)
 
 
-def _shares(
-    target: Float[np.ndarray, "rank rank"],
-    spikes: Float[np.ndarray, "rank rank"] | None,
-    injected: Float[np.ndarray, "rank rank"],
-) -> tuple[Float[np.ndarray, " direction"], Float[np.ndarray, " direction"]]:
-    """Diffusion of spikes and injected noise over the target's, in directions of which each is free of the others."""
+def _shares(target: Tensor, spikes: Tensor | None, injected: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Diffusion of spikes and injected noise over the target's, each of shape (direction,).
+
+    The directions are those of which each is free of the others.
+    """
     share, _, directions = common_axes(np.zeros_like(target) if spikes is None else spikes, target)
     used = directions.any(axis=0)  # no direction where the target has no noise
     share, directions = share[used][::-1], directions[:, used][:, ::-1]
@@ -195,10 +193,11 @@ def _spectrum(axis: Axes, network: SpikingNetwork, diagnostics: Diagnostics) -> 
         ("rate network $W$", diagnostics.rate_singular_values, hollow),
         ("spiking $E D$", diagnostics.rank_audit.singular_values, {"color": COLOURS[2], "marker": "o", "ms": 5}),
     )
+    lowest = 1.0
     for label, values, style in kinds:
         height = np.array(values) / max(*values, np.finfo(float).tiny)
         axis.semilogy(np.arange(1, len(height) + 1), height, ls="none", label=label, **style)
-    lowest = min(min(values) / max(*values, np.finfo(float).tiny) for _, values, _ in kinds)
+        lowest = min(lowest, height.min())
     neurons, rank = network.neurons, network.rank
     axis.set(xlabel="singular value", ylabel="relative to the largest", xlim=(0.4, rank + 0.6))
     axis.set_ylim(max(lowest, 1e-16) / 10, 5)
@@ -218,12 +217,8 @@ def _residual_lag(axis: Axes, network: SpikingNetwork, lag: Lag) -> None:
     axis.axhline(0.0, color=COLOURS[0], lw=0.8)
     axis.errorbar(place, lag_ms, yerr=2 * error_ms, fmt="o", color=COLOURS[1], ms=5, capsize=4, lw=1.2)
     reach = 1.15 * max(1.6 * half_ms, float((np.abs(lag_ms) + 2 * error_ms).max()))
-    axis.set(
-        xlabel="band: half a time step",
-        ylabel="lag (ms), positive: late",
-        ylim=(-reach, reach),
-        xlim=(-0.6, len(place) - 0.4),
-    )
+    axis.set(xlabel="band: half a time step", ylabel="lag (ms), positive: late")
+    axis.set(xlim=(-0.6, len(place) - 0.4), ylim=(-reach, reach))
     every = max(1, len(place) // 8)
     axis.set_xticks(place[::every], [latent_name(int(d)) for d in place[::every]])
     axis.set_title("Residual lag")
