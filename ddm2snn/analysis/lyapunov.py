@@ -173,16 +173,9 @@ def _tangent_step(
 
 @dataclass(frozen=True)
 class Exponent:
-    """Largest Lyapunov exponent per rate time unit.
+    """Largest Lyapunov exponent of a network or system per rate time unit, with its standard error.
 
-    Parameters
-    ----------
-    name
-        Of the network or system.
-    source
-        Where it comes from: "drift field" or "twin runs".
-    value, error
-        Exponent and its standard error; None where twins are no longer close too soon to tell.
+    Its source is "drift field" or "twin runs". It is None where twins are no longer close too soon to tell.
 
     Examples
     --------
@@ -276,16 +269,8 @@ def twin_divergence(
     The slope of the mean logarithm of the distance, by least squares between `skip` and the time when twins no longer
     are close: a tenth of the distance of independent states. NaN where fewer than five samples lie in between: then
     the twins start too far apart, or `every` is too long. A spiking network whose twins share their noise has an
-    exponent of its spikes besides; this one is of the latents, above whatever distance the spikes maintain.
-
-    Parameters
-    ----------
-    first, second
-        Samples of the twins.
-    every, skip
-        Sampling interval, and time to leave out at the start, in rate time units.
-    weights
-        How often each draw counts each trial; by default all trials once.
+    exponent of its spikes besides; this one is of the latents, above whatever distance the spikes maintain. Times are
+    in rate time units. `weights` say how often each draw counts each trial; by default all count once.
 
     Raises
     ------

@@ -76,7 +76,7 @@ def fit(
     from ddm2snn.hardware.place import placement_of
     from ddm2snn.hardware.quantise import quantise
     from ddm2snn.load import load_as
-    from ddm2snn.plots.placement import draw_placement
+    from ddm2snn.plots.conversion import draw_placement
     from ddm2snn.plots.style import check_figure_file, save_figure
 
     if figure is not None:

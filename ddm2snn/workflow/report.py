@@ -41,26 +41,18 @@ class Page:
 
     Parameters
     ----------
-    title, subtitle
-        Heading and the line below.
     recordings
         Recordings by name, the reference first; those with the name of a report are shown in the figures of fields.
     reports
         Comparisons with the reference.
-    tables
-        Further tables.
     command
         Command that makes the page again.
-    summary
-        Further content of summary.json.
+    tables, summary
+        Further tables, and further content of summary.json.
     ladder
         Steps from the target on, if there are several.
-    rasters
-        Recordings with spikes, by name.
-    networks
-        Spiking networks, by the same names, for their connectivity, noise and number of neurons.
-    exponents
-        Largest Lyapunov exponents.
+    rasters, networks
+        By the same names, recordings with spikes, and spiking networks for their connectivity, noise and size.
     missed
         Sentences on what training and conversions did not reach, which come first.
     """
