@@ -24,6 +24,8 @@ from ddm2snn.systems.integration import stable_step
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    Samples = Float[np.ndarray, "trial time rank"]
+
 _EVERY = 0.2  # rate time units between stationary samples
 _FULL_STATES = 2000
 _STARTS = 400
@@ -54,7 +56,7 @@ class Analysis:
     """
 
     network: RateNetwork
-    samples: Float[np.ndarray, "trial time rank"]
+    samples: Samples
     subspace: Subspace
     recovery_error: float
     symmetry: SymmetryNorms | None
@@ -116,17 +118,9 @@ class Analysis:
         if self.symmetry is None:
             return None
         parts = latent_parts(self.network, self.samples[:, -1])
-        return {
-            **self.symmetry.as_json(),
-            "latent_drift": {
-                "symmetric": _rms(parts.symmetric), "antisymmetric": _rms(parts.antisymmetric),
-                "whole": _rms(parts.symmetric + parts.antisymmetric),
-            },
-        }  # fmt: skip
-
-
-def _rms(values: Float[np.ndarray, "sample rank"]) -> float:
-    return float(np.sqrt((values**2).sum(axis=-1).mean()))
+        drifts = {**vars(parts), "whole": parts.symmetric + parts.antisymmetric}
+        rms = {name: float(np.sqrt((drift**2).sum(axis=-1).mean())) for name, drift in drifts.items()}
+        return {**self.symmetry.as_json(), "latent_drift": rms}
 
 
 def analyse(network: RateNetwork, *, seed: int = 0, progress: Progress = no_progress) -> Analysis:
@@ -172,16 +166,29 @@ FixedPoint(kind='stable node', place=[0.958]))
     check_seed(seed)
     left_out: dict[str, str] = {}
     network, original = network.in_rate_time, network
-    samples = _samples(network, seed, lambda share: progress(0.4 * share))
+    samples = stationary_paths(
+        network, trials=int(np.clip(256 * 128 // network.units, 64, 256)),  # steps of large networks take longer
+        duration=40.0, every=_EVERY, burn_in=5.0, rng=stream(seed, "analysis", "samples"),
+        progress=lambda share: progress(0.4 * share),
+    )  # fmt: skip
     subspace, error = _subspace(network, samples)
-    norms = _symmetry(network, left_out)
+    norms = None
+    if network.activation in INVERSE_INTEGRALS:
+        norms = symmetry_norms(network)
+    else:
+        left_out["symmetry"] = f"the activation {network.activation!r} has no energy in closed form"
     split = _irreversibility(network, samples, seed, left_out)
     progress(0.55)
     points = _fixed_points(network, samples, seed)
     progress(0.6)
     cycle = _cycle(network, samples, left_out)
     progress(0.7)
-    spectrum = _lyapunov(network, samples, lambda share: progress(0.7 + 0.3 * share))
+    spectrum = lyapunov_spectrum(
+        network.drift, samples[: int(np.clip(256 * 64 // network.units, 16, 64)), -1], duration=60.0, burn_in=20.0,
+        # a Runge-Kutta step of order 4 is far more accurate than the Heun step that this is chosen for
+        dt=stable_step(network.drift, network.initial_latent, tolerance=1e-3),
+        jacobian=network_jacobian(network), progress=lambda share: progress(0.7 + 0.3 * share),
+    )  # fmt: skip
     progress(1.0)
     return Analysis(
         network=original, samples=samples, subspace=subspace, recovery_error=error,
@@ -189,16 +196,7 @@ FixedPoint(kind='stable node', place=[0.958]))
     )  # fmt: skip
 
 
-def _samples(network: RateNetwork, seed: int, progress: Progress) -> Float[np.ndarray, "trial time rank"]:
-    """Stationary trajectories: fewer of large networks, whose steps take longer."""
-    trials = int(np.clip(256 * 128 // network.units, 64, 256))
-    rng = stream(seed, "analysis", "samples")
-    return stationary_paths(
-        network, trials=trials, duration=40.0, every=_EVERY, burn_in=5.0, rng=rng, progress=progress
-    )
-
-
-def _subspace(network: RateNetwork, samples: Float[np.ndarray, "trial time rank"]) -> tuple[Subspace, float]:
+def _subspace(network: RateNetwork, samples: Samples) -> tuple[Subspace, float]:
     """Recover the subspace from full states; the largest error of latents in standard deviations."""
     latent = samples[:, :: -(-samples.shape[0] * samples.shape[1] // _FULL_STATES)]
     states = full_state(network, latent)
@@ -207,15 +205,8 @@ def _subspace(network: RateNetwork, samples: Float[np.ndarray, "trial time rank"
     return subspace, float(deviation.max())
 
 
-def _symmetry(network: RateNetwork, left_out: dict[str, str]) -> SymmetryNorms | None:
-    if network.activation not in INVERSE_INTEGRALS:
-        left_out["symmetry"] = f"the activation {network.activation!r} has no energy in closed form"
-        return None
-    return symmetry_norms(network)
-
-
 def _irreversibility(
-    network: RateNetwork, samples: Float[np.ndarray, "trial time rank"], seed: int, left_out: dict[str, str]
+    network: RateNetwork, samples: Samples, seed: int, left_out: dict[str, str]
 ) -> Irreversibility | None:
     if network.rank > _HIGHEST_RANK:
         left_out["irreversibility"] = f"checked for up to {_HIGHEST_RANK} latents, the network has {network.rank}"
@@ -229,9 +220,7 @@ def _irreversibility(
     return split_drift(network.drift, network.diffusion, samples, rng=stream(seed, "analysis", "irreversibility"))
 
 
-def _fixed_points(
-    network: RateNetwork, samples: Float[np.ndarray, "trial time rank"], seed: int
-) -> tuple[FixedPoint, ...]:
+def _fixed_points(network: RateNetwork, samples: Samples, seed: int) -> tuple[FixedPoint, ...]:
     """Search from half samples, half points spread evenly over their range, and the mean."""
     rng = stream(seed, "analysis", "fixed points")
     flat = samples.reshape(-1, network.rank)
@@ -241,9 +230,7 @@ def _fixed_points(
     return find_fixed_points(network.drift, starts, jacobian=network_jacobian(network))
 
 
-def _cycle(
-    network: RateNetwork, samples: Float[np.ndarray, "trial time rank"], left_out: dict[str, str]
-) -> LimitCycle | None:
+def _cycle(network: RateNetwork, samples: Samples, left_out: dict[str, str]) -> LimitCycle | None:
     if network.rank == 1:
         left_out["cycle"] = "one latent cannot go round"
         return None
@@ -251,19 +238,3 @@ def _cycle(
     if cycle is None:
         left_out["cycle"] = "the noise-free flow from a stationary state ends on no periodic orbit"
     return cycle
-
-
-def _lyapunov(
-    network: RateNetwork, samples: Float[np.ndarray, "trial time rank"], progress: Progress
-) -> LyapunovSpectrum:
-    trials = int(np.clip(256 * 64 // network.units, 16, 64))
-    return lyapunov_spectrum(
-        network.drift,
-        samples[:trials, -1],
-        # a Runge-Kutta step of order 4 is far more accurate than the Heun step that this is chosen for
-        dt=stable_step(network.drift, network.initial_latent, tolerance=1e-3),
-        duration=60.0,
-        burn_in=20.0,
-        jacobian=network_jacobian(network),
-        progress=progress,
-    )

@@ -31,26 +31,21 @@ class LimitCycle:
         In time units of the drift.
     orbit
         Equally spaced in time over one period, shape (time, rank); the last point meets the first.
-    multipliers_real, multipliers_imaginary
-        Floquet multipliers, shape (rank,), by falling size: one is 1, along the orbit; the others have
+    multipliers
+        Complex Floquet multipliers, shape (rank,), by falling size: one is 1, along the orbit; the others have
         a size below 1 where the cycle attracts.
     """
 
     period: float
     orbit: Float[np.ndarray, "time rank"]
-    multipliers_real: Float[np.ndarray, " rank"]
-    multipliers_imaginary: Float[np.ndarray, " rank"]
+    multipliers: np.ndarray
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
+        self.multipliers.setflags(write=False)
 
     def __repr__(self) -> str:
         return f"LimitCycle(period={self.period:.6g}, rank={self.orbit.shape[1]})"
-
-    @property
-    def multipliers(self) -> np.ndarray:
-        """Floquet multipliers as complex numbers."""
-        return self.multipliers_real + 1j * self.multipliers_imaginary
 
     def as_json(self) -> dict[str, Any]:
         """Period, extremes and multipliers as JSON values."""
@@ -63,11 +58,7 @@ class LimitCycle:
 
 
 def find_cycle(
-    drift: Drift,
-    start: Float[np.ndarray, " rank"],
-    *,
-    duration: float = 200.0,
-    jacobian: Jacobian | None = None,
+    drift: Drift, start: Float[np.ndarray, " rank"], *, duration: float = 200.0, jacobian: Jacobian | None = None
 ) -> LimitCycle | None:
     r"""Limit cycle that the noise-free flow from `start` ends on; None where it ends on none.
 
@@ -144,8 +135,7 @@ def _crossings(
     section.direction = 1.0  # pyright: ignore[reportFunctionMemberAccess] - SciPy reads this attribute
     solution = _flow(drift, place, duration, events=section)
     size = float(np.linalg.norm(np.ptp(solution.y, axis=1)))
-    places = solution.y_events[0]
-    return solution.t_events[0], places.reshape(-1, len(place)), size
+    return solution.t_events[0], solution.y_events[0].reshape(-1, len(place)), size
 
 
 def _with_multipliers(drift: Drift, jacobian: Jacobian, place: Float[np.ndarray, " rank"], period: float) -> LimitCycle:
@@ -159,10 +149,4 @@ def _with_multipliers(drift: Drift, jacobian: Jacobian, place: Float[np.ndarray,
     begin = np.concatenate([place, np.eye(rank).ravel()])
     solution = _flow(joint, begin, period, t_eval=np.linspace(0.0, period, _POINTS + 1))
     values = np.linalg.eigvals(solution.y[rank:, -1].reshape(rank, rank)).astype(complex)
-    values = values[np.lexsort((-np.imag(values), -np.abs(values)))]
-    return LimitCycle(
-        period=period,
-        orbit=solution.y[:rank].T,
-        multipliers_real=np.real(values),
-        multipliers_imaginary=np.imag(values),
-    )
+    return LimitCycle(period, solution.y[:rank].T, values[np.lexsort((-np.imag(values), -np.abs(values)))])

@@ -78,10 +78,7 @@ class FixedPoint:
 
 
 def find_fixed_points(
-    drift: Drift,
-    starts: Float[np.ndarray, "sample rank"],
-    *,
-    jacobian: Jacobian | None = None,
+    drift: Drift, starts: Float[np.ndarray, "sample rank"], *, jacobian: Jacobian | None = None
 ) -> tuple[FixedPoint, ...]:
     """Zeros of a drift by damped Newton iteration from many starts at once.
 

@@ -38,15 +38,7 @@ def central_jacobian(drift: Drift) -> Jacobian:
     The step is the cube root of the machine precision times :math:`\max(1, |z_j|)`, so the error is some
     1e-10 of third derivatives.
 
-    Parameters
-    ----------
-    drift
-        f on arrays (..., rank).
-
-    Returns
-    -------
-    Jacobian
-        Function of arrays (..., rank) with values (..., rank, rank), [i, j] the derivative of f_i by z_j.
+    Drift and Jacobian are functions of arrays (..., rank); [i, j] is the derivative of f_i by z_j.
 
     Examples
     --------
@@ -112,24 +104,8 @@ def stationary_paths(
 ) -> Float[np.ndarray, "trial time rank"]:
     """Trajectories of ``dz = f(z) dt + G(z) dw`` from the network's initial states, after a burn-in.
 
-    Parameters
-    ----------
-    network
-        Its drift and diffusion, in system units.
-    trials
-        Independent trajectories.
-    duration, every, burn_in
-        Length, sampling interval and length left out before, in rate time units. The step is shortened so
-        that `every` is a multiple of it.
-    rng
-        Source of initial states and noise.
-    progress
-        Called with the finished share.
-
-    Returns
-    -------
-    array
-        Shape (trial, time, rank), system units.
+    Trajectories are in system units. Their duration, sampling interval and burn-in are in rate time units; the step is
+    shortened so that `every` is a multiple of it.
 
     Raises
     ------

@@ -161,7 +161,13 @@ def split_drift(
     >>> split.reversible(np.array([1.0])).round(2)
     array([-1.])
     """
-    points = _checked(samples)
+    z = np.asarray(samples, dtype=np.float64)
+    if z.ndim != 3 or not np.isfinite(z).all() or z.shape[0] * z.shape[1] < 1000:
+        raise InputError(
+            f"split_drift needs 1000 finite samples or more of shape (trial, time, rank), got shape {z.shape}."
+        )
+    flat = z.reshape(-1, z.shape[-1])
+    points = flat[:: -(-len(flat) // MOST_SAMPLES)]
     half = diffusivity(tensor, points)
     spread = divergence(tensor, points)
     target = drift(points) - spread
@@ -179,16 +185,6 @@ def split_drift(
         log_norm=_log_norm(points, features.value(points) @ weights, rng),
         entropy_production=Estimate.of_blocks(residual, count, rng),
     )
-
-
-def _checked(samples: Float[np.ndarray, "trial time rank"]) -> Float[np.ndarray, "sample rank"]:
-    z = np.asarray(samples, dtype=np.float64)
-    if z.ndim != 3 or not np.isfinite(z).all() or z.shape[0] * z.shape[1] < 1000:
-        raise InputError(
-            f"split_drift needs 1000 finite samples or more of shape (trial, time, rank), got shape {z.shape}."
-        )
-    flat = z.reshape(-1, z.shape[-1])
-    return flat[:: -(-len(flat) // MOST_SAMPLES)]
 
 
 def diffusivity(tensor: Tensor, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
@@ -241,19 +237,15 @@ def _log_norm(
     order = rng.permutation(len(points))
     centres, probes = points[order[:512]], order[512:4608]
     root = np.linalg.cholesky(np.atleast_2d(np.cov(points.T)))
+
+    def squares(some: np.ndarray) -> np.ndarray:
+        """Squared distances from the centres, in standard deviations."""
+        difference = np.linalg.solve(root, (some[:, None] - centres).reshape(-1, rank).T)
+        return (difference**2).sum(axis=0).reshape(len(some), len(centres))
+
     # the width of the kernels: half of the centres have eight others within it
-    width = np.median(np.sort(_squares(centres, centres, root), axis=1)[:, 8]) ** 0.5
-    square = _squares(points[probes], centres, root) / width**2
+    width = np.median(np.sort(squares(centres), axis=1)[:, 8]) ** 0.5
+    square = squares(points[probes]) / width**2
     volume = rank / 2 * np.log(2 * np.pi * width**2) + np.log(np.linalg.det(root)) + np.log(len(centres))
     ratio = logsumexp(-square / 2, axis=1) - volume - log_p[probes]
     return float(np.log(len(probes)) - logsumexp(ratio))
-
-
-def _squares(
-    points: Float[np.ndarray, "sample rank"],
-    centres: Float[np.ndarray, "bump rank"],
-    root: Float[np.ndarray, "rank rank"],
-) -> Float[np.ndarray, "sample bump"]:
-    """Squared distances in standard deviations."""
-    difference = np.linalg.solve(root, (points[:, None] - centres).reshape(-1, len(root)).T)
-    return (difference**2).sum(axis=0).reshape(len(points), len(centres))

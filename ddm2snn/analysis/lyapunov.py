@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from ddm2snn.systems.system import Drift
 
+    States = Float[np.ndarray, "trial rank"]
+    Samples = Float[np.ndarray, "trial time rank"]
+
 FEWEST_LATENTS = 3
 """An autonomous flow of one or two latents has no positive exponent (Poincare, Bendixson)."""
 
@@ -79,16 +82,13 @@ class LyapunovSpectrum:
 
     def as_json(self) -> dict[str, Any]:
         """Exponents, standard errors and dimension as JSON values."""
-        return {
-            "exponents": self.exponents.tolist(),
-            "standard_error": self.standard_error.tolist(),
-            "kaplan_yorke_dimension": self.kaplan_yorke_dimension,
-        }
+        arrays = {name: values.tolist() for name, values in vars(self).items()}
+        return {**arrays, "kaplan_yorke_dimension": self.kaplan_yorke_dimension}
 
 
 def lyapunov_spectrum(
     drift: Drift,
-    starts: Float[np.ndarray, "trial rank"],
+    starts: States,
     *,
     dt: float,
     duration: float,
@@ -142,10 +142,8 @@ def lyapunov_spectrum(
         for _ in range(_STRETCH):
             z, q = _tangent_step(drift, slopes, z, q, dt)
         if not np.isfinite(z).all():
-            raise InputError(
-                f"A trajectory left the range of finite numbers by time {turn * _STRETCH * dt:g}. "
-                "Use a shorter step dt."
-            )
+            time = turn * _STRETCH * dt
+            raise InputError(f"A trajectory left the range of finite numbers by time {time:g}. Use a shorter step dt.")
         q, r = np.linalg.qr(q)
         if turn >= before:
             # a direction that shrinks to nothing would give minus infinity
@@ -160,12 +158,8 @@ def lyapunov_spectrum(
 
 
 def _tangent_step(
-    drift: Drift,
-    jacobian: Jacobian,
-    z: Float[np.ndarray, "trial rank"],
-    q: Float[np.ndarray, "trial rank rank"],
-    dt: float,
-) -> tuple[Float[np.ndarray, "trial rank"], Float[np.ndarray, "trial rank rank"]]:
+    drift: Drift, jacobian: Jacobian, z: States, q: np.ndarray, dt: float
+) -> tuple[States, Float[np.ndarray, "trial rank rank"]]:
     """One Runge-Kutta step of order 4 of states and tangent vectors together."""
     k1, m1 = drift(z), jacobian(z) @ q
     middle = z + 0.5 * dt * k1
@@ -179,16 +173,9 @@ def _tangent_step(
 
 @dataclass(frozen=True)
 class Exponent:
-    """Largest Lyapunov exponent per rate time unit.
+    """Largest Lyapunov exponent of a network or system per rate time unit, with its standard error.
 
-    Parameters
-    ----------
-    name
-        Of the network or system.
-    source
-        Where it comes from: "drift field" or "twin runs".
-    value, error
-        Exponent and its standard error; None where twins are no longer close too soon to tell.
+    Its source is "drift field" or "twin runs". It is None where twins are no longer close too soon to tell.
 
     Examples
     --------
@@ -207,11 +194,7 @@ class Exponent:
 
 
 def drift_exponent(
-    name: str,
-    drift: Drift,
-    starts: Float[np.ndarray, "sample rank"],
-    jacobian: Jacobian | None = None,
-    progress: Progress = no_progress,
+    name: str, drift: Drift, starts: States, jacobian: Jacobian | None = None, progress: Progress = no_progress
 ) -> Exponent:
     """Exponent of the noise-free flow, by `lyapunov_spectrum` along 16 trajectories of 40 rate time units.
 
@@ -231,9 +214,7 @@ def drift_exponent(
     return Exponent(name, "drift field", float(spectrum.exponents[0]), float(spectrum.standard_error[0]))
 
 
-def twin_starts(
-    starts: Float[np.ndarray, "sample rank"], trials: int, seed: int, apart: float = APART
-) -> tuple[Float[np.ndarray, "trial rank"], Float[np.ndarray, "trial rank"]]:
+def twin_starts(starts: States, trials: int, seed: int, apart: float = APART) -> tuple[States, States]:
     """Initial states of twin runs: stationary ones, and the same `apart` standard deviations away in any direction.
 
     Raises
@@ -274,8 +255,8 @@ def twin_exponent(name: str, first: Recording, second: Recording) -> Exponent:
 
 
 def twin_divergence(
-    first: Float[np.ndarray, "trial time rank"],
-    second: Float[np.ndarray, "trial time rank"],
+    first: Samples,
+    second: Samples,
     every: float,
     weights: Float[np.ndarray, "draw trial"] | None = None,
     *,
@@ -288,16 +269,8 @@ def twin_divergence(
     The slope of the mean logarithm of the distance, by least squares between `skip` and the time when twins no longer
     are close: a tenth of the distance of independent states. NaN where fewer than five samples lie in between: then
     the twins start too far apart, or `every` is too long. A spiking network whose twins share their noise has an
-    exponent of its spikes besides; this one is of the latents, above whatever distance the spikes maintain.
-
-    Parameters
-    ----------
-    first, second
-        Samples of the twins.
-    every, skip
-        Sampling interval, and time to leave out at the start, in rate time units.
-    weights
-        How often each draw counts each trial; by default all trials once.
+    exponent of its spikes besides; this one is of the latents, above whatever distance the spikes maintain. Times are
+    in rate time units. `weights` say how often each draw counts each trial; by default all count once.
 
     Raises
     ------
@@ -327,9 +300,7 @@ def twin_divergence(
     return slopes
 
 
-def log_distance(
-    first: Float[np.ndarray, "trial time rank"], second: Float[np.ndarray, "trial time rank"]
-) -> Float[np.ndarray, "trial time"]:
+def log_distance(first: Samples, second: Samples) -> Float[np.ndarray, "trial time"]:
     """Natural logarithm of the distance of twin runs, in units of the first run's standard deviations.
 
     Raises

@@ -14,6 +14,10 @@ from ddm2snn.errors import InputError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    OfBlocks = Float[np.ndarray, " block"]
+    Slopes = Float[np.ndarray, "block feature"]
+    Weights = Float[np.ndarray, " feature"]
+
 _RIDGES = (1e-3, 1e-5, 1e-7, 1e-9)
 _FOLDS = 4
 
@@ -161,10 +165,10 @@ class Regression:
         G, sums of gradients times D times gradients, shape (block, feature, feature).
     """
 
-    count: Float[np.ndarray, " block"]
-    power: Float[np.ndarray, " block"]
-    direct: Float[np.ndarray, "block feature"]
-    overlap: Float[np.ndarray, "block feature"]
+    count: OfBlocks
+    power: OfBlocks
+    direct: Slopes
+    overlap: Slopes
     gram: Float[np.ndarray, "block feature feature"]
 
     @classmethod
@@ -191,28 +195,21 @@ class Regression:
         n, g, direct = np.array(count), np.array(gram), np.array(first)
         return cls(n, np.array(power), direct, _least_scatter(direct, np.array(second), n, g), g)
 
-    def weights(self, used: Float[np.ndarray, " block"], ridge: float) -> Float[np.ndarray, " feature"]:
+    def weights(self, used: OfBlocks, ridge: float) -> Weights:
         """Ridge solution from the blocks whose entry in `used` is true."""
-        total = self.count[used].sum()
-        return solve_ridge(
-            self.gram[used].sum(axis=0) / total, (self.overlap[used].sum(axis=0) / total)[:, None], ridge
-        )[:, 0]
+        gram, overlap = (sums[used].sum(axis=0) / self.count[used].sum() for sums in (self.gram, self.overlap))
+        return solve_ridge(gram, overlap[:, None], ridge)[:, 0]
 
-    def loss(self, weights: Float[np.ndarray, " feature"]) -> Float[np.ndarray, " block"]:
+    def loss(self, weights: Weights) -> OfBlocks:
         """Mean residual of each block, up to a constant, by `overlap`: the criterion for the ridge."""
         return ((self.gram @ weights) @ weights - 2 * self.overlap @ weights) / self.count
 
-    def residual(self, weights: Float[np.ndarray, " feature"]) -> Float[np.ndarray, " block"]:
+    def residual(self, weights: Weights) -> OfBlocks:
         r"""Mean residual :math:`(q - 2 c^\top r + c^\top G c)` of each block, which is never negative."""
         return (self.power - 2 * self.direct @ weights + (self.gram @ weights) @ weights) / self.count
 
 
-def _least_scatter(
-    first: Float[np.ndarray, "block feature"],
-    second: Float[np.ndarray, "block feature"],
-    count: Float[np.ndarray, " block"],
-    gram: Float[np.ndarray, "block feature feature"],
-) -> Float[np.ndarray, "block feature"]:
+def _least_scatter(first: Slopes, second: Slopes, count: OfBlocks, gram: np.ndarray) -> Slopes:
     """(1 - share) first + share second, with the share that makes the scatter of solutions smallest."""
     total = gram.sum(axis=0) / count.sum()
     middle = solve_ridge(total, ((first + second).sum(axis=0) / (2 * count.sum()))[:, None], _RIDGES[1])[:, 0]
@@ -221,12 +218,11 @@ def _least_scatter(
     a, b = (values - values.mean(axis=0) for values in mean)
     # the scatter of residuals is that of r in the norm of G^-1
     solved = solve_ridge(total, (a - b).T, _RIDGES[1]).T
-    share = (a * solved).sum() / max(((a - b) * solved).sum(), 1e-300)
-    share = float(np.clip(share, 0.0, 1.0))
+    share = float(np.clip((a * solved).sum() / max(((a - b) * solved).sum(), 1e-300), 0.0, 1.0))
     return (1 - share) * first + share * second
 
 
-def choose(regression: Regression) -> tuple[float, Float[np.ndarray, " feature"], Float[np.ndarray, " block"]]:
+def choose(regression: Regression) -> tuple[float, Weights, OfBlocks]:
     """Choose the ridge by cross-validation over folds of neighbouring blocks.
 
     Returns the mean loss on samples left out, the weights from all blocks, and the mean residual of each block under
@@ -235,7 +231,7 @@ def choose(regression: Regression) -> tuple[float, Float[np.ndarray, " feature"]
     return min((_judged(regression, ridge) for ridge in _RIDGES), key=lambda judged: judged[0])
 
 
-def _judged(regression: Regression, ridge: float) -> tuple[float, np.ndarray, np.ndarray]:
+def _judged(regression: Regression, ridge: float) -> tuple[float, Weights, OfBlocks]:
     """As `choose`, of one ridge."""
     fold = np.arange(len(regression.count)) * _FOLDS // len(regression.count)
     loss, residual = np.empty(len(fold)), np.empty(len(fold))

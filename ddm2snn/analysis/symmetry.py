@@ -92,12 +92,8 @@ class SymmetryNorms:
 
     def as_json(self) -> dict[str, float]:
         """The norms and the share of the squared norm that is antisymmetric."""
-        return {
-            "norm": self.whole,
-            "symmetric_norm": self.symmetric,
-            "antisymmetric_norm": self.antisymmetric,
-            "antisymmetric_share": self.antisymmetric_share,
-        }
+        norms = {"norm": self.whole, "symmetric_norm": self.symmetric, "antisymmetric_norm": self.antisymmetric}
+        return {**norms, "antisymmetric_share": self.antisymmetric_share}
 
 
 def symmetry_norms(network: RateNetwork) -> SymmetryNorms:

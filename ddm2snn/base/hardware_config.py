@@ -7,15 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from ddm2snn.base.settings import Settings, explain
+from ddm2snn.base.settings import Count, NotNegative, Positive, Settings, explain
 from ddm2snn.errors import InputError
 
-_Count = Annotated[int, Field(gt=0)]
-_Exponent = Annotated[int, Field(ge=0)]
-_Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
-_Picojoule = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Precision(Settings):
@@ -43,14 +38,14 @@ class Precision(Settings):
 
     weight_bits: Annotated[int, Field(ge=2, le=16)] | None = None
     weight_exponent_lowest: int | None = None
-    input_bits: _Count | None = None
-    state_bits: _Count | None = None
-    bias_bits: _Count | None = None
-    bias_exponent_bits: _Count | None = None
-    decay_bits: _Count | None = None
-    threshold_bits: _Count | None = None
-    threshold_exponent: _Exponent | None = None
-    longest_refractory_steps: _Count | None = None
+    input_bits: Count | None = None
+    state_bits: Count | None = None
+    bias_bits: Count | None = None
+    bias_exponent_bits: Count | None = None
+    decay_bits: Count | None = None
+    threshold_bits: Count | None = None
+    threshold_exponent: Annotated[int, Field(ge=0)] | None = None
+    longest_refractory_steps: Count | None = None
 
 
 class Capacity(Settings):
@@ -60,14 +55,14 @@ class Capacity(Settings):
     an emulator runs what exceeds them.
     """
 
-    compartments_per_core: _Count | None = None
-    input_axons_per_core: _Count | None = None
-    output_axons_per_core: _Count | None = None
-    synapse_bits_per_core: _Count | None = None
-    cores_per_chip: _Count | None = None
-    chips: _Count | None = None
-    compartment_configs_per_core: _Count | None = None
-    thresholds_per_core: _Count | None = None
+    compartments_per_core: Count | None = None
+    input_axons_per_core: Count | None = None
+    output_axons_per_core: Count | None = None
+    synapse_bits_per_core: Count | None = None
+    cores_per_chip: Count | None = None
+    chips: Count | None = None
+    compartment_configs_per_core: Count | None = None
+    thresholds_per_core: Count | None = None
 
 
 class DecodeNeuronSettings(Settings):
@@ -88,10 +83,10 @@ class DecodeNeuronSettings(Settings):
         The radius, beyond which a latent saturates, is this margin times this quantile of the latents' size.
     """
 
-    pairs_per_latent: _Count = 10
+    pairs_per_latent: Count = 10
     bias_hz: tuple[_Finite, _Finite] = (-50.0, 50.0)
-    swing_hz: _Positive = 300.0
-    filter_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.005
+    swing_hz: Positive = 300.0
+    filter_s: NotNegative = 0.005
     radius_quantile: Annotated[float, Field(gt=0, le=1)] = 0.999
     radius_margin: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.1
 
@@ -109,7 +104,7 @@ class PlacementSettings(Settings):
         Where stimuli and latent noise are made; the host sends both as spikes.
     """
 
-    block_compartments: _Count | None = None
+    block_compartments: Count | None = None
     allocator: Literal["greedy", "round-robin"] = "greedy"
     inputs: Literal["host"] = "host"
     noise: Literal["host"] = "host"
@@ -128,10 +123,10 @@ class PlacementSettings(Settings):
 class EnergySettings(Settings):
     """Published energy of one operation in picojoule."""
 
-    synaptic_operation_pj: _Picojoule
-    active_update_pj: _Picojoule
-    inactive_update_pj: _Picojoule
-    spike_within_tile_pj: _Picojoule
+    synaptic_operation_pj: NotNegative
+    active_update_pj: NotNegative
+    inactive_update_pj: NotNegative
+    spike_within_tile_pj: NotNegative
 
 
 class HardwareConfig(Settings):
@@ -170,7 +165,7 @@ class HardwareConfig(Settings):
     summary: str
     source: str
     target: Annotated[str, Field(min_length=1)] = "quantised"
-    step_s: _Seconds | None = None
+    step_s: Positive | None = None
     precision: Precision = Precision()
     capacity: Capacity = Capacity()
     decode_neurons: DecodeNeuronSettings = DecodeNeuronSettings()

@@ -45,18 +45,9 @@ def limit_bytes() -> int:
 
 @dataclass(frozen=True)
 class Entry:
-    """One compiled program.
+    """One compiled program: what it is `about`, that is, depends on, the hash of that, and the folder that holds it.
 
-    Parameters
-    ----------
-    key
-        Hash of everything that the program depends on.
-    folder
-        Where it lies, with its manifest.
-    about
-        What it depends on.
-    bytes, used
-        Size on disk, and time of last use in seconds since the epoch.
+    `bytes` is its size on disk, and `used` the time of its last use in seconds since the epoch.
     """
 
     key: str

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-import typing
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ddm2snn.base.files import require_file
 from ddm2snn.errors import FileRefusedError
+
+Count = Annotated[int, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Settings(BaseModel):
@@ -65,7 +68,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 def _section(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
     for part in path:
         annotation = model.model_fields[part].annotation
-        for candidate in (annotation, *typing.get_args(annotation)):
+        for candidate in (annotation, *get_args(annotation)):
             if isinstance(candidate, type) and issubclass(candidate, BaseModel):
                 model = candidate
     return model

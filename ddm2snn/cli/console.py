@@ -7,8 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from ddm2snn.base.progress import Progress
-from ddm2snn.workflow.steps import Announce
+from ddm2snn.base.progress import Announce, Progress, no_progress
 
 
 class Console(Announce):
@@ -21,7 +20,10 @@ class Console(Announce):
     def start(self, name: str) -> Progress:
         """Begin a step: a bar on a terminal, a line elsewhere."""
         self._began = time.perf_counter()
-        return self._stack.enter_context(_bar(name)) if sys.stderr.isatty() else _line(name)
+        if sys.stderr.isatty():
+            return self._stack.enter_context(_bar(name))
+        _say(f"{name} ...")
+        return no_progress
 
     def close(self) -> None:
         """Remove the bar, which hides the cursor; also after an interruption."""
@@ -40,11 +42,6 @@ def shown(name: str) -> Iterator[Progress]:
     with contextlib.closing(Console()) as console:
         yield console.start(name)
         console.finish(name, done_before=False)
-
-
-def _line(name: str) -> Progress:
-    _say(f"{name} ...")
-    return lambda share: None
 
 
 def _say(text: str) -> None:

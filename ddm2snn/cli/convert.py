@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+import ddm2snn
+from ddm2snn.base.files import check_writable
+from ddm2snn.cli.console import shown
 from ddm2snn.cli.options import (
     BACKEND,
     DECODERS,
@@ -48,13 +51,8 @@ def convert(
     as_json: JsonFlag = False,
 ) -> int:
     """Convert a rate network into spiking neurons that keep its low-rank factors."""
-    import ddm2snn
-    from ddm2snn.base.files import check_writable
-    from ddm2snn.cli.console import shown
     from ddm2snn.conversion import find_decoders
     from ddm2snn.load import load_as
-    from ddm2snn.network import RateNetwork
-    from ddm2snn.neuron import LIF
     from ddm2snn.plots.conversion import draw
     from ddm2snn.plots.style import check_figure_file, save_figure
 
@@ -66,8 +64,8 @@ def convert(
     population = None
     if neurons_per_unit is not None or model is not None:
         count = 4 if neurons_per_unit is None else neurons_per_unit
-        population = ddm2snn.Population(count, neuron=model or LIF())
-    network = load_as(rate, RateNetwork)
+        population = ddm2snn.Population(count, neuron=model or ddm2snn.LIF())
+    network = load_as(rate, ddm2snn.RateNetwork)
     with missed_warnings() as missed, shown(f"convert for {hardware or backend or 'brian2'}") as progress:
         conversion = ddm2snn.convert(
             network, population=population, decoders=chosen, backend=backend, hardware=hardware,
@@ -106,12 +104,9 @@ def plan(
     as_json: JsonFlag = False,
 ) -> None:
     """Find the conversion with the fewest spikes within bounds on spike noise and drift error, by prediction."""
-    import ddm2snn
-    from ddm2snn.cli.console import shown
     from ddm2snn.load import load_as
-    from ddm2snn.network import RateNetwork
 
-    network = load_as(rate, RateNetwork)
+    network = load_as(rate, ddm2snn.RateNetwork)
     with shown(f"plan for {backend}") as progress:
         result = ddm2snn.plan(
             network,
@@ -151,11 +146,7 @@ def restructure(
     as_json: JsonFlag = False,
 ) -> None:
     """Solve for decoders that are sparse, bounded or of one sign, and tell what that costs."""
-    import ddm2snn
-    from ddm2snn.base.files import check_writable
-    from ddm2snn.cli.console import shown
     from ddm2snn.load import load_as
-    from ddm2snn.network import RateNetwork, SpikingNetwork
 
     check_writable(output)
     structures = [] if sparse is None else [ddm2snn.Sparse(sparse)]
@@ -164,7 +155,7 @@ def restructure(
     if len(structures) != 1:
         names = ", ".join(map(repr, structures)) or "none"
         raise InputError(f"restructure needs one structure, found {names}. Give --sparse, --bounded or --one-sign.")
-    network, source = load_as(spiking, SpikingNetwork), load_as(rate, RateNetwork)
+    network, source = load_as(spiking, ddm2snn.SpikingNetwork), load_as(rate, ddm2snn.RateNetwork)
     with shown(f"restructure {spiking}") as progress:
         conversion = ddm2snn.restructure(source, network, structures[0], seed=seed, progress=progress)
         conversion.network.save(output)

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+import ddm2snn
+from ddm2snn.base.files import check_writable
+from ddm2snn.cli.console import shown
 from ddm2snn.cli.options import JsonFlag, NetworkFile, Seed, SpikingFile, show
 from ddm2snn.errors import InputError
 
@@ -32,25 +35,22 @@ def import_(
     """Read a low-rank rate network that was trained elsewhere, or the spiking network of a NIR graph."""
     from pydantic import ValidationError
 
-    from ddm2snn.base.files import check_writable
     from ddm2snn.base.settings import explain, read_settings
-    from ddm2snn.exchange import ArrayMapping, import_network
-    from ddm2snn.network import SpikingNetwork
 
     check_writable(output)
     options = {
         "activation": activation, "filtered": filtered, "factor": factor, "rank": rank, "tolerance": tolerance,
         "step": step, "noise": noise, "spikes": spikes, "dt_s": dt_s,
     }  # fmt: skip
-    values = read_settings(mapping, ArrayMapping).model_dump(exclude_unset=True) if mapping else {}
+    values = read_settings(mapping, ddm2snn.ArrayMapping).model_dump(exclude_unset=True) if mapping else {}
     values |= {name: value for name, value in options.items() if value is not None}
     try:
-        merged = ArrayMapping.model_validate(values)
+        merged = ddm2snn.ArrayMapping.model_validate(values)
     except ValidationError as error:
-        raise InputError(explain(error, ArrayMapping)) from error
-    network = import_network(file, merged, seed=seed)
+        raise InputError(explain(error, ddm2snn.ArrayMapping)) from error
+    network = ddm2snn.import_network(file, merged, seed=seed)
     network.save(output)
-    if isinstance(network, SpikingNetwork):
+    if isinstance(network, ddm2snn.SpikingNetwork):
         content = {"file": str(output), "fingerprint": network.fingerprint, "neurons": network.neurons}
         show(content, [f"{output}: {network.neurons} spiking neurons, rank {network.rank}"], as_json=as_json)
         return
@@ -87,16 +87,13 @@ def export(
     as_json: JsonFlag = False,
 ) -> None:
     """Write a spiking network for another tool, with a sidecar of what its format cannot hold."""
-    from ddm2snn.base.files import check_writable
-    from ddm2snn.cli.console import shown
-    from ddm2snn.exchange.export import Nir, exported
+    from ddm2snn.exchange.export import exported
     from ddm2snn.load import load_as
-    from ddm2snn.network import RateNetwork, SpikingNetwork
 
     check_writable(output)
-    nir = Nir(dialect, reader) if (dialect, reader) != ("factored", None) else None  # pyright: ignore[reportArgumentType] - checked inside
-    spiking = load_as(network, SpikingNetwork)
-    rate = None if without_refractory is None else load_as(without_refractory, RateNetwork)
+    nir = ddm2snn.Nir(dialect, reader) if (dialect, reader) != ("factored", None) else None  # pyright: ignore[reportArgumentType] - checked inside
+    spiking = load_as(network, ddm2snn.SpikingNetwork)
+    rate = None if without_refractory is None else load_as(without_refractory, ddm2snn.RateNetwork)
     with shown(f"export {network}") as progress:
         done = exported(spiking, output, format=form, nir=nir, without_refractory=rate, seed=seed, progress=progress)
     lines = [*map(str, done.files), *(f"Warning: {sentence}" for sentence in done.lost), *done.notes]

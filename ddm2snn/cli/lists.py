@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import ddm2snn
 from ddm2snn.cli.options import JsonFlag, SpikingFile, show
 
 if TYPE_CHECKING:
@@ -30,14 +31,14 @@ def systems(as_json: JsonFlag = False) -> None:
 
 def backends(as_json: JsonFlag = False) -> None:
     """List the installed backends."""
-    from ddm2snn.backend import RATE, backend_names, find_backend
+    from ddm2snn.backend import RATE, backend_names
 
     content: dict[str, dict[str, str | None]] = {}
     for name in backend_names():
         if name == RATE:
             content[name] = {"spike_timing": None, "summary": "The rate network itself, which needs no simulator."}
             continue
-        backend = find_backend(name)
+        backend = ddm2snn.find_backend(name)
         summary = (type(backend).__doc__ or "").strip().splitlines()
         content[name] = {"spike_timing": backend.spike_timing, "summary": summary[0] if summary else ""}
     lines = [f"{name:12} {about['summary']}" for name, about in content.items()]
@@ -47,9 +48,9 @@ def backends(as_json: JsonFlag = False) -> None:
 @hardware.callback(invoke_without_command=True)
 def _hardware(context: typer.Context, as_json: JsonFlag = False) -> None:
     if context.invoked_subcommand is None:
-        from ddm2snn.hardware import find_hardware, hardware_names
+        from ddm2snn.hardware import hardware_names
 
-        content = {name: find_hardware(name).as_json() for name in hardware_names()}
+        content = {name: ddm2snn.find_hardware(name).as_json() for name in hardware_names()}
         show({"hardware": content}, [f"{n:20} {c['summary']}" for n, c in content.items()], as_json=as_json)
 
 
@@ -59,9 +60,7 @@ def show_configuration(
     as_json: JsonFlag = False,
 ) -> None:
     """Show and validate one configuration."""
-    from ddm2snn.hardware import find_hardware
-
-    content = find_hardware(name).as_json()
+    content = ddm2snn.find_hardware(name).as_json()
     show(content, _settings(content), as_json=as_json)
 
 
@@ -73,18 +72,16 @@ def fit(
     as_json: JsonFlag = False,
 ) -> None:
     """Place a network on a device: what each core holds, what rounding does to it, and energy."""
-    from ddm2snn.hardware import find_hardware
     from ddm2snn.hardware.energy import energy_of_run
     from ddm2snn.hardware.place import placement_of
     from ddm2snn.hardware.quantise import quantise
     from ddm2snn.load import load_as
-    from ddm2snn.network import SpikingNetwork
-    from ddm2snn.plots.placement import draw_placement
+    from ddm2snn.plots.conversion import draw_placement
     from ddm2snn.plots.style import check_figure_file, save_figure
 
     if figure is not None:
         check_figure_file(figure)
-    config, spiking = find_hardware(hardware), load_as(network, SpikingNetwork)
+    config, spiking = ddm2snn.find_hardware(hardware), load_as(network, ddm2snn.SpikingNetwork)
     placement, rounded = placement_of(spiking, config), quantise(spiking, config).diagnostics
     content = {"placement": placement.as_json(), "quantisation": rounded.as_json()}
     lines = placement.lines()

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import ddm2snn
+from ddm2snn.base.files import make_folder
+from ddm2snn.cli.console import Console, shown
 from ddm2snn.cli.options import SYSTEM, WELLS, JsonFlag, RateFile, Seed, Strict, exit_code, flags, show
 from ddm2snn.errors import FileRefusedError, InputError
 
@@ -29,12 +32,10 @@ def analyse(
 ) -> None:
     """Take the dynamics of a rate network apart: subspace, symmetry, time reversal, fixed points, exponents."""
     from ddm2snn.analysis import analyse as analyse_network
-    from ddm2snn.cli.console import shown
     from ddm2snn.load import load_as
-    from ddm2snn.network import RateNetwork
     from ddm2snn.workflow.report import write_analysis
 
-    network = load_as(rate, RateNetwork)
+    network = load_as(rate, ddm2snn.RateNetwork)
     with shown(f"analyse {rate}") as progress:
         analysis = analyse_network(network, seed=seed, progress=progress)
         written = write_analysis(analysis, output)
@@ -57,16 +58,12 @@ def compare(
     as_json: JsonFlag = False,
 ) -> None:
     """Compare recordings with a reference in the latent space, beside the sampling floor."""
-    import ddm2snn
-    from ddm2snn.base.files import make_folder
-    from ddm2snn.cli.console import shown
     from ddm2snn.fidelity.report import as_lines
     from ddm2snn.load import load_as
-    from ddm2snn.recording import Recording
     from ddm2snn.workflow.report import Page
 
-    first, *others = (load_as(path, Recording) for path in (reference, *(floor or [])))
-    judged = [load_as(path, Recording) for path in (test, *(more or []))]
+    first, *others = (load_as(path, ddm2snn.Recording) for path in (reference, *(floor or [])))
+    judged = [load_as(path, ddm2snn.Recording) for path in (test, *(more or []))]
     folder = make_folder(output)
     with shown("compare"):
         report = ddm2snn.compare(
@@ -98,9 +95,7 @@ def run(
     as_json: JsonFlag = False,
 ) -> int:
     """Train, convert, simulate on every backend, compare and report."""
-    import ddm2snn
     from ddm2snn.base.randomness import check_seed
-    from ddm2snn.cli.console import Console
     from ddm2snn.fidelity.report import as_lines
 
     recipe = ddm2snn.Recipe.read(what) if what.endswith(".toml") else ddm2snn.Recipe(system=what)
@@ -127,8 +122,6 @@ def read_wells(text: str) -> Float[np.ndarray, "well rank"]:
     """
     import numpy as np
 
-    from ddm2snn.systems import find_system
-
     stripped = text.strip()
     if stripped.startswith("["):
         return _table(stripped, "--wells")
@@ -141,7 +134,7 @@ def read_wells(text: str) -> Float[np.ndarray, "well rank"]:
         if path.suffix == ".csv":
             content = json.dumps([line.split(",") for line in content.splitlines() if line.strip()])
         return _table(content, str(path))
-    memories = find_system(text).known.get("memories")
+    memories = ddm2snn.find_system(text).known.get("memories")
     if memories is None:
         raise InputError(f"The system {text} has no memories to be wells. {_WELL_FORMS}")
     return np.asarray(memories, dtype=np.float64)

@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+import ddm2snn
+from ddm2snn.base.files import check_writable
+from ddm2snn.cli.console import shown
 from ddm2snn.cli.options import JsonFlag, Seed, show
 from ddm2snn.errors import InputError
 
@@ -36,25 +39,16 @@ def simulate(
     as_json: JsonFlag = False,
 ) -> None:
     """Simulate a network and record its latents."""
-    import ddm2snn
-    from ddm2snn.backend import find_backend
-    from ddm2snn.base.files import check_writable
-    from ddm2snn.cli.console import shown
-    from ddm2snn.load import load
-    from ddm2snn.network import RateNetwork, SpikingNetwork
-    from ddm2snn.schedule import SpikeSelection
-    from ddm2snn.stimulus import Stimulus
-
     check_writable(output)
-    loaded = load(network)
-    if not isinstance(loaded, RateNetwork | SpikingNetwork):
+    loaded = ddm2snn.load(network)
+    if not isinstance(loaded, ddm2snn.RateNetwork | ddm2snn.SpikingNetwork):
         raise InputError(f"{network} holds a {type(loaded).__name__}; a RateNetwork or SpikingNetwork is needed.")
-    name = backend or ("rate" if isinstance(loaded, RateNetwork) else loaded.backend)
+    name = backend or ("rate" if isinstance(loaded, ddm2snn.RateNetwork) else loaded.backend)
     options = _options(backend_option or [])
-    chosen = find_backend(name, **options) if options else name
+    chosen = ddm2snn.find_backend(name, **options) if options else name
     neurons = None if spike_neurons is None else _neurons(spike_neurons)
-    selection = SpikeSelection(spike_window, neurons)
-    given = Stimulus.load(stimulus) if stimulus else None
+    selection = ddm2snn.SpikeSelection(spike_window, neurons)
+    given = ddm2snn.Stimulus.load(stimulus) if stimulus else None
     if system_time:
         unit = loaded.time_scale
         duration, every, given = duration / unit, every / unit, given and given.in_rate_time(unit)

@@ -78,16 +78,9 @@ class Chance:
 
 
 def find_chance(measure: Measure, summary: Any, trials: int, runs: int, seed: int) -> Chance:  # noqa: ANN401
-    """Deal the pooled trials of the reference's recordings out again and again.
+    """Deal the pooled trials of the reference's recordings out again and again, of which `summary` is the measure's.
 
-    Parameters
-    ----------
-    measure, summary
-        The measure, and its summary of the pooled trials.
-    trials, runs
-        Trials per recording, and recordings.
-    seed
-        Of the deals; equal seeds deal equally for every measure, so that measures can be judged together.
+    Equal seeds deal equally for every measure, so that measures can be judged together.
 
     Examples
     --------
@@ -127,16 +120,13 @@ class _Deals:
         """Mean distances of each of `runs` recordings of `part` trials from the others, `wanted` of them or more."""
         count, distances = max(1, -(-wanted // runs)), []
         for start in range(0, count, _AT_ONCE):
-            weights = np.concatenate([self._deal(runs, part) for _ in range(min(_AT_ONCE, count - start))])
+            deals = min(_AT_ONCE, count - start)
+            weights = np.zeros((deals * runs, self.trials))
+            dealt = [self.rng.permutation(self.trials)[: runs * part].reshape(runs, part) for _ in range(deals)]
+            np.put_along_axis(weights, np.concatenate(dealt), 1.0, axis=1)
             values = self.measure.values(self.summary, weights)
             distances += [self._from_others(values[i : i + runs]) for i in range(0, len(weights), runs)]
         return np.concatenate(distances)
-
-    def _deal(self, runs: int, part: int) -> Float[np.ndarray, "run trial"]:
-        dealt = self.rng.permutation(self.trials)[: runs * part].reshape(runs, part)
-        weights = np.zeros((runs, self.trials))
-        np.put_along_axis(weights, dealt, 1.0, axis=1)
-        return weights
 
     def _from_others(self, values: Sequence[Any] | np.ndarray) -> Float[np.ndarray, "run entry"]:
         """Mean distance of each value from the others."""

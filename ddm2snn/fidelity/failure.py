@@ -15,6 +15,8 @@ from ddm2snn.fidelity.wells import Visits, mean_dwell, visits
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from ddm2snn.fidelity.samples import Samples
+
 _PARTS, _PART = 4, "quarter"  # a trial is judged by its last quarter
 _COLLAPSED = 0.25
 _REACH = 3.0
@@ -33,16 +35,10 @@ DEFINITION = (
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong in one test recording.
+    """What went wrong in one test recording of so many `trials`.
 
-    Parameters
-    ----------
-    died, escaped
-        Trials that came to rest, and that left the range of the reference.
-    lost
-        Wells that the reference visits and the test never does, though it should have by now.
-    trials
-        Number of trials of the test.
+    Trials `died` if they came to rest, and `escaped` if they left the range of the reference. Wells are `lost` that the
+    reference visits and the test never does, though it should have by now.
     """
 
     died: tuple[int, ...]
@@ -57,8 +53,8 @@ class Failure:
 
 
 def find_failure(
-    test: Float[np.ndarray, "trial time rank"],
-    reference: Float[np.ndarray, "trial time rank"],
+    test: Samples,
+    reference: Samples,
     *,
     every: float = 1.0,
     wells: Float[np.ndarray, "well rank"] | None = None,
@@ -145,16 +141,14 @@ def _indices(which: np.ndarray) -> tuple[int, ...]:
     return tuple(int(i) for i in np.flatnonzero(which))
 
 
-def _escaped(test: Float[np.ndarray, "trial time rank"], reference: Float[np.ndarray, "trial time rank"]) -> np.ndarray:
+def _escaped(test: Samples, reference: Samples) -> np.ndarray:
     low, high = reference.min(axis=(0, 1)), reference.max(axis=(0, 1))
     # NaN compares as False, hence "not within" rather than "outside"
     within = np.abs(test - (low + high) / 2) <= _REACH * (high - low) / 2
     return ~within.all(axis=(1, 2))
 
 
-def _smallest_movement(
-    reference: Float[np.ndarray, "trial time rank"], length: int, scale: Float[np.ndarray, " rank"]
-) -> float:
+def _smallest_movement(reference: Samples, length: int, scale: Float[np.ndarray, " rank"]) -> float:
     """Smallest root-mean-square deviation over all stretches of the reference of this length, half overlapping."""
     starts = range(0, reference.shape[1] - length + 1, max(1, length // 2))
     moved = [((reference[:, s : s + length].std(axis=1) / scale) ** 2).mean(axis=-1).min() for s in starts]

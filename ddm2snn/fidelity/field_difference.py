@@ -20,7 +20,7 @@ from ddm2snn.fidelity.measures.drift_diffusion import (
 )
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
     from ddm2snn.recording import Recording
 
@@ -122,13 +122,6 @@ def field_difference(test: FieldSums, reference: FieldSums, *, fewest: int = 100
     of the reference's samples along the slope of g within the cell, and the floor grows by what that slope does not
     know.
 
-    Parameters
-    ----------
-    test, reference
-        Of `field_sums` on the same grid.
-    fewest
-        Samples that a cell must hold of either process.
-
     Raises
     ------
     InputError
@@ -143,33 +136,6 @@ def field_difference(test: FieldSums, reference: FieldSums, *, fewest: int = 100
             f"No cell holds {fewest} samples of both recordings. Record longer, or use fewer bins in field_grid."
         )
     scale = (reference.grid.high - reference.grid.low) / 4
-    square, floor, size, product, shift = _drift_difference(test, reference, (f, g), common, scale)
-    weight = g.count[common] / g.count[common].sum()
-    tensors = [np.tensordot(weight, field.diffusion[common], axes=1) for field in (f, g)]
-    of_test, of_reference = (float((np.diag(tensor) / scale**2).sum()) for tensor in tensors)
-    return FieldDifference(
-        drift_rmse=float(np.sqrt(square / size)),
-        drift_floor=float(np.sqrt(floor / size)),
-        drift_bias=float(np.sqrt(max(0.0, square - floor) / size)),
-        drift_scale=product / size,
-        drift_shift=shift,
-        diffusion_ratio=of_test / of_reference if of_reference > 0 else float("nan"),
-        diffusion_test=tensors[0],
-        diffusion_reference=tensors[1],
-        cells=int(common.sum()),
-        share=float(g.count[common].sum() / reference.count.sum()),
-    )
-
-
-def _drift_difference(
-    test: FieldSums,
-    reference: FieldSums,
-    fields: tuple[Field, Field],
-    common: Bool[np.ndarray, " cell"],
-    scale: Float[np.ndarray, " rank"],
-) -> tuple[float, float, float, float, Float[np.ndarray, " rank"]]:
-    """Mean squares of the difference, of its standard error and of the reference's drift; product; mean difference."""
-    f, g = fields
     slope, inverse = _slope(g, reference)
     offset = (f.position - g.position)[common]
     test_error = _residual_variance(test, f, slope)[common] / scale**2
@@ -183,8 +149,21 @@ def _drift_difference(
         return float(weight @ values.sum(axis=-1))
 
     size = max(mean(drift**2 - error), np.finfo(float).tiny)
-    floor = mean(test_error + error + of_slope)
-    return mean((moved - drift) ** 2), floor, size, mean(moved * drift), weight @ (moved - drift) * scale
+    floor, square = mean(test_error + error + of_slope), mean((moved - drift) ** 2)
+    tensors = [np.tensordot(weight, field.diffusion[common], axes=1) for field in (f, g)]
+    of_test, of_reference = (float((np.diag(tensor) / scale**2).sum()) for tensor in tensors)
+    return FieldDifference(
+        drift_rmse=float(np.sqrt(square / size)),
+        drift_floor=float(np.sqrt(floor / size)),
+        drift_bias=float(np.sqrt(max(0.0, square - floor) / size)),
+        drift_scale=mean(moved * drift) / size,
+        drift_shift=weight @ (moved - drift) * scale,
+        diffusion_ratio=of_test / of_reference if of_reference > 0 else float("nan"),
+        diffusion_test=tensors[0],
+        diffusion_reference=tensors[1],
+        cells=int(common.sum()),
+        share=float(g.count[common].sum() / reference.count.sum()),
+    )
 
 
 def _slope(

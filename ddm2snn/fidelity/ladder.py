@@ -19,16 +19,9 @@ TARGET, RATE = "target SDE", "rate network"
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of the ladder.
+    """One stage of the ladder, and its comparisons with the first stage and with the `previous` one.
 
-    Parameters
-    ----------
-    name
-        Such as "rate network".
-    previous
-        Name of the stage before; empty for the first.
-    against_first, against_previous
-        Comparisons with the first stage and the one before; None for the first.
+    The first stage has no comparison, and an empty name for the stage before.
 
     Examples
     --------
@@ -129,10 +122,5 @@ def attribution(stages: Sequence[Stage]) -> str:
 def _numbers(report: FidelityReport | None) -> dict[str, Any] | None:
     if report is None:
         return None
-    return {
-        m.name: {
-            "distance": m.distance, "floor": m.floor, "excess": m.excess,
-            "excess_interval": m.excess_interval, "differs": m.differs, "informative": m.informative,
-        }
-        for m in report.measures
-    }  # fmt: skip
+    names = ("distance", "floor", "excess", "excess_interval", "differs", "informative")
+    return {m.name: {name: getattr(m, name) for name in names} for m in report.measures}

@@ -42,14 +42,7 @@ class PreparedMeasure:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What every comparison with one reference shares.
-
-    Parameters
-    ----------
-    samples
-        Of all its recordings.
-    seed
-        Of splits and resampling.
+    """What every comparison with one reference shares: samples of all its recordings, seed of splits and resampling.
 
     Examples
     --------
@@ -105,10 +98,7 @@ class Reference:
     def judge(self, tests: Sequence[Samples]) -> tuple[list[JudgedDistance], list[str]]:
         """Mean distances of recordings of one network from the reference; labels of those that could not be measured.
 
-        Parameters
-        ----------
-        tests
-            Finite samples of each recording, of as many trials as the recordings of the reference.
+        The recordings are finite, and have as many trials as those of the reference.
         """
         trials = self.samples.trials
         draws = stream(self.seed, "fidelity", "bootstrap").multinomial(

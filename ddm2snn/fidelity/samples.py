@@ -20,28 +20,9 @@ if TYPE_CHECKING:
 Box = Literal["two_sd", "min_max"]
 """Extent of a grid around the reference: mean +- 2 standard deviations, or minimum and maximum +- 0.1 of them."""
 
-_OUTSIDE = -1
 
-
-def check_samples(
-    owner: str,
-    samples: Mapping[str, Float[np.ndarray, "trial time rank"]],
-    *,
-    shortest: int = 1,
-    finite: bool = True,
-) -> None:
-    """Refuse arrays that are not (trial, time, rank), of different ranks, too short, or not finite.
-
-    Parameters
-    ----------
-    owner
-        Name of the measure, for the message.
-    samples
-        Arrays by name.
-    shortest
-        Fewest samples that a trial must hold.
-    finite
-        Whether NaN and infinity are refused.
+def check_samples(owner: str, samples: Mapping[str, Samples], *, shortest: int = 1, finite: bool = True) -> None:
+    """Refuse arrays that are not (trial, time, rank), of different ranks, too short, or, if `finite`, not finite.
 
     Raises
     ------
@@ -95,13 +76,6 @@ def lagged_products(samples: Samples, lags: int) -> Float[np.ndarray, "trial lag
     Means over trials, weighted or not, are autocovariances. The mean is that of all trials, since the mean of one
     short trial would take its slow part away.
 
-    Parameters
-    ----------
-    samples
-        In system units.
-    lags
-        Number of lags, from zero on.
-
     Raises
     ------
     InputError
@@ -139,14 +113,7 @@ def autocorrelation(
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Equal cells, `bins` per dimension, between two corners of the latent space.
-
-    Parameters
-    ----------
-    low, high
-        Corners in system units, shape (rank,).
-    bins
-        Cells per dimension.
+    """Equal cells, `bins` per dimension, between two corners of the latent space in system units.
 
     Examples
     --------
@@ -175,7 +142,7 @@ class Grid:
         return f"Grid(rank={self.rank}, bins={self.bins})"
 
     @classmethod
-    def around(cls, reference: Float[np.ndarray, "trial time rank"], bins: int, box: Box = "two_sd") -> Grid:
+    def around(cls, reference: Samples, bins: int, box: Box = "two_sd") -> Grid:
         """Grid over a box around a reference; samples outside the box belong to no cell.
 
         Raises
@@ -222,4 +189,4 @@ class Grid:
             place = np.floor((value - self.low[axis]) / self.width[axis])
             inside &= (value >= self.low[axis]) & (value <= self.high[axis])
             cell = cell * self.bins + np.clip(place, 0, self.bins - 1).astype(np.int64)
-        return np.where(inside, cell, _OUTSIDE)
+        return np.where(inside, cell, -1)

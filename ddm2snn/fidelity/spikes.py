@@ -143,16 +143,9 @@ def spike_statistics(
 
 
 def recorded_statistics(recording: Recording, neurons: int | None = None, burn_in: float = 0.0) -> SpikeStatistics:
-    """`spike_statistics` of a recording.
+    """`spike_statistics` of a recording after a burn-in in rate time units.
 
-    Parameters
-    ----------
-    recording
-        With spikes.
-    neurons
-        Their number; by default as many as the highest that fired tells of.
-    burn_in
-        Rate time units to leave out at the start.
+    By default there are as many neurons as the highest that fired tells of.
 
     Raises
     ------

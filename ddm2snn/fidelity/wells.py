@@ -63,16 +63,8 @@ def visits(
     the core of another; before the first arrival it belongs to none. Source: Buchete, Hummer, J. Phys. Chem. B
     112 (2008), transition-based assignment, with the stay counted to the departing well.
 
-    Parameters
-    ----------
-    samples
-        In system units.
-    centres
-        Places of the wells, shape (well, rank), in the same units.
-    every
-        Sampling interval in rate time units.
-    core
-        Euclidean radius of the cores; by default 0.3 of the smallest distance between two centres.
+    Centres are in the units of the samples, `every` is the sampling interval in rate time units, and `core` a Euclidean
+    radius, by default 0.3 of the smallest distance between two centres.
 
     Raises
     ------

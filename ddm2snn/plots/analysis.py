@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ddm2snn.plots.style import COLOURS, MARKERS, limits, new_figure
 if TYPE_CHECKING:
     from jaxtyping import Float
     from matplotlib.axes import Axes
+    from matplotlib.contour import ContourSet
     from matplotlib.figure import Figure
 
     from ddm2snn.analysis.analyse import Analysis
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ddm2snn.analysis.lyapunov import LyapunovSpectrum
     from ddm2snn.analysis.subspace import Subspace
     from ddm2snn.network import RateNetwork
+
+    Samples = Float[np.ndarray, "sample rank"]
 
 _BLACK, _BLUE, _VERMILION = COLOURS[:3]
 _GRID = 81
@@ -64,7 +67,7 @@ def subspace_spectrum(subspace: Subspace) -> Figure:
     return figure
 
 
-def symmetry_parts(network: RateNetwork, samples: Float[np.ndarray, "sample rank"]) -> Figure:
+def symmetry_parts(network: RateNetwork, samples: Samples) -> Figure:
     """Energy of the symmetric part and both parts of the drift over the plane of the first two latents.
 
     Further latents stay at the mean of the samples; a single latent gives curves.
@@ -79,21 +82,16 @@ def symmetry_parts(network: RateNetwork, samples: Float[np.ndarray, "sample rank
     top = np.quantile(height, 0.9)
     levels = np.linspace(height.min(), top if top > height.min() else height.min() + 1.0, 17)
     filled = left.contourf(x, y, height, levels=levels, cmap="Blues_r", extend="max")
-    _stream(left, x, y, parts.symmetric, _VERMILION)
-    bar = figure.colorbar(filled, ax=left, format="%.3g", shrink=0.9)
-    bar.set_label("energy $E$")
-    size = np.linalg.norm(parts.antisymmetric[..., :2], axis=-1)
-    filled = right.contourf(x, y, size, levels=16, cmap="Greys")
-    _stream(right, x, y, parts.antisymmetric, _BLUE)
-    bar = figure.colorbar(filled, ax=right, format="%.3g", shrink=0.9)
-    bar.set_label("speed (per rate time unit)")
+    _stream(filled, x, y, parts.symmetric, _VERMILION, "energy $E$", "%.3g")
+    filled = right.contourf(x, y, np.linalg.norm(parts.antisymmetric[..., :2], axis=-1), levels=16, cmap="Greys")
+    _stream(filled, x, y, parts.antisymmetric, _BLUE, "speed (per rate time unit)", "%.3g")
     left.set_title("Symmetric part and its energy", fontsize=10)
     right.set_title("Antisymmetric part", fontsize=10)
     _name_plane((left, right), network.rank)
     return figure
 
 
-def _symmetry_line(network: RateNetwork, samples: Float[np.ndarray, "sample rank"]) -> Figure:
+def _symmetry_line(network: RateNetwork, samples: Samples) -> Figure:
     figure = new_figure(9.0, 3.2)
     left, right = figure.subplots(1, 2)
     low, high = limits(samples[:, 0], **_WIDE)
@@ -111,7 +109,7 @@ def _symmetry_line(network: RateNetwork, samples: Float[np.ndarray, "sample rank
     return figure
 
 
-def reversibility_parts(split: Irreversibility, samples: Float[np.ndarray, "sample rank"]) -> Figure:
+def reversibility_parts(split: Irreversibility, samples: Samples) -> Figure:
     """Density with the reversible drift, and the probability current, of two latents.
 
     Raises
@@ -119,23 +117,24 @@ def reversibility_parts(split: Irreversibility, samples: Float[np.ndarray, "samp
     InputError
         Where there are not two latents.
     """
+    from scipy.spatial import KDTree
+
     if samples.shape[-1] != 2:
         raise InputError(f"The figure of currents needs two latents, got {samples.shape[-1]}.")
     figure = new_figure(9.0, 3.9)
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     x, y, z = _plane(samples)
-    # far from all samples the fit is an extrapolation, which is not drawn
-    far = ~_sampled(z, samples)
+    cell = z[1, 1] - z[0, 0]
+    distance, _ = KDTree(samples / cell).query(z / cell, k=8)
+    far = ~(np.asarray(distance)[..., -1] < 2.5)  # from all samples: there the fit is an extrapolation, and not drawn
     density, current = np.exp(split.log_density(np.where(far[..., None], samples.mean(axis=0), z))), split.current(z)
     density, current[far], reversible = np.where(far, np.nan, density), np.nan, split.reversible(z)
     reversible[far] = np.nan
     filled = left.contourf(x, y, density, levels=np.linspace(0, np.nanmax(density), 17), cmap="Blues")
-    _stream(left, x, y, reversible, _VERMILION)
-    figure.colorbar(filled, ax=left, format="%.2g", shrink=0.9).set_label("density $p$")
+    _stream(filled, x, y, reversible, _VERMILION, "density $p$", "%.2g")
     size = np.linalg.norm(current, axis=-1)
     filled = right.contourf(x, y, size, levels=np.linspace(0, np.nanmax(size) or 1.0, 17), cmap="Greys")
-    _stream(right, x, y, current, _BLUE)
-    figure.colorbar(filled, ax=right, format="%.2g", shrink=0.9).set_label("current $|J|$ (per rate time unit)")
+    _stream(filled, x, y, current, _BLUE, "current $|J|$ (per rate time unit)", "%.2g")
     rate = split.entropy_production
     left.set_title("Reversible drift\non the stationary density", fontsize=10)
     right.set_title(
@@ -163,8 +162,7 @@ def jacobian_eigenvalues(points: Sequence[FixedPoint]) -> Figure:
     axis.axvline(0.0, color="0.6", lw=1, zorder=0)
     axis.axhline(0.0, color="0.9", lw=1, zorder=0)
     axis.margins(0.12)
-    everything = np.concatenate([point.eigenvalues for point in points])
-    if np.abs(np.imag(everything)).max() < 1e-9:
+    if max(np.abs(np.imag(point.eigenvalues)).max() for point in points) < 1e-9:
         axis.set_ylim(-1, 1)
     axis.set(xlabel="real part (per rate time unit)", ylabel="imaginary part")
     axis.set_title("Jacobian eigenvalues at the fixed points", fontsize=10)
@@ -188,34 +186,22 @@ def lyapunov_bars(spectrum: LyapunovSpectrum) -> Figure:
     return figure
 
 
-def _plane(
-    samples: Float[np.ndarray, "sample rank"],
-) -> tuple[Float[np.ndarray, " x"], Float[np.ndarray, " y"], Float[np.ndarray, "y x rank"]]:
-    """Grid over the first two latents, the others at their mean."""
+def _plane(samples: Samples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Grid over the first two latents, the others at their mean: coordinates, and points of shape (y, x, rank)."""
     x, y = (np.linspace(*limits(samples[:, d], **_WIDE), _GRID) for d in (0, 1))
     z = np.broadcast_to(samples.mean(axis=0), (_GRID, _GRID, samples.shape[1])).copy()
     z[..., 0], z[..., 1] = np.meshgrid(x, y)
     return x, y, z
 
 
-def _sampled(z: Float[np.ndarray, "y x rank"], samples: Float[np.ndarray, "sample rank"]) -> np.ndarray:
-    """Whether eight samples lie within two and a half cells of each point of the grid."""
-    from scipy.spatial import KDTree
-
-    cell = z[1, 1] - z[0, 0]
-    distance, _ = KDTree(samples / cell).query(z / cell, k=8)
-    return np.asarray(distance)[..., -1] < 2.5
-
-
 def _stream(
-    axis: Axes,
-    x: Float[np.ndarray, " x"],
-    y: Float[np.ndarray, " y"],
-    field: Float[np.ndarray, "y x rank"],
-    colour: str,
+    filled: ContourSet, x: np.ndarray, y: np.ndarray, field: np.ndarray, colour: str, name: str, form: str
 ) -> None:
+    """Lines of a field over filled contours, whose colours a bar explains."""
+    axis = cast("Axes", filled.axes)
     axis.streamplot(x, y, field[..., 0], field[..., 1], color=colour, density=0.9, linewidth=0.8, arrowsize=0.9)
     axis.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+    axis.figure.colorbar(filled, ax=axis, format=form, shrink=0.9).set_label(name)
 
 
 def _name_plane(axes: tuple[Axes, ...], rank: int) -> None:

@@ -19,6 +19,7 @@ from ddm2snn.plots.style import (
     MARKERS,
     PALE,
     WIDTH,
+    common_legend,
     latent_name,
     legend,
     line_style,
@@ -177,7 +178,7 @@ def ladder_plot(stages: Sequence[Stage]) -> Figure:
         axis.grid(axis="y", color="#e3e6ea", lw=0.7)
         plain(axis)
     axes[0].set_ylabel("distance / floor")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=5, frameon=False, fontsize=8.5)
+    common_legend(axes[0], columns=5, size=8.5)
     return figure
 
 
@@ -206,12 +207,7 @@ def _settled(field: Field) -> np.ndarray:
 
 
 def _arrows(
-    axis: Axes,
-    grid: Grid,
-    drift: Float[np.ndarray, "cell rank"],
-    shown: np.ndarray,
-    size: float,
-    colour: str | np.ndarray,
+    axis: Axes, grid: Grid, drift: np.ndarray, shown: np.ndarray, size: float, colour: str | np.ndarray
 ) -> None:
     """Arrows whose mean square is a cell."""
     centres = grid.centres[shown]

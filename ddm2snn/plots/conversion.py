@@ -1,4 +1,4 @@
-"""The figure of a conversion: its diagnostics, a panel each."""
+"""Figures of a conversion: its diagnostics, a panel each, and the cores of a device that it would fill."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.noise_budget import target_diffusion
 from ddm2snn.conversion.trajectories import regression_target
 from ddm2snn.errors import InputError
+from ddm2snn.hardware.place import BOARD_ONLY, PER_CORE
 from ddm2snn.network import RateNetwork, to_internal
 from ddm2snn.plots.style import COLOURS, HATCH, MARKERS, PALE, WIDTH, latent_name, line_style, new_figure, plain
 
@@ -24,13 +25,18 @@ if TYPE_CHECKING:
 
     from ddm2snn.conversion.convert import Conversion
     from ddm2snn.conversion.diagnostics import Diagnostics, Lag, Noise
+    from ddm2snn.hardware.place import Placement
     from ddm2snn.network import SpikingNetwork
+
+    Tensor = Float[np.ndarray, "rank rank"]
 
 _COLUMNS, _ROW = 3, 2.9
 _CURVES, _CANDIDATES, _POINTS = 7, 1000, 200
 _BLOCK = 2**22  # rates that are held at once
 _WORST = 0.99  # share of the states whose decoding error lies within the colours
 _BAR = 0.55
+_CORE_ROW, _NAMED = 0.27, 40  # height of a core in inches, and the largest number of cores with names
+_TALLEST = 14.0  # inches
 
 
 def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
@@ -93,8 +99,7 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
         _held_out(more[0], curve, calibration.ridge)
     for axis in more[panels - 5 :]:  # places without a panel
         axis.set_visible(False)
-    for axis in (tuning, error, noise, spectrum, lag, *more):
-        plain(axis)
+    plain(tuning, error, noise, spectrum, lag, *more)
     return figure
 
 
@@ -152,9 +157,7 @@ def _decoding_error(
     axis.set_title("Decoding error of the curves")
 
 
-def _noise_budget(
-    axis: Axes, network: SpikingNetwork, measured: Noise | None, target: Float[np.ndarray, "rank rank"]
-) -> None:
+def _noise_budget(axis: Axes, network: SpikingNetwork, measured: Noise | None, target: Tensor) -> None:
     spikes = None if measured is None else np.array(measured.spikes)
     factor = network.internal_factor(to_internal(network, network.initial_latent))
     share, added = _shares(target, spikes, (factor @ np.swapaxes(factor, -1, -2)).mean(axis=0))
@@ -177,12 +180,11 @@ def _noise_budget(
     axis.legend(loc="upper right", ncols=2, frameon=False, fontsize=8.5)
 
 
-def _shares(
-    target: Float[np.ndarray, "rank rank"],
-    spikes: Float[np.ndarray, "rank rank"] | None,
-    injected: Float[np.ndarray, "rank rank"],
-) -> tuple[Float[np.ndarray, " direction"], Float[np.ndarray, " direction"]]:
-    """Diffusion of spikes and injected noise over the target's, in directions of which each is free of the others."""
+def _shares(target: Tensor, spikes: Tensor | None, injected: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Diffusion of spikes and injected noise over the target's, each of shape (direction,).
+
+    The directions are those of which each is free of the others.
+    """
     share, _, directions = common_axes(np.zeros_like(target) if spikes is None else spikes, target)
     used = directions.any(axis=0)  # no direction where the target has no noise
     share, directions = share[used][::-1], directions[:, used][:, ::-1]
@@ -195,10 +197,11 @@ def _spectrum(axis: Axes, network: SpikingNetwork, diagnostics: Diagnostics) -> 
         ("rate network $W$", diagnostics.rate_singular_values, hollow),
         ("spiking $E D$", diagnostics.rank_audit.singular_values, {"color": COLOURS[2], "marker": "o", "ms": 5}),
     )
+    lowest = 1.0
     for label, values, style in kinds:
         height = np.array(values) / max(*values, np.finfo(float).tiny)
         axis.semilogy(np.arange(1, len(height) + 1), height, ls="none", label=label, **style)
-    lowest = min(min(values) / max(*values, np.finfo(float).tiny) for _, values, _ in kinds)
+        lowest = min(lowest, height.min())
     neurons, rank = network.neurons, network.rank
     axis.set(xlabel="singular value", ylabel="relative to the largest", xlim=(0.4, rank + 0.6))
     axis.set_ylim(max(lowest, 1e-16) / 10, 5)
@@ -218,12 +221,8 @@ def _residual_lag(axis: Axes, network: SpikingNetwork, lag: Lag) -> None:
     axis.axhline(0.0, color=COLOURS[0], lw=0.8)
     axis.errorbar(place, lag_ms, yerr=2 * error_ms, fmt="o", color=COLOURS[1], ms=5, capsize=4, lw=1.2)
     reach = 1.15 * max(1.6 * half_ms, float((np.abs(lag_ms) + 2 * error_ms).max()))
-    axis.set(
-        xlabel="band: half a time step",
-        ylabel="lag (ms), positive: late",
-        ylim=(-reach, reach),
-        xlim=(-0.6, len(place) - 0.4),
-    )
+    axis.set(xlabel="band: half a time step", ylabel="lag (ms), positive: late")
+    axis.set(xlim=(-0.6, len(place) - 0.4), ylim=(-reach, reach))
     every = max(1, len(place) // 8)
     axis.set_xticks(place[::every], [latent_name(int(d)) for d in place[::every]])
     axis.set_title("Residual lag")
@@ -250,3 +249,50 @@ def _plain_decades(axis: Axes) -> None:
     axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.yaxis.set_minor_locator(NullLocator())
+
+
+def draw_placement(placement: Placement) -> Figure:
+    """Draw a row for each core, a column for each resource: the share that is used, and how much that is, by chip.
+
+    Chips are set apart by lines. Without a limit there is no share, and only the number is written.
+    """
+    cores, resources = placement.cores, [name for name in PER_CORE if name not in BOARD_ONLY]
+    share = np.array([[placement.share(core, name) or 0.0 for name in resources] for core in cores])
+    named = len(cores) <= _NAMED
+    figure = new_figure(WIDTH, min(_TALLEST, 1.5 + (_CORE_ROW if named else _CORE_ROW / 3) * len(cores)))
+    axis = figure.subplots()
+    image = axis.imshow(share, aspect="auto", cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest")
+    axis.set_xticks(range(len(resources)), [name.replace("_", " ") for name in resources])
+    axis.xaxis.set_ticks_position("top")
+    if named:
+        axis.set_yticks(range(len(cores)), [core.name for core in cores], size=8.5)
+        _numbers(axis, placement, resources, share)
+    else:
+        decodes = sum(core.decodes for core in cores)
+        axis.set(ylabel=f"{decodes} cores of decode neurons, then {len(cores) - decodes} of neurons")
+    _chips(axis, placement.chip)
+    bar = figure.colorbar(image, ax=axis, pad=0.09, fraction=0.05)
+    bar.set_label("share of the core's limit", size=9)
+    axis.set_title(f"{len(cores)} cores on {placement.chips} chip(s) of {placement.config.name}", pad=22)
+    plain(axis)
+    axis.tick_params(length=0)
+    return figure
+
+
+def _numbers(axis: Axes, placement: Placement, resources: list[str], share: np.ndarray) -> None:
+    for row, core in enumerate(placement.cores):
+        for column, name in enumerate(resources):
+            used, part = getattr(core, name), placement.share(core, name)
+            words = f"{used:,}" if part is None else f"{used:,}  ({part:.1%})"
+            colour = "white" if share[row, column] > 0.6 else COLOURS[0]
+            axis.text(column, row, words, ha="center", va="center", size=8, color=colour)
+
+
+def _chips(axis: Axes, chip: tuple[int, ...]) -> None:
+    """Name the chips on the right, where cores of one follow each other, with a line between two."""
+    starts = [0, *(i for i in range(1, len(chip)) if chip[i] != chip[i - 1])]
+    for first, last in zip(starts, [*starts[1:], len(chip)], strict=True):
+        axis.text(1.01, (first + last - 1) / 2, f"chip {chip[first]}", transform=axis.get_yaxis_transform(),
+                  va="center", size=8.5)  # fmt: skip
+        if first:
+            axis.axhline(first - 0.5, color=COLOURS[2], lw=1.2)

@@ -16,6 +16,7 @@ from ddm2snn.plots.style import (
     HATCH,
     PALE,
     WIDTH,
+    common_legend,
     latent_name,
     legend,
     limits,
@@ -76,8 +77,7 @@ def latent_traces(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
             axis.plot(time, trace[:steps, dimension], label=name, lw=1.1, **line_style(index))
             axis.set(ylabel=latent_name(dimension), xlim=(0, time[-1] if steps > 1 else 1))
     axes[-1].set_xlabel("time (rate time units)")
-    for axis in axes:
-        plain(axis)
+    plain(*axes)
     legend(axes[0])
     return figure
 
@@ -90,7 +90,7 @@ def marginal_densities(recordings: Recordings, *, burn_in: float = 0.0) -> Figur
     for dimension, axis in enumerate(axes):
         values = {name: after(r, burn_in)[..., dimension].ravel() for name, r in recordings.items()}
         edges = np.linspace(*limits(np.concatenate(list(values.values()))), 101)
-        for index, (_, value) in enumerate(values.items()):
+        for index, value in enumerate(values.values()):
             density, _ = np.histogram(value, bins=edges, density=True)
             axis.plot((edges[1:] + edges[:-1]) / 2, density, lw=1.3, **line_style(index))
         axis.set(xlabel=latent_name(dimension), ylim=(0, None))
@@ -98,7 +98,7 @@ def marginal_densities(recordings: Recordings, *, burn_in: float = 0.0) -> Figur
     axes[0].set_ylabel("density")
     for index, name in enumerate(recordings):
         axes[0].plot([], [], label=name, **line_style(index))
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=6, frameon=False, fontsize=9)
+    common_legend(axes[0], columns=6)
     return figure
 
 
@@ -126,7 +126,7 @@ def spectra(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
             axis.set(xlabel="frequency (cycles per rate time unit)", title=latent_name(dimension))
             plain(axis)
     axes[0].set_ylabel("share of power")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=6, frameon=False, fontsize=9)
+    common_legend(axes[0], columns=6)
     return figure
 
 
@@ -140,10 +140,9 @@ def spike_raster(recording: Recording, *, name: str = "") -> Figure:
     """
     if recording.spikes is None:
         raise InputError("This recording holds no spikes. Simulate with spikes recorded.")
-    unit = float(recording.latent["time_s"].values[-1] / recording.latent["time"].values[-1])
-    spikes = recording.spikes
-    time = spikes.time_s / unit
-    total = recording.latent["time"].values[-1]
+    spikes, course = recording.spikes, recording.latent["time"].values
+    total = course[-1]
+    time = spikes.time_s / float(recording.latent["time_s"].values[-1] / total)
     start = max(0.0, total - _RASTER_SPAN)
     neurons = int(spikes.neuron.max(initial=0)) + 1
     every = max(1, -(-neurons // _RASTER_NEURONS))
@@ -153,13 +152,12 @@ def spike_raster(recording: Recording, *, name: str = "") -> Figure:
     above.plot(time[drawn] - start, spikes.neuron[drawn], "|", color=COLOURS[0], ms=1.8, mew=0.5, rasterized=True)
     shown = f"one in {every} of {neurons} neurons" if every > 1 else f"{neurons} neurons"
     above.set(ylabel=shown, title=name, ylim=(-1, neurons))
-    first = int(np.searchsorted(recording.latent["time"].values, start))
+    first = int(np.searchsorted(course, start))
     for dimension in range(recording.rank):
-        x, z = recording.latent["time"].values[first:] - start, recording.samples[0, first:, dimension]
-        below.plot(x, z, lw=1.2, label=latent_name(dimension), **line_style(dimension))
+        z = recording.samples[0, first:, dimension]
+        below.plot(course[first:] - start, z, lw=1.2, label=latent_name(dimension), **line_style(dimension))
     below.set(xlabel="time (rate time units)", xlim=(0, total - start))
-    for axis in (above, below):
-        plain(axis)
+    plain(above, below)
     below.legend(loc="upper right", ncols=4, frameon=False, fontsize=8.5)
     return figure
 
@@ -177,8 +175,7 @@ def spike_histograms(statistics: Mapping[str, SpikeStatistics]) -> Figure:
             axis.stairs(100 * count / max(len(values), 1), edges, label=name, lw=1.4, **style)
     left.set(xlabel="mean rate (Hz)", ylabel="neurons (%)", xlim=(0, highest), ylim=(0, None))
     right.set(xlabel="CV2 of successive intervals (0: clock, 1: Poisson)", xlim=(0, 2), ylim=(0, None))
-    for axis in (left, right):
-        plain(axis)
+    plain(left, right)
     legend(left)
     return figure
 
@@ -201,8 +198,7 @@ def noise_shares(shares: Mapping[str, NoiseShare]) -> Figure:
         axis.set_axisbelow(True)
         plain(axis)
     axes[0].set_ylabel("diffusion / rate network's")
-    handles = axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper left", ncols=3, frameon=False, fontsize=9)
+    common_legend(axes[0], columns=3)
     return figure
 
 

@@ -69,19 +69,26 @@ def panels(
     return figure, axes
 
 
-def plain(axis: Axes) -> None:
+def plain(*axes: Axes) -> None:
     """Remove the upper and right frame, and draw ticks and labels in grey."""
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.spines[["left", "bottom"]].set_color("#9aa1ab")
-    axis.tick_params(which="both", color="#9aa1ab", labelcolor=_SHADE, labelsize=8.5)
-    axis.xaxis.label.set(color=_SHADE, size=9.5)
-    axis.yaxis.label.set(color=_SHADE, size=9.5)
-    axis.title.set_fontsize(10.5)
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.spines[["left", "bottom"]].set_color("#9aa1ab")
+        axis.tick_params(which="both", color="#9aa1ab", labelcolor=_SHADE, labelsize=8.5)
+        axis.xaxis.label.set(color=_SHADE, size=9.5)
+        axis.yaxis.label.set(color=_SHADE, size=9.5)
+        axis.title.set_fontsize(10.5)
 
 
 def legend(axis: Axes, columns: int = 5) -> None:
     """Names above the axes, five in a line."""
     axis.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, fontsize=9)
+
+
+def common_legend(axis: Axes, columns: int, size: float = 9) -> None:
+    """Names of one of the axes, above the whole figure."""
+    names = axis.get_legend_handles_labels()
+    axis.figure.legend(*names, loc="outside upper left", ncols=columns, frameon=False, fontsize=size)
 
 
 def line_style(index: int) -> dict[str, Any]:

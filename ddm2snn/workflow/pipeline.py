@@ -23,7 +23,7 @@ from ddm2snn.analysis.lyapunov import (
 )
 from ddm2snn.backend import Backend
 from ddm2snn.base.files import make_folder
-from ddm2snn.base.progress import Progress
+from ddm2snn.base.progress import Announce, Progress
 from ddm2snn.base.randomness import child_seed
 from ddm2snn.conversion import convert
 from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
@@ -35,7 +35,7 @@ from ddm2snn.systems import System, find_system
 from ddm2snn.training import Training, train
 from ddm2snn.workflow.recipe import DeviceStage, Recipe, device_stages
 from ddm2snn.workflow.report import Page
-from ddm2snn.workflow.steps import Announce, Step, perform, versions
+from ddm2snn.workflow.steps import Step, perform, versions
 from ddm2snn.workflow.tables import conversion_table, training_table
 
 if TYPE_CHECKING:

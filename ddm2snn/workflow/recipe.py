@@ -11,23 +11,19 @@ import tomli_w
 from pydantic import Field, field_validator, model_validator
 
 from ddm2snn.backend import RATE, Backend, backend_names, find_backend
-from ddm2snn.base.settings import Settings, read_settings
+from ddm2snn.base.settings import Count, NotNegative, Positive, Settings, read_settings
 from ddm2snn.conversion.decoders import Decoders, find_decoders
 from ddm2snn.conversion.population import Population
 from ddm2snn.errors import InputError
 from ddm2snn.hardware import HardwareConfig, find_hardware
 
-_Count = Annotated[int, Field(gt=0)]
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
 
 class TrainingSettings(Settings):
     """Section [training]: rate units (the system's own number unless given), drift error or ridge."""
 
-    units: _Count | None = None
-    error: _Positive = 1e-3
-    ridge: _Positive | None = None
+    units: Count | None = None
+    error: Positive = 1e-3
+    ridge: Positive | None = None
 
 
 class ConversionSettings(Settings):
@@ -36,12 +32,12 @@ class ConversionSettings(Settings):
     A setting that is None has the default of `ddm2snn.Population` or of the decoders.
     """
 
-    neurons_per_unit: _Count | _Positive | None = None
-    max_rates_hz: tuple[_Positive, _Positive] | None = None
+    neurons_per_unit: Count | Positive | None = None
+    max_rates_hz: tuple[Positive, Positive] | None = None
     decoders: str = "calibrated"
-    ridge: _Positive | None = None
-    time_unit_s: _Positive | None = None
-    dt_s: _Positive = 1e-3
+    ridge: Positive | None = None
+    time_unit_s: Positive | None = None
+    dt_s: Positive = 1e-3
 
     @model_validator(mode="after")
     def _known_decoders(self) -> ConversionSettings:
@@ -64,10 +60,10 @@ class ConversionSettings(Settings):
 class SimulationSettings(Settings):
     """Section [simulation]: rate time units recorded and left out before, sampling interval, trials."""
 
-    duration: _Positive = 40.0
-    burn_in: _Share = 4.0
-    every: _Positive = 0.02
-    trials: _Count = 64
+    duration: Positive = 40.0
+    burn_in: NotNegative = 4.0
+    every: Positive = 0.02
+    trials: Count = 64
 
 
 class Recipe(Settings):

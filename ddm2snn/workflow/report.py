@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -41,26 +41,18 @@ class Page:
 
     Parameters
     ----------
-    title, subtitle
-        Heading and the line below.
     recordings
         Recordings by name, the reference first; those with the name of a report are shown in the figures of fields.
     reports
         Comparisons with the reference.
-    tables
-        Further tables.
     command
         Command that makes the page again.
-    summary
-        Further content of summary.json.
+    tables, summary
+        Further tables, and further content of summary.json.
     ladder
         Steps from the target on, if there are several.
-    rasters
-        Recordings with spikes, by name.
-    networks
-        Spiking networks, by the same names, for their connectivity, noise and number of neurons.
-    exponents
-        Largest Lyapunov exponents.
+    rasters, networks
+        By the same names, recordings with spikes, and spiking networks for their connectivity, noise and size.
     missed
         Sentences on what training and conversions did not reach, which come first.
     """
@@ -125,11 +117,8 @@ class Page:
 
     @cached_property
     def _spiking(self) -> dict[str, SpikeStatistics]:
-        statistics = {}
-        for name, recording in self.rasters.items():
-            neurons = self.networks[name].neurons if name in self.networks else None
-            statistics[name] = recorded_statistics(recording, neurons)
-        return statistics
+        neurons = {name: network.neurons for name, network in self.networks.items()}
+        return {name: recorded_statistics(recording, neurons.get(name)) for name, recording in self.rasters.items()}
 
     @cached_property
     def _noise(self) -> dict[str, NoiseShare]:
@@ -149,17 +138,15 @@ class Page:
     def _all_tables(self) -> list[Table]:
         """Tables of the page's own results, then `tables`."""
         lag, differences = self._fields
-        own = [
-            field_table(differences, lag) if differences else None,
-            noise_table(self._noise) if self._noise else None,
-            spiking_table(self._spiking) if self._spiking else None,
-            chaos_table(self.exponents) if self.exponents else None,
-            connectivity_table(self.networks) if self.networks else None,
-        ]
-        return [*(table for table in own if table is not None), *self.tables]
+        own = [field_table(differences, lag)] if differences else []
+        own += [noise_table(self._noise)] if self._noise else []
+        own += [spiking_table(self._spiking)] if self._spiking else []
+        own += [chaos_table(self.exponents)] if self.exponents else []
+        own += [connectivity_table(self.networks)] if self.networks else []
+        return [*own, *self.tables]
 
     def _pictures(self) -> Iterator[Picture]:
-        burn_in = self._burn_in
+        runs, burn_in = self.recordings, self._burn_in
         if self.reports:
             caption = (
                 "Distance over floor with its 95 % interval; filled symbols differ by more than chance, pale ones "
@@ -167,24 +154,35 @@ class Page:
             )
             yield "excess", "All measures beside their floor", caption, comparison.excess_plot(self.reports)
         caption = "Shade: square root of the density of states; orange: six trials."
-        portraits = recordings.phase_portraits(self.recordings, burn_in=burn_in)
-        yield "phase-portraits", "Latent portraits", caption, portraits
-        yield from self._field_pictures(burn_in)
-        for name, title, caption, draw in _RECORDED:
-            yield name, title, caption, draw(self.recordings, burn_in=burn_in)
+        yield "phase-portraits", "Latent portraits", caption, recordings.phase_portraits(runs, burn_in=burn_in)
+        if self._judged:
+            yield from self._field_pictures(next(iter(runs.values())), burn_in)
+        densities = recordings.marginal_densities(runs, burn_in=burn_in)
+        yield "densities", "Densities", "Stationary density of each latent.", densities
+        caption = "Share of power of each latent; the band holds 95 % of second runs of the reference."
+        yield "spectra", "Power spectra", caption, recordings.spectra(runs, burn_in=burn_in)
+        caption = "One trial of each; trials have independent noise, so they agree in kind, not in phase."
+        yield "latent-traces", "Latents over time", caption, recordings.latent_traces(runs, burn_in=burn_in)
         yield from self._spike_pictures()
         if len(self.ladder) > 1:
             caption = "Excess of the leading measures at each stage, from the target on."
             yield "ladder", "The ladder", caption, comparison.ladder_plot(self.ladder)
 
-    def _field_pictures(self, burn_in: float) -> Iterator[Picture]:
-        if not self._judged:
-            return
-        reference = next(iter(self.recordings.values()))
+    def _field_pictures(self, reference: Recording, burn_in: float) -> Iterator[Picture]:
         plane = "" if reference.rank < 3 else " First and last latent; the others are averaged over."
-        for name, title, caption, draw in _FIELDS:
-            if reference.rank > 1 or draw is not comparison.probability_currents:
-                yield name, title, caption + plane, draw(reference, self._judged, burn_in=burn_in)
+        caption = (
+            "Estimated from the trajectories (Kramers-Moyal), arrows per cell. The difference is enlarged, pale where "
+            "it is within two standard errors."
+        )
+        drifts = comparison.drift_fields(reference, self._judged, burn_in=burn_in)
+        yield "drift-fields", "Drift fields", caption + plane, drifts
+        if reference.rank > 1:
+            caption = "Where probability flows in the stationary state; none does in equilibrium."
+            currents = comparison.probability_currents(reference, self._judged, burn_in=burn_in)
+            yield "currents", "Probability currents", caption + plane, currents
+        caption = "Diffusion tensors along the attractor: ellipses of one standard deviation."
+        diffusion = comparison.diffusion_ellipses(reference, self._judged, burn_in=burn_in)
+        yield "diffusion", "Diffusion", caption + plane, diffusion
         if self._noise:
             caption = "Variance of each latent's noise per rate time unit, as a share of the rate network's."
             yield "noise", "Where the noise comes from", caption, recordings.noise_shares(self._noise)
@@ -227,35 +225,6 @@ class Page:
                                      if k != "fingerprint" and k not in _HIDDEN and v is not None)  # fmt: skip
                 rows.setdefault(content["fingerprint"], (name, content["fingerprint"], settings))
         return list(rows.values())
-
-
-_FIELDS: tuple[tuple[str, str, str, Callable[..., Any]], ...] = (
-    (
-        "drift-fields", "Drift fields",
-        "Estimated from the trajectories (Kramers-Moyal), arrows per cell. The difference is enlarged, pale where it "
-        "is within two standard errors.", comparison.drift_fields,
-    ),
-    (
-        "currents", "Probability currents",
-        "Where probability flows in the stationary state; none does in equilibrium.", comparison.probability_currents,
-    ),
-    (
-        "diffusion", "Diffusion",
-        "Diffusion tensors along the attractor: ellipses of one standard deviation.", comparison.diffusion_ellipses,
-    ),
-)  # fmt: skip
-_RECORDED: tuple[tuple[str, str, str, Callable[..., Any]], ...] = (
-    ("densities", "Densities", "Stationary density of each latent.", recordings.marginal_densities),
-    (
-        "spectra", "Power spectra",
-        "Share of power of each latent; the band holds 95 % of second runs of the reference.", recordings.spectra,
-    ),
-    (
-        "latent-traces", "Latents over time",
-        "One trial of each; trials have independent noise, so they agree in kind, not in phase.",
-        recordings.latent_traces,
-    ),
-)  # fmt: skip
 
 
 def write_analysis(analysis: Analysis, folder: Path | str) -> list[Path]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ddm2snn.backend import backend_versions
 from ddm2snn.base.arrays import canonical_json
 from ddm2snn.base.files import write_text
-from ddm2snn.base.progress import Progress
+from ddm2snn.base.progress import Announce, Progress
 from ddm2snn.base.version import package_version
 
 if TYPE_CHECKING:
@@ -34,17 +34,6 @@ class Step:
     settings: Mapping[str, Any]
     outputs: tuple[str, ...]
     action: Action
-
-
-class Announce:
-    """Is told of the steps of a run. This class says nothing; the command line has one that shows them."""
-
-    def start(self, name: str) -> Progress:
-        """Begin a step and return its progress function."""
-        return lambda share: None
-
-    def finish(self, name: str, *, done_before: bool) -> None:
-        """End a step; `done_before` says that its files were there already."""
 
 
 def step_graph(steps: list[Step]) -> nx.DiGraph:

@@ -21,18 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table.
+    """A titled table of rows, each a name and its values, with a note on how to read them.
 
-    Parameters
-    ----------
-    title
-        Heading.
-    rows
-        Name of each row, then its values, one per column.
-    header
-        Names of the columns but the first; empty for a table of names and values.
-    note
-        How to read the numbers.
+    The header names the columns but the first; it is empty for a table of names and values.
     """
 
     title: str

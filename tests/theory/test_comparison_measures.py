@@ -5,9 +5,9 @@ import pytest
 from planted_changes import CHANGES, EVERY, FACTOR, MATRIX, covariance, ornstein_uhlenbeck, planted
 
 from ddm2snn.fidelity.measures import Entry, ReferenceSamples
-from ddm2snn.fidelity.measures.exact_wasserstein import ExactWasserstein, exact_wasserstein
 from ddm2snn.fidelity.measures.moments import Moments
 from ddm2snn.fidelity.measures.probability_current import ProbabilityCurrent
+from ddm2snn.fidelity.measures.wasserstein import ExactWasserstein, exact_wasserstein
 from ddm2snn.fidelity.reference import Reference
 
 

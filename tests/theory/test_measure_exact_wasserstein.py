@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from planted_changes import planted
 
-from ddm2snn.fidelity.measures.exact_wasserstein import exact_wasserstein
+from ddm2snn.fidelity.measures.wasserstein import exact_wasserstein
 
 
 def wasserstein(test, reference, points=500, repeats=4, seed=0):

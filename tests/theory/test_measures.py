@@ -13,7 +13,7 @@ from ddm2snn.fidelity.compare import compare_each
 from ddm2snn.fidelity.measures import ReferenceSamples
 from ddm2snn.fidelity.measures.oscillation import cycle_counts, mean_period, most_regular
 from ddm2snn.fidelity.measures.power_spectrum import hellinger, power_spectra
-from ddm2snn.fidelity.measures.sliced_wasserstein import SlicedWasserstein, random_directions
+from ddm2snn.fidelity.measures.wasserstein import SlicedWasserstein, random_directions
 
 EVERY = 0.05
 

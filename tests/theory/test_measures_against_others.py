@@ -10,11 +10,10 @@ from scipy.stats import binned_statistic_dd, entropy
 
 from ddm2snn.analysis.lyapunov import lyapunov_spectrum
 from ddm2snn.fidelity.measures import ReferenceSamples
-from ddm2snn.fidelity.measures.exact_wasserstein import exact_wasserstein
 from ddm2snn.fidelity.measures.mean_discrepancy import MeanDiscrepancy
 from ddm2snn.fidelity.measures.power_spectrum import SMOOTHING, hellinger, power_spectra, smoothed_spectra
-from ddm2snn.fidelity.measures.sliced_wasserstein import SlicedWasserstein, random_directions
 from ddm2snn.fidelity.measures.state_divergence import BINS, LAPLACE, StateDivergence
+from ddm2snn.fidelity.measures.wasserstein import SlicedWasserstein, exact_wasserstein, random_directions
 
 
 def distance(make, test, reference):

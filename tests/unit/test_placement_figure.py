@@ -8,7 +8,7 @@ import pytest
 
 from ddm2snn.hardware import find_hardware
 from ddm2snn.hardware.place import place_sizes
-from ddm2snn.plots.placement import draw_placement
+from ddm2snn.plots.conversion import draw_placement
 
 LOIHI = find_hardware("loihi1-emulator")
 SHOWN = ("compartments", "input_axons", "output_axons", "synapse_bits")

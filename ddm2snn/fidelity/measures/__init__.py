@@ -1,4 +1,4 @@
-"""The measures of a comparison, one file each, and their list.
+"""The measures of a comparison, a file for each kind, and their list.
 
 To write a new measure, add a file here with the function that defines the distance and a subclass of `Measure`. Its
 classmethod `of(reference)` takes `ReferenceSamples`, fixes all that test and reference have in common, and returns
@@ -16,16 +16,15 @@ from ddm2snn.fidelity.measures.autocorrelation import Autocorrelation
 from ddm2snn.fidelity.measures.classifier import Classifier
 from ddm2snn.fidelity.measures.drift_diffusion import DriftDiffusion
 from ddm2snn.fidelity.measures.entropy_production import EntropyProduction
-from ddm2snn.fidelity.measures.exact_wasserstein import ExactWasserstein
 from ddm2snn.fidelity.measures.mean_discrepancy import MeanDiscrepancy
 from ddm2snn.fidelity.measures.measure import Entry, Kind, Measure, ReferenceSamples
 from ddm2snn.fidelity.measures.moments import Moments
 from ddm2snn.fidelity.measures.oscillation import Oscillation
 from ddm2snn.fidelity.measures.power_spectrum import PowerSpectrum
 from ddm2snn.fidelity.measures.probability_current import ProbabilityCurrent
-from ddm2snn.fidelity.measures.sliced_wasserstein import SlicedWasserstein
 from ddm2snn.fidelity.measures.state_divergence import StateDivergence
 from ddm2snn.fidelity.measures.switching import Switching
+from ddm2snn.fidelity.measures.wasserstein import ExactWasserstein, SlicedWasserstein
 
 __all__ = ["MEASURES", "Entry", "Kind", "Measure", "ReferenceSamples", "measures_of"]
 

@@ -31,13 +31,7 @@ def autocorrelation_distance(test: Float[np.ndarray, "lag rank"], reference: Flo
 
 @dataclass(frozen=True)
 class Autocorrelation(Measure):
-    """Root-mean-square difference of the autocorrelation functions of the latents.
-
-    Parameters
-    ----------
-    lags
-        Number of lags.
-    """
+    """Root-mean-square difference of the autocorrelation functions of the latents, over a number of `lags`."""
 
     lags: int
 

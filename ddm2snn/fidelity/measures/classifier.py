@@ -57,9 +57,7 @@ class Features:
     phase: Float[np.ndarray, " feature"]
 
     @classmethod
-    def draw(
-        cls, points: Float[np.ndarray, "point axis"], rng: np.random.Generator, cosines: int = _COSINES
-    ) -> Features:
+    def draw(cls, points: np.ndarray, rng: np.random.Generator, cosines: int = _COSINES) -> Features:
         """Cosines for the scale of the points."""
         median = median_distance(points, rng)
         frequency = rng.standard_normal((points.shape[1], cosines)) / median
@@ -78,12 +76,8 @@ def accuracy(
 ) -> Float[np.ndarray, " selection"]:
     """Mean of two recordings' shares of right answers: 0.5 where nothing tells them apart.
 
-    Parameters
-    ----------
-    test, reference
-        Share of right answers among the held-out points of each trial.
-    weights
-        How often each trial of the test counts. The classifier is not trained again.
+    Both are shares of right answers among the held-out points of each trial; `weights` say how often each trial of the
+    test counts. The classifier is not trained again.
 
     Examples
     --------
@@ -142,10 +136,6 @@ class Classifier(Measure):
         States in a point, and samples between them.
     points
         Points of each trial.
-    features
-        Drawn for the reference.
-    centre, scale
-        Mean and standard deviation of the reference.
     """
 
     delays: int
@@ -175,11 +165,10 @@ class Classifier(Measure):
     @property
     def entries(self) -> tuple[Entry]:
         """Accuracy above chance."""
+        name, short, kind = "c2st_segment", "classifier on segments", "course"
         if self.delays == 1:
-            label, short = "classifier on states, accuracy - 0.5", "classifier on states"
-            return (Entry("c2st_point", label, "", coarse=0.2, kind="states", short=short),)
-        label, short = "classifier on segments, accuracy - 0.5", "classifier on segments"
-        return (Entry("c2st_segment", label, "", coarse=0.2, kind="course", short=short),)
+            name, short, kind = "c2st_point", "classifier on states", "states"
+        return (Entry(name, f"{short}, accuracy - 0.5", "", coarse=0.2, kind=kind, short=short),)
 
     def summarise(self, samples: Samples) -> Points:
         """Features of evenly spaced points of each trial."""
@@ -228,11 +217,7 @@ class Classifier(Measure):
         return ((float(accuracy(*self.answers(test, reference))[0]), 0.5),)
 
     def resampled(
-        self,
-        summary: Points,
-        value: Points,
-        references: Sequence[Points],
-        draws: Weights,
+        self, summary: Points, value: Points, references: Sequence[Points], draws: Weights
     ) -> Float[np.ndarray, "draw entry"]:
         """Distances of resampled trials by the classifiers as they are, since training again takes long."""
         accuracies = [accuracy(*self.answers(value, reference), weights=draws) for reference in references]
@@ -257,15 +242,8 @@ def held_out_points(
 ) -> list[Float[np.ndarray, " point"]]:
     """Right answers (1) and wrong ones (0) on each point, by classifiers that were trained without its fold.
 
-    Parameters
-    ----------
-    rows
-        Features of the points of test and reference.
-    folds
-        Fold of each point.
-    places
-        Place of each point in its fold, from 0 to 1. Points of the neighbouring folds within a quarter of the
-        border are not trained on either.
+    Of test and reference, `rows` hold the features of each point, and `places` its place in its fold, from 0 to 1.
+    Points of the neighbouring folds within a quarter of the border are not trained on either.
     """
     right = [np.zeros(len(x)) for x in rows]
     labels = (1.0, -1.0)

@@ -220,14 +220,8 @@ def covariances(
 class CellMeans:
     """Value of `DriftDiffusion`: means over the samples of a selection, in units of the reference's deviations.
 
-    Parameters
-    ----------
-    count, drift, error, position
-        Samples, mean drift, its squared standard error, mean position in the cell; shape (cell, ...).
-    spread, slope
-        Covariance of position with itself and with the drift.
-    diffusion
-        Trace of the diffusion tensor.
+    `error` is the squared standard error of the drift, `spread` and `slope` are the covariance of the position in the
+    cell with itself and with the drift, and `diffusion` is the trace of the tensor.
     """
 
     count: Float[np.ndarray, " cell"]
@@ -251,16 +245,8 @@ class DriftDiffusion(Measure):
         S = \sum_c w_c (|\hat g_c|^2 - \operatorname{se}^2_c)
 
     and the relative difference of the mean traces of the diffusion tensor. The test's drift f is moved to the mean
-    position of the reference's samples along the slope of its drift g, as in `field_difference`.
-
-    Parameters
-    ----------
-    grid, cells
-        Grid, and the cells that are compared: the same ones for a selection of few trials.
-    scale
-        Standard deviations of the reference.
-    every, lag
-        Sampling interval in rate time units, and samples between those that an estimate uses.
+    position of the reference's samples along the slope of its drift g, as in `field_difference`. The cells are the
+    same ones for a selection of few trials.
     """
 
     grid: Grid
@@ -279,12 +265,11 @@ class DriftDiffusion(Measure):
     def entries(self) -> tuple[Entry, Entry, Entry]:
         """Drift, its scale, diffusion: spikes are shot noise at short lags, so the lag stands in the name."""
         along, lag = "drift along the reference's", f"at lag {self.lag * self.every:g}"
+        trace, subject = f"diffusion (trace) {lag}", f"diffusion {lag}"
         return (
             Entry("drift", "drift field (rmse)", "relative", 0.7, "drift", "drift", prominence=1),
             Entry("drift_scale", along, "relative", 0.3, "pace", subject="drift"),
-            Entry(
-                "diffusion", f"diffusion (trace) {lag}", "relative", 0.3, "change", "diffusion", f"diffusion {lag}", 1
-            ),
+            Entry("diffusion", trace, "relative", 0.3, "change", "diffusion", subject, prominence=1),
         )
 
     def summarise(self, samples: Samples) -> Float[np.ndarray, "trial cell column"]:

@@ -56,7 +56,7 @@ class CurrentBasis:
         freeze_arrays(self)
 
     @classmethod
-    def of(cls, reference: Samples, bumps: int = _BUMPS, seed: int = 0) -> CurrentBasis:
+    def of(cls, reference: Samples, bumps: int = _BUMPS) -> CurrentBasis:
         """Basis whose bumps cover the reference: each next one is the sample furthest from those before.
 
         More bumps resolve finer currents and cost variance: the rate's standard error grows with the root of their
@@ -69,7 +69,7 @@ class CurrentBasis:
         if not scale.all():
             raise InputError(f"Latent {int(np.argmin(scale))} of the reference is constant; no current flows in it.")
         states = reference[:, thinned(reference.shape[1], len(reference), 4000)].reshape(-1, len(scale))
-        cloud = np.random.default_rng(seed).permutation((states - centre) / scale)
+        cloud = np.random.default_rng(0).permutation((states - centre) / scale)
         cloud = cloud[(np.abs(cloud) < 3).all(axis=1)]  # an outlier makes a bump that nothing else visits
         places, gap = spread_out(cloud, bumps, first=0)
         return cls(centre, scale, places, max(gap, 1e-3))
@@ -174,14 +174,7 @@ def entropy_rate(moments: CurrentMoments, weights: Weights | None = None) -> Flo
 class EntropyProduction(Measure):
     """Difference of the entropy production rates in k_B per rate time unit.
 
-    Parameters
-    ----------
-    basis
-        Of the currents.
-    every, lag
-        Sampling interval in rate time units, and samples over which displacements are taken.
-    coarse
-        As in `Entry`: half of the reference's rate, and 0.2 or more.
+    A coarse difference is half of the reference's rate, and 0.2 or more.
     """
 
     basis: CurrentBasis

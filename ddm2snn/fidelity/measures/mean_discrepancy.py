@@ -31,13 +31,6 @@ class MeanDiscrepancy(Measure):
     trial count as well (the biased estimate): unlike the unbiased one it is a distance, and its floor is measured.
     Source: Gretton, Borgwardt, Rasch, Schoelkopf, Smola, J. Mach. Learn. Res. 13 (2012); Rahimi, Recht, NeurIPS 2007.
 
-    Parameters
-    ----------
-    centre
-        Mean of the reference.
-    frequency
-        Random frequencies.
-
     Examples
     --------
     >>> from ddm2snn.fidelity.measures.measure import ReferenceSamples

@@ -94,7 +94,9 @@ class Measure(ABC):
     """One way to compare a test with a reference, by one distance or several that share a summary.
 
     A value is made from a summary and not from samples, because chance is judged by hundreds of random selections of
-    trials.
+    trials. What test and reference have in common is fixed in fields, of which several measures have `every` (sampling
+    interval in rate time units), `lag` (samples between those that an estimate uses), `centre` and `scale` (mean and
+    standard deviation of the reference, by latent), and `grid` with the `cells` of it that are compared.
     """
 
     costly: ClassVar[bool] = False
@@ -133,12 +135,8 @@ class Measure(ABC):
         draws: Weights,
     ) -> Float[np.ndarray, "draw entry"]:
         """Mean distances from the references of a test whose trials are drawn anew; `value` is that of all trials."""
-        return np.array(
-            [
-                np.mean([self.distances(again, reference) for reference in references], axis=0)
-                for again in self.values(summary, draws)
-            ]
-        )
+        again = self.values(summary, draws)
+        return np.array([np.mean([self.distances(each, of) for of in references], axis=0) for each in again])
 
 
 @dataclass(frozen=True, eq=False)

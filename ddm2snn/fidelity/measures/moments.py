@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 class Moments(Measure):
     """Relative differences of the standard deviations, differences of the means in deviations of the reference.
 
-    Parameters
-    ----------
-    centre, scale
-        Mean and standard deviation of the reference.
-
     Examples
     --------
     >>> moments = Moments(np.zeros(1), np.ones(1))

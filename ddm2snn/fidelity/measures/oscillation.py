@@ -83,14 +83,7 @@ def mean_period(
 
 @dataclass(frozen=True, eq=False)
 class PhaseSums:
-    """Phase increments over one lag: number, sum and sum of squares of each trial.
-
-    Parameters
-    ----------
-    sums
-        Shape (trial, 3).
-    lag
-        In rate time units.
+    """Phase increments over one lag, in rate time units: number, sum and sum of squares of each trial.
 
     Examples
     --------
@@ -121,23 +114,11 @@ class PhaseSums:
 def phase_sums(samples: Samples, every: float, *, lag: float | None = None) -> PhaseSums | None:
     """Sum phase increments over a lag of four periods, so that the phase's unevenness within a cycle averages out.
 
-    Parameters
-    ----------
-    samples
-        In system units.
-    every
-        Sampling interval in rate time units.
-    lag
-        Lag in rate time units, for a test that is compared with a reference; by default four periods.
+    Of a test that is compared with a reference, `lag` is the reference's, in rate time units. None where there is no
+    oscillation: a median of fewer than three cycles per trial (from rise to rise of latent 0, since the phase turns
+    once in each of its cycles), a phase with another period than these cycles (by a fifth), or one that spreads by more
+    than a radian within a period, as noise, switching between wells or chaos does.
 
-    Returns
-    -------
-    The sums, or None where there is no oscillation: a median of fewer than three cycles per trial (from rise to rise of
-    latent 0, since the phase turns once in each of its cycles), a phase with another period than these cycles (by a
-    fifth), or one that spreads by more than a radian within a period, as noise, switching between wells or chaos does.
-
-    Notes
-    -----
     Source: Pikovsky, Rosenblum, Kurths, Synchronization (2001), section 9.1 and appendix A2; thresholds ours.
     """
     check_samples("phase_sums", {"samples": samples}, shortest=10)
@@ -191,16 +172,8 @@ _Summary = tuple[np.ndarray, np.ndarray, PhaseSums | None]
 class Oscillation(Measure):
     """Period, of the latent that cycles most regularly, and phase diffusion, where the reference has a phase.
 
-    Parameters
-    ----------
-    every
-        Sampling interval in rate time units.
-    scale
-        Standard deviations of the reference.
-    latent
-        Whose cycles are counted.
-    phase_lag
-        Lag of phase increments in rate time units; None where the reference has no phase.
+    Cycles are those of one `latent`. The lag of phase increments in rate time units, `phase_lag`, is None where the
+    reference has no phase.
     """
 
     every: float

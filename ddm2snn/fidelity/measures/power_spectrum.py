@@ -85,12 +85,7 @@ def smoothed_spectra(
 class PowerSpectrum(Measure):
     """Power-spectrum Hellinger distance D_H; a latent that stands still is at distance one.
 
-    Parameters
-    ----------
-    every
-        Sampling interval in rate time units.
-    smoothed
-        Whether spectra have the published smoothing in place of Welch's windows, which resolve lines.
+    Spectra have the published smoothing if `smoothed`, else Welch's windows, which resolve lines.
     """
 
     every: float

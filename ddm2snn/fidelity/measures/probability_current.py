@@ -75,18 +75,7 @@ class ProbabilityCurrent(Measure):
     with J of `cell_currents`, each latent in standard deviations of the reference, and :math:`V_c` the volume of a
     cell: the speed, in standard deviations per rate time unit, at which probability flows otherwise than in the
     reference. Its numbers are the same sum over one process's own current, which chance alone makes larger than zero
-    in equilibrium.
-
-    Parameters
-    ----------
-    grid, cells
-        Grid, and the cells that are compared.
-    scale
-        Standard deviations of the reference.
-    every, lag
-        Sampling interval in rate time units, and samples between those that make a displacement.
-    coarse
-        As in `Entry`: half of the reference's own current, and 0.2 or more.
+    in equilibrium. A coarse difference is half of the reference's own current, and 0.2 or more.
     """
 
     grid: Grid

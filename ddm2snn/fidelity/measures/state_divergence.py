@@ -82,14 +82,7 @@ def count_cells(cells: Int[np.ndarray, "trial time"], vocabulary: Int[np.ndarray
 class StateDivergence(Measure):
     """State-space divergence D_stsp on a grid of 30 cells per dimension around the reference.
 
-    Parameters
-    ----------
-    grid
-        The cells.
-    visited
-        Those that the reference visits, sorted.
-    box
-        Extent of the grid.
+    Cells that the reference visits are `visited`, sorted; `box` is the extent of the grid.
     """
 
     grid: Grid

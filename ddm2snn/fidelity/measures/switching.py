@@ -24,13 +24,6 @@ _Value = tuple[np.ndarray, np.ndarray]
 class Switching(Measure):
     """Relative difference of mean dwell times and, for three wells or more, difference of transition probabilities.
 
-    Parameters
-    ----------
-    wells
-        Centres of the wells.
-    every
-        Sampling interval in rate time units.
-
     Examples
     --------
     >>> switching = Switching(np.array([[-1.0], [1.0]]), every=0.5)
@@ -46,10 +39,7 @@ class Switching(Measure):
     @classmethod
     def of(cls, reference: ReferenceSamples) -> Switching | None:
         """None without wells."""
-        wells = reference.wells
-        if wells is None or len(wells) < 2:
-            return None
-        return cls(np.asarray(wells, dtype=np.float64), reference.every)
+        return None if reference.wells is None else cls(reference.wells, reference.every)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
