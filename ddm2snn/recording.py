@@ -241,7 +241,7 @@ class Recording:
         _check_seal(file)
         try:
             with xr.open_dataset(file, engine="h5netcdf") as dataset:
-                content = dataset.load()
+                content = dataset.load().drop_encoding()
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
             raise FileRefusedError(
                 f"{file} is no recording, or it is damaged or cut short: {str(error).splitlines()[0]}."
@@ -254,7 +254,7 @@ class Recording:
         if header["type"] != "Recording" or "latent" not in content:
             raise FileRefusedError(f"{file} holds a {header['type']!r} without latents, not a Recording.")
         try:
-            recording = cls(_strip(content["latent"]), _read_spikes(content), header.get("provenance", {}))
+            recording = cls(content["latent"], _read_spikes(content), header.get("provenance", {}))
         except (InputError, KeyError) as error:
             raise FileRefusedError(f"{file} cannot be used: {error}") from error
         if recording.fingerprint != header.get("fingerprint"):
@@ -277,13 +277,6 @@ def _check_seal(path: Path) -> None:
             digest = hashlib.sha256(body).hexdigest().encode()
         if digest != content[end + len(_SEAL) :]:
             raise FileRefusedError(f"{path} is damaged or cut short: its content does not match its checksum.")
-
-
-def _strip(latent: xr.DataArray) -> xr.DataArray:
-    latent.encoding.clear()
-    for coordinate in latent.coords.values():
-        coordinate.encoding.clear()
-    return latent
 
 
 def _read_spikes(content: xr.Dataset) -> Spikes | None:
