@@ -83,18 +83,7 @@ def calibrate_factor(
 ) -> DiffusionFactor:
     """Regress the factor on filtered spikes along trajectories, with the ridge that is best on held-out ones.
 
-    Parameters
-    ----------
-    rate
-        The rate network, whose tensor is the target.
-    noisy
-        The one whose trajectories drive the neurons.
-    ensemble, states, rng
-        As in `ddm2snn.conversion.decoders.calibrated.Calibrated.calibrate`.
-    spikes
-        Tensor that the spikes bring along.
-    settings
-        Duration, trajectories and number of decoders.
+    The tensor of `rate` is the target, less what `spikes` bring along; trajectories of `noisy` drive the neurons.
     """
     aim = _Aim(rate, spikes)
     columns_of, columns = ensemble.shared_columns(settings.most_decoders)

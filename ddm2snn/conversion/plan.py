@@ -261,7 +261,7 @@ class _Request:
 
     def option(self, prediction: Prediction, population: Population, neurons: int, time_unit_s: float) -> Option:
         """Settings with what is predicted of them."""
-        ratio, error = prediction.spikes_over_target, float(prediction.drift_error.max())
+        ratio, error = prediction.spike_noise_ratio, float(prediction.drift_bias.max())
         if self.noise is not None and ratio is None:
             raise InputError(
                 f"noise = {self.noise:g} is relative to the target's diffusion, but the target has a direction without "

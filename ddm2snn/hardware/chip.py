@@ -79,19 +79,7 @@ def _sigma_delta(target: np.ndarray, amplitude: np.ndarray, error: np.ndarray, s
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A run on a device: its registers, what they hold at the start, and the input spikes of every step.
-
-    Parameters
-    ----------
-    machine
-        The network in registers.
-    voltage
-        Voltages of neurons.
-    decode_current, decode_voltage
-        Currents and voltages of decode neurons.
-    signs
-        Signs of the input spikes of each step; None without input.
-    """
+    """A run on a device: its registers, what they hold at the start, and signs of input spikes; None without input."""
 
     machine: Machine
     voltage: Float[np.ndarray, "trial neuron"]
@@ -167,20 +155,8 @@ class DeviceDrive:
     """Neurons of a device driven along latents, its decode neurons and their delay included, block by block.
 
     The decode neurons get their currents in floating point: how latents are rounded depends on decoders, which are
-    solved from such a drive.
-
-    Parameters
-    ----------
-    population
-        The neurons in registers.
-    device
-        Where they are.
-    voltage
-        Membrane voltages at the start between 0 and 1, shape (trial, neuron).
-    decode_voltage
-        The same of the decode neurons, shape (trial, decode neuron).
-    columns
-        Column of the output to which each neuron's filtered spike train is added.
+    solved from such a drive. Voltages start between 0 and 1. Each neuron's filtered spike train is added to one of the
+    `columns` of the output.
     """
 
     def __init__(

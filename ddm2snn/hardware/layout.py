@@ -51,15 +51,7 @@ class Core:
 
 @dataclass(frozen=True)
 class Group:
-    """Neurons that share decode neurons, in parts that are a core each.
-
-    Parameters
-    ----------
-    neurons
-        The neurons.
-    neuron_parts, decode_parts
-        Consecutive parts of these neurons, and of the decode neurons that they share.
-    """
+    """Neurons that share decode neurons, and consecutive parts of both that are a core each."""
 
     neurons: slice
     neuron_parts: tuple[slice, ...]
@@ -72,17 +64,6 @@ class Layout:
 
     Every decode neuron is an axon into every part of the population, every neuron one into every part of its group's
     decode neurons, and a pair of axons for each latent and group brings input from the host.
-
-    Parameters
-    ----------
-    neurons, decode_neurons
-        Numbers of neurons and of decode neurons.
-    rank
-        Number of latents.
-    weight_bits
-        Bits of a weight in synapse memory.
-    groups
-        Neurons that share decode neurons.
 
     Examples
     --------
