@@ -72,15 +72,14 @@ class Spikes:
     @property
     def in_order(self) -> bool:
         """Whether the spikes are sorted by trial, then time, then neuron."""
-        return all(self._in_order(part) for part in blocks_of(len(self.time_s)))
-
-    def _in_order(self, part: slice) -> bool:
-        """Whether no spike of a part comes after the one that follows it."""
-        later = np.ones(1, dtype=bool)
-        for column in (self.neuron, self.time_s, self.trial):  # the column that counts most comes last
-            rows = column[part.start : part.stop + 1]
-            later = (rows[1:] > rows[:-1]) | ((rows[1:] == rows[:-1]) & later)
-        return bool(later.all())
+        for part in blocks_of(len(self.time_s)):
+            later = np.ones(1, dtype=bool)
+            for column in (self.neuron, self.time_s, self.trial):  # the column that counts most comes last
+                rows = column[part.start : part.stop + 1]
+                later = (rows[1:] > rows[:-1]) | ((rows[1:] == rows[:-1]) & later)
+            if not later.all():
+                return False
+        return True
 
     @classmethod
     def sorted(cls, time_s: np.ndarray, neuron: np.ndarray, trial: np.ndarray) -> Spikes:

@@ -25,7 +25,7 @@ _PJ_PER_NJ = 1e3
 class EnergyEstimate:
     """Numbers of operations by mean rates, and their energy, in one rate time unit: an estimate.
 
-    `nanojoule` is the energy of each kind of operation, and `source` where it comes from. `microwatt` is the mean power.
+    `nanojoule` is the energy of each kind of operation, and `source` where it comes from. `microwatt` is mean power.
     """
 
     hardware: str

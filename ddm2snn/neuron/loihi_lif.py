@@ -26,7 +26,7 @@ class LoihiLIF(LIF):
 
     with the current of the same step and v >= 0; in the limit of short steps and many bits it is `LIF`. The decay is
     rounded to the device's b bits (Davies et al., IEEE Micro 38(1), 2018); voltages, currents and weights are in
-    floating point. Spikes fall on the time grid of every simulator, also of one that interpolates those of other neurons.
+    floating point. Spikes fall on the time grid, also of a simulator that interpolates those of other neurons.
 
     Parameters
     ----------
@@ -108,12 +108,7 @@ class LoihiLIF(LIF):
 
         On a grid :math:`1/(dt\,(R + n))` with :math:`R = t_\text{ref}/dt` and n the smallest number of steps with
         :math:`J (1 - (1-\delta)^n) > 1`. In continuous time, the limit of short steps and many bits, that of
-        `LIF`. Zero for :math:`J \le 1`.
-
-        Raises
-        ------
-        InputError
-            Where `timing` is "grid" and `dt_s` is missing or none that `check_step` takes.
+        `LIF`. Zero for :math:`J \le 1`. Raises as that of `LIF` does.
         """
         current = np.asarray(current, dtype=np.float64)
         step_s = self.grid_step_s(timing, dt_s)

@@ -141,10 +141,7 @@ def _closed_loop(
     from ddm2snn_backends.nengo.extensions import Repeated
 
     network, width = schedule.network, schedule.trials * schedule.network.rank
-    inputs, start = schedule.inputs(), schedule.initial_latent.ravel()
-
-    def initial_state(t: float) -> np.ndarray:
-        return start * schedule.decay ** (round(t / schedule.dt_s) - 1)
+    inputs = schedule.inputs()
 
     def stimulus(t: float) -> np.ndarray:
         return np.tile(inputs[round(t / schedule.dt_s) - 1], schedule.trials)
@@ -153,8 +150,7 @@ def _closed_loop(
         # one low-pass for all trials and sources: a filter per ensemble costs more than its neurons
         source, latent = nengo.Node(size_in=width), nengo.Node(size_in=width)
         nengo.Connection(source, latent, synapse=nengo.Lowpass(network.time_unit_s))
-        # Nengo has no initial state of a synapse; by linearity it is an input that decays
-        nengo.Connection(nengo.Node(initial_state, size_out=width), latent, synapse=None)
+        nengo.Connection(_decaying(schedule.initial_latent, schedule.decay, schedule.dt_s), latent, synapse=None)
         if not schedule.stimulus.empty:
             nengo.Connection(nengo.Node(stimulus, size_out=width), source, synapse=None)
         entries = _connect_factor(schedule, source)
@@ -177,6 +173,13 @@ def _closed_loop(
                 nengo.Connection(ensemble.neurons, sink, synapse=None)
         nengo.Connection(latent, nengo.Node(_sampling(schedule, latents), size_in=width, size_out=0), synapse=None)
     return model
+
+
+def _decaying(start: Float[np.ndarray, "trial value"], decay: float, dt_s: float) -> nengo.Node:
+    """Initial state of a low-pass, which Nengo's synapses do not have: by linearity it is an input that decays."""
+    import nengo
+
+    return nengo.Node(lambda t: start.ravel() * decay ** (round(t / dt_s) - 1), size_out=start.size)
 
 
 def _connect_noise(schedule: Schedule, source: nengo.Node) -> None:
@@ -217,13 +220,10 @@ def _connect_factor(schedule: Schedule, source: nengo.Node) -> nengo.Node | None
         by_state = values[width:].reshape(schedule.trials, rank, rank) + schedule.network.diffusion_factor
         return scale * np.einsum("trc,tc->tr", by_state, values[:width].reshape(schedule.trials, rank)).ravel()
 
-    def initial_state(t: float) -> np.ndarray:
-        return factor.start.ravel() * factor.decay ** (round(t / schedule.dt_s) - 1)
-
     entries, product = nengo.Node(size_in=size), nengo.Node(noise, size_in=width + size, size_out=width)
     nengo.Connection(_white(schedule, width), product[:width], synapse=None)
     nengo.Connection(entries, product[width:], synapse=nengo.Lowpass(factor.filter_s))
-    nengo.Connection(nengo.Node(initial_state, size_out=size), product[width:], synapse=None)
+    nengo.Connection(_decaying(factor.start, factor.decay, schedule.dt_s), product[width:], synapse=None)
     nengo.Connection(product, source, synapse=None)
     return entries
 
