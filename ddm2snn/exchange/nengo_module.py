@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ddm2snn.base.files import check_writable
-from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
-from ddm2snn.exchange.scripts import weights_of, write_script
+from ddm2snn.exchange.scripts import common_settings, weights_of, write_script
 from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.hardware.chip import input_amplitude
 from ddm2snn.hardware.device import device_of, machine_of, per_compartment
@@ -54,10 +53,8 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[tuple
         device_arrays, refusal = {}, str(error)
         device_settings = {"filter_s": 0.0, "swing_hz": 0.0, "block_neurons": [], "block_decode": [], "chips": 1}
     settings = {
-        "version": package_version(), "fingerprint": network.fingerprint, "neurons": network.neurons,
-        "rank": network.rank, "dt_s": network.dt_s, "time_unit_s": network.time_unit_s,
-        "tau_membrane_s": network.neuron.single_tau_s, "refractory_s": network.neuron.refractory_s,
-        "refusal": repr(refusal), "noise_filter_s": network.diffusion_filter_s, **device_settings,
+        **common_settings(network), "tau_membrane_s": network.neuron.single_tau_s,
+        "refractory_s": network.neuron.refractory_s, "refusal": repr(refusal), **device_settings,
     }  # fmt: skip
     return write_script(module, "nengo_module.py.txt", settings, arrays | device_arrays), refusal
 
