@@ -41,16 +41,8 @@ class DiffusionFactor:
     ones lag behind the state: with 512 neurons and a time unit of 0.2 s, filters of 0.01, 0.02, 0.05, 0.1 and 0.2 rate
     time units left held-out errors of 16, 12, 8.8, 8.9 and 11 % of the factor for the system ``anisotropic``.
 
-    Parameters
-    ----------
-    constant
-        :math:`G_0`, shape (rank, rank), internal units.
-    decoders
-        H, shape (rank, rank, neuron), internal units per Hz.
-    filter_s
-        Time constant of the filter.
-    diagnostics
-        JSON values as `ddm2snn.conversion.diagnostics.Diffusion` holds them, internal units.
+    :math:`G_0` (`constant`) and H (`decoders`) are in internal units and internal units per Hz. The diagnostics are
+    JSON values as `ddm2snn.conversion.diagnostics.Diffusion` holds them.
     """
 
     constant: Float[np.ndarray, "rank rank"]

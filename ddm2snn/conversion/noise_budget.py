@@ -35,15 +35,9 @@ _LARGEST_TOTAL = 1.08  # spikes and injected noise together, over the rate netwo
 class NoiseBudget:
     """Diffusion tensors in internal units per rate time unit, and the bias of the drift.
 
-    Parameters
-    ----------
-    target
-        G G^T of the rate network, mean along its trajectories, shape (rank, rank).
-    spikes
-        What the spikes bring along, measured open loop.
-    drift_bias
-        Root mean square of the decoded drift's smooth deviation from the rate network's, relative to the
-        drift, per latent.
+    `target` is the mean of G G^T of the rate network along its trajectories, and `spikes` what the spikes bring along,
+    open loop. `drift_bias` is the root mean square of the decoded drift's smooth deviation from the rate network's,
+    relative to the drift, per latent.
     """
 
     target: Float[np.ndarray, "rank rank"]

@@ -24,14 +24,8 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[tuple
 
     In Nengo the module gives the spikes of backend "nengo" for the same seed. In the emulator of nengo-loihi it gives
     those of backend "nengo-loihi", with decode neurons and blocks of the device that the network was converted for, or
-    of Loihi 1. Where that device cannot hold the network, or noise depends on the state, it runs in Nengo only.
-
-    Returns
-    -------
-    files
-        The module and the weights.
-    refusal
-        Why the device cannot hold the network; empty where it can.
+    of Loihi 1. Where that device cannot hold the network, or noise depends on the state, it runs in Nengo only, and the
+    reason is returned beside the two paths; it is empty otherwise.
 
     Raises
     ------
