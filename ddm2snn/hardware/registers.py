@@ -29,8 +29,9 @@ class Block:
     .. math:: u' = (1 - \delta_u) u + \delta_u \textstyle\sum w, \qquad
         v' = (1 - \delta_v) v + \sigma (u' + \beta), \qquad \sigma = \delta_v \text{ or } 1
 
-    Groups of weights may have exponents of their own. A compartment fires above the threshold, and is then held at zero
-    for its refractory steps. A leaky one has :math:`\sigma = \delta_v`, another is a sum.
+    The losses :math:`\delta` are shares that are lost in one step. Groups of weights may have exponents of their own. A
+    compartment fires above the threshold, and its voltage is then held at zero for the refractory steps. Where it is
+    leaky, :math:`\sigma = \delta_v`.
     """
 
     name: str
@@ -47,10 +48,10 @@ class Block:
 class Registers:
     """A block as a device computes with it; whole numbers, or floating point where the device has no bits.
 
-    Weights are a base times 2 to the exponent of their group. Decays are shares that are left after one step. `per_...`
-    are register units for one unit of current, voltage and weight, the latter the same for each compartment. Sums of
-    weights wrap around at `input_limit` and states at `state_limit`, voltages stop at `voltage_limit`; all are infinite
-    without bits. `saturated` is the share of weights that were clipped, `flushed` of those that became zero.
+    `weights` and `exponents`, to base 2, are those of each group of synapses. Decays are shares that are left after one
+    step. `per_current`, `per_voltage` and `per_weight` are register units for one unit. Sums of weights wrap around at
+    `input_limit`, states at `state_limit`, and voltages stop at `voltage_limit`; all are infinite without bits.
+    `saturated` is the share of weights that were clipped, `flushed` that of weights that became zero.
     """
 
     weights: tuple[Float[np.ndarray, "axon compartment"], ...]
