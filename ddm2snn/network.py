@@ -52,10 +52,8 @@ class RateNetwork:
 
     Parameters
     ----------
-    left_vectors
-        :math:`\Gamma`, shape (unit, rank).
-    right_vectors
-        :math:`W_s^\top`, shape (unit, rank).
+    left_vectors, right_vectors
+        :math:`\Gamma` and :math:`W_s^\top`, shape (unit, rank).
     bias
         b, shape (unit,).
     activation
@@ -209,10 +207,8 @@ class SpikingNetwork:
         :math:`G_0`, shape (rank, rank), internal units: the whole of the injected noise where it is constant.
     input_map, latent_offset, latent_scale, initial_latent, time_scale
         As in `RateNetwork`.
-    neuron
-        Neuron model.
-    time_unit_s
-        Seconds per rate time unit.
+    neuron, time_unit_s
+        Neuron model, and seconds per rate time unit.
     dt_s, spike_timing, backend
         Time step, timing of spikes and name of the backend whose f-I curve the decoders were solved for.
     rate_fingerprint
