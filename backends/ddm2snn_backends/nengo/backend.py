@@ -153,9 +153,7 @@ def _closed_loop(
         nengo.Connection(_decaying(schedule.initial_latent, schedule.decay, schedule.dt_s), latent, synapse=None)
         if not schedule.stimulus.empty:
             nengo.Connection(nengo.Node(stimulus, size_out=width), source, synapse=None)
-        entries = _connect_factor(schedule, source)
-        if entries is None and schedule.noise_factor.any():
-            _connect_noise(schedule, source)
+        entries = _connect_noise(schedule, source)
         together = max(1, _TOGETHER // network.neurons)
         for first in range(0, schedule.trials, together):
             voltage = schedule.initial_voltage[first : first + together]
@@ -182,17 +180,6 @@ def _decaying(start: Float[np.ndarray, "trial value"], decay: float, dt_s: float
     return nengo.Node(lambda t: start.ravel() * decay ** (round(t / dt_s) - 1), size_out=start.size)
 
 
-def _connect_noise(schedule: Schedule, source: nengo.Node) -> None:
-    """White noise that leaves the low-pass as the scheduled increment, independent for every trial."""
-    import nengo
-
-    from ddm2snn_backends.nengo.extensions import Repeated
-
-    # the low-pass passes (1 - decay) of a sample
-    transform = Repeated(schedule.noise_factor / (1.0 - schedule.decay), schedule.trials)
-    nengo.Connection(_white(schedule, source.size_in), source, transform=transform, synapse=None)
-
-
 def _white(schedule: Schedule, width: int) -> nengo.Node:
     """Standard normal numbers, fresh in each step."""
     import nengo
@@ -202,19 +189,25 @@ def _white(schedule: Schedule, width: int) -> nengo.Node:
     return nengo.Node(process, size_out=width)
 
 
-def _connect_factor(schedule: Schedule, source: nengo.Node) -> nengo.Node | None:
-    """White noise times the factor that spikes decode, as `_connect_noise`; returns where decoded spikes go in.
+def _connect_noise(schedule: Schedule, source: nengo.Node) -> nengo.Node | None:
+    """White noise that leaves the low-pass as the scheduled increment, independent for every trial.
 
-    None where the factor is constant. The filter hands on in a step what spikes before that step decode.
+    Where spikes decode its factor, the node is returned that they go to. Its filter hands on in a step what spikes
+    before that step decode.
     """
     import nengo
 
-    factor = schedule.factor
+    from ddm2snn_backends.nengo.extensions import Repeated
+
+    factor, passed = schedule.factor, 1.0 - schedule.decay  # the low-pass passes this share of a sample
     if factor is None:
+        if schedule.noise_factor.any():
+            transform = Repeated(schedule.noise_factor / passed, schedule.trials)
+            nengo.Connection(_white(schedule, source.size_in), source, transform=transform, synapse=None)
         return None
     size, rank = factor.start.size, schedule.network.rank
     width = schedule.trials * rank
-    scale = schedule.noise_scale / (1.0 - schedule.decay)
+    scale = schedule.noise_scale / passed
 
     def noise(t: float, values: Float[np.ndarray, " value"]) -> np.ndarray:
         by_state = values[width:].reshape(schedule.trials, rank, rank) + schedule.network.diffusion_factor
