@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -23,29 +22,18 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     from ddm2snn.base.hardware_config import HardwareConfig
-    from ddm2snn.systems.system import Factor
 
 
-class LatentCoordinates(Protocol):
-    """What both networks share: internal latent coordinates, offset and scaled from the system's units."""
-
-    @property
-    def latent_offset(self) -> Float[np.ndarray, " rank"]:
-        """System units at the internal origin."""
-        ...
-
-    @property
-    def latent_scale(self) -> Float[np.ndarray, " rank"]:
-        """System units per internal unit."""
-        ...
-
-
-def to_internal(network: LatentCoordinates, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+def to_internal(
+    network: RateNetwork | SpikingNetwork, latent: Float[np.ndarray, "... rank"]
+) -> Float[np.ndarray, "... rank"]:
     """Map latent states from system units to a network's internal ones."""
     return (np.asarray(latent, dtype=np.float64) - network.latent_offset) / network.latent_scale
 
 
-def to_system(network: LatentCoordinates, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+def to_system(
+    network: RateNetwork | SpikingNetwork, latent: Float[np.ndarray, "... rank"]
+) -> Float[np.ndarray, "... rank"]:
     """Map latent states from a network's internal units to the system's."""
     return latent * network.latent_scale + network.latent_offset
 
@@ -64,10 +52,8 @@ class RateNetwork:
 
     Parameters
     ----------
-    left_vectors
-        :math:`\Gamma`, shape (unit, rank).
-    right_vectors
-        :math:`W_s^\top`, shape (unit, rank).
+    left_vectors, right_vectors
+        :math:`\Gamma` and :math:`W_s^\top`, shape (unit, rank).
     bias
         b, shape (unit,).
     activation
@@ -119,7 +105,6 @@ class RateNetwork:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        freeze_arrays(self)
         _check_common(self)
         if self.activation not in get_args(Activation):
             raise InputError(
@@ -130,7 +115,7 @@ class RateNetwork:
         return f"RateNetwork({', '.join(f'{name}={value}' for name, value in self._summary().items())})"
 
     def _repr_html_(self) -> str:
-        return html_table("Rate network", {**self._summary(), **_more_figures(self)})
+        return _html("Rate network", self, self._summary())
 
     def _summary(self) -> dict[str, object]:
         diffusion = "constant" if self.diffusion_readout is None else "by state"
@@ -170,11 +155,6 @@ class RateNetwork:
         if self.diffusion_readout is None:
             return np.broadcast_to(self.diffusion_factor, shape)
         return self.diffusion_factor + (self.hidden(z) @ self.diffusion_readout.reshape(self.units, -1)).reshape(shape)
-
-    @property
-    def internal_noise(self) -> Float[np.ndarray, "rank rank"] | Factor:
-        """What `ddm2snn.systems.integration.integrate` takes: the constant factor, or the function."""
-        return self.diffusion_factor if self.diffusion_readout is None else self.internal_factor
 
     def drift(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
         """Autonomous drift at `latent`, in system units per unit of the system's time, shape (..., rank)."""
@@ -227,10 +207,8 @@ class SpikingNetwork:
         :math:`G_0`, shape (rank, rank), internal units: the whole of the injected noise where it is constant.
     input_map, latent_offset, latent_scale, initial_latent, time_scale
         As in `RateNetwork`.
-    neuron
-        Neuron model.
-    time_unit_s
-        Seconds per rate time unit.
+    neuron, time_unit_s
+        Neuron model, and seconds per rate time unit.
     dt_s, spike_timing, backend
         Time step, timing of spikes and name of the backend whose f-I curve the decoders were solved for.
     rate_fingerprint
@@ -287,7 +265,6 @@ class SpikingNetwork:
     time_scale: float = field(default=1.0, metadata={"optional": True})
 
     def __post_init__(self) -> None:
-        freeze_arrays(self)
         _check_common(self)
         check_positive("SpikingNetwork", time_unit_s=self.time_unit_s, dt_s=self.dt_s)
         if (self.diffusion_decoders is None) != (self.diffusion_filter_s is None):
@@ -321,7 +298,7 @@ class SpikingNetwork:
         return f"SpikingNetwork({', '.join(figures[:5])},\n               {', '.join(figures[5:])})"
 
     def _repr_html_(self) -> str:
-        return html_table("Spiking network", {**self._summary(), **_more_figures(self)})
+        return _html("Spiking network", self, self._summary())
 
     def _summary(self) -> dict[str, object]:
         return {
@@ -368,8 +345,8 @@ class SpikingNetwork:
 def rebuild_spiking(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: Path) -> SpikingNetwork:
     """Spiking network of the header and the arrays of a file; see `ddm2snn.base.stored.rebuild`."""
     upgrade = _from_version_1 if header["format_version"] == 1 else dict
-    neuron = functools.partial(stored_neuron, neurons=np.size(arrays.get("bias", ())))
-    return rebuild(SpikingNetwork, header, arrays, path, upgrade, neuron=neuron)
+    count = np.size(arrays.get("bias", ()))
+    return rebuild(SpikingNetwork, header, arrays, path, upgrade, neuron=lambda stored: stored_neuron(stored, count))
 
 
 def _from_version_1(settings: dict[str, Any]) -> dict[str, Any]:
@@ -386,20 +363,23 @@ def missed_by(network: RateNetwork | SpikingNetwork) -> list[str]:
     return list(network.provenance.get("missed", ()))
 
 
-def _more_figures(network: RateNetwork | SpikingNetwork) -> dict[str, object]:
-    """Rows of a notebook's table."""
-    return {
+def _html(title: str, network: RateNetwork | SpikingNetwork, summary: Mapping[str, object]) -> str:
+    """Table of a notebook."""
+    more = {
         "inputs": network.input_map.shape[1],
         "largest singular values": ", ".join(f"{v:.3g}" for v in network.recurrent.singular_values()[:5]),
         "system": network.provenance.get("system", "unknown"),
         "fingerprint": network.fingerprint,
     }
+    return html_table(title, {**summary, **more})
 
 
 def _check_common(network: RateNetwork | SpikingNetwork) -> None:
-    check_provenance(type(network).__name__, dict(network.provenance))
-    check_positive(type(network).__name__, time_scale=network.time_scale)
+    owner = type(network).__name__
+    freeze_arrays(network)
+    check_provenance(owner, dict(network.provenance))
+    check_positive(owner, time_scale=network.time_scale)
     if not (network.latent_scale > 0).all():
-        raise InputError(f"{type(network).__name__}.latent_scale must be above zero in every dimension.")
+        raise InputError(f"{owner}.latent_scale must be above zero in every dimension.")
     if network.initial_latent.shape[0] == 0:
-        raise InputError(f"{type(network).__name__}.initial_latent needs at least one state to start from.")
+        raise InputError(f"{owner}.initial_latent needs at least one state to start from.")

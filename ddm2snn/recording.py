@@ -72,15 +72,14 @@ class Spikes:
     @property
     def in_order(self) -> bool:
         """Whether the spikes are sorted by trial, then time, then neuron."""
-        return all(self._in_order(part) for part in blocks_of(len(self.time_s)))
-
-    def _in_order(self, part: slice) -> bool:
-        """Whether no spike of a part comes after the one that follows it."""
-        later = np.ones(1, dtype=bool)
-        for column in (self.neuron, self.time_s, self.trial):  # the column that counts most comes last
-            rows = column[part.start : part.stop + 1]
-            later = (rows[1:] > rows[:-1]) | ((rows[1:] == rows[:-1]) & later)
-        return bool(later.all())
+        for part in blocks_of(len(self.time_s)):
+            later = np.ones(1, dtype=bool)
+            for column in (self.neuron, self.time_s, self.trial):  # the column that counts most comes last
+                rows = column[part.start : part.stop + 1]
+                later = (rows[1:] > rows[:-1]) | ((rows[1:] == rows[:-1]) & later)
+            if not later.all():
+                return False
+        return True
 
     @classmethod
     def sorted(cls, time_s: np.ndarray, neuron: np.ndarray, trial: np.ndarray) -> Spikes:
@@ -241,7 +240,7 @@ class Recording:
         _check_seal(file)
         try:
             with xr.open_dataset(file, engine="h5netcdf") as dataset:
-                content = dataset.load()
+                content = dataset.load().drop_encoding()
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
             raise FileRefusedError(
                 f"{file} is no recording, or it is damaged or cut short: {str(error).splitlines()[0]}."
@@ -254,7 +253,7 @@ class Recording:
         if header["type"] != "Recording" or "latent" not in content:
             raise FileRefusedError(f"{file} holds a {header['type']!r} without latents, not a Recording.")
         try:
-            recording = cls(_strip(content["latent"]), _read_spikes(content), header.get("provenance", {}))
+            recording = cls(content["latent"], _read_spikes(content), header.get("provenance", {}))
         except (InputError, KeyError) as error:
             raise FileRefusedError(f"{file} cannot be used: {error}") from error
         if recording.fingerprint != header.get("fingerprint"):
@@ -277,13 +276,6 @@ def _check_seal(path: Path) -> None:
             digest = hashlib.sha256(body).hexdigest().encode()
         if digest != content[end + len(_SEAL) :]:
             raise FileRefusedError(f"{path} is damaged or cut short: its content does not match its checksum.")
-
-
-def _strip(latent: xr.DataArray) -> xr.DataArray:
-    latent.encoding.clear()
-    for coordinate in latent.coords.values():
-        coordinate.encoding.clear()
-    return latent
 
 
 def _read_spikes(content: xr.Dataset) -> Spikes | None:

@@ -79,28 +79,10 @@ class SpikeSelection:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What `simulate` is asked for; it is checked when it is made.
+    """What `simulate` is asked for, with its arguments as fields; it is checked when it is made.
 
-    Parameters
-    ----------
-    network
-        A RateNetwork or a SpikingNetwork.
-    duration
-        Length in rate time units.
-    trials
-        Number of independent trials.
-    seed
-        Seed of initial states and noise.
-    dt_s
-        Time step in seconds (rate time units for a rate network); None for the network's own.
-    stimulus
-        Input over time.
-    initial_latent
-        Initial states in system units, shape (trial, rank); None to draw them from `network.initial_latent`.
-    every
-        Sampling interval of the latents in rate time units.
-    spikes
-        Which spikes to record; None for none.
+    The step `dt_s` counts rate time units for a rate network, and is the network's own where it is None. `spikes` says
+    which spikes to record, None for none.
     """
 
     network: Network
@@ -119,9 +101,9 @@ class Run:
                 f"simulate needs a RateNetwork or a SpikingNetwork, got {type(self.network).__name__}. "
                 "Load files with ddm2snn.load."
             )
-        check_positive(
-            "run", duration=self.duration, every=self.every, **({} if self.dt_s is None else {"dt_s": self.dt_s})
-        )
+        check_positive("run", duration=self.duration, every=self.every)
+        if self.dt_s is not None:
+            check_positive("run", dt_s=self.dt_s)
         as_count("trials", self.trials)
         check_seed(self.seed)
         if self.spikes is not None:
@@ -183,10 +165,8 @@ class Schedule:
     ----------
     network
         The network: encoders (neuron, rank), bias (neuron,), decoders (rank, neuron) and the neuron model.
-    dt_s
-        Length of a step in seconds.
-    steps
-        Number of steps.
+    dt_s, steps
+        Length of a step in seconds, and number of steps.
     stride
         Steps between two samples.
     trials
@@ -289,16 +269,7 @@ class Schedule:
 class OpenLoop:
     """An open-loop drive of one trial: latents are given for every step, and what spikes decode goes nowhere.
 
-    Parameters
-    ----------
-    network
-        The network.
-    path
-        Latents z during each step in internal units, shape (step, rank).
-    dt_s
-        Length of a step in seconds.
-    seed
-        Seed of all that an adapter draws.
+    `path` holds the latents z during each step, in internal units. The other fields are those of `Schedule`.
     """
 
     network: SpikingNetwork

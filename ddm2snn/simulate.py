@@ -176,24 +176,10 @@ def record_system(
     time_scale: float = 1.0,
     progress: Progress = no_progress,
 ) -> Recording:
-    """Integrate the target SDE itself, sampled as a network would be; a rate time unit is taken as one second.
+    """Integrate the target SDE itself, sampled as `simulate` would; a rate time unit is taken as one second.
 
-    Parameters
-    ----------
-    system
-        Target SDE.
-    starts
-        Stationary states from which initial ones are drawn.
-    duration, every
-        Length and sampling interval in rate time units.
-    trials
-        Number of independent trials.
-    seed
-        Seed of initial states and noise.
-    time_scale
-        Units of the system's time in one rate time unit, as a network has it.
-    progress
-        Called with the finished share.
+    Initial states are drawn from `starts`. `time_scale` is that of a network: units of the system's time in one rate
+    time unit.
     """
     system = system.in_time(time_scale)
     check_positive("record_system", duration=duration, every=every)
@@ -222,11 +208,11 @@ def _record_rate(run: Run, rate: RateNetwork, progress: Progress) -> Recording:
         step = run.dt_s
         stride = whole_steps(every, step, "the sampling interval `every`", "rate time units")
     steps = max(1, round(run.duration / step))
-    forcing = None
+    forcing, noise = None, rate.diffusion_factor if rate.diffusion_readout is None else rate.internal_factor
     if not run.stimulus.empty:
         forcing = run.stimulus.at(np.arange(steps) * step, rate.input_map.shape[1]) @ rate.input_map.T
     latent = integrate(
-        lambda z: rate.internal_readout(z) - z, rate.internal_noise, run.initial_states(), dt=step, steps=steps,
+        lambda z: rate.internal_readout(z) - z, noise, run.initial_states(), dt=step, steps=steps,
         stride=stride, rng=stream(run.seed, "rate", "noise"), forcing=forcing, progress=progress,
     )  # fmt: skip
     trace = Trace(latent, versions={"numpy": np.__version__})

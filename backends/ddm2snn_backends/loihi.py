@@ -116,11 +116,6 @@ def load_registers(simulator: Any, made: list[Trial], start: Prepared) -> None: 
     """Put currents and voltages of the start into the emulator; a board starts from zero instead."""
     emulator = simulator.sims["emulator"]
     state, slices, parts = emulator.compartment, emulator.block_info.slices, simulator.model.block_comp_map
-
-    def load(ensemble: Any, register: np.ndarray, values: np.ndarray) -> None:  # noqa: ANN401
-        for block in simulator.model.objs[ensemble]["in"]:
-            register[slices[block]] = values[parts.get(block, slice(None))]
-
     for trial, objects in enumerate(made):
         for ensembles, register, values in (
             (objects.neurons, state.voltage, start.voltage[trial]),
@@ -130,7 +125,8 @@ def load_registers(simulator: Any, made: list[Trial], start: Prepared) -> None: 
             first = 0
             for ensemble in ensembles:
                 size = ensemble.neurons.size_out
-                load(ensemble, register, values[first : first + size])
+                for block in simulator.model.objs[ensemble]["in"]:
+                    register[slices[block]] = values[first : first + size][parts.get(block, slice(None))]
                 first += size
 
 

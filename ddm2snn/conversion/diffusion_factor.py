@@ -41,16 +41,8 @@ class DiffusionFactor:
     ones lag behind the state: with 512 neurons and a time unit of 0.2 s, filters of 0.01, 0.02, 0.05, 0.1 and 0.2 rate
     time units left held-out errors of 16, 12, 8.8, 8.9 and 11 % of the factor for the system ``anisotropic``.
 
-    Parameters
-    ----------
-    constant
-        :math:`G_0`, shape (rank, rank), internal units.
-    decoders
-        H, shape (rank, rank, neuron), internal units per Hz.
-    filter_s
-        Time constant of the filter.
-    diagnostics
-        JSON values as `ddm2snn.conversion.diagnostics.Diffusion` holds them, internal units.
+    :math:`G_0` (`constant`) and H (`decoders`) are in internal units and internal units per Hz. The diagnostics are
+    JSON values as `ddm2snn.conversion.diagnostics.Diffusion` holds them.
     """
 
     constant: Float[np.ndarray, "rank rank"]
@@ -83,18 +75,7 @@ def calibrate_factor(
 ) -> DiffusionFactor:
     """Regress the factor on filtered spikes along trajectories, with the ridge that is best on held-out ones.
 
-    Parameters
-    ----------
-    rate
-        The rate network, whose tensor is the target.
-    noisy
-        The one whose trajectories drive the neurons.
-    ensemble, states, rng
-        As in `ddm2snn.conversion.decoders.calibrated.Calibrated.calibrate`.
-    spikes
-        Tensor that the spikes bring along.
-    settings
-        Duration, trajectories and number of decoders.
+    The tensor of `rate` is the target, less what `spikes` bring along; trajectories of `noisy` drive the neurons.
     """
     aim = _Aim(rate, spikes)
     columns_of, columns = ensemble.shared_columns(settings.most_decoders)

@@ -27,18 +27,10 @@ Block = TypeVar("Block")
 
 
 class DrivenBlock(NamedTuple):
-    """What neurons did during a stretch of time, and what they should have decoded.
+    """What neurons did during a stretch of time, and what they should have decoded, in internal units.
 
-    Parameters
-    ----------
-    share
-        Share of the whole duration that is done.
-    spikes_hz
-        Spike trains behind the synaptic filter, in Hz, shape (trial, sample, column).
-    target
-        What decoded spikes must be, behind the same filter, internal units, shape (trial, sample, rank).
-    states
-        Internal latents, shape (trial, sample, rank).
+    `spikes_hz` are behind the synaptic filter, and `target` is what they must decode, behind the same filter. `share`
+    is that of the whole duration that is done.
     """
 
     share: float
@@ -50,23 +42,12 @@ class DrivenBlock(NamedTuple):
 class Drive:
     """Membranes and filtered spike trains of an ensemble on many trials, driven block by block.
 
-    It agrees with `drive` of the reference backend up to rounding; tests hold it to that.
-
-    Parameters
-    ----------
-    ensemble
-        The neurons and their clock.
-    voltage
-        Membrane voltages at the start, shape (trial, neuron).
-    columns
-        Column of the output to which each neuron's filtered spike train is added, shape (neuron,).
+    Membranes start at `voltage`. Each neuron's filtered spike train is added to one of the `columns` of the output. It
+    agrees with `drive` of the reference backend up to rounding; tests hold it to that.
     """
 
     def __init__(
-        self,
-        ensemble: Ensemble,
-        voltage: Float[np.ndarray, "trial neuron"],
-        columns: Int[np.ndarray, " neuron"],
+        self, ensemble: Ensemble, voltage: Float[np.ndarray, "trial neuron"], columns: Int[np.ndarray, " neuron"]
     ) -> None:
         self.columns, self._parts = int(columns.max()) + 1, []
         clock, decay = ensemble.clock, ensemble.clock.decay
@@ -96,23 +77,7 @@ class ClosedLoop:
         \tilde y_{n+1} = a\,\tilde y_n + (1-a)\,y(z_n), \qquad \eta_0 = z_0,
 
     where :math:`\tilde y` is the target of `Trajectories` on a path whose noise holds all errors of the spikes.
-
-    Parameters
-    ----------
-    rate
-        The rate network.
-    ensemble
-        The neurons and their clock.
-    decoders
-        D by columns, shape (rank, column), internal latent units per Hz.
-    columns
-        Column of each neuron, shape (neuron,).
-    injected_factor
-        Factor of the noise that is injected, shape (rank, rank), internal units.
-    states
-        States to start from, internal units, shape (trial, rank).
-    rng
-        Source of the membrane voltages at the start and of the noise.
+    Decoders are those of the columns that neurons share; trials start from `states`.
     """
 
     def __init__(
@@ -134,14 +99,8 @@ class ClosedLoop:
         self.every = self.stride * clock.step
         self._z, self._eta, self._target = states.copy(), states.copy(), np.zeros_like(states)
 
-    def advance(
-        self, samples: int
-    ) -> tuple[
-        Float[np.ndarray, "trial sample column"],
-        Float[np.ndarray, "trial sample rank"],
-        Float[np.ndarray, "trial sample rank"],
-    ]:
-        """Go on for some sampling intervals: filtered spikes in Hz, filtered targets and states at their ends."""
+    def advance(self, samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Go on for some sampling intervals: what `DrivenBlock` has beside its share."""
         filtered = np.empty((len(self._z), samples, self._drive.columns))
         target = np.empty((len(self._z), samples, self._rate.rank))
         states = np.empty_like(target)
@@ -196,22 +155,9 @@ def driven(
 ) -> Iterator[DrivenBlock]:
     """Drive an ensemble along trajectories of a rate network, open loop.
 
-    Parameters
-    ----------
-    rate, ensemble
-        The network whose trajectories are followed, and the neurons.
-    states
-        Stationary states to start from, internal units.
-    columns
-        Column of each neuron.
-    trajectories, duration
-        Number of trajectories, and rate time units of each after a warm-up.
-    rng
-        Source of starts, noise and membrane voltages.
-    perturbed
-        Share of the trajectories that are perturbed; see `Trajectories`.
-    filter_s
-        Time constant of another filter of the spikes than the synaptic one, without a device.
+    They start from some of the stationary `states`, and last `duration` rate time units each after a warm-up. The share
+    `perturbed` of them is perturbed; see `Trajectories`. Spikes pass the synaptic filter, or, without a device, one of
+    the time constant `filter_s`.
     """
     start = states[rng.integers(len(states), size=trajectories)]
     paths = Trajectories(rate, ensemble.clock, start, EVERY, rng, perturbed)

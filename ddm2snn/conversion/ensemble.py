@@ -138,7 +138,8 @@ class Ensemble:
         if self.neurons <= most:
             return np.arange(self.neurons), self.neurons
         size = np.linalg.norm(self.encoders, axis=1)
-        side = np.sign((self.encoders * self.encoders[_first_of_unit(self.unit)]).sum(axis=1))
+        _, first, inverse = np.unique(self.unit, return_index=True, return_inverse=True)
+        side = np.sign((self.encoders * self.encoders[first[inverse]]).sum(axis=1))  # as the first neuron of the unit
         threshold = (self.bias - self.neuron.threshold_current) / np.maximum(size, 1e-300)
         order = np.lexsort((threshold, side, self.unit))
         starts = np.flatnonzero(
@@ -152,9 +153,3 @@ class Ensemble:
         columns = np.empty(self.neurons, dtype=np.int64)
         columns[order] = np.cumsum(new) - 1
         return columns, int(new.sum())
-
-
-def _first_of_unit(unit: Int[np.ndarray, " neuron"]) -> Int[np.ndarray, " neuron"]:
-    """Index of the first neuron of each neuron's unit."""
-    _, first, inverse = np.unique(unit, return_index=True, return_inverse=True)
-    return first[inverse]

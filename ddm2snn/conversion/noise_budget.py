@@ -35,15 +35,9 @@ _LARGEST_TOTAL = 1.08  # spikes and injected noise together, over the rate netwo
 class NoiseBudget:
     """Diffusion tensors in internal units per rate time unit, and the bias of the drift.
 
-    Parameters
-    ----------
-    target
-        G G^T of the rate network, mean along its trajectories, shape (rank, rank).
-    spikes
-        What the spikes bring along, measured open loop.
-    drift_bias
-        Root mean square of the decoded drift's smooth deviation from the rate network's, relative to the
-        drift, per latent.
+    `target` is the mean of G G^T of the rate network along its trajectories, and `spikes` what the spikes bring along,
+    open loop. `drift_bias` is the root mean square of the decoded drift's smooth deviation from the rate network's,
+    relative to the drift, per latent.
     """
 
     target: Float[np.ndarray, "rank rank"]
@@ -105,16 +99,8 @@ def diffusion_of(
     With :math:`\zeta` the error filtered with the synaptic time constant (one rate time unit),
     :math:`\int e\,dt = \zeta(t+\ell) - \zeta(t) + \int\zeta\,dt` over windows of length :math:`\ell`.
     Its part that is a smooth function of the state (regressed on outputs of rate units) is bias of the drift; the
-    covariance of the rest, divided by :math:`\ell`, is diffusion.
-
-    Parameters
-    ----------
-    rate
-        The rate network.
-    filtered_error, z
-        :math:`\zeta` and the states it belongs to, internal units.
-    every
-        Rate time units between samples.
+    covariance of the rest, divided by :math:`\ell`, is diffusion. Samples of :math:`\zeta` and of the states z it
+    belongs to are `every` rate time units apart.
     """
     mean_error, middle, window = _windowed(filtered_error, z, every)
     features = smooth_features(rate, middle)
@@ -238,17 +224,6 @@ def measure_lag(
     It is measured open loop, on fresh trajectories of the rate network. What is decoded, filtered, is the target
     :math:`\tilde y` of `Trajectories` plus an error e. The filter gives the target's derivative in rate time units,
     :math:`\dot{\tilde y} = W_s\phi(\Gamma z + b) - \tilde y`; see `lag_of`.
-
-    Parameters
-    ----------
-    rate, ensemble
-        The network, and its neurons with the time scales of the simulation.
-    decoders
-        D, shape (rank, neuron), internal latent units per Hz.
-    states
-        Stationary states to start from, internal units, shape (sample, rank).
-    rng
-        Source of the trajectories.
     """
     errors, speeds = [], []
     for block in driven(rate, ensemble, states, np.arange(ensemble.neurons), _LAG_TRAJECTORIES, _LAG_DURATION, rng):

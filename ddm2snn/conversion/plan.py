@@ -171,7 +171,10 @@ def plan(
     """
     check_seed(seed)
     check_convertible(rate)
-    request = _Request(noise, drift_error)
+    bounds = {name: bound for name, bound in (("noise", noise), ("drift_error", drift_error)) if bound is not None}
+    if not bounds:
+        raise InputError("plan needs a bound on noise or on drift_error, got neither. Give one, such as noise=0.25.")
+    check_positive("plan", **bounds)
     check_positive("plan", dt_s=dt_s, **({} if time_unit_s is None else {"time_unit_s": time_unit_s}))
     neuron = neuron or LIF()
     target = find_backend(backend) if isinstance(backend, str) else backend
@@ -184,30 +187,31 @@ def plan(
     multiples = [m for m in _LADDER if m * rate.units <= _MOST_NEURONS] or [1]
     if neurons_per_unit is not None:
         multiples = [neurons_per_unit]
-    search = _Search(rate, request, max_rates_hz, neuron, Clock(base_s, dt_s, timing), states, seed)
+    search = _Search(rate, noise, drift_error, max_rates_hz, neuron, Clock(base_s, dt_s, timing), states, seed)
     options: list[Option] = []
     for index, multiple in enumerate(multiples):
         for unit_s in times_s:
-            if unit_s == times_s[0] or request.worth(options[-1], unit_s, options):
+            if unit_s == times_s[0] or search.worth(options[-1], unit_s, options):
                 options.append(search.option(multiple, unit_s))
         progress((index + 1) / len(multiples))
         if options[-1].meets and options[-1].time_unit_s == times_s[0]:
             break  # more neurons cost more spikes
         if index == 0 and len(multiples) > 1 and not any(option.meets for option in options):
-            search.check_reach(multiples[-1], times_s[0] if request.noise is None else times_s[-1], options)
+            search.check_reach(multiples[-1], times_s[0] if noise is None else times_s[-1], options)
     progress(1.0)
     meeting = [option for option in options if option.meets]
     if not meeting:
-        raise InputError(request.refusal(options))
+        raise InputError(search.refusal(options))
     return Plan(min(meeting, key=lambda option: option.spikes_per_time_unit), tuple(options), neuron)
 
 
 @dataclass
 class _Search:
-    """Options of one network, each predicted once."""
+    """Options of one network, each predicted once, and the bounds on noise and drift error, of which one is given."""
 
     rate: RateNetwork
-    request: _Request
+    noise: float | None
+    drift_error: float | None
     max_rates_hz: tuple[float, float]
     neuron: NeuronModel
     clock: Clock
@@ -224,16 +228,16 @@ class _Search:
 
     def check_reach(self, multiple: float, time_unit_s: float, options: list[Option]) -> None:
         """Refuse early what even the most neurons and the longest time unit do not meet."""
-        best = min(map(self.request.share_of_bounds, options))
+        best = min(map(self.share_of_bounds, options))
         if best * options[0].neurons_per_unit <= multiple:
             return  # in reach: noise and error fall in proportion to the number of neurons at the least
         bound = self._predicted(optimistic, multiple, time_unit_s)
-        reached = self.request.share_of_bounds(bound)
+        reached = self.share_of_bounds(bound)
         if reached > _SURE:
-            raise InputError(self.request.refusal([bound], at_least=True))
+            raise InputError(self.refusal([bound], at_least=True))
         # the full prediction of the best case takes long, and is needed anyway where only many neurons may do
         if reached > _NEAR and not self.option(multiple, time_unit_s).meets:
-            raise InputError(self.request.refusal([*options, self.option(multiple, time_unit_s)]))
+            raise InputError(self.refusal([*options, self.option(multiple, time_unit_s)]))
 
     def _predicted(self, how: Callable[..., Prediction], multiple: float, time_unit_s: float) -> Option:
         population = Population(multiple, self.max_rates_hz, self.neuron)
@@ -241,27 +245,7 @@ class _Search:
             self.ensembles[multiple], _ = place(self.rate, population, self.clock, self.states, self.seed)
         ensemble = self.ensembles[multiple].timed(dataclasses.replace(self.clock, time_unit_s=time_unit_s))
         prediction = how(self.rate, ensemble, self.states, stream(self.seed, "plan", "trajectories"))
-        return self.request.option(prediction, population, ensemble.neurons, time_unit_s)
-
-
-@dataclass(frozen=True)
-class _Request:
-    """Bounds, of which one at least is given."""
-
-    noise: float | None
-    drift_error: float | None
-
-    def __post_init__(self) -> None:
-        bounds = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
-        if not bounds:
-            raise InputError(
-                "plan needs a bound on noise or on drift_error, got neither. Give one, such as noise=0.25."
-            )
-        check_positive("plan", **bounds)
-
-    def option(self, prediction: Prediction, population: Population, neurons: int, time_unit_s: float) -> Option:
-        """Settings with what is predicted of them."""
-        ratio, error = prediction.spikes_over_target, float(prediction.drift_error.max())
+        ratio, error = prediction.spike_noise_ratio, float(prediction.drift_bias.max())
         if self.noise is not None and ratio is None:
             raise InputError(
                 f"noise = {self.noise:g} is relative to the target's diffusion, but the target has a direction without "
@@ -269,7 +253,7 @@ class _Request:
             )
         return Option(
             neurons_per_unit=population.neurons_per_unit,
-            neurons=neurons,
+            neurons=ensemble.neurons,
             time_unit_s=float(time_unit_s),
             max_rates_hz=population.max_rates_hz,
             spikes_over_target=ratio,
@@ -300,7 +284,8 @@ class _Request:
 
     def refusal(self, options: list[Option], *, at_least: bool = False) -> str:
         """What was asked, what came closest, what it would take, and what to do."""
-        asked = [f"{name} <= {value:g}" for name, value in dataclasses.asdict(self).items() if value is not None]
+        bounds = {"noise": self.noise, "drift_error": self.drift_error}
+        asked = [f"{name} <= {bound:g}" for name, bound in bounds.items() if bound is not None]
         best = min(options, key=self.share_of_bounds)
         reached = [] if best.spikes_over_target is None else [f"noise {best.spikes_over_target:.2g}"]
         reached += [f"drift_error {best.drift_error:.2g}"]

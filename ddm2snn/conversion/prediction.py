@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.base.diffusion_tensor import largest_ratio
 from ddm2snn.base.least_squares import NormalEquations, solve_penalised
-from ddm2snn.conversion.noise_budget import WINDOW, diffusion_of, target_diffusion
+from ddm2snn.conversion.noise_budget import WINDOW, NoiseBudget, diffusion_of, target_diffusion
 from ddm2snn.conversion.trajectories import Trajectories
 
 if TYPE_CHECKING:
@@ -29,33 +28,11 @@ _RIDGE = 1e-6  # relative to the mean square of the rates
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a population of neurons would bring along, in internal units per rate time unit.
+class Prediction(NoiseBudget):
+    """The noise budget that a population would have, with the spikes of all neurons in one rate time unit."""
 
-    Parameters
-    ----------
-    target
-        G G^T of the rate network, shape (rank, rank).
-    spikes
-        Diffusion tensor of the decoded spikes' error, shape (rank, rank).
-    drift_error
-        Root mean square of the smooth part of the decoding error, relative to the drift, per latent.
-    spikes_per_time_unit
-        Spikes of all neurons in one rate time unit.
-    mean_rate_hz
-        Mean rate of a neuron.
-    """
-
-    target: Float[np.ndarray, "rank rank"]
-    spikes: Float[np.ndarray, "rank rank"]
-    drift_error: Float[np.ndarray, " rank"]
     spikes_per_time_unit: float
     mean_rate_hz: float
-
-    @property
-    def spikes_over_target(self) -> float | None:
-        """Largest ratio of spike noise to target in any direction; None where a direction has no target noise."""
-        return largest_ratio(self.spikes, self.target)
 
 
 def predict(
@@ -79,14 +56,7 @@ def predict(
     ripple, :math:`p_j / (12 T^2)`, on the diagonal of the Gram matrix. (Our derivation; it holds where neurons fire
     several spikes in a time unit, and knows nothing of spikes that lock to each other.)
 
-    Parameters
-    ----------
-    rate, ensemble
-        The network, and its neurons with the time scales of the simulation.
-    states
-        Stationary states to start from, internal units, shape (sample, rank).
-    rng
-        Source of the trajectories.
+    Trajectories start from the stationary `states`, in internal units.
     """
     equations, activity = NormalEquations.empty(ensemble.neurons, rate.rank), _Activity.empty(ensemble.neurons)
     for rates, target, _, _ in _filtered(rate, ensemble, states, _TRAJECTORIES, rng, activity, _PERTURBED):
@@ -148,7 +118,7 @@ def _prediction(
     return Prediction(
         target=target_diffusion(rate, states),
         spikes=curves + (decoders * variance) @ decoders.T,
-        drift_error=drift_error,
+        drift_bias=drift_error,
         spikes_per_time_unit=float(mean_hz.sum() * clock.time_unit_s),
         mean_rate_hz=float(mean_hz.mean()),
     )

@@ -1,4 +1,4 @@
-"""Structure on request: decoders that are sparse, bounded or of one sign for each neuron, and what that costs."""
+"""Decoders of a converted network solved again: within a structure, or for neurons without a refractory period."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.least_squares import NormalEquations
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
-from ddm2snn.conversion.convert import check_convertible
-from ddm2snn.conversion.decoders import Calibrated
+from ddm2snn.conversion.convert import assemble, check_convertible
+from ddm2snn.conversion.decoders import Calibrated, Problem, Static
 from ddm2snn.conversion.diagnostics import RankAudit, audit
 from ddm2snn.conversion.driving import driven
 from ddm2snn.conversion.ensemble import Ensemble
-from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget
+from ddm2snn.conversion.noise_budget import measure_budget
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
@@ -144,11 +144,6 @@ class Price:
     drift_error: list[float]
     spikes_over_target: float | None
 
-    @classmethod
-    def of(cls, budget: NoiseBudget) -> Price:
-        """What a noise budget says of them."""
-        return cls(budget.drift_bias.tolist(), budget.spike_noise_ratio)
-
 
 @dataclass(frozen=True)
 class StructureDiagnostics:
@@ -236,16 +231,31 @@ def restructure(
     """
     check_seed(seed)
     check_convertible(rate)
-    _check(rate, network, structure)
+    if not isinstance(network, SpikingNetwork):
+        raise InputError(f"restructure needs a SpikingNetwork, got a {type(network).__name__}. Convert first.")
+    if not isinstance(structure, Structure):
+        raise InputError(f"restructure needs a Sparse, Bounded or OneSign, got a {type(structure).__name__}.")
+    _check_source(rate, network)
+    if network.diffusion_decoders is not None:
+        raise InputError(
+            "This network's diffusion depends on the state, decoded by its neurons, which restructure does not solve "
+            "for again. Restructure networks of constant diffusion."
+        )
     ensemble = Ensemble.of(network)
     states = to_internal(rate, stationary_states(rate, seed))
-    equations = _equations(rate, ensemble, states, stream(seed, "structure", "drive"), progress)
+    settings, neurons = Calibrated(), ensemble.neurons
+    duration, trials = settings.duration_for(neurons) / settings.trajectories, settings.trajectories
+    equations, rng = NormalEquations.empty(neurons, rate.rank), stream(seed, "structure", "drive")
+    for block in driven(rate, ensemble, states, np.arange(neurons), trials, duration, rng, settings.perturbed):
+        equations.add(block.spikes_hz.reshape(-1, neurons), block.target.reshape(-1, rate.rank))
+        progress(0.6 * block.share)
     decoders = structure.solve(equations).T
-    before, after = (
+    budgets = [
         measure_budget(rate, ensemble, some, states, stream(seed, "structure", "budget"))
         for some in (network.decoders, decoders)
-    )
-    made = dataclasses.replace(network, decoders=decoders, diffusion_factor=after.injected_factor)
+    ]
+    before, after = (Price(budget.drift_bias.tolist(), budget.spike_noise_ratio) for budget in budgets)
+    made = dataclasses.replace(network, decoders=decoders, diffusion_factor=budgets[1].injected_factor)
     report = audit(made)
     if report.rank < network.rank:
         raise InputError(
@@ -258,19 +268,53 @@ def restructure(
         zero_share=float((decoders == 0).mean()),
         excitatory_share=float((decoders.sum(axis=0) > 0).mean()),
         largest_over_rms=float((np.abs(decoders).max(axis=1) / np.sqrt((decoders**2).mean(axis=1))).max()),
-        before=Price.of(before),
-        after=Price.of(after),
+        before=before,
+        after=after,
     )
     progress(1.0)
     provenance = {**network.provenance, "structure": diagnostics.as_json()}
     return Restructuring(dataclasses.replace(made, provenance=provenance), diagnostics)
 
 
-def _check(rate: RateNetwork, network: object, structure: object) -> None:
-    if not isinstance(network, SpikingNetwork):
-        raise InputError(f"restructure needs a SpikingNetwork, got a {type(network).__name__}. Convert first.")
-    if not isinstance(structure, Structure):
-        raise InputError(f"restructure needs a Sparse, Bounded or OneSign, got a {type(structure).__name__}.")
+def without_refractory(
+    network: SpikingNetwork,
+    rate: RateNetwork,
+    *,
+    decoders: Calibrated | Static | None = None,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> SpikingNetwork:
+    """Network with the same encoders and biases, and decoders solved for neurons without a refractory period.
+
+    NIR and its readers have no refractory period. Decoders are calibrated by default.
+
+    Raises
+    ------
+    InputError
+        Where neurons are no LIF, `network` comes from another rate network, or its latents have another origin.
+    """
+    check_seed(seed)
+    check_convertible(rate)
+    if not network.neuron.plain_lif:
+        raise InputError(
+            f"Only LIF neurons have a refractory period to leave out, got {type(network.neuron).__name__}. "
+            "Convert with LIF neurons."
+        )
+    _check_source(rate, network)
+    ensemble = Ensemble.of(network)
+    clock = dataclasses.replace(ensemble.clock, spike_timing="grid")
+    neuron = dataclasses.replace(network.neuron, refractory_s=0.0)
+    ensemble = dataclasses.replace(ensemble, neuron=neuron, clock=clock)
+    problem = Problem(rate, ensemble, to_internal(rate, stationary_states(rate, seed)), seed)
+    chosen = decoders or Calibrated()
+    solution = chosen.solve(problem, chosen.pilot(problem, progress), progress)
+    solved = assemble(problem, solution, network.backend)
+    provenance = {**network.provenance, "without_refractory": {"seed": seed, **solution.diagnostics}}
+    return dataclasses.replace(solved, provenance=provenance, hardware=network.hardware)
+
+
+def _check_source(rate: RateNetwork, network: SpikingNetwork) -> None:
+    """Refuse a network that was not converted from a rate network, or whose latents have another origin."""
     if network.rate_fingerprint != rate.fingerprint:
         raise InputError(
             f"This spiking network comes from the rate network {network.rate_fingerprint}, "
@@ -278,31 +322,9 @@ def _check(rate: RateNetwork, network: object, structure: object) -> None:
         )
     if not np.array_equal(network.latent_offset, rate.latent_offset):
         raise InputError(
-            "This network's latents have another origin than the rate network's, as TrainedReadout "
-            "gives it. Convert with Calibrated or Static decoders."
+            "This network's latents have another origin than the rate network's, as TrainedReadout gives it. "
+            "Convert with Calibrated or Static decoders."
         )
-    if network.diffusion_decoders is not None:
-        raise InputError(
-            "This network's diffusion depends on the state, decoded by its neurons, which restructure does not solve "
-            "for again. Restructure networks of constant diffusion."
-        )
-
-
-def _equations(
-    rate: RateNetwork,
-    ensemble: Ensemble,
-    states: Float[np.ndarray, "sample rank"],
-    rng: np.random.Generator,
-    progress: Progress,
-) -> NormalEquations:
-    """Normal equations of the neurons' own filtered spikes along trajectories."""
-    settings, neurons = Calibrated(), ensemble.neurons
-    equations = NormalEquations.empty(neurons, rate.rank)
-    duration, trials = settings.duration_for(neurons) / settings.trajectories, settings.trajectories
-    for block in driven(rate, ensemble, states, np.arange(neurons), trials, duration, rng, settings.perturbed):
-        equations.add(block.spikes_hz.reshape(-1, neurons), block.target.reshape(-1, rate.rank))
-        progress(0.6 * block.share)
-    return equations
 
 
 def _within(

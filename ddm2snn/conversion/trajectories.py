@@ -84,20 +84,8 @@ class Trajectories:
     The drift is integrated in steps of its own (Heun) that hold a whole number of fine steps; within
     them it changes linearly, and the noise is that of each fine step.
 
-    Parameters
-    ----------
-    rate
-        The network.
-    clock
-        Step and time unit of the spiking simulation.
-    states
-        Stationary states to start from, internal units, shape (trial, rank).
-    every
-        Sampling interval in rate time units, rounded to whole steps.
-    rng
-        Source of the noise.
-    perturbed
-        Share of the trajectories that are perturbed.
+    Trials start from stationary `states`, and the share `perturbed` of them is perturbed. The sampling interval
+    `every`, in rate time units, is rounded to whole steps.
     """
 
     def __init__(
@@ -132,17 +120,7 @@ class Trajectories:
     def advance(
         self, samples: int
     ) -> tuple[Float[np.ndarray, "trial step rank"], Float[np.ndarray, "trial sample rank"], np.ndarray]:
-        """Go on for some sampling intervals.
-
-        Returns
-        -------
-        path
-            Latents at the start of each step, internal units.
-        target
-            The filtered y at the end of each sampling interval.
-        states
-            Latents there.
-        """
+        """Go on: latents at the start of each step, and filtered y and latents at the end of each sampling interval."""
         trials, rank = self._z.shape
         path = np.empty((trials, samples * self.stride, rank))
         target, states = np.empty((trials, samples, rank)), np.empty((trials, samples, rank))

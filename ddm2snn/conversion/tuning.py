@@ -135,21 +135,8 @@ def tune(
     .. math:: \min_D \langle|D F(J) - y|^2\rangle + \lambda |D|^2
 
     by variable projection (Golub, Pereyra, SIAM J. Numer. Anal. 10, 1973) with each latent of the target y
-    relative to its drift. Encoders stay rows of Gamma times a factor of the sign they had.
-
-    Parameters
-    ----------
-    rate, ensemble
-        The network and its neurons.
-    z
-        Points to be good at, internal units.
-
-    Returns
-    -------
-    ensemble
-        The moved neurons.
-    losses
-        Loss before and after, both with the finer threshold.
+    relative to its drift, over the internal latents `z`. Encoders stay rows of Gamma times a factor of the sign they
+    had. The losses before and after, both with the finer threshold, come back beside the neurons.
     """
     unit, gamma = ensemble.unit, rate.left_vectors
     x = (z @ gamma.T + rate.bias)[:, unit]

@@ -64,7 +64,7 @@ def export(
         Dialect and reader of a NIR file.
     without_refractory
         The rate network that `network` was converted from. With it, the decoders are solved again for neurons without
-        a refractory period; see `ddm2snn.exchange.without_refractory.without_refractory`.
+        a refractory period; see `ddm2snn.conversion.structure.without_refractory`.
     seed
         Seed of this solution, and default seed of a script's run.
     progress
@@ -123,7 +123,7 @@ def exported(
     check_writable(path)
     if without_refractory is not None:
         # conversion loads Numba, which takes three times as long as the other imports together
-        from ddm2snn.exchange.without_refractory import without_refractory as solve_again
+        from ddm2snn.conversion.structure import without_refractory as solve_again
 
         network = solve_again(network, without_refractory, seed=seed, progress=progress)
     return FORMATS[format](network, Path(path), nir or Nir(), seed)

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ddm2snn.base.files import check_writable
-from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
-from ddm2snn.exchange.scripts import weights_of, write_script
+from ddm2snn.exchange.scripts import common_settings, weights_of, write_script
 from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.hardware.chip import input_amplitude
 from ddm2snn.hardware.device import device_of, machine_of, per_compartment
@@ -25,14 +24,8 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[tuple
 
     In Nengo the module gives the spikes of backend "nengo" for the same seed. In the emulator of nengo-loihi it gives
     those of backend "nengo-loihi", with decode neurons and blocks of the device that the network was converted for, or
-    of Loihi 1. Where that device cannot hold the network, or noise depends on the state, it runs in Nengo only.
-
-    Returns
-    -------
-    files
-        The module and the weights.
-    refusal
-        Why the device cannot hold the network; empty where it can.
+    of Loihi 1. Where that device cannot hold the network, or noise depends on the state, it runs in Nengo only, and the
+    reason is returned beside the two paths; it is empty otherwise.
 
     Raises
     ------
@@ -54,10 +47,8 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[tuple
         device_arrays, refusal = {}, str(error)
         device_settings = {"filter_s": 0.0, "swing_hz": 0.0, "block_neurons": [], "block_decode": [], "chips": 1}
     settings = {
-        "version": package_version(), "fingerprint": network.fingerprint, "neurons": network.neurons,
-        "rank": network.rank, "dt_s": network.dt_s, "time_unit_s": network.time_unit_s,
-        "tau_membrane_s": network.neuron.single_tau_s, "refractory_s": network.neuron.refractory_s,
-        "refusal": repr(refusal), "noise_filter_s": network.diffusion_filter_s, **device_settings,
+        **common_settings(network), "tau_membrane_s": network.neuron.single_tau_s,
+        "refractory_s": network.neuron.refractory_s, "refusal": repr(refusal), **device_settings,
     }  # fmt: skip
     return write_script(module, "nengo_module.py.txt", settings, arrays | device_arrays), refusal
 

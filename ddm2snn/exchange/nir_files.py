@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -25,6 +25,7 @@ from ddm2snn.network import SpikingNetwork, rebuild_spiking
 _MOST_NODES, _MOST_EDGES, _LONGEST_TEXT = 1000, 10_000, 1000
 _KINDS = ("Affine", "CubaLIF", "Input", "LI", "LIF", "Linear", "Output", "Scale")
 _REMEDY = "Remove it to import what the file holds."
+T = TypeVar("T", h5py.Group, h5py.Dataset)
 
 
 def write_graph(graph: Graph, path: Path | str) -> None:
@@ -61,43 +62,34 @@ def read_graph(path: Path | str) -> Graph:
 
 
 def _graph(path: Path, file: h5py.File) -> Graph:
-    root = _group(path, file, "node")
+    root = _item(path, file, "node", h5py.Group)
     if _text(path, root, "type") != "NIRGraph":
         raise FileRefusedError(f"{path} holds a single NIR node, no graph. Export a graph.")
     allowance = Allowance(path)
-    group = _group(path, root, "nodes")
+    group = _item(path, root, "nodes", h5py.Group)
     if len(group) > _MOST_NODES:
         raise FileRefusedError(f"{path} has {len(group)} nodes; this reader takes {_MOST_NODES} at most.")
-    nodes = {name: _node(path, _group(path, group, name), allowance) for name in map(str, group)}
+    nodes = {name: _node(path, _item(path, group, name, h5py.Group), allowance) for name in map(str, group)}
     edges = tuple(_edges(path, root, nodes, allowance))
-    metadata = dict(_metadata(path, _group(path, root, "metadata"))) if "metadata" in root else {}
+    metadata = dict(_metadata(path, _item(path, root, "metadata", h5py.Group))) if "metadata" in root else {}
     return Graph(nodes, edges, metadata)
 
 
-def _item(path: Path, group: h5py.Group, name: str) -> Any:  # noqa: ANN401 - a group or a dataset
-    """Item of a group; a link out of the file is not followed."""
+def _item(path: Path, group: h5py.Group, name: str, kind: type[T]) -> T:
+    """Group or dataset of a group; a link out of the file is not followed."""
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise FileRefusedError(f"{path} is no NIR file: it has no {name!r} in {group.name!r}.")
-    return group[name]
-
-
-def _group(path: Path, parent: h5py.Group, name: str) -> h5py.Group:
-    item = _item(path, parent, name)
-    if not isinstance(item, h5py.Group):
-        raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no group. Write it with nir.")
-    return item
-
-
-def _dataset(path: Path, parent: h5py.Group, name: str) -> h5py.Dataset:
-    item = _item(path, parent, name)
-    if not isinstance(item, h5py.Dataset):
-        raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no dataset. Write it with nir.")
-    refuse_elsewhere(path, item)
+    item = group[name]
+    if not isinstance(item, kind):
+        what = kind.__name__.lower()
+        raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no {what}. Write it with nir.")
+    if isinstance(item, h5py.Dataset):
+        refuse_elsewhere(path, item)
     return item
 
 
 def _text(path: Path, parent: h5py.Group, name: str) -> str:
-    item = _dataset(path, parent, name)
+    item = _item(path, parent, name, h5py.Dataset)
     if item.shape != () or h5py.check_string_dtype(item.dtype) is None or item.dtype.itemsize > _LONGEST_TEXT:
         raise FileRefusedError(f"{path} is no NIR file: {item.name!r} is no text. Write it with nir.")
     return str(item.asstr()[()])[:_LONGEST_TEXT]
@@ -114,7 +106,7 @@ def _node(path: Path, group: h5py.Group, allowance: Allowance) -> Node:
 
 
 def _numbers(path: Path, group: h5py.Group, name: str, allowance: Allowance) -> np.ndarray:
-    item = _dataset(path, group, name)
+    item = _item(path, group, name, h5py.Dataset)
     if item.dtype.kind not in "iuf":
         raise FileRefusedError(f"{path}: {item.name!r} must hold numbers, found {item.dtype}. Write it with nir.")
     allowance.take_dataset(item)
@@ -125,7 +117,7 @@ def _numbers(path: Path, group: h5py.Group, name: str, allowance: Allowance) -> 
 
 
 def _edges(path: Path, root: h5py.Group, nodes: dict[str, Node], allowance: Allowance) -> Iterator[tuple[str, str]]:
-    item = _dataset(path, root, "edges")
+    item = _item(path, root, "edges", h5py.Dataset)
     if item.ndim != 2 or item.shape[1] != 2 or h5py.check_string_dtype(item.dtype) is None:
         raise FileRefusedError(f"{path} is no NIR file: its edges must be pairs of names, found shape {item.shape}.")
     if item.shape[0] > _MOST_EDGES or item.dtype.itemsize > _LONGEST_TEXT:
@@ -141,7 +133,7 @@ def _edges(path: Path, root: h5py.Group, nodes: dict[str, Node], allowance: Allo
 
 def _metadata(path: Path, group: h5py.Group) -> Iterator[tuple[str, str | float]]:
     for name in map(str, group):
-        item = _dataset(path, group, name)
+        item = _item(path, group, name, h5py.Dataset)
         if item.shape != () or item.dtype.itemsize > _LONGEST_TEXT:
             continue
         if h5py.check_string_dtype(item.dtype) is not None:

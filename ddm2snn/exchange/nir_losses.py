@@ -22,17 +22,11 @@ _FEWEST_SPIKES, _NOTICEABLE = 100, 0.01  # a change of 1 % is a spike of 100
 
 @np.errstate(all="ignore")  # the numbers go into a sentence; a network may hold any finite number
 def refractory_loss(network: SpikingNetwork) -> tuple[float, float, float] | None:
-    r"""What changes without the refractory period, by the neurons' curves of rate against current.
+    r"""What changes without the refractory period, by the neurons' curves; None where the network has none.
 
-    Returns
-    -------
-    before_hz, after_hz
-        Mean rate over neurons and over the states that the network carries, with and without it.
-    readout_error
-        Root mean square of :math:`D (F_0(J) - F(J))` over that of the drift :math:`D F(J) - z`: the relative error of
-        the dynamics with the same decoders.
-
-    None where the network has no refractory period.
+    The mean rates in Hz over neurons and over the states that the network carries, with and without it, and the root
+    mean square of :math:`D (F_0(J) - F(J))` over that of the drift :math:`D F(J) - z`: the relative error of the
+    dynamics with the same decoders.
     """
     neuron = network.neuron
     if not neuron.plain_lif or not neuron.refractory_s:
@@ -61,14 +55,8 @@ def floor_loss(network: SpikingNetwork) -> tuple[float, float] | None:
     Spikes of the same currents are counted with and without the floor. The currents are those of a short run of the
     network without a refractory period; where the noise depends on the state, the run has noise of the mean factor.
 
-    Returns
-    -------
-    worst
-        Largest relative change of the number of spikes of a neuron, over neurons with 100 spikes or more.
-    share
-        Share of these neurons that change by more than 1 %.
-
-    None for neurons other than LIF, and where no neuron fires 100 times.
+    Returned are the largest relative change of the number of spikes over neurons with 100 spikes or more, and the share
+    of these that change by more than 1 %; None for neurons other than LIF, and where no neuron fires 100 times.
     """
     if not network.neuron.plain_lif:
         return None

@@ -56,7 +56,7 @@ def write_brian2_script(network: SpikingNetwork, path: Path | str, *, seed: int 
         raise InputError(f'A Brian2 script has no {type(neuron).__name__} neurons. Use format="hdf5".')
     update, threshold, reset, declared, constants = _MEMBRANES[neuron.name](neuron, network.dt_s)
     settings = {
-        **_common_settings(network, seed), "update": "\n".join(update), "threshold": repr(threshold),
+        **common_settings(network), "seed": check_seed(seed), "update": "\n".join(update), "threshold": repr(threshold),
         "reset": repr("\n".join(reset)), "declared": repr(declared), "constants": repr(constants),
     }  # fmt: skip
     return write_script(script, "brian2_script.py.txt", settings, weights_of(network))
@@ -120,7 +120,7 @@ def write_pynn_script(network: SpikingNetwork, path: Path | str, *, seed: int = 
             f"dt_s={max(1, round(tics)) * _TIC_S:g}."
         )
     settings = {
-        **_common_settings(network, seed), "requirements": PYNN_REQUIREMENTS,
+        **common_settings(network), "seed": check_seed(seed), "requirements": PYNN_REQUIREMENTS,
         "tau_membrane_s": repr(neuron.single_tau_s), "refractory_s": repr(neuron.refractory_s),
     }  # fmt: skip
     return write_script(script, "pynn_script.py.txt", settings, weights_of(network))
@@ -136,12 +136,12 @@ def _script_path(path: Path | str, what: str, network: SpikingNetwork) -> Path:
     return script
 
 
-def _common_settings(network: SpikingNetwork, seed: int) -> dict[str, object]:
-    """Values of the fields that both templates have."""
+def common_settings(network: SpikingNetwork) -> dict[str, object]:
+    """Values of the fields that all templates have."""
     return {
         "version": package_version(), "fingerprint": network.fingerprint, "neurons": network.neurons,
-        "rank": network.rank, "time_unit_s": repr(network.time_unit_s), "dt_s": repr(network.dt_s),
-        "diffusion_filter_s": repr(network.diffusion_filter_s), "seed": check_seed(seed),
+        "rank": network.rank, "time_unit_s": network.time_unit_s, "dt_s": network.dt_s,
+        "diffusion_filter_s": network.diffusion_filter_s,
     }  # fmt: skip
 
 

@@ -79,19 +79,7 @@ def _sigma_delta(target: np.ndarray, amplitude: np.ndarray, error: np.ndarray, s
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A run on a device: its registers, what they hold at the start, and the input spikes of every step.
-
-    Parameters
-    ----------
-    machine
-        The network in registers.
-    voltage
-        Voltages of neurons.
-    decode_current, decode_voltage
-        Currents and voltages of decode neurons.
-    signs
-        Signs of the input spikes of each step; None without input.
-    """
+    """A run on a device: its registers, what they hold at the start, and signs of input spikes; None without input."""
 
     machine: Machine
     voltage: Float[np.ndarray, "trial neuron"]
@@ -135,7 +123,7 @@ def run_device(
 ) -> tuple[Float[np.ndarray, "trial time rank"], Spikes | None, Int[np.ndarray, "trial kind"]]:
     """Simulate: internal latents at every sample, spikes where asked for, and counts of spikes by kind."""
     machine, decode, stride = ready.machine, ready.machine.device.decode_neurons, schedule.stride
-    population = _compartments(machine.population, _population_weights(machine.population))
+    population = _compartments(machine.population)
     decoding = _compartments(machine.decode_neurons, np.concatenate(machine.decode_weights))
     inputs = np.zeros((2 * decode.rank, decode.neurons))
     if machine.amplitude is not None:
@@ -167,20 +155,8 @@ class DeviceDrive:
     """Neurons of a device driven along latents, its decode neurons and their delay included, block by block.
 
     The decode neurons get their currents in floating point: how latents are rounded depends on decoders, which are
-    solved from such a drive.
-
-    Parameters
-    ----------
-    population
-        The neurons in registers.
-    device
-        Where they are.
-    voltage
-        Membrane voltages at the start between 0 and 1, shape (trial, neuron).
-    decode_voltage
-        The same of the decode neurons, shape (trial, decode neuron).
-    columns
-        Column of the output to which each neuron's filtered spike train is added.
+    solved from such a drive. Voltages start between 0 and 1. Each neuron's filtered spike train is added to one of the
+    `columns` of the output.
     """
 
     def __init__(
@@ -192,7 +168,7 @@ class DeviceDrive:
         columns: Int[np.ndarray, " neuron"],
     ) -> None:
         self.columns = int(columns.max()) + 1
-        self._population = _compartments(population, _population_weights(population))
+        self._population = _compartments(population)
         decode, decay = device.decode_neurons, device.decay
         threshold = np.full(decode.neurons, 1.0 / device.dt_s)
         sums = (0.0, 1.0, 0.0, np.inf, np.inf, np.inf, False)
@@ -252,8 +228,10 @@ def _decode_voltage(seed: int, trials: int, device: Device) -> Float[np.ndarray,
     return stream(seed, "device", "relay voltage").random((trials, device.decode_neurons.neurons))
 
 
-def _compartments(parts: tuple[Registers, ...], weights: np.ndarray) -> arithmetic.Compartments:
-    """Compartments as the compiled steps take them, with the weights of all axons."""
+def _compartments(parts: tuple[Registers, ...], weights: np.ndarray | None = None) -> arithmetic.Compartments:
+    """Compartments as the compiled steps take them, with the weights of all axons, by default those of the parts."""
+    if weights is None:
+        weights = np.concatenate([np.concatenate(part.weights) for part in parts], axis=1)
     first, bias = parts[0], np.concatenate([part.bias for part in parts])
     constants = (  # the same for every compartment of a kind
         first.current_decay, first.voltage_decay, float(first.refractory_steps), first.input_limit,
@@ -261,11 +239,6 @@ def _compartments(parts: tuple[Registers, ...], weights: np.ndarray) -> arithmet
     )  # fmt: skip
     threshold = per_compartment(parts, "threshold")
     return arithmetic.Compartments(np.ascontiguousarray(weights), bias, threshold, constants)
-
-
-def _population_weights(parts: tuple[Registers, ...]) -> Float[np.ndarray, "decode neuron"]:
-    """Weights of all decode neurons to all neurons."""
-    return np.concatenate([np.concatenate(part.weights) for part in parts], axis=1)
 
 
 def _state_at(current: np.ndarray, voltage: np.ndarray) -> arithmetic.ChipState:

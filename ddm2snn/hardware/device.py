@@ -27,14 +27,7 @@ if TYPE_CHECKING:
 class Device:
     """A target device at one time step, with the decode neurons that a network needs on it.
 
-    Parameters
-    ----------
-    config
-        Limits and settings.
-    decode_neurons
-        Decode neurons.
-    time_unit_s, dt_s
-        Nominal synaptic time constant, and step.
+    `time_unit_s` is the synaptic time constant before its decay is rounded.
     """
 
     config: HardwareConfig
@@ -118,18 +111,9 @@ def longest_decay_s(config: HardwareConfig, dt_s: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Machine:
-    """A network in a device's registers.
+    """A network in a device's registers: those of the neurons and of the decode neurons, in parts that are a core each.
 
-    Parameters
-    ----------
-    device
-        Where it is.
-    population
-        Registers of the neurons, in parts.
-    decode_neurons
-        Registers of the decode neurons, in parts.
-    amplitude
-        Input of one spike, internal units, shape (rank,); None where there is no input.
+    `amplitude` is the input of one spike in internal units; None where there is no input.
     """
 
     device: Device

@@ -23,18 +23,9 @@ _PJ_PER_NJ = 1e3
 
 @dataclass(frozen=True)
 class EnergyEstimate:
-    """Operations and energy in one rate time unit, an estimate.
+    """Numbers of operations by mean rates, and their energy, in one rate time unit: an estimate.
 
-    Parameters
-    ----------
-    hardware, source
-        Name of the device, and where its energies come from.
-    synaptic_operations, updates, spikes
-        Numbers of them, by mean rates.
-    nanojoule
-        Energy of each kind of operation.
-    nanojoule_per_time_unit, microwatt
-        Energy of all, and mean power.
+    `nanojoule` is the energy of each kind of operation, and `source` where it comes from. `microwatt` is mean power.
     """
 
     hardware: str
@@ -66,16 +57,8 @@ def estimate_energy(
     others at that of an inactive one; every spike stays within a tile; leakage, the host, and management cores count
     nothing. The energies of Loihi 1 were simulated before there was silicon; a whole board takes more.
 
-    Parameters
-    ----------
-    network
-        The network.
-    config
-        The device, with published energies.
-    rate_hz, decode_rate_hz
-        Mean rates of neurons and of decode neurons, as a run on the device counts them.
-    inputs
-        Whether stimulus or noise comes from the host.
+    The mean rates of neurons and of decode neurons are those that a run on the device counts. `inputs` says whether
+    stimulus or noise comes from the host.
 
     Raises
     ------

@@ -51,15 +51,7 @@ class Core:
 
 @dataclass(frozen=True)
 class Group:
-    """Neurons that share decode neurons, in parts that are a core each.
-
-    Parameters
-    ----------
-    neurons
-        The neurons.
-    neuron_parts, decode_parts
-        Consecutive parts of these neurons, and of the decode neurons that they share.
-    """
+    """Neurons that share decode neurons, and consecutive parts of both that are a core each."""
 
     neurons: slice
     neuron_parts: tuple[slice, ...]
@@ -72,17 +64,6 @@ class Layout:
 
     Every decode neuron is an axon into every part of the population, every neuron one into every part of its group's
     decode neurons, and a pair of axons for each latent and group brings input from the host.
-
-    Parameters
-    ----------
-    neurons, decode_neurons
-        Numbers of neurons and of decode neurons.
-    rank
-        Number of latents.
-    weight_bits
-        Bits of a weight in synapse memory.
-    groups
-        Neurons that share decode neurons.
 
     Examples
     --------
@@ -110,26 +91,22 @@ class Layout:
 
     def cores(self) -> list[Core]:
         """What each core holds, decode neurons first."""
-        decode, neurons = [], []
+        cores = []
         for number, group in enumerate(self.groups):
             arriving = _length(group.neurons) + 2 * self.rank
-            decode += [
-                Core(
-                    f"decode neurons {part.start} to {part.stop - 1}", _length(part), arriving,
-                    _length(part) * len(self.neuron_parts),
-                    arriving * axon_bits(_length(part), self.weight_bits), group=number, decodes=True,
-                )
-                for part in group.decode_parts
-            ]  # fmt: skip
-            neurons += [
-                Core(
-                    f"neurons {part.start} to {part.stop - 1}", _length(part), self.decode_neurons,
-                    _length(part) * len(group.decode_parts),
-                    self.decode_neurons * axon_bits(_length(part), self.weight_bits), group=number,
-                )
-                for part in group.neuron_parts
-            ]  # fmt: skip
-        return decode + neurons
+            for kind, parts, axons, targets in (
+                ("decode neurons", group.decode_parts, arriving, self.neuron_parts),
+                ("neurons", group.neuron_parts, self.decode_neurons, group.decode_parts),
+            ):
+                cores += [
+                    Core(
+                        f"{kind} {part.start} to {part.stop - 1}", _length(part), axons, _length(part) * len(targets),
+                        axons * axon_bits(_length(part), self.weight_bits), group=number,
+                        decodes=kind == "decode neurons",
+                    )
+                    for part in parts
+                ]  # fmt: skip
+        return sorted(cores, key=lambda core: not core.decodes)
 
 
 def layout_of(neurons: int, rank: int, config: HardwareConfig) -> Layout:

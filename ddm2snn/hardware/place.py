@@ -34,16 +34,7 @@ BOARD_ONLY = ("compartment_configs", "thresholds")
 class Placement:
     """Cores of a network, and the chip of each.
 
-    Parameters
-    ----------
-    config
-        The device.
-    cores
-        What each core holds.
-    chip
-        Chip of each core.
-    dense_cores
-        Cores that the same neurons would take with a dense recurrent matrix, by their synapse memory alone.
+    With a dense recurrent matrix the same neurons would take `dense_cores`, by their synapse memory alone.
 
     Examples
     --------

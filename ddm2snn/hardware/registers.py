@@ -29,22 +29,9 @@ class Block:
     .. math:: u' = (1 - \delta_u) u + \delta_u \textstyle\sum w, \qquad
         v' = (1 - \delta_v) v + \sigma (u' + \beta), \qquad \sigma = \delta_v \text{ or } 1
 
-    Parameters
-    ----------
-    name
-        For messages and tables.
-    synapses
-        Groups of weights, each of shape (axon, compartment); groups may have exponents of their own.
-    bias
-        beta, shape (compartment,).
-    threshold
-        Voltage above which a compartment fires.
-    current_loss, voltage_loss
-        Shares delta of current and voltage that are lost in one step.
-    refractory_steps
-        Steps for which the voltage is held at zero after a spike.
-    leaky
-        Whether sigma is the voltage's loss: a leaky neuron; otherwise 1, a sum.
+    The losses :math:`\delta` are shares that are lost in one step. Groups of weights may have exponents of their own. A
+    compartment fires above the threshold, and its voltage is then held at zero for the refractory steps. Where it is
+    leaky, :math:`\sigma = \delta_v`.
     """
 
     name: str
@@ -61,26 +48,10 @@ class Block:
 class Registers:
     """A block as a device computes with it; whole numbers, or floating point where the device has no bits.
 
-    Parameters
-    ----------
-    weights
-        For each group of synapses, shape (axon, compartment).
-    exponents
-        Exponent of each group, to base 2.
-    bias, threshold
-        Shape (compartment,) and a number.
-    current_decay, voltage_decay
-        Shares of current and voltage that are left after one step.
-    refractory_steps
-        Steps at zero after a spike.
-    per_current, per_voltage
-        Register units for one unit of current and of voltage.
-    per_weight
-        Register units for one unit of weight, for each compartment the same.
-    input_limit, state_limit, voltage_limit
-        Where sums of weights and states wrap around, and where voltages stop; infinite without bits.
-    saturated, flushed
-        Share of weights that were clipped, and of those other than zero that became zero.
+    `weights` and `exponents`, to base 2, are those of each group of synapses. Decays are shares that are left after one
+    step. `per_current`, `per_voltage` and `per_weight` are register units for one unit. Sums of weights wrap around at
+    `input_limit`, states at `state_limit`, and voltages stop at `voltage_limit`; all are infinite without bits.
+    `saturated` is the share of weights that were clipped, `flushed` that of weights that became zero.
     """
 
     weights: tuple[Float[np.ndarray, "axon compartment"], ...]

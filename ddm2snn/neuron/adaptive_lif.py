@@ -101,12 +101,8 @@ class AdaptiveLIF(SpikingModel):
         with :math:`a = e^{-dt/\tau_\theta}` and n the smallest number of steps after which the voltage is above
         the threshold. In the long run only :math:`\lceil P/dt \rceil` and one less occur; between them the map
         preserves the order on a circle, so that the mean over N intervals is that of infinitely many within
-        :math:`dt/N` (N = 256; our derivation). Zero for :math:`J \le 1`.
-
-        Raises
-        ------
-        InputError
-            Where `timing` is "grid" and `dt_s` is missing, not positive or longer than the refractory period.
+        :math:`dt/N` (N = 256; our derivation). Zero for :math:`J \le 1`. Raises as that of
+        `LIF` does.
         """
         current = np.asarray(current, dtype=np.float64)
         above = current > 1.0

@@ -120,7 +120,7 @@ class LIF(SpikingModel):
             raise InputError(f"LIF.refractory_s must be a finite number, zero or above, got {self.refractory_s!r}.")
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, LIF):
+        if not isinstance(other, LIF) or type(other) is not type(self):
             return NotImplemented
         same_taus = np.array_equal(self.tau_membrane_s, other.tau_membrane_s)  # pyright: ignore[reportArgumentType]
         return same_taus and self.refractory_s == other.refractory_s

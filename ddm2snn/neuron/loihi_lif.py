@@ -10,23 +10,23 @@ import numpy as np
 from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.errors import InputError
 from ddm2snn.neuron.lif import LIF
-from ddm2snn.neuron.model import SpikeTiming, SpikingModel
+from ddm2snn.neuron.model import SpikeTiming
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
 @dataclass(frozen=True)
-class LoihiLIF(SpikingModel):
+class LoihiLIF(LIF):
     r"""Leaky integrate-and-fire neuron in the discrete time of a Loihi-like device.
 
     .. math:: v_t = (1 - \delta)\,v_{t-1} + \delta J_t, \qquad
         \delta = 2^{-b}\operatorname{round}\big(2^b (1 - e^{-dt/\tau_m})\big), \qquad
         v_t > 1 \Rightarrow \text{spike},\; v \leftarrow 0 \text{ for } t_\text{ref}/dt \text{ steps}
 
-    with the current of the same step and v >= 0. The decay is rounded to the device's b bits (Davies et al.,
-    IEEE Micro 38(1), 2018); voltages, currents and weights are in floating point. Spikes fall on the time grid
-    of every simulator, also of one that interpolates other neurons' spikes.
+    with the current of the same step and v >= 0; in the limit of short steps and many bits it is `LIF`. The decay is
+    rounded to the device's b bits (Davies et al., IEEE Micro 38(1), 2018); voltages, currents and weights are in
+    floating point. Spikes fall on the time grid, also of a simulator that interpolates those of other neurons.
 
     Parameters
     ----------
@@ -57,7 +57,6 @@ class LoihiLIF(SpikingModel):
     """
 
     name: ClassVar[str] = "loihi-lif"
-    tunable: ClassVar[bool] = True
 
     tau_membrane_s: float = 0.02
     refractory_s: float = 0.002
@@ -71,6 +70,11 @@ class LoihiLIF(SpikingModel):
     def runs_on_loihi(self) -> bool:
         """Always: the model is a compartment of such a device."""
         return True
+
+    @property
+    def plain_lif(self) -> bool:
+        """Never: its decay is rounded."""
+        return False
 
     def timing_on(self, simulator: SpikeTiming) -> SpikeTiming:
         """How spikes are timed: on the grid, whatever the simulator does with other neurons."""
@@ -104,17 +108,12 @@ class LoihiLIF(SpikingModel):
 
         On a grid :math:`1/(dt\,(R + n))` with :math:`R = t_\text{ref}/dt` and n the smallest number of steps with
         :math:`J (1 - (1-\delta)^n) > 1`. In continuous time, the limit of short steps and many bits, that of
-        `LIF`. Zero for :math:`J \le 1`.
-
-        Raises
-        ------
-        InputError
-            Where `timing` is "grid" and `dt_s` is missing or none that `check_step` takes.
+        `LIF`. Zero for :math:`J \le 1`. Raises as that of `LIF` does.
         """
         current = np.asarray(current, dtype=np.float64)
         step_s = self.grid_step_s(timing, dt_s)
         if step_s is None:
-            return self._membrane().rate_hz(current)
+            return super().rate_hz(current)
         above = current > 1.0
         j, factor = np.where(above, current, 2.0), self.decay_factor(step_s)
         steps = np.maximum(np.ceil(np.log1p(-1.0 / j) / np.log(factor)), 1.0) if factor > 0 else np.ones(j.shape)
@@ -127,22 +126,3 @@ class LoihiLIF(SpikingModel):
         """Refuse a time step that does not divide the refractory period, or in which the voltage does not decay."""
         super().check_step(dt_s, "grid")
         self.decay(dt_s)
-
-    def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-        """Time by which an asynchronous population runs ahead of a slowly moving current: that of `LIF`."""
-        return self._membrane().lead_s(current)
-
-    def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-        """Current at which the neuron fires at `rate_hz` in the limit of short steps (below 1 / refractory_s)."""
-        self.check_rates(np.asarray(rate_hz, dtype=np.float64))
-        return self._membrane().current_at_rate(rate_hz)
-
-    def smooth_rates(
-        self, current: Float[np.ndarray, "sample neuron"], width: float
-    ) -> tuple[Float[np.ndarray, "sample neuron"], Float[np.ndarray, "sample neuron"]]:
-        """Rates with a smoothed threshold, and their slopes: those of `LIF`."""
-        return self._membrane().smooth_rates(current, width)
-
-    def _membrane(self) -> LIF:
-        """Limit of short steps and many bits."""
-        return LIF(self.tau_membrane_s, self.refractory_s)

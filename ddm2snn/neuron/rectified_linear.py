@@ -60,12 +60,7 @@ class RectifiedLinear(SpikingModel):
     ) -> Float[np.ndarray, ...]:
         r"""Firing rate at constant current.
 
-        :math:`\max(J, 0)/\tau_m` in continuous time, and at most :math:`1/dt` on a grid.
-
-        Raises
-        ------
-        InputError
-            Where `timing` is "grid" and `dt_s` is missing or not positive.
+        :math:`\max(J, 0)/\tau_m` in continuous time, and at most :math:`1/dt` on a grid. Raises as that of `LIF` does.
         """
         rate = np.maximum(np.asarray(current, dtype=np.float64), 0.0) / self.tau_membrane_s
         step_s = self.grid_step_s(timing, dt_s)

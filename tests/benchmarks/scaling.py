@@ -140,7 +140,7 @@ def measured(
     return (
         float((bias**2 - chance**2).mean()),
         float(np.trace(tensor)) / wanted,
-        float((said.drift_error**2).mean()),
+        float((said.drift_bias**2).mean()),
         float(np.trace(said.spikes)) / wanted,
     )
 

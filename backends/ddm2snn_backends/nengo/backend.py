@@ -141,10 +141,7 @@ def _closed_loop(
     from ddm2snn_backends.nengo.extensions import Repeated
 
     network, width = schedule.network, schedule.trials * schedule.network.rank
-    inputs, start = schedule.inputs(), schedule.initial_latent.ravel()
-
-    def initial_state(t: float) -> np.ndarray:
-        return start * schedule.decay ** (round(t / schedule.dt_s) - 1)
+    inputs = schedule.inputs()
 
     def stimulus(t: float) -> np.ndarray:
         return np.tile(inputs[round(t / schedule.dt_s) - 1], schedule.trials)
@@ -153,13 +150,10 @@ def _closed_loop(
         # one low-pass for all trials and sources: a filter per ensemble costs more than its neurons
         source, latent = nengo.Node(size_in=width), nengo.Node(size_in=width)
         nengo.Connection(source, latent, synapse=nengo.Lowpass(network.time_unit_s))
-        # Nengo has no initial state of a synapse; by linearity it is an input that decays
-        nengo.Connection(nengo.Node(initial_state, size_out=width), latent, synapse=None)
+        nengo.Connection(_decaying(schedule.initial_latent, schedule.decay, schedule.dt_s), latent, synapse=None)
         if not schedule.stimulus.empty:
             nengo.Connection(nengo.Node(stimulus, size_out=width), source, synapse=None)
-        entries = _connect_factor(schedule, source)
-        if entries is None and schedule.noise_factor.any():
-            _connect_noise(schedule, source)
+        entries = _connect_noise(schedule, source)
         together = max(1, _TOGETHER // network.neurons)
         for first in range(0, schedule.trials, together):
             voltage = schedule.initial_voltage[first : first + together]
@@ -179,15 +173,11 @@ def _closed_loop(
     return model
 
 
-def _connect_noise(schedule: Schedule, source: nengo.Node) -> None:
-    """White noise that leaves the low-pass as the scheduled increment, independent for every trial."""
+def _decaying(start: Float[np.ndarray, "trial value"], decay: float, dt_s: float) -> nengo.Node:
+    """Initial state of a low-pass, which Nengo's synapses do not have: by linearity it is an input that decays."""
     import nengo
 
-    from ddm2snn_backends.nengo.extensions import Repeated
-
-    # the low-pass passes (1 - decay) of a sample
-    transform = Repeated(schedule.noise_factor / (1.0 - schedule.decay), schedule.trials)
-    nengo.Connection(_white(schedule, source.size_in), source, transform=transform, synapse=None)
+    return nengo.Node(lambda t: start.ravel() * decay ** (round(t / dt_s) - 1), size_out=start.size)
 
 
 def _white(schedule: Schedule, width: int) -> nengo.Node:
@@ -199,31 +189,34 @@ def _white(schedule: Schedule, width: int) -> nengo.Node:
     return nengo.Node(process, size_out=width)
 
 
-def _connect_factor(schedule: Schedule, source: nengo.Node) -> nengo.Node | None:
-    """White noise times the factor that spikes decode, as `_connect_noise`; returns where decoded spikes go in.
+def _connect_noise(schedule: Schedule, source: nengo.Node) -> nengo.Node | None:
+    """White noise that leaves the low-pass as the scheduled increment, independent for every trial.
 
-    None where the factor is constant. The filter hands on in a step what spikes before that step decode.
+    Where spikes decode its factor, the node is returned that they go to. Its filter hands on in a step what spikes
+    before that step decode.
     """
     import nengo
 
-    factor = schedule.factor
+    from ddm2snn_backends.nengo.extensions import Repeated
+
+    factor, passed = schedule.factor, 1.0 - schedule.decay  # the low-pass passes this share of a sample
     if factor is None:
+        if schedule.noise_factor.any():
+            transform = Repeated(schedule.noise_factor / passed, schedule.trials)
+            nengo.Connection(_white(schedule, source.size_in), source, transform=transform, synapse=None)
         return None
     size, rank = factor.start.size, schedule.network.rank
     width = schedule.trials * rank
-    scale = schedule.noise_scale / (1.0 - schedule.decay)
+    scale = schedule.noise_scale / passed
 
     def noise(t: float, values: Float[np.ndarray, " value"]) -> np.ndarray:
         by_state = values[width:].reshape(schedule.trials, rank, rank) + schedule.network.diffusion_factor
         return scale * np.einsum("trc,tc->tr", by_state, values[:width].reshape(schedule.trials, rank)).ravel()
 
-    def initial_state(t: float) -> np.ndarray:
-        return factor.start.ravel() * factor.decay ** (round(t / schedule.dt_s) - 1)
-
     entries, product = nengo.Node(size_in=size), nengo.Node(noise, size_in=width + size, size_out=width)
     nengo.Connection(_white(schedule, width), product[:width], synapse=None)
     nengo.Connection(entries, product[width:], synapse=nengo.Lowpass(factor.filter_s))
-    nengo.Connection(nengo.Node(initial_state, size_out=size), product[width:], synapse=None)
+    nengo.Connection(_decaying(factor.start, factor.decay, schedule.dt_s), product[width:], synapse=None)
     nengo.Connection(product, source, synapse=None)
     return entries
 

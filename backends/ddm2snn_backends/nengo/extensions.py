@@ -73,12 +73,8 @@ class CompiledLIF(nengo.LIF):
     """Nengo's LIF to the last bit, in few passes over the neurons where Nengo's step takes some twenty.
 
     NumPy takes the exponentials and logarithms here as well, since those of a compiled loop may differ in the last bit,
-    but only for neurons that leave their refractory period or fire in this step.
-
-    Parameters
-    ----------
-    taus
-        Membrane time constant of each neuron in seconds; None where all have `tau_rc`.
+    but only for neurons that leave their refractory period or fire in this step. `taus` are the membrane time constants
+    of the neurons in seconds; None where all have `tau_rc`.
     """
 
     taus = NdarrayParam("taus", shape=("*",), optional=True)
@@ -159,13 +155,7 @@ def _reset(
 
 
 class OneSpikeRectifiedLinear(nengo.SpikingRectifiedLinear):
-    """As `SpikingRectifiedLinear`, with a time constant, and with one spike at most in each step.
-
-    Parameters
-    ----------
-    tau
-        Time in seconds in which a current of 1 brings the voltage from reset to threshold.
-    """
+    """As `SpikingRectifiedLinear`, with a time constant in seconds, and with one spike at most in each step."""
 
     state = {"voltage": Uniform(low=0, high=1)}  # noqa: RUF012 - Nengo's way to declare it, here and below
     tau = NumberParam("tau", low=0, low_open=True)
@@ -183,15 +173,7 @@ class OneSpikeRectifiedLinear(nengo.SpikingRectifiedLinear):
 
 
 class AdaptiveThresholdLIF(nengo.LIF):
-    """LIF with a threshold that jumps at each spike and decays; Nengo's `AdaptiveLIF` lowers the current instead.
-
-    Parameters
-    ----------
-    tau_threshold
-        Time constant of the threshold in seconds.
-    jump
-        What a spike adds to the threshold.
-    """
+    """LIF with a threshold that jumps at each spike and decays; Nengo's `AdaptiveLIF` lowers the current instead."""
 
     state = {"voltage": Uniform(low=0, high=1), "refractory_time": Choice([0]), "raised": Choice([0])}  # noqa: RUF012
     tau_threshold = NumberParam("tau_threshold", low=0, low_open=True)
@@ -234,15 +216,7 @@ class AdaptiveThresholdLIF(nengo.LIF):
 
 
 class SteppedLIF(nengo.LIF):
-    """LIF in whole steps with a given decay, as on Loihi.
-
-    Parameters
-    ----------
-    decay
-        Share of the voltage that is lost in one step.
-    refractory_steps
-        Steps for which the voltage is held at reset.
-    """
+    """LIF in whole steps, as on Loihi; `decay` is the share of the voltage that is lost in one step."""
 
     decay = NumberParam("decay", low=0, high=1, low_open=True)
     refractory_steps = IntParam("refractory_steps", low=0)
@@ -267,17 +241,10 @@ class SteppedLIF(nengo.LIF):
 
 
 class Repeated(Transform):
-    """The same matrix for each trial, and nothing between trials.
+    """The same matrix for each trial, and nothing between trials: (trials x column) values to (trials x row).
 
     What `nengo.Sparse` makes of a block-diagonal matrix, to the last bit, without a copy of the matrix for every
     trial, and in a time that falls with the number of zeros in the input: spikes are few.
-
-    Parameters
-    ----------
-    factor
-        The matrix, shape (row, column).
-    trials
-        Number of its blocks: the transform takes (trials x column) values to (trials x row).
     """
 
     factor = NdarrayParam("factor", shape=("*", "*"))

@@ -31,20 +31,10 @@ _SHORTEST_PILOT, _PILOT_BUDGET_DURATION = 500.0, 12.0  # rate time units
 
 @dataclass(frozen=True, eq=False)
 class Regression:
-    """Decoders of a calibration, and the numbers behind them.
+    """Decoders D of a calibration in internal latent units per Hz, and the numbers behind them.
 
-    Parameters
-    ----------
-    decoders
-        D, shape (rank, neuron), internal latent units per Hz.
-    ridge
-        The ridge that was taken.
-    curve
-        Root-mean-square error of the filtered decoded spikes on held-out trajectories, per latent, by ridge.
-    samples
-        Number of samples.
-    gram
-        Sum over samples of filtered spikes times filtered spikes; column: neurons that share one decoder.
+    `gram` is the sum over samples of filtered spikes times filtered spikes; column: neurons that share one decoder.
+    `curve` is what `ddm2snn.conversion.diagnostics.Calibration` has as `held_out_error`.
     """
 
     decoders: Float[np.ndarray, "rank neuron"]

@@ -26,19 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What decoders are to be found for.
-
-    Parameters
-    ----------
-    rate
-        The rate network.
-    ensemble
-        The neurons, with clock and device.
-    states
-        Stationary states of the rate network, internal units, shape (sample, rank).
-    seed
-        Seed of the conversion.
-    """
+    """What decoders are to be found for: a rate network, its stationary states in internal units, and the neurons."""
 
     rate: RateNetwork
     ensemble: Ensemble

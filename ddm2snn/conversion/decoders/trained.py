@@ -124,13 +124,7 @@ class TrainedReadout(Decoders):
         r"""Solve :math:`\min_{c, d} \langle(c_i + \sum_{j\in i} d_j r_j - h_i)^2\rangle + \rho^2 |d|^2` unit by unit.
 
         Here :math:`\rho` is the ridge times the highest rate, and h is `activation_target` at the internal latents z.
-
-        Returns
-        -------
-        scale
-            :math:`d_j`, shape (neuron,), activation per Hz.
-        constant
-            :math:`c_i`, shape (unit,), activation.
+        The scales d, activation per Hz, come before the constants c.
 
         Raises
         ------
