@@ -56,7 +56,12 @@ def train(
         lines += [
             f"{s['ridge']:<9.0e}  {s['drift_error']:<11.2g}  {s['readout_norm']:.4g}" for s in provenance["stages"]
         ]
-    if "scales" in provenance:
-        lines.append(provenance["scales"])
+    if network.time_scale != 1.0:
+        middle, reach = network.latent_offset, 2.0 * network.latent_scale
+        places = ", ".join(f"{m - r:.3g} to {m + r:.3g}" for m, r in zip(middle, reach, strict=True))
+        lines.append(
+            f"one rate time unit is {network.time_scale:.3g} units of the system's time; "
+            f"states lie within about {places}"
+        )
     show(content, lines, as_json=as_json)
     return exit_code(missed, strict=strict)

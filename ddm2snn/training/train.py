@@ -185,7 +185,7 @@ def _in_units_of(network: RateNetwork, scales: Scales) -> RateNetwork:
         initial_latent=origin + size * network.initial_latent,
         input_map=network.input_map / size,
         time_scale=scales.time,
-        provenance={**provenance, "scales": scales.summary},
+        provenance=provenance,
     )
 
 

@@ -11,9 +11,9 @@ from syntax_trees import Tree, code_length, length
 
 # The figures as they are. The commit that betters a figure moves its limit: down, or up for examples and percentages.
 LIMITS = {
-    "lines": 27377,
+    "lines": 27294,
     "files": 163,
-    "classes": 191,
+    "classes": 193,
     "loose modules": 8,
     "functions over 9 parameters": 2,
     "most parameters": 11,
@@ -30,12 +30,12 @@ LIMITS = {
     "lines that only tests reach": 0,
     "names found": 0,
     "lines of repr(rate)": 1,
-    "doctest lines": 528,
+    "doctest lines": 538,
     "percent annotated": 100,
     "percent documented": 100,
     "assert statements": 0,
     "longest file": 387,
-    "longest function": 70,
+    "longest function": 65,
 }
 TIME_LIMIT_S = 20.0  # processor time of all figures
 

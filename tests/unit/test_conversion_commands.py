@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn.cli.convert import _noise_warning
+from ddm2snn.conversion.convert import noisy_spikes
 
 
 @pytest.fixture
@@ -127,13 +127,13 @@ def test_structures_that_make_no_sense_are_refused(cli, rate_file, spiking_file,
 @pytest.mark.parametrize(
     ("longest_s", "per_unit", "said"),
     [
-        (np.inf, 2, "about --neurons-per-unit 4 or --time-unit-s 8 would meet it."),
-        (8.0, None, "--time-unit-s 8 would meet it."),
-        (7.9, 2, "1.63 times as noisy as the rate network; about --neurons-per-unit 4 would meet it."),
+        (np.inf, 2, "about neurons_per_unit = 4 or time_unit_s = 8 would meet it."),
+        (8.0, None, "time_unit_s = 8 would meet it."),
+        (7.9, 2, "1.63 times as noisy as the rate network; about neurons_per_unit = 4 would meet it."),
         (7.9, None, "the device has no room for the time unit that it takes."),
     ],
 )
 def test_the_warning_of_noisy_spikes_names_no_time_unit_that_the_device_refuses(longest_s, per_unit, said):
-    warning = _noise_warning(1.63, 4.0, longest_s, per_unit)
+    warning = noisy_spikes(1.63, 4.0, longest_s, per_unit)
     assert warning.endswith(said)
-    assert ("--time-unit-s" in warning) == (longest_s >= 8.0)
+    assert ("time_unit_s" in warning) == (longest_s >= 8.0)
