@@ -96,12 +96,19 @@ def test_what_a_constant_diffusion_leaves_out_does_not_count(spiking_of):
     assert not {"diffusion_decoders", "diffusion_filter_s"} & {*settings_of(spiking_of()), *arrays_of(spiking_of())}
 
 
+def test_the_time_scale_counts_and_one_is_no_part_of_a_file(rate_of, spiking_of):
+    for build in (rate_of, spiking_of):
+        assert build(time_scale=2.0).fingerprint != build(time_scale=3.0).fingerprint != build().fingerprint
+        assert "time_scale" not in settings_of(build())
+        assert settings_of(build(time_scale=2.0))["time_scale"] == 2.0
+
+
 def test_these_are_all_the_fields_there_are(spiking_of):
     # a new field must be added to one of the lists above
     settings = {"neuron", "time_unit_s", "dt_s", "spike_timing", "backend", "rate_fingerprint", "provenance"}
-    settings |= {"diffusion_filter_s", "hardware"}
+    settings |= {"diffusion_filter_s", "hardware", "time_scale"}
     assert {f.name for f in dataclasses.fields(SpikingNetwork)} == settings | set(array_fields(SpikingNetwork))
-    assert {f.name for f in dataclasses.fields(RateNetwork)} == {"activation", "provenance"} | set(
+    assert {f.name for f in dataclasses.fields(RateNetwork)} == {"activation", "provenance", "time_scale"} | set(
         array_fields(RateNetwork)
     )
 
