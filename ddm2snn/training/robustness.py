@@ -111,8 +111,7 @@ def check_return(
     ends = watch(network, system, stationary, to_system(network, returned), rng, duration=_WATCHED, window=_WATCHED)
     lost = ends.escaped | ends.astray | ends.still
     if lost.any():
-        starts = to_system(network, np.concatenate([far, perturbed])[lost])
-        lost[lost] = ~_lost_by_the_target(network, system, stationary, starts, rng)
+        lost &= ~_lost_by_the_target(network, system, stationary, far, z[:_TRAJECTORIES], rng)
     stays = lost & ~ends.escaped
     return Return(
         far=_TRAJECTORIES,
@@ -129,23 +128,20 @@ def _lost_by_the_target(
     network: RateNetwork,
     system: System,
     stationary: Float[np.ndarray, "sample rank"],
-    starts: Float[np.ndarray, "trial rank"],
+    far: Float[np.ndarray, "trial rank"],
+    unperturbed: Float[np.ndarray, "trial rank"],
     rng: np.random.Generator,
 ) -> Bool[np.ndarray, " trial"]:
-    """Starts from which the target itself does not come back in the same time."""
-    lost = np.zeros(len(starts), dtype=bool)
-    fair = ~escaped(to_internal(network, starts))[:, 0]
-    if not fair.any():
-        return lost
+    """Trajectories of the target itself, from the same states and under the same noise, that are lost as well."""
+    target, times = InternalSystem(system, network), {"duration": _WATCHED, "relaxation": _RELAXATION}
     try:
-        own = watch(
-            network, system, stationary, starts[fair], rng, duration=_WATCHED, relaxation=_RELAXATION, window=_WATCHED,
-            target=True,
-        )  # fmt: skip
+        dt = min(_EVERY / 4, stable_step(system.checked_drift, stationary))
+        perturbed = _follow(target, unperturbed, dt, _RELAXATION, rng, noise_factor=_NOISE_FACTOR)[:, -1]
+        starts = to_system(network, np.concatenate([far, perturbed]))
+        own = watch(network, system, stationary, starts, rng, **times, window=_WATCHED, target=True)
     except InputError:  # the target is not finite there, or too steep to follow: no place to come back from
-        return fair
-    lost[fair] = own.escaped | own.astray | own.still
-    return lost
+        return np.concatenate([np.ones(len(far), dtype=bool), np.zeros(len(unperturbed), dtype=bool)])
+    return own.escaped | own.astray | own.still
 
 
 def far_starts(network: RateNetwork, count: int, rng: np.random.Generator) -> Float[np.ndarray, "trial rank"]:
