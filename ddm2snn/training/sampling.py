@@ -222,8 +222,7 @@ def task_of(system: System, count: int, rng: np.random.Generator, *, rounded: bo
     weight = 1.0 / np.maximum(1.0, speed / np.quantile(speed[: len(stationary)], 0.999))
     unit, target = _rms(stationary), (z + velocity) / _rms(stationary)
     if system.constant_factor is not None:
-        factor = system.constant_factor / scale[:, None]
-        return Task(cloud, z, target, weight, unit, _to_grid(factor, _DRIFT_GRID) if rounded else factor)
+        return Task(cloud, z, target, weight, unit, system.constant_factor / scale[:, None])
     factor = _triangular(system, states) / scale[:, None]
     factor = _to_grid(factor, _DRIFT_GRID) if rounded else factor
     centre = factor[: len(stationary)].mean(axis=0)

@@ -159,6 +159,7 @@ def train(
     count = as_count("units", target.units if units is None else units)
     if device not in ("cpu", "cuda"):
         raise InputError(f"There is no device {device!r}; choose cpu or cuda.")
+    progress(0.0)
     scales = find_scales(target, stream(check_seed(seed), "training", "scales"), lambda done: progress(_SEARCH * done))
     settings = training or Training()
     network = match(
