@@ -27,7 +27,7 @@ import ddm2snn
 from ddm2snn import InputError, RateNetwork, System
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from own_systems import REFUSED, STIFF, TRAINED  # pyright: ignore[reportMissingImports] - of the tests
+from user_systems import REFUSED, STIFF, TRAINED  # pyright: ignore[reportMissingImports] - of the tests
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -180,7 +180,7 @@ def table(rows: Sequence[Row]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, hold to SciPy, convert, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--systems", nargs="*", default=[*TRAINED, *REFUSED], help="names in tests/own_systems.py")
+    parser.add_argument("--systems", nargs="*", default=[*TRAINED, *REFUSED], help="names in tests/user_systems.py")
     parser.add_argument("--convert", action="store_true", help="convert eight of them, simulate and compare")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder")
     given = parser.parse_args(arguments)

@@ -9,9 +9,9 @@ import functools
 import warnings
 
 import numpy as np
-import own_systems
 import pytest
 import torch
+import user_systems
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -35,29 +35,29 @@ def scales_of(system, seed=0):
 
 class TestScales:
     def test_a_slow_decay(self):
-        scales = scales_of(own_systems.TRAINED["slow decay"])
+        scales = scales_of(user_systems.TRAINED["slow decay"])
         assert scales.size[0] == pytest.approx(np.sqrt(0.1**2 * 2000 / 2), rel=0.05)
         assert scales.time == pytest.approx(2000, rel=0.05)
 
     @pytest.mark.parametrize("power", [-9, -3, 9])
     def test_sizes(self, power):
-        scales = scales_of(own_systems.van_der_pol(size=10.0**power))
+        scales = scales_of(user_systems.van_der_pol(size=10.0**power))
         assert scales.size / 10.0**power == pytest.approx([1.44, 1.43], rel=0.03)
         assert scales.time == pytest.approx(0.82, rel=0.03)
 
     @pytest.mark.parametrize("power", [-6, 3])
     def test_times(self, power):
-        scales = scales_of(own_systems.van_der_pol(time=10.0**power))
+        scales = scales_of(user_systems.van_der_pol(time=10.0**power))
         assert scales.size == pytest.approx([1.44, 1.43], rel=0.03)
         assert scales.time / 10.0**power == pytest.approx(0.82, rel=0.03)
 
     def test_units_that_differ_between_latents(self):
-        scales = scales_of(own_systems.TRAINED["Morris-Lecar"])
+        scales = scales_of(user_systems.TRAINED["Morris-Lecar"])
         assert scales.size == pytest.approx([20.6, 0.122], rel=0.1)
 
     @pytest.mark.slow
     def test_hodgkin_and_huxley_without_initial_states(self):
-        scales = scales_of(own_systems.TRAINED["Hodgkin-Huxley"])
+        scales = scales_of(user_systems.TRAINED["Hodgkin-Huxley"])
         assert -60 < scales.origin[0] < -50
         assert 20 < scales.size[0] < 27
 
@@ -79,9 +79,9 @@ class TestScales:
         assert shares[-1] == 1.0
 
 
-@pytest.mark.parametrize("name", [name for name in own_systems.REFUSED if name != "deep wells"])
+@pytest.mark.parametrize("name", [name for name in user_systems.REFUSED if name != "deep wells"])
 def test_what_cannot_be_trained_on_is_refused_for_its_reason(refuses, name):
-    system, reason = own_systems.REFUSED[name]
+    system, reason = user_systems.REFUSED[name]
     with refuses(InputError, reason):
         ddm2snn.train(system, units=4)
 
@@ -97,7 +97,7 @@ def test_basins_that_do_not_mix_are_refused_unless_initial_states_say_how_many_s
 
 class TestTraining:
     def test_a_network_is_in_the_systems_units_and_time(self):
-        system = own_systems.van_der_pol(size=1e-3, time=50.0)
+        system = user_systems.van_der_pol(size=1e-3, time=50.0)
         network = ddm2snn.train(system, units=24, seed=2, training=Training(error=0.05))
         states = network.initial_latent
         assert states.std(axis=0) == pytest.approx([1.44e-3, 1.43e-3], rel=0.1)
@@ -146,7 +146,7 @@ class TestTraining:
 
 @functools.cache
 def _made(size, time):
-    system = own_systems.van_der_pol(size, time)
+    system = user_systems.van_der_pol(size, time)
     short = Training(points=600, iterations=20, holdout=300, ridge=1e-6)
     network = ddm2snn.train(system, units=12, seed=3, training=short)
     return network, ddm2snn.convert(network, population=ddm2snn.Population(4, tuned=False), decoders=Static(), seed=1)
@@ -184,7 +184,7 @@ class TestMissed:
 
 class TestDrifts:
     def test_of_one_point(self):
-        system = System.from_pointwise(own_systems.pointwise, rank=2, diffusion=0.1)
+        system = System.from_pointwise(user_systems.pointwise, rank=2, diffusion=0.1)
         assert system.name == "pointwise"
         assert np.array_equal(system.checked_drift(POINTS), van_der_pol(POINTS))
         assert np.array_equal(system.checked_drift(POINTS[0]), van_der_pol(POINTS[0]))
@@ -215,17 +215,17 @@ class TestDrifts:
 
     def test_that_depend_on_time_are_refused(self, refuses):
         with refuses(InputError, "the drift depends on time", "forced"):
-            System.from_pointwise(own_systems.duffing, rank=2)
+            System.from_pointwise(user_systems.duffing, rank=2)
 
     def test_a_failure_shows_the_users_own_line(self, refuses):
         with refuses(
-            InputError, "failed on an array (3, 2)", "ValueError", "own_systems.py", "x, y = z", "from_pointwise"
+            InputError, "failed on an array (3, 2)", "ValueError", "user_systems.py", "x, y = z", "from_pointwise"
         ):
-            own_systems.REFUSED["of one point"][0].checked_drift(POINTS[:3])
+            user_systems.REFUSED["of one point"][0].checked_drift(POINTS[:3])
 
     def test_a_drift_that_changes_its_argument_says_so(self, refuses):
         with refuses(InputError, "read-only", "must not change its argument"):
-            own_systems.REFUSED["in place"][0].checked_drift(POINTS)
+            user_systems.REFUSED["in place"][0].checked_drift(POINTS)
 
     def test_a_diffusion_fails_in_one_line_too(self, refuses):
         def factor(z):
@@ -237,7 +237,7 @@ class TestDrifts:
             System("table", 2, lambda z: -z, diffusion=factor).factor(POINTS)
 
     def test_a_periodic_force_is_a_phase(self):
-        system = forced(own_systems.duffing, period=2 * np.pi / 1.2, rank=2, diffusion=0.02)
+        system = forced(user_systems.duffing, period=2 * np.pi / 1.2, rank=2, diffusion=0.02)
         phase = np.linspace(0.0, 2 * np.pi, 7)
         z = np.column_stack([POINTS, np.cos(phase), np.sin(phase)])
         x, v = POINTS.T
