@@ -238,13 +238,15 @@ def _refuse_rest(system: System, judged: Settled, kept: Bool[np.ndarray, " trial
         follows = np.polyfit(np.log(start), np.log(size), 1)[0] > _UNDAMPED
         still |= follows & (ratio < _SHRUNK)
         undamped = bool((follows & (ratio >= _SHRUNK) & (ratio < 1.0 / _SHRUNK)).all())
+    factor = system.constant_factor
+    noisy = np.ones(system.rank, dtype=bool) if factor is None else factor.any(axis=1)
+    still &= ~noisy
     if still.any():
         raise InputError(
             f"System {system.name}: a latent is constant in the stationary state, latent {int(np.argmax(still))}. "
             "Drop it or add noise."
         )
-    factor = system.constant_factor
-    if undamped and factor is not None and not factor.any():
+    if undamped and not noisy.any():
         raise InputError(
             f"System {system.name}: its motion is undamped, so that its size depends on where it starts. "
             "Add damping or noise, or give `initial`."

@@ -19,7 +19,7 @@ _LARGEST_NOISE = 0.5  # of a step, over that distance
 _TURNS = 15.0  # distances travelled, in standard deviations, that settled trajectories have gone at least
 _RAMP, _SWELL = 0.7, 5.0  # between the last two quarters: change of mean in standard deviations, ratio of variances
 _RECORDS = 1000  # of each trajectory in a round
-_STRAY, _LARGE = 20.0, 3.0  # distance of a mean, and deviation, in robust ones: beyond, a trajectory is on its way
+_STRAY, _LARGE, _SMALL = 20.0, 3.0, 0.25  # distance of a mean, and deviations, in robust ones, of those on their way
 _APART = 4.0  # robust deviations between means, beyond which a trajectory is elsewhere
 _FARTHEST = 3.0  # start that counts, over the distance of the states from zero
 _MIXED = 0.5  # largest share of the variance that lies between trajectories
@@ -144,6 +144,7 @@ def gathered(judged: Settled, by_size: bool) -> tuple[Bool[np.ndarray, " trial"]
     reach = _FARTHEST * (np.abs(middle) + size).max()
     within = np.repeat(SIZES, PER_SIZE) <= reach if by_size else np.ones(count, dtype=bool)
     near = (np.abs(judged.mean - middle) < _STRAY * size) & (judged.deviation < _LARGE * size)
+    near &= judged.settled[:, None] | (judged.deviation > _SMALL * size)  # slow and not settled: still falling in
     return within, within & near.all(axis=1)
 
 
