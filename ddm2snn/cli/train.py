@@ -28,16 +28,17 @@ def train(
     import ddm2snn
     from ddm2snn.base.files import check_writable
     from ddm2snn.cli.console import shown
-    from ddm2snn.systems import BUILT_IN
+    from ddm2snn.systems import find_system
     from ddm2snn.systems.scales import BUDGET
     from ddm2snn.training import Training
 
     check_writable(output)
     training = Training(error=error, ridge=ridge, sweep=sweep, activation=activation)  # pyright: ignore[reportArgumentType] - checked inside
-    searched = "" if system in BUILT_IN else f" (sampling takes {BUDGET:,} steps at most)"
+    target = find_system(system)
+    searched = "" if target.has_scales else f" (sampling takes {BUDGET:,} steps at most)"
     with missed_warnings() as missed, shown(f"train {system}{searched}") as progress:
         network = ddm2snn.train(
-            system,
+            target,
             units=units,
             seed=seed,
             device=device,  # pyright: ignore[reportArgumentType] - checked inside

@@ -95,8 +95,8 @@ def find_scales(system: System, rng: np.random.Generator, progress: Progress = n
     >>> round(scales.time), round(float(scales.size[0]), 1)  # 2000, and sqrt(0.1^2 * 2000 / 2)
     (2000, 3.2)
     """
-    if system.time_scale is not None and system.initial is not None:
-        return Scales(np.zeros(system.rank), np.ones(system.rank), system.time_scale)
+    if system.has_scales:
+        return Scales(np.zeros(system.rank), np.ones(system.rank), system.time_scale or 1.0)
     states = _search(system, rng, progress)
     return _level(system, _scales_of(system, states, states))
 
@@ -190,8 +190,7 @@ def _growth(system: System, first: np.ndarray, last: np.ndarray) -> str:
         speed, at_first = (np.median(np.abs(system.checked_drift(z[some])), axis=0) for z in (last, first))
         size = np.median(np.abs(last[some]), axis=0)
     latent = int(np.argmax(np.where(np.isfinite(size), size, np.inf)))
-    steady = speed[latent] < 10 * at_first[latent]
-    if steady:
+    if speed[latent] < 10 * at_first[latent]:
         return _moves_on(system, latent, float(speed[latent]))
     return (
         f"System {system.name}: its trajectories still grow after a long relaxation, so there is no stationary "

@@ -93,9 +93,8 @@ def advance(
             taken = sound & (error <= 2)
             if number % every == every - 1:
                 states.append(z)
-                weight.append(
-                    np.where(taken, every * step, 0.0)
-                )  # its own step's: where states pass fast, steps are short
+                # of its own step, not of those since the last record: where states pass fast, steps are short
+                weight.append(np.where(taken, every * step, 0.0))
                 progress(number / steps)
             z, slope = np.where(taken[:, None], proposed, z), np.where(taken[:, None], at_end, slope)
             far = np.maximum(far, np.abs(z - start))
@@ -138,9 +137,7 @@ def gathered(judged: Settled, by_size: bool) -> tuple[Bool[np.ndarray, " trial"]
         first = first & np.isin(np.arange(count) // PER_SIZE, np.flatnonzero(share >= 0.5)[:4])
     if not first.any():
         return first, first
-    middle = np.median(judged.mean[first], axis=0)
-    low, high = np.quantile(judged.mean[first], (0.25, 0.75), axis=0)
-    size = np.sqrt(np.median(judged.deviation[first] ** 2, axis=0) + ((high - low) / 1.35) ** 2)
+    middle, size = _robust(judged, first)
     reach = _FARTHEST * (np.abs(middle) + size).max()
     within = np.repeat(SIZES, PER_SIZE) <= reach if by_size else np.ones(count, dtype=bool)
     near = (np.abs(judged.mean - middle) < _STRAY * size) & (judged.deviation < _LARGE * size)
@@ -148,11 +145,15 @@ def gathered(judged: Settled, by_size: bool) -> tuple[Bool[np.ndarray, " trial"]
     return within, within & near.all(axis=1)
 
 
+def _robust(judged: Settled, some: Bool[np.ndarray, " trial"]) -> tuple[np.ndarray, np.ndarray]:
+    """Middle and size of the states of some trajectories, by medians and quartiles."""
+    low, middle, high = np.quantile(judged.mean[some], (0.25, 0.5, 0.75), axis=0)
+    return middle, np.sqrt(np.median(judged.deviation[some] ** 2, axis=0) + ((high - low) / 1.35) ** 2)
+
+
 def apart_from_most(judged: Settled, kept: Bool[np.ndarray, " trial"]) -> Bool[np.ndarray, " trial"]:
-    """Settled trajectories that are elsewhere than most: still on their way, or in a basin of their own."""
-    middle = np.median(judged.mean[kept], axis=0)
-    low, high = np.quantile(judged.mean[kept], (0.25, 0.75), axis=0)
-    size = np.sqrt(np.median(judged.deviation[kept] ** 2, axis=0) + ((high - low) / 1.35) ** 2)
+    """Trajectories that are elsewhere than most: still on their way, or in a basin of their own."""
+    middle, size = _robust(judged, kept)
     return kept & (np.abs(judged.mean - middle) > _APART * size).any(axis=1)
 
 

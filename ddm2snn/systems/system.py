@@ -108,6 +108,11 @@ class System:
         return factor
 
     @property
+    def has_scales(self) -> bool:
+        """Whether the system says itself where it starts and how fast it is, so that neither is looked for."""
+        return self.time_scale is not None and self.initial is not None
+
+    @property
     def constant_factor(self) -> Float[np.ndarray, "rank rank"] | None:
         """The factor G where it does not depend on the state, else None."""
         return None if callable(self.diffusion) else np.asarray(self.diffusion)
@@ -154,25 +159,21 @@ class System:
         origin, size, time = scales.origin, scales.size, scales.time
         if scales.trivial:
             return replace(self, time_scale=1.0)
-        pool = scales.states
+        pool, factor, root = scales.states, self.constant_factor, float(np.sqrt(time))
 
         def initial(rng: np.random.Generator, count: int) -> Float[np.ndarray, "sample rank"]:
             if pool is not None:
                 return pool[rng.integers(len(pool), size=count)]
-            return (
-                rng.standard_normal((count, self.rank))
-                if self.initial is None
-                else (self.starts(rng, count) - origin) / size
-            )
+            starts = self.starts(rng, count)
+            return starts if self.initial is None else (starts - origin) / size
 
-        timed = self.in_time(time)
-        factor = timed.constant_factor
+        def inner_factor(z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
+            return self.factor(origin + size * z) * (root / size[:, None])
+
         return replace(
-            timed,
-            drift=lambda z: timed.checked_drift(origin + size * z) / size,
-            diffusion=factor / size[:, None]
-            if factor is not None
-            else lambda z: timed.factor(origin + size * z) / size[:, None],
+            self,
+            drift=lambda z: self.checked_drift(origin + size * z) * (time / size),
+            diffusion=inner_factor if factor is None else factor * (root / size[:, None]),
             initial=initial,
             time_scale=1.0,
         )
@@ -225,7 +226,7 @@ class System:
         timed = with_time(function)
         if timed is function:
             refuse_dependence_on_time(timed, rank, name)
-        return cls(name=name, rank=rank, drift=of_points(timed, rank, name), **others)
+        return cls(name=name, rank=rank, drift=of_points(timed, rank), **others)
 
 
 def forced(
@@ -267,8 +268,10 @@ def forced(
     [0.0, 0.5, 0.0, 1.2]
     """
     check_positive("forced", period=period)
+    if callable(diffusion):
+        raise InputError("forced takes a constant diffusion, a number or a matrix, got a function.")
     name = _name_of(function) if name is None else name
-    inner, omega = of_points(function, rank, name), 2.0 * np.pi / period
+    inner, omega = of_points(function, rank), 2.0 * np.pi / period
 
     def drift(z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
         cosine, sine = z[..., rank], z[..., rank + 1]

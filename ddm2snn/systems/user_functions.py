@@ -34,6 +34,8 @@ def values_of(
     try:
         with np.errstate(all="ignore"):
             values = _numbers(function(state))
+    except InputError:  # of a function that this one calls, in its own words already
+        raise
     except Exception as error:
         raise InputError(f"{what} failed on an array {state.shape}: {_described(error)} {_advice(error)}") from error
     if values.shape != shape:
@@ -44,7 +46,7 @@ def values_of(
     return values
 
 
-def of_points(function: Callable[..., Any], rank: int, what: str) -> Callable[..., Float[np.ndarray, "... rank"]]:
+def of_points(function: Callable[..., Any], rank: int) -> Callable[..., Float[np.ndarray, "... rank"]]:
     """Function of arrays (..., rank), and of times of shape (...,), from a function f(t, z) of one point.
 
     Where f gives the same for columns of many points as for each, it is called once for all of them.
@@ -76,7 +78,6 @@ def of_points(function: Callable[..., Any], rank: int, what: str) -> Callable[..
         values = evaluate(np.broadcast_to(np.asarray(time, dtype=np.float64), z.shape[:-1]).reshape(-1), flat)
         return values.reshape(z.shape)
 
-    of_arrays.__name__ = what
     return of_arrays
 
 
@@ -100,8 +101,10 @@ def refuse_dependence_on_time(function: Callable[[Any, Any], Any], rank: int, na
     """Refuse a drift f(t, z) that is another at another time."""
     rng = np.random.default_rng(1)
     for point in rng.standard_normal((_TRIED, rank)):
-        with np.errstate(all="ignore"):
-            first, *others = (_numbers(function(time, point)) for time in (0.0, *_MOMENTS))
+        first, *others = (
+            values_of(lambda z, time=time: function(time, z), f"System {name}: drift", point, (rank,))
+            for time in (0.0, *_MOMENTS)
+        )
         if any(not np.array_equal(first, other, equal_nan=True) for other in others):
             raise InputError(
                 f"System {name}: the drift depends on time, and a system must not. If it is periodic, use "

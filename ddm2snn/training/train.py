@@ -13,7 +13,6 @@ from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.errors import InputError, MissedWarning
-from ddm2snn.network import missed_by
 from ddm2snn.neuron.activation import Activation
 from ddm2snn.systems import System, find_system
 from ddm2snn.systems.scales import Scales, find_scales
@@ -162,22 +161,19 @@ def train(
     progress(0.0)
     scales = find_scales(target, stream(check_seed(seed), "training", "scales"), lambda done: progress(_SEARCH * done))
     settings = training or Training()
-    network = match(
+    matched = match(
         target.in_scales(scales), units=count, seed=seed, training=settings, device=device,
         rounded=not scales.trivial, progress=lambda done: progress(_SEARCH + (1.0 - _SEARCH) * done),
     )  # fmt: skip
-    network = _in_units_of(network, scales)
-    for sentence in missed_by(network):
+    network = matched if scales.trivial else _in_units_of(matched, scales)
+    missed = _missed(network)
+    for sentence in missed:
         warnings.warn(sentence, MissedWarning, stacklevel=2)
-    return network
+    return dataclasses.replace(network, provenance={**network.provenance, "missed": missed}) if missed else network
 
 
 def _in_units_of(network: RateNetwork, scales: Scales) -> RateNetwork:
     """Network in the system's units, from one in its internal coordinates."""
-    missed = _missed(network)
-    provenance = {**network.provenance, **({"missed": missed} if missed else {})}
-    if scales.trivial:
-        return dataclasses.replace(network, provenance=provenance)
     origin, size = scales.origin, scales.size
     return dataclasses.replace(
         network,
@@ -186,7 +182,6 @@ def _in_units_of(network: RateNetwork, scales: Scales) -> RateNetwork:
         initial_latent=origin + size * network.initial_latent,
         input_map=network.input_map / size,
         time_scale=scales.time,
-        provenance=provenance,
     )
 
 

@@ -14,19 +14,31 @@ import torch
 import user_systems
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
 
 import ddm2snn
 from ddm2snn import InputError, Static, System, Training
 from ddm2snn.errors import MissedWarning
 from ddm2snn.load import load_as
 from ddm2snn.systems import forced
-from ddm2snn.systems.scales import find_scales
+from ddm2snn.systems.scales import Scales, find_scales
 
 POINTS = np.random.default_rng(5).standard_normal((7, 2))
 
 
 def van_der_pol(z):
     return np.stack([z[..., 1], (1 - z[..., 0] ** 2) * z[..., 1] - z[..., 0]], axis=-1)
+
+
+@functools.cache
+def by_scipy(name, span):
+    """Means, standard deviations and time unit of a noise-free cycle by SciPy, over the second half of a span."""
+    system = user_systems.TRAINED[name] if name in user_systems.TRAINED else user_systems.van_der_pol()
+    start = np.zeros(system.rank) + 0.1
+    times = np.linspace(span / 2, span, 40_000)
+    z = solve_ivp(lambda _, z: system.drift(z), (0, span), start, "LSODA", times, rtol=1e-8, atol=1e-10).y.T
+    speed = np.sqrt(np.mean((system.drift(z) / z.std(axis=0)) ** 2))
+    return z.mean(axis=0), z.std(axis=0), 1 / speed
 
 
 def scales_of(system, seed=0):
@@ -42,24 +54,31 @@ class TestScales:
     @pytest.mark.parametrize("power", [-9, -3, 9])
     def test_sizes(self, power):
         scales = scales_of(user_systems.van_der_pol(size=10.0**power))
-        assert scales.size / 10.0**power == pytest.approx([1.44, 1.43], rel=0.03)
-        assert scales.time == pytest.approx(0.82, rel=0.03)
+        assert scales.size / 10.0**power == pytest.approx(by_scipy("cycle", 200.0)[1], rel=0.03)
+        assert scales.time == pytest.approx(by_scipy("cycle", 200.0)[2], rel=0.03)
 
     @pytest.mark.parametrize("power", [-6, 3])
     def test_times(self, power):
         scales = scales_of(user_systems.van_der_pol(time=10.0**power))
-        assert scales.size == pytest.approx([1.44, 1.43], rel=0.03)
-        assert scales.time / 10.0**power == pytest.approx(0.82, rel=0.03)
+        assert scales.size == pytest.approx(by_scipy("cycle", 200.0)[1], rel=0.03)
+        assert scales.time / 10.0**power == pytest.approx(by_scipy("cycle", 200.0)[2], rel=0.03)
 
     def test_units_that_differ_between_latents(self):
         scales = scales_of(user_systems.TRAINED["Morris-Lecar"])
-        assert scales.size == pytest.approx([20.6, 0.122], rel=0.1)
+        rng, z, dt, kept = np.random.default_rng(1), np.tile([-20.0, 0.2], (64, 1)), 0.05, []
+        for step in range(40_000):  # noise matters here: 2,000 ms by Euler and Maruyama, the second half kept
+            z = z + dt * user_systems.morris_lecar(z) + np.sqrt(dt) * rng.standard_normal(z.shape) * [0.5, 0.002]
+            if step >= 20_000 and step % 20 == 0:
+                kept.append(z)
+        assert scales.size == pytest.approx(np.std(kept, axis=(0, 1)), rel=0.1)
+        assert (np.abs(scales.origin - np.mean(kept, axis=(0, 1))) < 0.1 * scales.size).all()
 
     @pytest.mark.slow
     def test_hodgkin_and_huxley_without_initial_states(self):
         scales = scales_of(user_systems.TRAINED["Hodgkin-Huxley"])
-        assert -60 < scales.origin[0] < -50
-        assert 20 < scales.size[0] < 27
+        mean, deviation, _ = by_scipy("Hodgkin-Huxley", 1000.0)
+        assert scales.size == pytest.approx(deviation, rel=0.15)
+        assert (np.abs(scales.origin - mean) < 0.15 * deviation).all()
 
     def test_a_system_that_declares_both_is_taken_as_it_is(self):
         system = System("own", 1, lambda z: -z, initial=lambda rng, n: rng.standard_normal((n, 1)), time_scale=1.0)
@@ -100,7 +119,7 @@ class TestTraining:
         system = user_systems.van_der_pol(size=1e-3, time=50.0)
         network = ddm2snn.train(system, units=24, seed=2, training=Training(error=0.05))
         states = network.initial_latent
-        assert states.std(axis=0) == pytest.approx([1.44e-3, 1.43e-3], rel=0.1)
+        assert states.std(axis=0) == pytest.approx(1e-3 * by_scipy("cycle", 200.0)[1], rel=0.1)
         truth = system.checked_drift(states)
         assert np.abs(network.drift(states) - truth).mean() < 0.05 * np.abs(truth).mean()
         assert network.diffusion(states[:1])[0] == pytest.approx(system.factor(states[0]) @ system.factor(states[0]))
@@ -226,6 +245,25 @@ class TestDrifts:
     def test_a_drift_that_changes_its_argument_says_so(self, refuses):
         with refuses(InputError, "read-only", "must not change its argument"):
             user_systems.REFUSED["in place"][0].checked_drift(POINTS)
+
+    def test_a_failure_is_told_once_where_training_scales_the_system(self, refuses):
+        def drift(z):
+            if np.abs(z).max() > 1e3:
+                raise OverflowError("beyond the table")
+            return -z
+
+        inner = System("table", 1, drift, diffusion=0.1).in_scales(Scales(np.zeros(1), np.ones(1), 2.0))
+        with pytest.raises(InputError) as caught:
+            inner.checked_drift(np.full((3, 1), 2e3))
+        assert str(caught.value).count("failed on an array") == 1
+
+    def test_a_function_of_time_that_fails_is_told_in_one_line(self, refuses):
+        with refuses(InputError, "drift failed on an array (2,)", "ZeroDivisionError"):
+            System.from_pointwise(lambda t, z: [1 / 0, z[0]], rank=2, name="broken")
+
+    def test_a_forced_system_has_constant_noise(self, refuses):
+        with refuses(InputError, "forced takes a constant diffusion"):
+            forced(user_systems.duffing, period=1.0, rank=2, diffusion=lambda z: z)
 
     def test_a_diffusion_fails_in_one_line_too(self, refuses):
         def factor(z):
