@@ -130,8 +130,7 @@ def judge(system: System, course: Course) -> Settled:
 
 def gathered(judged: Settled, by_size: bool) -> tuple[Bool[np.ndarray, " trial"], Bool[np.ndarray, " trial"]]:
     """Trajectories that started within reach of the states, and those of them that move as the settled ones do."""
-    count = len(judged.settled)
-    first = judged.settled
+    count, first = len(judged.settled), judged.settled
     if by_size:
         share = first.reshape(-1, PER_SIZE).mean(axis=1)
         first = first & np.isin(np.arange(count) // PER_SIZE, np.flatnonzero(share >= 0.5)[:4])
