@@ -23,12 +23,16 @@ dt = ``schedule.dt_s``, and does the following in this order.
    with E = ``network.encoders`` (neuron, rank) and beta = ``network.bias`` (neuron,). A neuron fires at most once in a
    step: :math:`s_n` (neuron,) is 1 for the neurons that fired in step n and 0 for the others. Their spikes are
    reported at the end of the step, (n + 1) dt, whatever the spike timing.
-3. *Latents.* With D = ``network.decoders`` (rank, neuron; internal units per Hz) and a = ``schedule.decay``,
+3. *Latents.* With D = ``network.decoders`` (rank, neuron; internal units per Hz), a = ``schedule.decay`` and
+   c = ``schedule.rise_decay`` (0 where synapses rise at once, so that q is what the step's spikes decode),
 
-   .. math:: z_{n+1} = a z_n + (1 - a)\,\Big(u_n + \frac{D s_n}{dt}\Big) + F \xi_n.
+   .. math:: q_{n+1} = c\, q_n + (1 - c)\,\frac{D s_n}{dt}, \qquad
+       z_{n+1} = a z_n + (1 - a)\,(u_n + q_{n+1}) + F \chi_n, \qquad q_0 = \text{schedule.initial_decoded}.
 
    :math:`u_n` is row n of ``schedule.inputs()``. :math:`\xi_n` (rank,) holds standard normal numbers, independent for
-   each step and trial. F = ``schedule.noise_factor`` (rank, rank) is scaled for the step already.
+   each step and trial, and :math:`\chi_n` is :math:`\xi_n` behind the filters of ``schedule.noise_sections``, one for
+   each entry, which start at rest; :math:`\chi_n = \xi_n` where that is None. F = ``schedule.noise_factor``
+   (rank, rank) is scaled for the step already.
 4. *State-dependent noise*, only where ``schedule.factor`` is not None. Spikes decode a second factor R (rank, rank)
    for each trial, whose entries are flattened by rows. With h = ``schedule.factor``, b = ``h.decay``,
    H = ``h.decoders`` and the same :math:`\xi_n`,
@@ -139,10 +143,10 @@ class Backend(Protocol):
     def drive(self, loop: OpenLoop) -> Iterator[Float[np.ndarray, "time neuron"]]:
         r"""Drive the neurons of one trial along given latents and yield their filtered spikes in Hz.
 
-        Row n is :math:`y_n = a y_{n-1} + (1 - a) s_n / dt` with a = ``loop.decay`` and :math:`y_{-1} = 0`, where the
-        current of step n is :math:`E z_n + \beta` with :math:`z_n` = ``loop.path[n]``, and voltages start at
-        ``loop.initial_voltage``. Blocks of consecutive rows come in order and together cover the path; their lengths
-        are up to the adapter.
+        Row n is :math:`y_n = a y_{n-1} + (1 - a) x_n` with :math:`x_n = c x_{n-1} + (1 - c) s_n / dt`, where
+        a = ``loop.decay``, c = ``loop.rise_decay`` and :math:`x_{-1} = y_{-1} = 0`. The current of step n is
+        :math:`E z_n + \beta` with :math:`z_n` = ``loop.path[n]``, and voltages start at ``loop.initial_voltage``.
+        Blocks of consecutive rows come in order and together cover the path; their lengths are up to the adapter.
         """
         ...
 

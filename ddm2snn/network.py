@@ -184,12 +184,17 @@ class SpikingNetwork:
 
     .. math::
         J_j = E_j \cdot z + \beta_j, \qquad
-        T \dot z = -z + \sum_j D_j s_j(t) + u + \sqrt{T}\, G\,\xi(t), \\
-        G = G_0 + \textstyle\sum_j H_j r_j(t), \qquad \tau \dot r_j = -r_j + s_j(t),
+        T \dot z = -z + q + u + \sqrt{T}\, G\,\xi(t), \qquad \tau_r \dot q = -q + \textstyle\sum_j D_j s_j(t), \\
+        G = G_0 C + \textstyle\sum_j H_j r_j(t), \qquad \tau \dot r_j = -r_j + s_j(t),
 
-    with s_j the spike train in Hz, T = `time_unit_s` (one rate time unit is the synaptic time constant)
-    and z in internal coordinates (system units are ``latent_offset + latent_scale * z``). The noise is Ito's: the
-    increment of a step takes the factor from the spikes before it. Without `diffusion_decoders` G is constant.
+    with s_j the spike train in Hz, T = `time_unit_s` (one rate time unit is the time in which a synapse decays),
+    :math:`\tau_r` = `rise_s` (that in which it rises; at 0 q is the spikes themselves), and z in internal coordinates
+    (system units are ``latent_offset + latent_scale * z``). The noise is Ito's: the increment of a step takes the
+    factor from the spikes before it. Without `diffusion_decoders` G is constant. C colours the noise, each source c by
+
+    .. math:: C_c(s) = \frac{s^2 + \alpha_c s + \omega_c^2}{s^2 + \beta_c s + \omega_c^2},
+
+    s per rate time unit; without `noise_colour` it is one: white noise.
 
     Parameters
     ----------
@@ -219,6 +224,10 @@ class SpikingNetwork:
         H, shape (rank, rank, neuron), internal units per Hz; None where the diffusion does not depend on the state.
     diffusion_filter_s
         tau, the time constant of the exponential filter behind these decoders; None without them.
+    rise_s
+        :math:`\tau_r`, the time constant with which synapses rise; 0 for those that rise at once.
+    noise_colour
+        :math:`\alpha`, :math:`\beta` and :math:`\omega` of each noise source, shape (rank, 3); None for white noise.
     hardware
         The device that the network was converted for, whose arithmetic a device backend uses unless it is told
         another; None where there is none.
@@ -263,9 +272,12 @@ class SpikingNetwork:
     diffusion_filter_s: float | None = None
     hardware: HardwareConfig | None = None
     time_scale: float = field(default=1.0, metadata={"optional": True})
+    rise_s: float = field(default=0.0, metadata={"optional": True})
+    noise_colour: Float[np.ndarray, "rank coefficient"] | None = None
 
     def __post_init__(self) -> None:
         _check_common(self)
+        self._check_synapses()
         check_positive("SpikingNetwork", time_unit_s=self.time_unit_s, dt_s=self.dt_s)
         if (self.diffusion_decoders is None) != (self.diffusion_filter_s is None):
             missing = "diffusion_decoders" if self.diffusion_decoders is None else "diffusion_filter_s"
@@ -292,6 +304,17 @@ class SpikingNetwork:
         units = len(self.rate_left_vectors)
         if self.unit.size and not (self.unit.min() >= 0 and self.unit.max() < units):
             raise InputError(f"SpikingNetwork.unit must lie in 0 to {units - 1}; found one outside.")
+
+    def _check_synapses(self) -> None:
+        rise_s, colour = self.rise_s, self.noise_colour
+        if not (isinstance(rise_s, float | int) and 0 <= rise_s < self.time_unit_s):
+            raise InputError(
+                f"SpikingNetwork.rise_s must be 0 or a time below time_unit_s = {self.time_unit_s:g}, got {rise_s!r}."
+            )
+        if colour is not None and not (colour.shape == (self.rank, 3) and (colour > 0).all()):
+            raise InputError(
+                f"SpikingNetwork.noise_colour must be positive and of shape ({self.rank}, 3), got {colour.tolist()}."
+            )
 
     def __repr__(self) -> str:
         figures = [f"{name}={value}" for name, value in self._summary().items()]
@@ -333,9 +356,13 @@ class SpikingNetwork:
         shape = (*np.shape(z), self.rank)
         if self.diffusion_decoders is None:
             return np.broadcast_to(self.diffusion_factor, shape)
+        entries = self.steady_rates_hz(z) @ self.diffusion_decoders.reshape(-1, self.neurons).T
+        return self.diffusion_factor + entries.reshape(shape)
+
+    def steady_rates_hz(self, z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... neuron"]:
+        """Firing rates in Hz at internal latents that stand still."""
         timing = self.neuron.timing_on(self.spike_timing)
-        rates_hz = self.neuron.rate_hz(z @ self.encoders.T + self.bias, timing=timing, dt_s=self.dt_s)
-        return self.diffusion_factor + (rates_hz @ self.diffusion_decoders.reshape(-1, self.neurons).T).reshape(shape)
+        return self.neuron.rate_hz(z @ self.encoders.T + self.bias, timing=timing, dt_s=self.dt_s)
 
     def save(self, path: Path | str) -> None:
         """Write as safetensors."""

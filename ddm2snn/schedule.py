@@ -6,7 +6,7 @@ with both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -231,6 +231,51 @@ class Schedule:
         return float(np.exp(-self.dt_s / self.network.time_unit_s))
 
     @property
+    def rise_decay(self) -> float:
+        """exp(-dt/`network.rise_s`): the share of what spikes decode that is left after one step; 0 without a rise."""
+        return _decay(self.dt_s, self.network.rise_s)
+
+    @cached_property
+    def initial_decoded(self) -> Float[np.ndarray, "trial rank"]:
+        """What spikes decode behind the rise at time zero: that of steady rates; zeros without a rise."""
+        network = self.network
+        if not network.rise_s:
+            return np.zeros_like(self.initial_latent)
+        return network.steady_rates_hz(self.initial_latent) @ network.decoders.T
+
+    @cached_property
+    def noise_sections(self) -> Float[np.ndarray, "rank coefficient"] | None:
+        r"""Digital sections (b0, b1, b2, a1, a2) that colour the noise of each source; None for white noise.
+
+        .. math:: x_n = b_0 \xi_n + b_1 \xi_{n-1} + b_2 \xi_{n-2} - a_1 x_{n-1} - a_2 x_{n-2},
+
+        by the bilinear transform of `network.noise_colour`, which is exact at :math:`\omega`.
+        """
+        if self.network.noise_colour is None:
+            return None
+        alpha, beta, omega = self.network.noise_colour.T
+        warped = omega / np.tan(0.5 * omega * (self.dt_s / self.network.time_unit_s))  # stands for s at z = -1
+        even, odd = warped**2 + omega**2, 2.0 * (omega**2 - warped**2)
+        scale = 1.0 / (even + beta * warped)
+        both = np.stack([even + alpha * warped, odd, even - alpha * warped, odd, even - beta * warped], axis=1)
+        return both * scale[:, None]
+
+    def noise_filter(self) -> Callable[[Float[np.ndarray, "trial rank"]], Float[np.ndarray, "trial rank"]]:
+        """Fresh filters of `noise_sections` at rest: a function that takes white numbers of a step and colours them."""
+        if self.noise_sections is None:
+            return lambda white: white
+        b0, b1, b2, a1, a2 = self.noise_sections.T
+        first = second = np.zeros(self.network.rank)
+
+        def colour(white: np.ndarray) -> np.ndarray:
+            nonlocal first, second
+            out = b0 * white + first
+            first, second = b1 * white - a1 * out + second, b2 * white - a2 * out
+            return out
+
+        return colour
+
+    @property
     def noise_scale(self) -> float:
         """sqrt((1 - decay^2) / 2): standard deviation of a step's noise where the diffusion factor G is one."""
         return float(np.sqrt((1.0 - self.decay**2) / 2.0))
@@ -295,6 +340,11 @@ class OpenLoop:
         return float(np.exp(-self.dt_s / self.network.time_unit_s))
 
     @property
+    def rise_decay(self) -> float:
+        """exp(-dt/`network.rise_s`); 0 without a rise."""
+        return _decay(self.dt_s, self.network.rise_s)
+
+    @property
     def initial_voltage(self) -> Float[np.ndarray, " neuron"]:
         """Membrane voltages at the start, uniform between reset (0) and threshold (1)."""
         return stream(self.seed, "drive", "voltage").random(self.network.neurons)
@@ -326,6 +376,10 @@ class Trace:
     def __repr__(self) -> str:
         spikes = "none" if self.spikes is None else len(self.spikes.time_s)
         return f"Trace(latent of shape {self.latent.shape}, spikes={spikes}, options={dict(self.options)})"
+
+
+def _decay(dt_s: float, tau_s: float) -> float:
+    return float(np.exp(-dt_s / tau_s)) if tau_s else 0.0
 
 
 def internal_path(network: Network, latent_path: Float[np.ndarray, "step rank"]) -> Float[np.ndarray, "step rank"]:

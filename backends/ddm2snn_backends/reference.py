@@ -50,7 +50,8 @@ class ReferenceBackend:
         network, dt_s, trials, rank = schedule.network, schedule.dt_s, schedule.trials, schedule.network.rank
         inputs, rng = schedule.inputs(), stream(schedule.seed, "reference", "noise")
         advance = membrane_of(network.neuron, schedule.initial_voltage, dt_s)
-        latent, factor = schedule.initial_latent, schedule.factor
+        latent, decoded, factor = schedule.initial_latent, schedule.initial_decoded, schedule.factor
+        rise, colour = schedule.rise_decay, schedule.noise_filter()
         entries = None if factor is None else factor.start
         samples = np.empty((trials, schedule.samples, rank))
         spikes: list[np.ndarray] = []
@@ -59,10 +60,10 @@ class ReferenceBackend:
                 samples[:, step // schedule.stride] = latent
                 progress(step / schedule.steps)
             fired = advance(latent @ network.encoders.T + network.bias, self.spike_timing)
-            target = inputs[step] + fired @ network.decoders.T / dt_s
-            latent = schedule.decay * latent + (1 - schedule.decay) * target
+            decoded = rise * decoded + (1 - rise) * (fired @ network.decoders.T / dt_s)
+            latent = schedule.decay * latent + (1 - schedule.decay) * (inputs[step] + decoded)
             white = rng.standard_normal(latent.shape)
-            latent = latent + white @ schedule.noise_factor.T
+            latent = latent + colour(white) @ schedule.noise_factor.T
             if factor is not None and entries is not None:
                 by_state = entries.reshape(trials, rank, rank)
                 latent = latent + schedule.noise_scale * np.einsum("trc,tc->tr", by_state, white)
@@ -82,12 +83,13 @@ class ReferenceBackend:
         """Open loop; see `ddm2snn.backend.Backend.drive`."""
         network = loop.network
         advance = membrane_of(network.neuron, loop.initial_voltage, loop.dt_s)
-        filtered = np.zeros(network.neurons)
+        risen, filtered = np.zeros(network.neurons), np.zeros(network.neurons)
         for block in blocks(len(loop.path), _BLOCK):
             rows = np.empty((len(block), network.neurons))
             for row, step in enumerate(block):
                 fired = advance(loop.path[step] @ network.encoders.T + network.bias, self.spike_timing)
-                filtered = loop.decay * filtered + (1 - loop.decay) * fired / loop.dt_s
+                risen = loop.rise_decay * risen + (1 - loop.rise_decay) * (fired / loop.dt_s)
+                filtered = loop.decay * filtered + (1 - loop.decay) * risen
                 rows[row] = filtered
             yield rows
 

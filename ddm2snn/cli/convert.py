@@ -38,6 +38,9 @@ def convert(
         float | None, typer.Option(help="Spiking neurons for each rate unit, 4 by default; fractions are allocated.")
     ] = None,
     time_unit_s: Annotated[float | None, typer.Option(help="Seconds per rate time unit; found if not given.")] = None,
+    rise_s: Annotated[
+        float | None, typer.Option(help="Seconds in which synapses rise, 0 for at once; found if not given.")
+    ] = None,
     dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
     neuron: Annotated[str | None, typer.Option(help=NEURONS)] = None,
     decoders: Annotated[str, typer.Option(help=DECODERS)] = "calibrated",
@@ -69,7 +72,7 @@ def convert(
     with missed_warnings() as missed, shown(f"convert for {hardware or backend or 'brian2'}") as progress:
         conversion = ddm2snn.convert(
             network, population=population, decoders=chosen, backend=backend, hardware=hardware,
-            time_unit_s=time_unit_s, dt_s=dt_s, seed=seed, progress=progress,
+            time_unit_s=time_unit_s, rise_s=rise_s, dt_s=dt_s, seed=seed, progress=progress,
         )  # fmt: skip
         conversion.network.save(output)
         if figure is not None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.analysis.flow import network_jacobian
+from ddm2snn.network import to_system
 from ddm2snn.neuron import SpikeTiming
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ _USUAL_NEURONS_PER_UNIT = 3
 _LARGEST_RATIO = 0.34
 NOISE_EXPONENT = 1.5  # spike noise falls with this power of the time unit or faster
 _LONGEST = 4.0  # factor on the first time unit
+_RISE = 0.02  # rate time units: synapses rise no slower
+_RISE_OF_FASTEST = 0.1  # share of the time scale of the fastest motion that they take at most
+_STATES = 4000
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Clock:
         How the simulator times spikes: on its grid, or interpolated within a step.
     rounded_decay
         Decay of a latent in one step as the registers of a device hold it; None in floating point.
+    rise_s
+        Time constant with which synapses rise; 0 for at once.
 
     Examples
     --------
@@ -52,6 +59,7 @@ class Clock:
     dt_s: float
     spike_timing: SpikeTiming
     rounded_decay: float | None = None
+    rise_s: float = 0.0
 
     @property
     def step(self) -> float:
@@ -62,6 +70,11 @@ class Clock:
     def decay(self) -> float:
         """Share of a latent that is left after one step: exp(-dt/T), or what a device makes of it."""
         return float(np.exp(-self.dt_s / self.time_unit_s)) if self.rounded_decay is None else self.rounded_decay
+
+    @property
+    def rise_decay(self) -> float:
+        """Share of what is still to rise that is left after one step: exp(-dt/`rise_s`); 0 without a rise."""
+        return float(np.exp(-self.dt_s / self.rise_s)) if self.rise_s else 0.0
 
 
 def natural_time_unit_s(
@@ -77,6 +90,22 @@ def natural_time_unit_s(
     wanted = _DECORRELATION_S * fastest * max(1.0, _USUAL_NEURONS_PER_UNIT / neurons_per_unit)
     steps = np.array([m * 10.0**e for e in range(-6, 7) for m in (1, 2, 5)])
     return float(steps[np.argmin(np.abs(np.log(steps / wanted)))])
+
+
+def fastest_rate(rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> float:
+    """Largest size of an eigenvalue of the drift's Jacobian, per rate time unit, over internal states."""
+    some = z[:: max(1, len(z) // _STATES)]
+    jacobian = network_jacobian(rate.in_rate_time)
+    return float(np.abs(np.linalg.eigvals(jacobian(to_system(rate, some)))).max())
+
+
+def natural_rise_s(rate: RateNetwork, z: Float[np.ndarray, "sample rank"], time_unit_s: float) -> float:
+    """Time in which synapses rise: a fiftieth of the time unit, or a tenth of the time scale of the fastest motion.
+
+    The rise takes away what single spikes bring along at short lags. The latents follow their own motion through it,
+    since decoders are solved behind it; a slower rise would delay how they answer noise.
+    """
+    return time_unit_s * min(_RISE, _RISE_OF_FASTEST / max(fastest_rate(rate, z), np.finfo(float).tiny))
 
 
 def stretch(pilot: NoiseBudget) -> float:

@@ -15,7 +15,14 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed
 from ddm2snn.base.version import package_version
-from ddm2snn.conversion.clock import NOISE_EXPONENT, Clock, natural_time_unit_s, stretch, whole_hundredths
+from ddm2snn.conversion.clock import (
+    NOISE_EXPONENT,
+    Clock,
+    natural_rise_s,
+    natural_time_unit_s,
+    stretch,
+    whole_hundredths,
+)  # fmt: skip
 from ddm2snn.conversion.decoders import Calibrated, Decoders, Problem, Solution, find_decoders
 from ddm2snn.conversion.diagnostics import Diagnostics, audit
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_lag
@@ -66,6 +73,7 @@ def convert(
     backend: str | Backend | None = None,
     hardware: str | HardwareConfig | None = None,
     time_unit_s: float | None = None,
+    rise_s: float | None = None,
     dt_s: float = 1e-3,
     seed: int = 0,
     progress: Progress = no_progress,
@@ -91,6 +99,9 @@ def convert(
         `ddm2snn.conversion.clock.natural_time_unit_s`. Calibrated decoders first run a pilot; if its spike noise would
         take the total well beyond the rate network's diffusion, up to four times that. A default is rounded up to
         hundreds of time steps, unless the decays of `hardware` allow less.
+    rise_s
+        Seconds in which synapses rise; 0 for at once. By default that of `ddm2snn.conversion.clock.natural_rise_s` for
+        decoders that are solved behind it, and none for others or with `hardware`, whose synapses have no rise.
     dt_s, seed
         Time step in seconds, and seed of everything random here, thresholds and largest rates of the neurons among it:
         networks for two backends from one seed have the same neurons.
@@ -116,7 +127,8 @@ def convert(
     (32, 2)
     """
     check_seed(seed)
-    check_positive("convert", dt_s=dt_s, **({} if time_unit_s is None else {"time_unit_s": time_unit_s}))
+    given = {"time_unit_s": time_unit_s, "rise_s": rise_s or None}
+    check_positive("convert", dt_s=dt_s, **{name: value for name, value in given.items() if value is not None})
     check_convertible(rate)
     decoders = _checked_decoders(decoders)
     if population is not None and not isinstance(population, Population):
@@ -131,12 +143,18 @@ def convert(
     first_s = time_unit_s or whole_hundredths(
         natural_time_unit_s(rate, states, population.neurons_per_unit), dt_s, longest_s
     )
-    clock = Clock(first_s, dt_s, timing)
+    rises = decoders.behind_rise and config is None
+    if rise_s and not rises:
+        raise InputError(_no_rise(decoders, config, rise_s))
+    clock = Clock(first_s, dt_s, timing, rise_s=rise_s or 0.0)
+    if rises and rise_s is None:
+        clock = replace(clock, rise_s=natural_rise_s(rate, states, first_s))
     ensemble, tuning = decoders.place(rate, population, clock, states, seed)
     problem = _timed(Problem(rate, ensemble, states, seed), clock, config)
     pilot, lengthened = decoders.pilot(problem, progress), None
     if pilot is not None and time_unit_s is None:
-        problem, pilot, lengthened = _lengthened(problem, pilot, longest_s, config)
+        scaled = rise_s is None  # a rise that was given stays as long as it is
+        problem, pilot, lengthened = _lengthened(problem, pilot, longest_s, config, scaled=scaled)
     solution = decoders.solve(problem, pilot, progress)
     network = assemble(problem, solution, simulator.name)
     learned = {"time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
@@ -179,8 +197,13 @@ def noisy_spikes(ratio: float, time_unit_s: float, longest_s: float, neurons_per
     return f"In one direction the spikes are {ratio:.3g} times as noisy as the rate network; {remedy}."
 
 
+def _no_rise(decoders: Decoders, config: HardwareConfig | None, rise_s: float) -> str:
+    what = f"{decoders.name} decoders are not solved behind one" if config is None else f"{config.name} has none"
+    return f"convert was asked for synapses with a rise of {rise_s:g} s, but {what}. Leave rise_s out."
+
+
 def _lengthened(
-    problem: Problem, pilot: NoiseBudget, longest_s: float, config: HardwareConfig | None
+    problem: Problem, pilot: NoiseBudget, longest_s: float, config: HardwareConfig | None, *, scaled: bool
 ) -> tuple[Problem, NoiseBudget, dict[str, Any] | None]:
     """The problem in a longer time unit, the pilot's budget there, and why; unchanged and None if quiet enough."""
     clock = replace(problem.ensemble.clock, rounded_decay=None)
@@ -189,7 +212,8 @@ def _lengthened(
         return problem, pilot, None
     reason = {"first_s": clock.time_unit_s, "spikes_over_target": pilot.spike_noise_ratio}
     quieter = replace(pilot, spikes=pilot.spikes / (longer_s / clock.time_unit_s) ** NOISE_EXPONENT)
-    return _timed(problem, replace(clock, time_unit_s=longer_s), config), quieter, reason
+    rise_s = clock.rise_s * (longer_s / clock.time_unit_s if scaled else 1.0)
+    return _timed(problem, replace(clock, time_unit_s=longer_s, rise_s=rise_s), config), quieter, reason
 
 
 def assemble(problem: Problem, solution: Solution, backend: str) -> SpikingNetwork:
@@ -215,6 +239,8 @@ def assemble(problem: Problem, solution: Solution, backend: str) -> SpikingNetwo
         rate_fingerprint=rate.fingerprint,
         diffusion_decoders=None if factor is None else factor.decoders,
         diffusion_filter_s=None if factor is None else factor.filter_s,
+        rise_s=float(ensemble.clock.rise_s),
+        noise_colour=solution.noise_colour,
     )
     return network if solution.constant is None else with_constant(network, solution.constant)
 

@@ -42,15 +42,28 @@ class RankAudit(_Part):
     principal_angles_rad: list[float]
 
 
+class Spectrum(_Part):
+    """Noise of latents over that of the rate network, by frequency (per rate time unit) and latent.
+
+    `spikes` is what spikes bring along, and `total` all noise that is predicted for the closed loop.
+    """
+
+    frequency: list[float]
+    spikes: list[list[float]]
+    total: list[list[float]]
+
+
 class Noise(_Part):
     """Diffusion tensors of rate network (`target`) and spikes, internal units per rate time unit, and their ratio.
 
     `spikes_over_target` is the largest ratio in any direction; None where a direction of the rate network has no noise.
+    `spectrum` has them by frequency.
     """
 
     target: Tensor
     spikes: Tensor
     spikes_over_target: float | None = None
+    spectrum: Spectrum | None = None
 
     @property
     def tensors(self) -> tuple[Tensor, Tensor]:

@@ -66,7 +66,6 @@ def spikes_by_state(
 
 def calibrate_factor(
     rate: RateNetwork,
-    noisy: RateNetwork,
     ensemble: Ensemble,
     states: Float[np.ndarray, "sample rank"],
     spikes: Tensor,
@@ -75,7 +74,7 @@ def calibrate_factor(
 ) -> DiffusionFactor:
     """Regress the factor on filtered spikes along trajectories, with the ridge that is best on held-out ones.
 
-    The tensor of `rate` is the target, less what `spikes` bring along; trajectories of `noisy` drive the neurons.
+    The tensor of `rate` is the target, less what `spikes` bring along.
     """
     aim = _Aim(rate, spikes)
     columns_of, columns = ensemble.shared_columns(settings.most_decoders)
@@ -84,7 +83,7 @@ def calibrate_factor(
     width = entries + smooth_features(rate, states[:1]).shape[1]
     training, judged = (NormalEquations.empty(columns + 1, width) for _ in range(2))
     drive = _ShortFilter(ensemble, columns_of)
-    for regressors, z in drive.along(noisy, states, settings.trajectories, duration, rng, settings.perturbed):
+    for regressors, z in drive.along(rate, states, settings.trajectories, duration, rng, settings.perturbed):
         for equations, part in ((judged, slice(0, held_out)), (training, slice(held_out, None))):
             state = z[part].reshape(-1, rate.rank)
             equations.add(regressors[part].reshape(-1, columns + 1), aim.columns(state))

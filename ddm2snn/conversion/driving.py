@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     from ddm2snn.conversion.ensemble import Ensemble
+    from ddm2snn.hardware.chip import DeviceDrive
     from ddm2snn.network import RateNetwork
 
 EVERY = 0.1  # rate time units between samples: a tenth of the synaptic filter's memory
+_FORGOTTEN = 5.0  # rise times after which nothing of a synapse's rise is left
 _WARM_UP = 3.0  # rate time units that are left out: membranes and most of the filter forget their start
 _BLOCK_BYTES = 2**27
 _PART = 4096  # neurons: their state stays in the cache from step to step, which takes a quarter off the time
@@ -29,8 +31,8 @@ Block = TypeVar("Block")
 class DrivenBlock(NamedTuple):
     """What neurons did during a stretch of time, and what they should have decoded, in internal units.
 
-    `spikes_hz` are behind the synaptic filter, and `target` is what they must decode, behind the same filter. `share`
-    is that of the whole duration that is done.
+    `spikes_hz` are behind the synaptic filter, and `target` is what they must decode, behind the same filter but for
+    its rise. `share` is that of the whole duration that is done.
     """
 
     share: float
@@ -50,12 +52,13 @@ class Drive:
         self, ensemble: Ensemble, voltage: Float[np.ndarray, "trial neuron"], columns: Int[np.ndarray, " neuron"]
     ) -> None:
         self.columns, self._parts = int(columns.max()) + 1, []
-        clock, decay = ensemble.clock, ensemble.clock.decay
+        clock, decay, rise_decay = ensemble.clock, ensemble.clock.decay, ensemble.clock.rise_decay
+        jump = (1.0 - rise_decay) * (1.0 - decay) / clock.dt_s
         for first in range(0, len(columns), _PART):
             some = slice(first, first + _PART)
             membrane = membrane_of(ensemble.neuron.part(some), clock.dt_s, clock.spike_timing, voltage[:, some])
             inputs = np.ascontiguousarray(ensemble.encoders[some].T), ensemble.bias[some]
-            self._parts.append((*membrane, inputs, (decay, (1.0 - decay) / clock.dt_s, columns[some])))
+            self._parts.append((*membrane, inputs, (decay, rise_decay, jump, columns[some])))
 
     def advance(
         self, path: Float[np.ndarray, "trial step rank"], stride: int
@@ -161,17 +164,51 @@ def driven(
     """
     start = states[rng.integers(len(states), size=trajectories)]
     paths = Trajectories(rate, ensemble.clock, start, EVERY, rng, perturbed)
+    rise = ensemble.clock.rise_s / ensemble.clock.time_unit_s
     if filter_s is not None:
-        ensemble = ensemble.timed(replace(ensemble.clock, time_unit_s=filter_s, rounded_decay=None))
+        ensemble = ensemble.timed(replace(ensemble.clock, time_unit_s=filter_s, rounded_decay=None, rise_s=0.0))
     drive = ensemble.drive(rng.random((trajectories, ensemble.neurons)), columns)
+    blocks = along(paths, drive, duration)
+    if not (perturbed and rise and filter_s is None):
+        return blocks
+    skipped = int(np.ceil(_FORGOTTEN * rise / paths.every))
+    return _without_jumps(paths, blocks, float(np.exp(-paths.every)), skipped)
+
+
+def along(paths: Trajectories, drive: Drive | DeviceDrive, duration: float) -> Iterator[DrivenBlock]:
+    """Drive neurons along trajectories for some rate time units after a warm-up, block by block."""
 
     def advance(samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         path, target, reached = paths.advance(samples)
         return drive.advance(path, paths.stride), target, reached
 
-    bytes_each = 8 * trajectories * max(drive.columns, paths.stride * rate.rank)
+    bytes_each = 8 * paths.trials * max(drive.columns, paths.stride * paths.rank)
     for share, block in in_blocks(advance, paths.every, duration, bytes_each):
         yield DrivenBlock(share, *block)
+
+
+def _without_jumps(
+    paths: Trajectories, blocks: Iterator[DrivenBlock], decay: float, skipped: int
+) -> Iterator[DrivenBlock]:
+    """Blocks in which filters forget what was before a perturbation, and the `skipped` samples behind one are zero.
+
+    A synapse that takes time to rise follows no jump, and its filter would remember for a rate time unit that it did
+    not. What it holds at a sample, `decay` to the power of later samples, is taken off these; samples of zero weigh
+    nothing in a regression.
+    """
+    held: tuple[np.ndarray, np.ndarray] | None = None
+    waits = np.full(paths.trials, -1)
+    for block in blocks:
+        values = block.spikes_hz, block.target
+        held = held or (np.zeros_like(values[0][:, 0]), np.zeros_like(values[1][:, 0]))
+        for sample in range(block.target.shape[1]):
+            waits = np.where(paths.moved[:, sample], skipped, waits - 1)
+            for value, old in zip(values, held, strict=True):
+                old *= decay
+                old[waits == 0] = value[waits == 0, sample]
+                value[:, sample] -= old
+                value[waits >= 0, sample] = 0.0
+        yield block
 
 
 def in_blocks(

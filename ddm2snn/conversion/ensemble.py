@@ -68,7 +68,7 @@ class Ensemble:
     @classmethod
     def of(cls, network: SpikingNetwork) -> Ensemble:
         """Neurons of a converted network, in its own internal latents."""
-        clock = Clock(network.time_unit_s, network.dt_s, network.spike_timing)
+        clock = Clock(network.time_unit_s, network.dt_s, network.spike_timing, rise_s=network.rise_s)
         return cls(network.encoders, network.bias, network.unit, network.neuron, clock)
 
     def __repr__(self) -> str:

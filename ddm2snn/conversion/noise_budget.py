@@ -1,20 +1,18 @@
-"""Errors of decoded spikes: their lag, the diffusion that they bring along, and how much is injected beside it.
-
-What the spikes leave of the rate network's diffusion is injected: normally three quarters of that diffusion at least,
-down to one half where the total would exceed it by more than 8 %; see `_injected`.
-"""
+"""Errors of decoded spikes: their lag, the bias of the drift, and the diffusion that they bring along."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.base.diffusion_tensor import common_axes, largest_ratio, symmetric_factor
+from ddm2snn.base.diffusion_tensor import common_axes, largest_ratio
 from ddm2snn.base.least_squares import fit_ridge
-from ddm2snn.conversion.driving import driven
+from ddm2snn.conversion.clock import fastest_rate
+from ddm2snn.conversion.driving import EVERY, along, driven
+from ddm2snn.conversion.noise_spectrum import NoiseSpectrum, spectrum_of
+from ddm2snn.conversion.trajectories import Trajectories
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -27,8 +25,7 @@ _TRAJECTORIES, _DURATION = 64, 20.0
 _LAG_TRAJECTORIES, _LAG_DURATION = 8, 20.0
 _FEATURES = 64
 _TENSOR_RIDGE = 1e-3  # not 1e-6: between windows r r^T of `diffusion_by_state` varies by more than its mean
-_LEAST_SHARE, _LEAST_SHARE_IF_OVER = 0.75, 0.5  # of the rate network's diffusion, injected; see `_injected`
-_LARGEST_TOTAL = 1.08  # spikes and injected noise together, over the rate network's diffusion
+_EVERY, _OF_RISE = 0.01, 0.25  # rate time units between samples of a spectrum at most, and of the rise
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +49,12 @@ class NoiseBudget:
         """
         return largest_ratio(self.spikes, self.target)
 
-    @property
-    def injected_factor(self) -> Float[np.ndarray, "rank rank"]:
-        """Factor of the noise to inject, shape (rank, rank)."""
-        return injected_factor_of(self.target, self.spikes)
+
+@dataclass(frozen=True, eq=False)
+class MeasuredNoise(NoiseBudget):
+    """The budget of spikes that were driven open loop, with the `spectrum` of their errors."""
+
+    spectrum: NoiseSpectrum
 
 
 def measure_budget(
@@ -65,11 +64,24 @@ def measure_budget(
     states: Float[np.ndarray, "sample rank"],
     rng: np.random.Generator,
     duration: float = _DURATION,
-) -> NoiseBudget:
-    """Measure the diffusion of the decoded spikes' error, and its bias, on fresh trajectories of the rate network."""
-    filtered_error, z = drift_errors(rate, ensemble, decoders, states, rng, duration)
-    spikes, drift_bias = diffusion_of(rate, filtered_error, z, duration / filtered_error.shape[1])
-    return NoiseBudget(target_diffusion(rate, z.reshape(-1, rate.rank)), spikes, drift_bias)
+) -> MeasuredNoise:
+    """Measure the noise of the decoded spikes' error, and its bias, on fresh trajectories of the rate network."""
+    rise = ensemble.clock.rise_s / ensemble.clock.time_unit_s
+    every = min(_EVERY, _OF_RISE * rise) if rise else _EVERY
+    start = states[rng.integers(len(states), size=_TRAJECTORIES)]
+    paths = Trajectories(rate, ensemble.clock, start, every, rng)
+    drive = ensemble.drive(rng.random((_TRAJECTORIES, ensemble.neurons)), np.arange(ensemble.neurons))
+    parts = [
+        (block.spikes_hz @ decoders.T - block.target, block.states - block.target, block.states)
+        for block in along(paths, drive, duration)
+    ]
+    error, noise, z = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
+    stride = max(1, round(EVERY / paths.every))
+    spikes, drift_bias = diffusion_of(rate, error[:, ::stride], z[:, ::stride], stride * paths.every)
+    target = target_diffusion(rate, z.reshape(-1, rate.rank))
+    features = smooth_features(rate, z.reshape(-1, rate.rank)).reshape(*z.shape[:2], -1)
+    motion = fastest_rate(rate, states) / (2.0 * np.pi)
+    return MeasuredNoise(target, spikes, drift_bias, spectrum_of(error, noise, features, target, paths.every, motion))
 
 
 def drift_errors(
@@ -162,54 +174,14 @@ def target_diffusion(rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> 
     return (factor @ np.swapaxes(factor, -1, -2)).mean(axis=0)
 
 
-def injected_factor_of(
-    wanted: Float[np.ndarray, "rank rank"], spikes: Float[np.ndarray, "rank rank"]
-) -> Float[np.ndarray, "rank rank"]:
-    """Lower-triangular factor of the noise to inject beside that of the spikes.
-
-    The share of `wanted` that is injected follows from `_injected` along the axes in which both tensors are diagonal,
-    so that each direction is judged by its own noise.
-    """
-    ratios, axes, _ = common_axes(spikes, wanted)
-    square = axes * np.sqrt(_injected(ratios))
-    # the transposed R of a QR decomposition: the same tensor by a lower-triangular factor
-    lower = np.linalg.qr(square.T).R.T
-    return lower * np.where(np.diag(lower) < 0, -1.0, 1.0)
-
-
-def _injected(ratio: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Share of the rate network's diffusion that is injected along an axis, from the ratio r of spike noise to it.
-
-    It is max(1 - r, clip(1.08 - r, 0.5, 0.75)): what the spikes leave, but three quarters at least, or, where the total
-    would exceed 1.08, less, down to one half. The three quarters are empirical: errors of spikes repeat along repeated
-    paths, and without any other noise spiking Lorenz and van der Pol networks were further from their rate network.
-    """
-    return np.maximum(1.0 - ratio, np.clip(_LARGEST_TOTAL - ratio, _LEAST_SHARE_IF_OVER, _LEAST_SHARE))
-
-
 def injected_by_state(
     wanted: Float[np.ndarray, "sample rank rank"], spikes: Float[np.ndarray, "sample rank rank"]
 ) -> Float[np.ndarray, "sample rank rank"]:
-    """Tensor of the noise to inject at each state; see `injected_factor_of`."""
+    """Tensor of the noise to inject at each state: what spikes leave, along the axes of both tensors."""
     ratios, axes, _ = common_axes(spikes, wanted)
     # a regression of spike noise on the state may fall below zero, which no noise does
-    factor = axes * np.sqrt(np.minimum(_injected(ratios), 1.0))[:, None]
+    factor = axes * np.sqrt(np.clip(1.0 - ratios, 0.0, 1.0))[:, None]
     return factor @ np.swapaxes(factor, -1, -2)
-
-
-def with_spike_noise(rate: RateNetwork, budget: NoiseBudget) -> RateNetwork:
-    """The rate network with the spikes' noise added to its own.
-
-    Where the diffusion depends on the state, its factor is multiplied by the same state-independent matrix, so that its
-    mean tensor is `target` + `spikes` (if `target` has an inverse).
-    """
-    both = symmetric_factor(budget.target + budget.spikes)
-    if rate.diffusion_readout is None:
-        return dataclasses.replace(rate, diffusion_factor=both)
-    stretch = both @ np.linalg.pinv(symmetric_factor(budget.target), hermitian=True)
-    return dataclasses.replace(
-        rate, diffusion_factor=stretch @ rate.diffusion_factor, diffusion_readout=stretch @ rate.diffusion_readout
-    )
 
 
 def measure_lag(

@@ -255,7 +255,8 @@ def restructure(
         for some in (network.decoders, decoders)
     ]
     before, after = (Price(budget.drift_bias.tolist(), budget.spike_noise_ratio) for budget in budgets)
-    made = dataclasses.replace(network, decoders=decoders, diffusion_factor=budgets[1].injected_factor)
+    factor, colour = budgets[1].spectrum.injection
+    made = dataclasses.replace(network, decoders=decoders, diffusion_factor=factor, noise_colour=colour)
     report = audit(made)
     if report.rank < network.rank:
         raise InputError(

@@ -85,8 +85,11 @@ class Trajectories:
     them it changes linearly, and the noise is that of each fine step.
 
     Trials start from stationary `states`, and the share `perturbed` of them is perturbed. The sampling interval
-    `every`, in rate time units, is rounded to whole steps.
+    `every`, in rate time units, is rounded to whole steps. `moved` (trial, sample) says where the last intervals began
+    with a perturbation.
     """
+
+    moved: Bool[np.ndarray, "trial sample"]
 
     def __init__(
         self,
@@ -98,6 +101,7 @@ class Trajectories:
         perturbed: float = 0.0,
     ) -> None:
         self._rng, self._states = rng, states
+        self.trials, self.rank = states.shape
         self._perturbed = (np.arange(len(states)) * 0.618034) % 1.0 < perturbed  # spread evenly, held out or not
         step = clock.step
         longest = stable_step(lambda z: rate.internal_readout(z) - z, to_internal(rate, rate.initial_latent))
@@ -124,8 +128,8 @@ class Trajectories:
         trials, rank = self._z.shape
         path = np.empty((trials, samples * self.stride, rank))
         target, states = np.empty((trials, samples, rank)), np.empty((trials, samples, rank))
-        moved, places = self._perturbations(samples)
-        shocks = self._rng.standard_normal(path.shape), moved, places
+        self.moved, places = self._perturbations(samples)
+        shocks = self._rng.standard_normal(path.shape), self.moved, places
         follow_paths(self._units, self._times, shocks, self._z, self._eta, (path, target, states))
         return path, target, states
 

@@ -191,6 +191,9 @@ def graph_of(network: SpikingNetwork, form: Nir) -> Graph:
     else:
         nodes["neurons"] = Node("CubaLIF", cuba)
     nodes["output"] = Node("Output", {"shape": np.array([n])})
+    edges = _EDGES[form.dialect]
+    if network.rise_s:
+        edges = _with_rise(edges, nodes, network, form)
     spikes: SpikeUnit = "per second" if step_s is None else "per step"
     metadata: dict[str, str | float] = {"spikes": spikes, "dialect": form.dialect, "dt_s": float(dt_s)}
     if step_s is not None:
@@ -199,7 +202,27 @@ def graph_of(network: SpikingNetwork, form: Nir) -> Graph:
         raise InputError(
             "This network's numbers leave the range of 64 bits where the file needs their products. Scale its latents."
         )
-    return Graph(nodes, _EDGES[form.dialect], metadata)
+    return Graph(nodes, edges, metadata)
+
+
+def _with_rise(
+    edges: tuple[tuple[str, str], ...], nodes: dict[str, Node], network: SpikingNetwork, form: Nir
+) -> tuple[tuple[str, str], ...]:
+    """Put an LI node "rise" behind what carries spikes to latents or, in "dense", to neurons; return the edges."""
+    if form.reader is not None:
+        raise InputError(
+            f"Synapses rise in rise_s = {network.rise_s:g} s, for which NIR has a node that {form.reader} does not "
+            "read as it is meant. Convert with rise_s=0, or leave the reader out."
+        )
+    sends = "recurrent" if form.dialect == "dense" else "decode"
+    if form.dialect == "dense":  # the bias must not pass the rise: it stands with the input
+        nodes["recurrent"] = _affine(nodes["recurrent"].arrays["weight"])
+        nodes["input_map"] = _affine(nodes["input_map"].arrays["weight"], network.bias)
+    width = len(nodes[sends].arrays["weight"])
+    tau = {"tau": np.full(width, network.rise_s), "r": np.ones(width), "v_leak": np.zeros(width)}
+    nodes["rise"] = Node("LI", tau)
+    moved = tuple(("rise", target) if source == sends else (source, target) for source, target in edges)
+    return (*moved, (sends, "rise"))
 
 
 def _affine(weight: np.ndarray, bias: np.ndarray | None = None) -> Node:

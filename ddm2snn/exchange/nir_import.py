@@ -84,6 +84,7 @@ def _with_sidecar(graph: Graph, path: Path) -> SpikingNetwork:
 
 def _network(path: Path, graph: Graph, dt_s: float, step_s: float | None) -> SpikingNetwork:
     """Network of a graph for its own step, and that of the file's reader; None in continuous time."""
+    graph, rise_s = _without_rise(path, graph)
     spiking, encode, latent, decode, inputs, constant = _parts(path, graph)
     neurons = spiking.arrays
     n = len(neurons["v_threshold"])
@@ -120,6 +121,7 @@ def _network(path: Path, graph: Graph, dt_s: float, step_s: float | None) -> Spi
         initial_latent=np.zeros((1, len(decoders))),
         neuron=LIF(tau_mem, 0.0),
         time_unit_s=tau_syn,
+        rise_s=rise_s,
         dt_s=dt_s,
         spike_timing="grid",
         backend="reference",
@@ -127,6 +129,29 @@ def _network(path: Path, graph: Graph, dt_s: float, step_s: float | None) -> Spi
         provenance={"imported": {"file": path.name, "form": "NIR", **graph.metadata}},
     )
     return with_constant(network, constant) if constant.any() else network
+
+
+def _without_rise(path: Path, graph: Graph) -> tuple[Graph, float]:
+    """Graph in which what follows the rise of the synapses follows their decoders, and the time that it takes.
+
+    The rise is an LI node with one source, a linear map, ahead of the filter: of another LI or a CubaLIF's synapse.
+    """
+    kinds = {name: node.kind for name, node in graph.nodes.items()}
+    ahead = {"LI"} if "LIF" in kinds.values() else {"Affine", "Linear"}
+    for name, node in graph.nodes.items():
+        sources = [source for source, target in graph.edges if target == name]
+        targets = [target for source, target in graph.edges if source == name]
+        fits = len(sources) == 1 and kinds[sources[0]] in _LINEAR and {kinds[each] for each in targets} <= ahead
+        if node.kind != "LI" or not targets or not fits:
+            continue
+        if not all(name in node.arrays for name in _NEEDED["LI"]) or not (
+            (node.arrays["r"] == 1.0).all() and not node.arrays["v_leak"].any()
+        ):
+            raise _other_form(path, f"its node {name} changes the size of what passes")
+        edges = [edge for edge in graph.edges if name not in edge] + [(sources[0], target) for target in targets]
+        nodes = {other: each for other, each in graph.nodes.items() if other != name}
+        return Graph(nodes, tuple(edges), graph.metadata), _uniform(path, "tau", node.arrays)
+    return graph, 0.0
 
 
 def _parts(path: Path, graph: Graph) -> tuple[Node, Node, Node, Node, np.ndarray, np.ndarray]:

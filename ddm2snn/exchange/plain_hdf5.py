@@ -3,15 +3,16 @@
 Schema, version 1. The file has the attributes ``format`` ("ddm2snn spiking network"), ``version`` (1) and ``equations``
 (the equations as text), and the dataset ``header``: JSON text with ``type``, ``format_version``, ``fingerprint`` and
 ``settings``. Of these ``settings`` has ``neuron`` (``model`` and its parameters in seconds), ``time_unit_s`` (T),
-``dt_s``, ``spike_timing`` ("grid" or "interpolated"), ``backend``, ``rate_fingerprint``, ``provenance`` and, where the
-noise depends on the state, ``diffusion_filter_s``.
+``dt_s``, ``spike_timing`` ("grid" or "interpolated"), ``backend``, ``rate_fingerprint``, ``provenance``, where
+synapses take time to rise ``rise_s``, and where the noise depends on the state ``diffusion_filter_s``.
 
 All other datasets are float64 (``unit``: int64), each with the attributes ``axes`` (names, comma separated) and
 ``meaning``: ``encoders`` (neuron, rank), ``bias`` (neuron), ``decoders`` (rank, neuron), ``unit`` (neuron),
 ``rate_left_vectors`` (unit, rank), ``diffusion_factor`` (rank, rank), ``input_map`` (rank, input), ``latent_offset``
 and ``latent_scale`` (rank), ``initial_latent`` (sample, rank), and where the noise depends on the state
-``diffusion_decoders`` (rank, rank, neuron). A parameter of the neuron model that differs between neurons is a dataset
-of a dotted name, such as ``neuron.tau_membrane_s`` (neuron).
+``diffusion_decoders`` (rank, rank, neuron), and where it is coloured ``noise_colour`` (rank, coefficient). A parameter
+of the neuron model that differs between neurons is a dataset of a dotted name, such as ``neuron.tau_membrane_s``
+(neuron).
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ from ddm2snn.network import SpikingNetwork, rebuild_spiking
 
 FORMAT, VERSION = "ddm2snn spiking network", 1
 _EQUATIONS = """Input current of neuron j: J_j = sum_c encoders[j, c] z_c + bias[j], threshold 1, reset 0.
-Latents: T dz/dt = -z + sum_j decoders[:, j] s_j(t) + input_map u + sqrt(T) G xi(t), s_j the spike train in Hz,
-T = time_unit_s, xi white noise, G = diffusion_factor (and, where there are diffusion_decoders H, + sum_j H[:, :, j] r_j
-with r_j the spike train behind a low-pass of time constant diffusion_filter_s).
+Latents: T dz/dt = -z + q + input_map u + sqrt(T) G xi(t), rise_s dq/dt = -q + sum_j decoders[:, j] s_j(t), s_j the
+spike train in Hz (where rise_s is 0 or missing, q is the sum itself), T = time_unit_s, xi noise: white or, where there
+is noise_colour (alpha, beta, omega), source c behind the filter (s^2 + alpha_c s + omega_c^2) / (s^2 + beta_c s +
+omega_c^2), s per rate time unit; G = diffusion_factor (and, where there are diffusion_decoders H, + sum_j H[:, :, j]
+r_j with r_j the spike train behind a low-pass of time constant diffusion_filter_s).
 System units: latent_offset + latent_scale * z; initial_latent is in these.
 Neurons: tau_m dv/dt = -v + J, spike at v > 1, v held at 0 for refractory_s, and never below 0 (model lif); tau_m is
 tau_membrane_s, a number in the header or an array neuron.tau_membrane_s."""
@@ -49,6 +52,7 @@ _MEANINGS = {
     "latent_scale": "system units per latent unit",
     "initial_latent": "states to start from, in system units",
     "diffusion_decoders": "G per Hz",
+    "noise_colour": "alpha, beta and omega of each source of noise, per rate time unit",
 }
 
 

@@ -29,6 +29,8 @@ from ddm2snn.base.randomness import check_seed
 from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
 from ddm2snn.network import to_internal
+from ddm2snn.schedule import Schedule
+from ddm2snn.stimulus import Stimulus
 
 if TYPE_CHECKING:
     from ddm2snn.network import SpikingNetwork
@@ -141,21 +143,30 @@ def common_settings(network: SpikingNetwork) -> dict[str, object]:
     return {
         "version": package_version(), "fingerprint": network.fingerprint, "neurons": network.neurons,
         "rank": network.rank, "time_unit_s": network.time_unit_s, "dt_s": network.dt_s,
-        "diffusion_filter_s": network.diffusion_filter_s,
+        "rise_s": network.rise_s, "diffusion_filter_s": network.diffusion_filter_s,
     }  # fmt: skip
 
 
 def weights_of(network: SpikingNetwork) -> dict[str, np.ndarray]:
     """Arrays that a script runs on, by their names in the network.
 
-    Where spikes decode the diffusion, also ``initial_part`` (sample, rank, rank): the part of its factor at each of the
-    initial latents that the neurons' steady rates decode.
+    Besides, ``initial_decoded`` (sample, rank), what spikes have decoded at each of the initial latents, and
+    ``noise_sections`` (rank, coefficient); see `ddm2snn.schedule.Schedule`. Where spikes decode the diffusion, also
+    ``initial_part`` (sample, rank, rank): the part of its factor at each of the initial latents that the neurons'
+    steady rates decode.
     """
     names = ("encoders", "bias", "decoders", "diffusion_factor", "input_map", "latent_offset", "latent_scale")
     weights = {name: getattr(network, name) for name in (*names, "initial_latent")}
+    initial = to_internal(network, network.initial_latent)
+    run = Schedule(network, network.dt_s, 1, 1, len(initial), 0, Stimulus(), initial)
+    white = np.tile([1.0, 0.0, 0.0, 0.0, 0.0], (network.rank, 1))
+    weights |= {
+        "initial_decoded": run.initial_decoded,
+        "noise_sections": white if run.noise_sections is None else run.noise_sections,
+    }
     if network.diffusion_decoders is not None:
         with np.errstate(all="ignore"):  # overflow is refused below
-            at_start = network.internal_factor(to_internal(network, network.initial_latent))
+            at_start = network.internal_factor(initial)
         if not np.isfinite(at_start).all():
             raise InputError("This network's diffusion is infinite at its initial latents. Scale its latents.")
         weights["diffusion_decoders"] = network.diffusion_decoders

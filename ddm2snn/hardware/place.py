@@ -199,6 +199,10 @@ def model_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> 
     if network.diffusion_decoders is not None:
         reason = "spikes would have to multiply noise, which no synapse does"
         return [Unsupported("diffusion_decoders", reason, 'Use backend="brian2" or "nengo"')]
+    for name, value in (("rise_s", network.rise_s), ("noise_colour", network.noise_colour)):
+        if value is not None and (name == "noise_colour" or value):
+            reason = f"{config.name} has synapses that rise at once, and a host that sends white noise"
+            return [Unsupported(name, reason, f"Convert with hardware={config.name}")]
     precision, neuron, gaps = config.precision, network.neuron, []
     refractory_s, longest = neuron.refractory_s, precision.longest_refractory_steps
     if longest is not None and round(refractory_s / dt_s) + 1 > longest:

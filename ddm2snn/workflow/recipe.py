@@ -27,7 +27,7 @@ class TrainingSettings(Settings):
 
 
 class ConversionSettings(Settings):
-    """Section [conversion]: neurons and their largest rates, decoders and their ridge, time unit and step.
+    """Section [conversion]: neurons and their largest rates, decoders and their ridge, time unit, rise and step.
 
     A setting that is None has the default of `ddm2snn.Population` or of the decoders.
     """
@@ -37,6 +37,7 @@ class ConversionSettings(Settings):
     decoders: str = "calibrated"
     ridge: Positive | None = None
     time_unit_s: Positive | None = None
+    rise_s: NotNegative | None = None
     dt_s: Positive = 1e-3
 
     @model_validator(mode="after")

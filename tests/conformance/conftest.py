@@ -48,6 +48,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "loihi_few_bits": {"neurons": 8, "seed": 12, "neuron": LoihiLIF(5e-3, 4e-3, decay_bits=4), "dt_s": 5e-4},
     # a third of a millisecond has no exact binary fraction: step counting must not rely on one
     "odd_step": {"neurons": 8, "seed": 7, "dt_s": 1e-3 / 3},
+    "rising": {"neurons": 8, "seed": 14, "rise_s": 4e-3},
+    "rising_within_a_step": {"rank": 3, "neurons": 12, "seed": 15, "rise_s": 5e-4},
     "silent_inhibited_undriven": {
         "rank": 1,
         "neurons": 4,
@@ -126,10 +128,13 @@ def filtered() -> Callable[..., np.ndarray]:
 def unfiltered() -> Callable[..., np.ndarray]:
     """Inverse of the synaptic filter: spikes per step, up to rounding."""
 
-    def invert(filtered_hz: np.ndarray, dt_s: float, time_unit_s: float) -> np.ndarray:
-        decay = np.exp(-dt_s / time_unit_s)
-        before = np.vstack([np.zeros(filtered_hz.shape[1]), filtered_hz[:-1]])
-        return (filtered_hz - decay * before) * dt_s / (1.0 - decay)
+    def invert(filtered_hz: np.ndarray, dt_s: float, *taus_s: float) -> np.ndarray:
+        spikes = filtered_hz * dt_s
+        for tau_s in taus_s:
+            decay = np.exp(-dt_s / tau_s) if tau_s else 0.0
+            before = np.vstack([np.zeros(spikes.shape[1]), spikes[:-1]])
+            spikes = (spikes - decay * before) / (1.0 - decay)
+        return spikes
 
     return invert
 

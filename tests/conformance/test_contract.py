@@ -37,6 +37,8 @@ class Written:
         z, u, rng = schedule.initial_latent, schedule.inputs(), stream(schedule.seed, "written", "noise")
         fire = self.membrane(network.neuron, schedule.initial_voltage, dt_s)
         h, latent, times, neurons, trials = schedule.factor, [], [], [], []
+        q, c, sections = schedule.initial_decoded, schedule.rise_decay, schedule.noise_sections
+        past = [np.zeros_like(z) for _ in range(4)]  # xi and chi of the last two steps
         r = None if h is None else h.start
         for n in range(schedule.steps):
             if n % schedule.stride == 0:
@@ -44,12 +46,18 @@ class Written:
             progress(n / schedule.steps)
             s = fire(z @ network.encoders.T + network.bias)
             xi = rng.standard_normal(z.shape)
-            noise = xi @ schedule.noise_factor.T
+            chi = xi
+            if sections is not None:
+                b0, b1, b2, a1, a2 = sections.T
+                chi = b0 * xi + b1 * past[0] + b2 * past[1] - a1 * past[2] - a2 * past[3]
+                past = [xi, past[0], chi, past[2]]
+            noise = chi @ schedule.noise_factor.T
             if h is not None:
                 by_trial = r.reshape(len(z), network.rank, network.rank)
                 noise += schedule.noise_scale * (by_trial @ xi[..., None])[..., 0]
                 r = h.decay * r + (1 - h.decay) * s @ h.decoders.T / dt_s
-            z = a * z + (1 - a) * (u[n] + s @ network.decoders.T / dt_s) + noise
+            q = c * q + (1 - c) * s @ network.decoders.T / dt_s
+            z = a * z + (1 - a) * (u[n] + q) + noise
             trial, neuron = np.nonzero(s)
             times.append(np.full(len(trial), (n + 1) * dt_s))
             neurons.append(neuron)
@@ -58,11 +66,12 @@ class Written:
         return Trace(np.stack(latent, axis=1), spikes, {"numpy": np.__version__})
 
     def drive(self, loop):
-        network, filtered = loop.network, np.zeros(loop.network.neurons)
+        network, risen, filtered = loop.network, *np.zeros((2, loop.network.neurons))
         fire = self.membrane(network.neuron, loop.initial_voltage, loop.dt_s)
         for z in loop.path:
             s = fire(network.encoders @ z + network.bias)
-            filtered = loop.decay * filtered + (1 - loop.decay) * s / loop.dt_s
+            risen = loop.rise_decay * risen + (1 - loop.rise_decay) * s / loop.dt_s
+            filtered = loop.decay * filtered + (1 - loop.decay) * risen
             yield filtered[None]
 
     def membrane(self, neuron, voltage, dt_s):
@@ -116,7 +125,10 @@ def spikes_of(recording):
 
 
 def test_a_simulator_written_from_the_contract_fires_with_the_reference(make_spiking):
-    network, settings = make_spiking(), {"duration": 3.0, "trials": 3, "seed": 4, "spikes": True, "stimulus": STIMULUS}
+    network, settings = (
+        make_spiking(rise_s=4e-3),
+        {"duration": 3.0, "trials": 3, "seed": 4, "spikes": True, "stimulus": STIMULUS},
+    )
     found, expected = (simulate(network, backend=b, **settings) for b in (Written(), ReferenceBackend()))
     assert len(expected.spikes.time_s) > 100
     assert all(np.array_equal(*pair) for pair in zip(spikes_of(found), spikes_of(expected), strict=True))
@@ -134,7 +146,8 @@ def test_its_noise_is_that_of_the_reference(make_spiking, monkeypatch):
         "diffusion_decoders": 1e-3 * np.random.default_rng(3).standard_normal((2, 2, 8)),
         "diffusion_filter_s": 0.02,
     }
-    for fields in ({}, by_state):
+    colour = {"noise_colour": np.array([[2.0, 9.0, 12.0], [8.0, 4.0, 30.0]])}
+    for fields in ({}, by_state, colour, by_state | colour):
         network = make_spiking(diffusion_factor=np.array([[0.3, 0.0], [0.1, 0.2]]), **fields)
         settings = {"duration": 2.0, "trials": 3, "seed": 4}
         found, expected = (simulate(network, backend=b, **settings).samples for b in (Written(), ReferenceBackend()))
@@ -144,7 +157,7 @@ def test_its_noise_is_that_of_the_reference(make_spiking, monkeypatch):
 
 
 def test_its_blocks_are_put_together_whatever_their_length(make_spiking, filtered):
-    network, path = make_spiking(), np.cumsum(np.random.default_rng(0).normal(0, 0.05, (700, 2)), axis=0)
+    network, path = make_spiking(rise_s=4e-3), np.cumsum(np.random.default_rng(0).normal(0, 0.05, (700, 2)), axis=0)
     found, expected = (filtered(backend, network, path, seed=3) for backend in (Written(), ReferenceBackend()))
     assert expected.max() > 10
     assert np.abs(found - expected).max() < 1e-9

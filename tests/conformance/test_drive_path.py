@@ -28,7 +28,7 @@ def path():
 
 
 def test_spikes_and_traces_equal_the_reference(simulator, small_network, path, oracle_of, filtered, unfiltered):
-    clock = small_network.dt_s, small_network.time_unit_s
+    clock = small_network.dt_s, small_network.time_unit_s, small_network.rise_s
     found = filtered(simulator, small_network, path(small_network), seed=11)
     expected = filtered(oracle_of(simulator), small_network, path(small_network), seed=11)
     assert found.shape == expected.shape == (STEPS, small_network.neurons)
@@ -38,7 +38,7 @@ def test_spikes_and_traces_equal_the_reference(simulator, small_network, path, o
 
 def test_paths_make_neurons_fire_and_fall_silent(small_network, path, oracle_of, simulator, filtered, unfiltered):
     trace = filtered(oracle_of(simulator), small_network, path(small_network), seed=11)
-    spikes = np.rint(unfiltered(trace, small_network.dt_s, small_network.time_unit_s))
+    spikes = np.rint(unfiltered(trace, small_network.dt_s, small_network.time_unit_s, small_network.rise_s))
     assert spikes.sum() > 10
     assert spikes.mean() < HALF_A_SPIKE
 

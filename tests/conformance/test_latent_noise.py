@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import signal
 
 from ddm2snn.backend import RATE
 from ddm2snn.network import to_internal, to_system
@@ -161,3 +162,29 @@ def test_a_refractory_period_one_step_too_long_shows_in_the_statistics(simulator
     neuron = dataclasses.replace(noisy.neuron, refractory_s=noisy.neuron.refractory_s + noisy.dt_s)
     longer = dataclasses.replace(noisy, neuron=neuron)
     assert welch(statistics(simulator, longer, 41), statistics(oracle_of(simulator), noisy, 42)).max() > SIGMAS
+
+
+COLOUR = np.array([[1.0, 6.0, 2.0], [9.0, 3.0, 2.0]])  # one source quieter around its frequency, one louder
+
+
+def coloured_covariance(dt):
+    """Stationary covariance of a leak driven by coloured noise: sums of the impulse responses of all filters."""
+    responses = []
+    for alpha, beta, omega in COLOUR:
+        rate = omega / np.tan(0.5 * omega * dt)  # the bilinear transform that is exact at omega
+        numerator, denominator = signal.bilinear([1, alpha, omega**2], [1, beta, omega**2], fs=0.5 * rate)
+        response = signal.lfilter(numerator, denominator, np.eye(1, round(40 / dt))[0])
+        responses.append(signal.lfilter([1.0], [1.0, -np.exp(-dt)], response))
+    mixed = FACTOR[:, :, None] * np.array(responses) * np.sqrt(-np.expm1(-2.0 * dt) / 2.0)
+    return np.einsum("ist,jst->ij", mixed, mixed)
+
+
+def test_coloured_noise_has_the_covariance_of_its_filters(spiking_backend, make_spiking):
+    silent = {"decoders": np.zeros((2, 8)), "diffusion_factor": FACTOR, "time_unit_s": TIME_UNIT_S}
+    network, dt = make_spiking(**silent, noise_colour=COLOUR), 0.025
+    z = trajectories(spiking_backend, network, dt)[:, 20:]
+    found, expected = np.einsum("tsi,tsj->ij", z, z) / (z.shape[0] * z.shape[1]), coloured_covariance(dt)
+    white = FACTOR @ FACTOR.T / 2.0
+    error = np.sqrt((np.outer(np.diag(white), np.diag(white)) + white**2) * EVERY / np.tanh(EVERY) / SPAN)
+    assert np.abs((found - expected) / error).max() < SIGMAS
+    assert np.abs((white - expected) / error).max() > 2 * SIGMAS  # white noise would be noticed

@@ -28,8 +28,9 @@ QUICK = Calibrated(duration=200.0)
 
 @pytest.mark.parametrize("model", NEURON_MODELS.values())
 @pytest.mark.parametrize("timing", ["grid", "interpolated"])
-def test_the_compiled_drive_is_the_reference(make_spiking, model, timing):
-    network = dataclasses.replace(make_spiking(neurons=40), neuron=model(), spike_timing=timing)
+@pytest.mark.parametrize("rise_s", [0.0, 4e-3])
+def test_the_compiled_drive_is_the_reference(make_spiking, model, timing, rise_s):
+    network = dataclasses.replace(make_spiking(neurons=40, rise_s=rise_s), neuron=model(), spike_timing=timing)
     rng = np.random.default_rng(1)
     path = np.cumsum(0.03 * rng.standard_normal((3000, 2)), axis=0)
     outside = path * network.latent_scale + network.latent_offset

@@ -218,7 +218,7 @@ def _model(schedule: Schedule, shape: Shape, weights: Any) -> tuple[Any, Any, An
     neurons.v = schedule.initial_voltage.ravel()
     parts = [latents, neurons]
     if weights is not None:
-        neurons.recurrent = _recurrent(schedule).ravel()
+        _assign(neurons, {name: value.ravel() for name, value in _recurrent(schedule).items()}, 1)
         parts.append(dense_synapses(neurons, clock, shape, trials))
         parts[-1].w = np.tile(weights.T.ravel(), trials)
     values, sums = weight_values(shape, schedule), sums_of(shape)
@@ -234,9 +234,13 @@ def _model(schedule: Schedule, shape: Shape, weights: Any) -> tuple[Any, Any, An
     return b2.Network(*parts), samples, spikes
 
 
-def _recurrent(schedule: Schedule) -> Float[np.ndarray, "trial neuron"]:
-    """Current of dense weights at the start: E z, before it decays in the first step."""
-    return schedule.initial_latent @ schedule.network.encoders.T / schedule.decay
+def _recurrent(schedule: Schedule) -> dict[str, Float[np.ndarray, "trial neuron"]]:
+    """Current of dense weights at the start, E z, and what is still to rise, before both decay in the first step."""
+    start, rising = schedule.initial_latent, {}
+    if schedule.network.rise_s:
+        decoded = (1.0 - schedule.decay) * schedule.initial_decoded
+        start, rising = start - decoded, {"risen": decoded @ schedule.network.encoders.T / schedule.rise_decay}
+    return {"recurrent": start @ schedule.network.encoders.T / schedule.decay, **rising}
 
 
 def _drive_here(loop: OpenLoop, shape: Shape, mode: Mode) -> Iterator[Float[np.ndarray, "time neuron"]]:
@@ -285,7 +289,7 @@ def _run_program(schedule: Schedule, shape: Shape, mode: Mode, weights: Any, pro
             own = {name: value if np.ndim(value) == 0 else value[trial] for name, value in latents.items()}  # pyright: ignore[reportIndexIssue]
             own |= settings | {"seed": child_seed(schedule.seed, "brian2", "noise", str(trial))}
             start: Values = {"v": schedule.initial_voltage[trial]}
-            start |= {"recurrent": _recurrent(schedule)[trial]} if weights is not None else {}
+            start |= {n: value[trial] for n, value in _recurrent(schedule).items()} if weights is not None else {}
             arguments = for_all + arguments_of("latents", own, np.float64, folder)
             arguments += arguments_of("neurons", start, shape.dtype, folder)
             commands.append(command_of(program, folder, arguments))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ddm2snn.neuron import NeuronModel
 
 Precision = Literal["double", "single"]
+_SECTION = ("b0", "b1", "b2", "a1", "a2")  # of `Schedule.noise_sections`
 Values = dict[str, "float | np.ndarray"]
 """Values of a group's variables by name: a number for all, or an array, of neurons over those of one trial."""
 
@@ -124,6 +125,8 @@ class Shape:
         Whether spikes also reach neurons through single weights, which then replace the encoders of what spikes decode.
     precision
         Of the neurons; latents are always in double.
+    rising, coloured
+        Whether synapses take time to rise, and whether the noise is coloured.
     """
 
     neurons: int
@@ -136,6 +139,8 @@ class Shape:
     stimulus: bool = False
     dense: bool = False
     precision: Precision = "double"
+    rising: bool = False
+    coloured: bool = False
 
     @classmethod
     def of_run(cls, schedule: Schedule, precision: Precision, *, dense: bool = False) -> Shape:
@@ -150,6 +155,8 @@ class Shape:
             stimulus=not schedule.stimulus.empty,
             dense=dense,
             precision=precision,
+            rising=schedule.network.rise_s > 0,
+            coloured=schedule.noise_sections is not None,
         )
 
     @classmethod
@@ -157,7 +164,8 @@ class Shape:
         """Shape of an open loop."""
         snn = loop.network
         own = _own_constants(snn.neuron, loop.dt_s)
-        return cls(snn.neurons, snn.rank, snn.neuron.name, own, driven=True, precision=precision)
+        shape = cls(snn.neurons, snn.rank, snn.neuron.name, own, driven=True, precision=precision)
+        return replace(shape, rising=snn.rise_s > 0)
 
     @property
     def dtype(self) -> type[np.floating]:
@@ -199,7 +207,10 @@ def latents_group(shape: Shape, trials: int, clock: Any, feed: Float[np.ndarray,
         return group
     states = [f"{name}{c}" for name in ("z", "sum", *(["rest"] if shape.dense else [])) for c in ranks]
     states += fed if shape.stimulus else []
-    constants = ["decay", "gain", *shape.noise_names()]
+    states += [f"q{c}" for c in ranks if shape.rising]
+    states += [f"{name}{c}" for name in ("first", "second") for c in ranks if shape.coloured]
+    constants = ["decay", "gain", *shape.noise_names(), *(["rise_decay"] if shape.rising else [])]
+    constants += [f"{name}_{c}" for name in _SECTION for c in ranks if shape.coloured]
     if shape.decoded_noise:
         states += [f"{name}{entry}" for name in ("entry", "part") for entry in range(shape.rank**2)]
         constants += ["noise_scale", "entry_decay", "entry_gain"]
@@ -214,9 +225,16 @@ def _latent_step(shape: Shape) -> list[str]:
     """Lines of one step of the latents; `gain` holds the step's share and the spikes' unit, 1/dt."""
     noisy = bool(shape.noise) or shape.decoded_noise
     lines = [f"xi{c} = randn()" for c in range(shape.rank)] if noisy else []
+    source = "chi" if shape.coloured else "xi"
+    for c in range(shape.rank if shape.coloured and noisy else 0):
+        lines += [
+            f"chi{c} = b0_{c} * xi{c} + first{c}",
+            f"first{c} = b1_{c} * xi{c} - a1_{c} * chi{c} + second{c}",
+            f"second{c} = b2_{c} * xi{c} - a2_{c} * chi{c}",
+        ]
     for c in range(shape.rank):
         added = [f"(1 - decay) * input{c}"] if shape.stimulus else []
-        added += [f"noise{row}_{column} * xi{column}" for row, column in shape.noise if row == c]
+        added += [f"noise{row}_{column} * {source}{column}" for row, column in shape.noise if row == c]
         if shape.decoded_noise:
             added += [f"noise_scale * entry{c * shape.rank + other} * xi{other}" for other in range(shape.rank)]
         if shape.dense:
@@ -226,7 +244,10 @@ def _latent_step(shape: Shape) -> list[str]:
                 f"seen{c} = rest{c}",
             ]
             added = [f"own{c}"]
-        lines.append(f"z{c} = {' + '.join([f'decay * z{c}', f'gain * sum{c}', *added])}")
+        if shape.rising:
+            lines.append(f"q{c} = rise_decay * q{c} + (1 - rise_decay) * gain * sum{c}")
+        arrived = f"q{c}" if shape.rising else f"gain * sum{c}"
+        lines.append(f"z{c} = {' + '.join([f'decay * z{c}', arrived, *added])}")
         lines += [f"sum{c} = 0", *([] if shape.dense else [f"seen{c} = z{c}"])]
     for entry in range(shape.rank**2 if shape.decoded_noise else 0):
         lines += [f"entry{entry} = entry_decay * entry{entry} + entry_gain * part{entry}", f"part{entry} = 0"]
@@ -251,6 +272,8 @@ def neurons_group(shape: Shape, latents: Any, trials: int, clock: Any, *, sends:
     constants = [name for name in membrane.constants if name not in shape.own_constants]
     constants += ["filter_decay", "filter_gain"] if shape.driven else []
     constants += ["dense_decay", "dense_gain"] if shape.dense else []
+    risen = shape.rising and (shape.driven or shape.dense)  # elsewhere it is the latents that take time
+    constants += ["rise_decay"] if risen else []
     sums = sums_of(shape) if sends else {}
     equations = [*membrane.declared, "trial : integer", "bias : 1", *(f"e{c} : 1" for c in ranks)]
     equations += [f"{name} : 1" for name in (*shape.own_constants, *sums)]
@@ -258,11 +281,20 @@ def neurons_group(shape: Shape, latents: Any, trials: int, clock: Any, *, sends:
     equations += [f"{name} : 1 (linked)" for name in (*(f"seen{c}" for c in ranks), *sums.values())]
     equations += ["filtered : 1"] if shape.driven else []
     equations += ["arrived : 1", "recurrent : 1"] if shape.dense else []
-    reset = [*membrane.reset, *(["filtered += filter_gain"] if shape.driven else [])]
+    equations += ["risen : 1"] if risen else []
+    reset = [*membrane.reset]
+    if shape.driven:
+        gets = "(1 - rise_decay) * filter_gain" if risen else "filter_gain"
+        reset += [f"{name} += {gets}" for name in (("risen", "filtered") if risen else ("filtered",))]
     reset += [f"{total} += {name}" for name, total in sums.items()]
     terms = ["bias", *(["recurrent"] if shape.dense else []), *(f"e{c} * seen{c}" for c in ranks)]
+    kept = "risen = risen * rise_decay"
     update = ["filtered = filtered * filter_decay"] if shape.driven else []
-    update += ["recurrent = recurrent * dense_decay + dense_gain * arrived", "arrived = 0"] if shape.dense else []
+    if risen and shape.driven:
+        update = [kept, "filtered = filtered * filter_decay + risen"]
+    update += [f"{kept} + (1 - rise_decay) * dense_gain * arrived"] if risen and shape.dense else []
+    arriving = "risen" if risen else "dense_gain * arrived"
+    update += [f"recurrent = recurrent * dense_decay + {arriving}", "arrived = 0"] if shape.dense else []
     update += [f"current = {' + '.join(terms)}", *membrane.update]
     group = b2.NeuronGroup(
         trials * shape.neurons, "\n".join(equations), name="neurons", clock=clock, dtype=shape.dtype, namespace={},
@@ -284,6 +316,12 @@ def latent_values(shape: Shape, schedule: Schedule) -> Values:
     values |= {f"seen{c}": np.zeros(len(initial)) if shape.dense else initial[:, c] for c in range(rank)}
     values |= {"decay": schedule.decay, "gain": (1.0 - schedule.decay) / schedule.dt_s}
     values |= {f"noise{row}_{column}": float(schedule.noise_factor[row, column]) for row, column in shape.noise}
+    if shape.rising:
+        start = schedule.initial_decoded * (1.0 - schedule.decay)
+        values |= {"rise_decay": schedule.rise_decay, **{f"q{c}": start[:, c] for c in range(rank)}}
+    if schedule.noise_sections is not None:
+        sections = zip(_SECTION, schedule.noise_sections.T, strict=True)
+        values |= {f"{name}_{c}": float(row[c]) for name, row in sections for c in range(rank)}
     if schedule.factor is not None:
         decay = schedule.factor.decay
         values |= {
@@ -305,6 +343,8 @@ def neuron_values(shape: Shape, schedule: Schedule | OpenLoop) -> Values:
         values |= {"filter_decay": schedule.decay, "filter_gain": per_spike}
     if shape.dense:
         values |= {"dense_decay": schedule.decay, "dense_gain": per_spike}
+    if shape.rising and (shape.driven or shape.dense):
+        values |= {"rise_decay": schedule.rise_decay}
     return values
 
 

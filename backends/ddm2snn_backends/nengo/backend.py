@@ -63,10 +63,11 @@ class NengoBackend:
         import nengo
 
         network = loop.network
-        filtered, rows = np.zeros(network.neurons), []
+        risen, filtered, rows = np.zeros(network.neurons), np.zeros(network.neurons), []
 
         def append(t: float, spikes_hz: Float[np.ndarray, " neuron"]) -> None:
-            filtered[:] = loop.decay * filtered + (1 - loop.decay) * spikes_hz
+            risen[:] = loop.rise_decay * risen + (1 - loop.rise_decay) * spikes_hz
+            filtered[:] = loop.decay * filtered + (1 - loop.decay) * risen
             rows.append(filtered.copy())
 
         with nengo.Network(seed=child_seed(loop.seed, "nengo", "network")) as model:
@@ -150,7 +151,12 @@ def _closed_loop(
         # one low-pass for all trials and sources: a filter per ensemble costs more than its neurons
         source, latent = nengo.Node(size_in=width), nengo.Node(size_in=width)
         nengo.Connection(source, latent, synapse=nengo.Lowpass(network.time_unit_s))
-        nengo.Connection(_decaying(schedule.initial_latent, schedule.decay, schedule.dt_s), latent, synapse=None)
+        nengo.Connection(_unwinding(schedule), latent, synapse=None)
+        decoded = source if not network.rise_s else nengo.Node(size_in=width)
+        if network.rise_s:
+            a, c = schedule.decay, schedule.rise_decay
+            rising = nengo.LinearFilter([(1 - a) * (1 - c), 0.0], [1.0, -(a + c), a * c], analog=False)
+            nengo.Connection(decoded, latent, synapse=rising)
         if not schedule.stimulus.empty:
             nengo.Connection(nengo.Node(stimulus, size_out=width), source, synapse=None)
         entries = _connect_noise(schedule, source)
@@ -161,7 +167,7 @@ def _closed_loop(
             ensemble = _ensemble(network, voltage, schedule.dt_s)
             to_neurons, to_source = (Repeated(factor, len(voltage)) for factor in (network.encoders, network.decoders))
             nengo.Connection(latent[_rows(trials, network.rank)], ensemble.neurons, transform=to_neurons, synapse=None)
-            nengo.Connection(ensemble.neurons, source[_rows(trials, network.rank)], transform=to_source, synapse=None)
+            nengo.Connection(ensemble.neurons, decoded[_rows(trials, network.rank)], transform=to_source, synapse=None)
             if entries is not None and schedule.factor is not None:
                 to_entries = Repeated(schedule.factor.decoders, len(voltage))
                 target = entries[_rows(trials, network.rank**2)]
@@ -178,6 +184,22 @@ def _decaying(start: Float[np.ndarray, "trial value"], decay: float, dt_s: float
     import nengo
 
     return nengo.Node(lambda t: start.ravel() * decay ** (round(t / dt_s) - 1), size_out=start.size)
+
+
+def _unwinding(schedule: Schedule) -> nengo.Node:
+    """What initial latents, and what spikes have decoded by then, leave of themselves as time goes on."""
+    import nengo
+
+    a, c, start = schedule.decay, schedule.rise_decay, schedule.initial_latent
+    if not schedule.network.rise_s:
+        return _decaying(start, a, schedule.dt_s)
+    decoded = schedule.initial_decoded * ((1 - a) * c / (a - c))
+
+    def left(t: float) -> np.ndarray:
+        step = round(t / schedule.dt_s) - 1
+        return (start * a**step + decoded * (a**step - c**step)).ravel()
+
+    return nengo.Node(left, size_out=start.size)
 
 
 def _white(schedule: Schedule, width: int) -> nengo.Node:
@@ -200,18 +222,26 @@ def _connect_noise(schedule: Schedule, source: nengo.Node) -> nengo.Node | None:
     from ddm2snn_backends.nengo.extensions import Repeated
 
     factor, passed = schedule.factor, 1.0 - schedule.decay  # the low-pass passes this share of a sample
+    rank = schedule.network.rank
+    width, colour = schedule.trials * rank, schedule.noise_filter()
+
+    def coloured(t: float, white: Float[np.ndarray, " value"]) -> np.ndarray:
+        return (colour(white.reshape(schedule.trials, rank)) @ schedule.noise_factor.T).ravel() / passed
+
     if factor is None:
-        if schedule.noise_factor.any():
+        if schedule.noise_sections is not None:
+            node = nengo.Node(coloured, size_in=width, size_out=width)
+            nengo.Connection(_white(schedule, width), node, synapse=None)
+            nengo.Connection(node, source, synapse=None)
+        elif schedule.noise_factor.any():
             transform = Repeated(schedule.noise_factor / passed, schedule.trials)
-            nengo.Connection(_white(schedule, source.size_in), source, transform=transform, synapse=None)
+            nengo.Connection(_white(schedule, width), source, transform=transform, synapse=None)
         return None
-    size, rank = factor.start.size, schedule.network.rank
-    width = schedule.trials * rank
-    scale = schedule.noise_scale / passed
+    size, scale = factor.start.size, schedule.noise_scale / passed
 
     def noise(t: float, values: Float[np.ndarray, " value"]) -> np.ndarray:
-        by_state = values[width:].reshape(schedule.trials, rank, rank) + schedule.network.diffusion_factor
-        return scale * np.einsum("trc,tc->tr", by_state, values[:width].reshape(schedule.trials, rank)).ravel()
+        by_state, white = values[width:].reshape(schedule.trials, rank, rank), values[:width]
+        return coloured(t, white) + scale * np.einsum("trc,tc->tr", by_state, white.reshape(-1, rank)).ravel()
 
     entries, product = nengo.Node(size_in=size), nengo.Node(noise, size_in=width + size, size_out=width)
     nengo.Connection(_white(schedule, width), product[:width], synapse=None)

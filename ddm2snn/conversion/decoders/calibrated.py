@@ -11,10 +11,10 @@ import numpy as np
 from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.base.least_squares import NormalEquations
 from ddm2snn.base.progress import Progress, no_progress
-from ddm2snn.conversion.decoders.protocol import Decoders, Problem, Solution, noise_diagnostics
+from ddm2snn.conversion.decoders.protocol import Decoders, Problem, Solution, injecting, noise_diagnostics
 from ddm2snn.conversion.diffusion_factor import calibrate_factor, spikes_by_state
 from ddm2snn.conversion.driving import ClosedLoop, DrivenBlock, driven
-from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget, with_spike_noise
+from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget
 from ddm2snn.conversion.population import Population
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.quantise import compensated
@@ -53,10 +53,9 @@ class Calibrated(Decoders):
     """Decoders regressed on filtered spikes along stationary trajectories of the rate network.
 
     The neurons are driven open loop, in the time steps and with the spike timing of the simulator that
-    will run the network, so that lags, grid effects and refractoriness are in the regressors. The noise of the spikes
-    is measured, and what it leaves of the rate network's diffusion is injected: normally three quarters of that
-    diffusion at least, down to one half where the total would exceed it by more than 8 %. Where the diffusion depends
-    on the state, its factor is decoded from the spikes as well.
+    will run the network, so that lags, grid effects, refractoriness and the rise of the synapses are in the regressors.
+    The spectrum of the spikes' noise is measured, and what it leaves of the rate network's diffusion is injected. Where
+    the diffusion depends on the state, its factor is decoded from the spikes as well.
 
     Parameters
     ----------
@@ -95,6 +94,7 @@ class Calibrated(Decoders):
     """
 
     name: ClassVar[str] = "calibrated"
+    behind_rise: ClassVar[bool] = True
 
     duration: float | None = None
     trajectories: int = 64
@@ -144,14 +144,10 @@ class Calibrated(Decoders):
         return measure_budget(rate, ensemble, regression.decoders, states, rng, duration=_PILOT_BUDGET_DURATION)
 
     def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
-        """Calibrate along paths of the rate network to whose noise the spikes' noise is added, and measure the budget.
-
-        In the closed loop the spikes' noise moves the latents too: decoders must be good where it takes them.
-        """
+        """Calibrate along paths of the rate network, whose noise is that of the closed loop, and measure the budget."""
         rate, ensemble, states = problem.rate, problem.ensemble, problem.states
-        pilot = pilot or self.pilot(problem, progress)
-        noisy, rng, injected = with_spike_noise(rate, pilot), problem.rng("calibration"), pilot.injected_factor
-        regression = self.calibrate(noisy, ensemble, states, rng, lambda s: progress(0.2 + 0.7 * s), injected)
+        rng = problem.rng("calibration")
+        regression = self.calibrate(rate, ensemble, states, rng, lambda s: progress(0.2 + 0.7 * s))
         decoders = regression.decoders
         if ensemble.device is not None and len(regression.gram) == ensemble.neurons:  # no decoder is shared
             decoders = compensated(decoders, regression.gram, regression.ridge, ensemble.device)
@@ -163,9 +159,9 @@ class Calibrated(Decoders):
         }
         if rate.diffusion_readout is None:
             progress(1.0)
-            return Solution(decoders, budget.injected_factor, diagnostics)
+            return injecting(budget, decoders, diagnostics, ensemble)
         spikes = spikes_by_state(rate, ensemble, decoders, states, problem.rng("spikes by state"))
-        factor = calibrate_factor(rate, noisy, ensemble, states, spikes, self, problem.rng("diffusion"))
+        factor = calibrate_factor(rate, ensemble, states, spikes, self, problem.rng("diffusion"))
         progress(1.0)
         return Solution(decoders, factor.constant, diagnostics | {"diffusion": factor.diagnostics}, factor=factor)
 
@@ -176,14 +172,12 @@ class Calibrated(Decoders):
         states: Float[np.ndarray, "sample rank"],
         rng: np.random.Generator,
         progress: Progress = no_progress,
-        injected_factor: Float[np.ndarray, "rank rank"] | None = None,
     ) -> Regression:
         r"""Solve :math:`\min_D \langle|D\tilde r - \tilde y|^2\rangle + \lambda|D|^2` along trajectories.
 
         :math:`\tilde r` are the spike trains and :math:`\tilde y` the target of
         `ddm2snn.conversion.trajectories.Trajectories`, both filtered with the synaptic time constant. This takes the
-        RAM of one Gram matrix for training and one for held-out samples. Closed-loop rounds inject noise with the
-        factor `injected_factor`, by default that of `rate`.
+        RAM of one Gram matrix for training and one for held-out samples. Closed-loop rounds inject the noise of `rate`.
         """
         columns, count = ensemble.shared_columns(self.most_decoders)
         duration = self.duration_for(ensemble.neurons) / self.trajectories
@@ -193,9 +187,8 @@ class Calibrated(Decoders):
         _take_in(blocks, training, held_out, lambda share: progress(share / parts))
         regression = _solve(training, held_out, self.ridge)
         for part in range(1, parts):
-            factor = rate.diffusion_factor if injected_factor is None else injected_factor
             start = states[rng.integers(len(states), size=self.trajectories)]
-            loop = ClosedLoop(rate, ensemble, regression.decoders, columns, factor, start, rng)
+            loop = ClosedLoop(rate, ensemble, regression.decoders, columns, rate.diffusion_factor, start, rng)
             _take_in(loop.blocks(duration), training, held_out, lambda s, part=part: progress((part + s) / parts))
             regression = _solve(training, held_out, self.ridge)
         return replace(regression, decoders=regression.decoders[:, columns])

@@ -13,6 +13,7 @@ from ddm2snn.conversion.decoders.protocol import (
     Problem,
     Solution,
     curve_error,
+    injecting,
     noise_diagnostics,
     refuse_device,
     refuse_diffusion_by_state,
@@ -115,4 +116,4 @@ class Direct(Decoders):
             "activation_per_hz": scale,
             "noise": noise_diagnostics(budget),
         }
-        return Solution(decoders, budget.injected_factor, diagnostics)
+        return injecting(budget, decoders, diagnostics, ensemble)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ddm2snn.conversion.clock import Clock
     from ddm2snn.conversion.diffusion_factor import DiffusionFactor
     from ddm2snn.conversion.ensemble import Ensemble
-    from ddm2snn.conversion.noise_budget import NoiseBudget
+    from ddm2snn.conversion.noise_budget import MeasuredNoise, NoiseBudget
     from ddm2snn.conversion.population import Population
     from ddm2snn.network import RateNetwork
 
@@ -63,6 +63,8 @@ class Solution:
         What the decoded spikes lack everywhere, shape (rank,), internal units; None where they lack nothing.
     factor
         Decoders of a diffusion factor that depends on the state; None where it is constant.
+    noise_colour
+        Colour of the noise to inject, as `ddm2snn.SpikingNetwork` has it; None for white noise.
     """
 
     decoders: Float[np.ndarray, "rank neuron"]
@@ -70,6 +72,7 @@ class Solution:
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
     constant: Float[np.ndarray, " rank"] | None = None
     factor: DiffusionFactor | None = None
+    noise_colour: Float[np.ndarray, "rank coefficient"] | None = None
 
 
 @runtime_checkable
@@ -82,6 +85,8 @@ class Decoders(Protocol):
     """
 
     name: ClassVar[str]
+    behind_rise: ClassVar[bool] = False
+    """Whether they are solved behind the rise of the synapses; without one otherwise."""
 
     def check(self, rate: RateNetwork, population: Population | None, *, in_loop: bool) -> Population:
         """Return the population to place, the default one where none is given.
@@ -136,12 +141,25 @@ def curve_error(
     return np.sqrt(((decoded - target) ** 2).mean(axis=0) / (velocity**2).mean(axis=0)).tolist()
 
 
-def noise_diagnostics(budget: NoiseBudget) -> dict[str, Any]:
+def injecting(
+    budget: MeasuredNoise,
+    decoders: Float[np.ndarray, "rank neuron"],
+    diagnostics: Mapping[str, Any],
+    ensemble: Ensemble,
+    constant: Float[np.ndarray, " rank"] | None = None,
+) -> Solution:
+    """Solution with the noise that a budget leaves, coloured but on a device, whose host sends white noise."""
+    factor, colour = budget.spectrum.injection if ensemble.device is None else (budget.spectrum.white, None)
+    return Solution(decoders, factor, diagnostics, constant, noise_colour=colour)
+
+
+def noise_diagnostics(budget: MeasuredNoise) -> dict[str, Any]:
     """The noise of a budget as `ddm2snn.conversion.diagnostics.Noise` holds it."""
     return {
         "target": budget.target.tolist(),
         "spikes": budget.spikes.tolist(),
         "spikes_over_target": budget.spike_noise_ratio,
+        "spectrum": budget.spectrum.as_json(),
     }
 
 

@@ -16,6 +16,7 @@ from ddm2snn.conversion.decoders.protocol import (
     Problem,
     Solution,
     curve_error,
+    injecting,
     noise_diagnostics,
     refuse_device,
     refuse_diffusion_by_state,
@@ -116,7 +117,7 @@ class TrainedReadout(Decoders):
             "activation_error": np.sqrt((errors**2).mean(axis=0)).tolist(),
             "noise": noise_diagnostics(budget),
         }
-        return Solution(decoders, budget.injected_factor, diagnostics, constant)
+        return injecting(budget, decoders, diagnostics, ensemble, constant)
 
     def scales(
         self, rate: RateNetwork, ensemble: Ensemble, z: Float[np.ndarray, "sample rank"]

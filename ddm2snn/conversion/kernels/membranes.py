@@ -8,10 +8,12 @@ Kernels take tuples and unpack them before the loops, which then are the machine
 
 - `inputs`: weights of the latents, shape (rank, neuron), and bias, shape (neuron,), of the neurons' input currents.
 - `constants`: numbers of the neuron model in a step; each kernel names its own.
-- `synapses`: decay of the synaptic filter in a step, what a spike adds, and the column of the output for each neuron.
-- `state`: voltage, filtered spikes, seconds to wait and raised threshold, shapes (trial, neuron); what a model does not
-  use has no columns. On a grid, refractory neurons hold the number of steps that are left as a negative voltage: one
-  array less to go through, and selections that the compiler vectorises, took the time to a third.
+- `synapses`: decay of the synaptic filter in a step, that of its rise (0 where it rises at once), what a spike adds,
+  and the column of the output for each neuron.
+- `state`: voltage, filtered spikes, what of them is still to rise, seconds to wait and raised threshold, shapes
+  (trial, neuron); what a model does not use has no columns. On a grid, refractory neurons hold the number of steps that
+  are left as a negative voltage: one array less to go through, and selections that the compiler vectorises, took the
+  time to a third.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 _HALVINGS = 52  # of a step, to find a crossing in it to the last bit
 
 
-Membrane = tuple[Callable[..., None], tuple, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+Membrane = tuple[Callable[..., None], tuple, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 """Kernel of a neuron model, its constants in a step, and the state of its neurons."""
 
 
@@ -67,10 +69,10 @@ def _adaptive(neuron: Any, dt_s: float, timing: SpikeTiming, voltage: np.ndarray
     return _adaptive_within_steps, (*leak, *threshold), _state_at(voltage, "wait_s", "raised")
 
 
-def _state_at(voltage: np.ndarray, *used: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _state_at(voltage: np.ndarray, *used: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """State at given voltages, with everything else at zero, and with the arrays beside voltages that are used."""
     wait_s, raised = (np.zeros_like(voltage if name in used else voltage[:, :0]) for name in ("wait_s", "raised"))
-    return voltage.copy(), np.zeros_like(voltage), wait_s, raised
+    return voltage.copy(), np.zeros_like(voltage), np.zeros_like(voltage), wait_s, raised
 
 
 _MEMBRANES: dict[str, Callable[..., Membrane]] = {
@@ -137,12 +139,12 @@ def _leaky_on_grid(
     """Leaky membranes with spikes rounded up to the grid; constants are decay (one, or each) and refractory steps."""
     encoders, bias = inputs
     membrane_decay, refractory_steps = constants
-    decay, jump, columns = synapses
-    voltage, filtered, _, _ = state
+    decay, rise_decay, jump, columns = synapses
+    voltage, filtered, rising, _, _ = state
     neurons = len(bias)
     for trial in numba.prange(path.shape[0]):
         current = np.empty(neurons)
-        v, r = voltage[trial], filtered[trial]
+        v, r, q = voltage[trial], filtered[trial], rising[trial]
         for step in range(path.shape[1]):
             currents(path[trial, step], encoders, bias, current)
             for j in range(neurons):
@@ -152,7 +154,8 @@ def _leaky_on_grid(
                 x = x if before >= 0.0 else before + 1.0
                 fired = x > 1.0
                 v[j] = -refractory_steps if fired else x
-                r[j] = r[j] * decay + (jump if fired else 0.0)
+                q[j] = q[j] * rise_decay + (jump if fired else 0.0)
+                r[j] = r[j] * decay + q[j]
             if (step + 1) % stride == 0:
                 _add_to_columns(r, columns, out[trial, step // stride])
 
@@ -164,17 +167,17 @@ def _leaky_within_steps(
     """Leaky membranes with spikes within the step; constants are step, time constants and refractory period."""
     encoders, bias = inputs
     dt_s, taus_s, refractory_s = constants
-    decay, jump, columns = synapses
-    voltage, filtered, wait_s, _ = state
+    decay, rise_decay, jump, columns = synapses
+    voltage, filtered, rising, wait_s, _ = state
     neurons = len(bias)
     whole_step = np.exp(-dt_s / taus_s)
     for trial in numba.prange(path.shape[0]):
         current = np.empty(neurons)
-        v, w, r = voltage[trial], wait_s[trial], filtered[trial]
+        v, w, r, q = voltage[trial], wait_s[trial], filtered[trial], rising[trial]
         for step in range(path.shape[1]):
             currents(path[trial, step], encoders, bias, current)
             for j in range(neurons):
-                r[j] *= decay
+                q[j] *= rise_decay
                 if w[j] >= dt_s:
                     w[j] -= dt_s
                     continue
@@ -183,9 +186,11 @@ def _leaky_within_steps(
                 w[j] = 0.0
                 if x > 1.0:
                     w[j] = refractory_s + taus_s[j] * np.log1p((1.0 - x) / (current[j] - 1.0))
-                    r[j] += jump
+                    q[j] += jump
                     x = 0.0
                 v[j] = x
+            for j in range(neurons):
+                r[j] = r[j] * decay + q[j]
             if (step + 1) % stride == 0:
                 _add_to_columns(r, columns, out[trial, step // stride])
 
@@ -196,13 +201,13 @@ def _without_leak(
 ) -> None:
     """Membranes without leak, with one spike at most in a step; the constant is the voltage per current in a step."""
     encoders, bias = inputs
-    decay, jump, columns = synapses
-    voltage, filtered, _, _ = state
+    decay, rise_decay, jump, columns = synapses
+    voltage, filtered, rising, _, _ = state
     (per_step,) = constants
     neurons = len(bias)
     for trial in numba.prange(path.shape[0]):
         current = np.empty(neurons)
-        v, r = voltage[trial], filtered[trial]
+        v, r, q = voltage[trial], filtered[trial], rising[trial]
         for step in range(path.shape[1]):
             currents(path[trial, step], encoders, bias, current)
             for j in range(neurons):
@@ -211,7 +216,8 @@ def _without_leak(
                 fired = x > 1.0
                 rest = x - 1.0 if x < 2.0 else 1.0
                 v[j] = rest if fired else x
-                r[j] = r[j] * decay + (jump if fired else 0.0)
+                q[j] = q[j] * rise_decay + (jump if fired else 0.0)
+                r[j] = r[j] * decay + q[j]
             if (step + 1) % stride == 0:
                 _add_to_columns(r, columns, out[trial, step // stride])
 
@@ -223,12 +229,12 @@ def _adaptive_on_grid_steps(
     """Leaky membranes with an adaptive threshold, with spikes rounded up to the grid."""
     encoders, bias = inputs
     membrane_decay, refractory_steps, threshold_decay, threshold_jump = constants
-    decay, jump, columns = synapses
-    voltage, filtered, _, raised = state
+    decay, rise_decay, jump, columns = synapses
+    voltage, filtered, rising, _, raised = state
     neurons = len(bias)
     for trial in numba.prange(path.shape[0]):
         current = np.empty(neurons)
-        v, h, r = voltage[trial], raised[trial], filtered[trial]
+        v, h, r, q = voltage[trial], raised[trial], filtered[trial], rising[trial]
         for step in range(path.shape[1]):
             currents(path[trial, step], encoders, bias, current)
             for j in range(neurons):
@@ -240,7 +246,8 @@ def _adaptive_on_grid_steps(
                 fired = x > 1.0 + above_rest
                 v[j] = -refractory_steps if fired else x
                 h[j] = above_rest + (threshold_jump if fired else 0.0)
-                r[j] = r[j] * decay + (jump if fired else 0.0)
+                q[j] = q[j] * rise_decay + (jump if fired else 0.0)
+                r[j] = r[j] * decay + q[j]
             if (step + 1) % stride == 0:
                 _add_to_columns(r, columns, out[trial, step // stride])
 
@@ -252,17 +259,18 @@ def _adaptive_within_steps(
     """Leaky membranes with an adaptive threshold, with spikes within the step."""
     encoders, bias = inputs
     dt_s, tau_s, refractory_s, tau_threshold_s, threshold_jump = constants
-    decay, jump, columns = synapses
-    voltage, filtered, wait_s, raised = state
+    decay, rise_decay, jump, columns = synapses
+    voltage, filtered, rising, wait_s, raised = state
     neurons = len(bias)
     whole_step, threshold_decay = np.exp(-dt_s / tau_s), np.exp(-dt_s / tau_threshold_s)
     for trial in numba.prange(path.shape[0]):
         current = np.empty(neurons)
-        v, w, h, r = voltage[trial], wait_s[trial], raised[trial], filtered[trial]
+        v, w, h = voltage[trial], wait_s[trial], raised[trial]
+        r, q = filtered[trial], rising[trial]
         for step in range(path.shape[1]):
             currents(path[trial, step], encoders, bias, current)
             for j in range(neurons):
-                r[j] *= decay
+                q[j] *= rise_decay
                 before = h[j]
                 h[j] = before * threshold_decay
                 if w[j] >= dt_s:
@@ -276,9 +284,11 @@ def _adaptive_within_steps(
                     crossing_s = _crossing_s(constants, current[j], v[j], before, waited)
                     w[j] = refractory_s - (dt_s - crossing_s)
                     h[j] += threshold_jump * np.exp(-(dt_s - crossing_s) / tau_threshold_s)
-                    r[j] += jump
+                    q[j] += jump
                     x = 0.0
                 v[j] = x
+            for j in range(neurons):
+                r[j] = r[j] * decay + q[j]
             if (step + 1) % stride == 0:
                 _add_to_columns(r, columns, out[trial, step // stride])
 

@@ -1,0 +1,196 @@
+r"""Spectrum of the error of decoded spikes, and the noise to inject so that both together are the rate network's.
+
+Spikes are quiet at low frequencies, since neurons fire regularly, and as noisy as a Poisson process at high ones. What
+they lack of the rate network's diffusion is injected, frequency by frequency. Where the spikes exceed it nothing can be
+taken away again: that is left to the rise of the synapses.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ddm2snn.base.least_squares import fit_ridge
+
+if TYPE_CHECKING:
+    from jaxtyping import Complex, Float
+
+_SEGMENT = 5.0  # rate time units of a segment, whose inverse is the lowest frequency
+_BINS = 30  # of frequency, in equal ratios
+_FITTED = 100_000  # samples from which the smooth part of the error is fitted
+_QUIETEST = 0.02  # share of the diffusion to inject that a colour is fitted to where less is wanted
+_WHITE = 0.01  # rms deviation from white noise, relative, that no colour is made for
+_STARTS = 8  # frequencies from which the fit of a colour begins
+_NO_NOISE = 1e-6  # share of the trace of a tensor, below which a direction has no noise
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseSpectrum:
+    r"""Error of the decoded spikes as a response to the noise of the latents, and what it has of its own.
+
+    Along a path whose noise is n the error is :math:`e = K n + e'` (K: `response`), so that in the closed loop, with
+    injected noise i, :math:`n = i + e = (1-K)^{-1}(i + e')`. Densities are two-sided: white noise of the diffusion
+    tensor :math:`G G^\top` has this tensor at every frequency.
+
+    Parameters
+    ----------
+    frequency
+        Per rate time unit, shape (frequency,).
+    target
+        Mean of :math:`G G^\top` of the rate network, shape (rank, rank).
+    response
+        K, shape (frequency, rank, rank).
+    spikes
+        Density of :math:`e'`, shape (frequency, rank, rank).
+    motion
+        Frequency up to which the latents move by themselves.
+    """
+
+    frequency: Float[np.ndarray, " frequency"]
+    target: Float[np.ndarray, "rank rank"]
+    response: Complex[np.ndarray, "frequency rank rank"]
+    spikes: Complex[np.ndarray, "frequency rank rank"]
+    motion: float
+
+    @cached_property
+    def _open(self) -> Complex[np.ndarray, "frequency rank rank"]:
+        return np.eye(len(self.target)) - self.response
+
+    @property
+    def wanted(self) -> Complex[np.ndarray, "frequency rank rank"]:
+        """Density of the injected noise with which the total is `target`; not positive where spikes exceed it."""
+        return self._open @ self.target @ _conjugate(self._open) - self.spikes
+
+    def total(
+        self, factor: Float[np.ndarray, "rank rank"], colour: Float[np.ndarray, "rank coefficient"] | None
+    ) -> Complex[np.ndarray, "frequency rank rank"]:
+        """Density of all noise in the closed loop, with noise of a factor and colour injected."""
+        gain = np.ones((len(self.frequency), len(factor))) if colour is None else _power(colour, self.frequency)
+        injected = (factor * gain[:, None]) @ factor.T
+        closed = np.linalg.inv(self._open)
+        return closed @ (injected + self.spikes) @ _conjugate(closed)
+
+    @property
+    def white(self) -> Float[np.ndarray, "rank rank"]:
+        """Lower-triangular factor of the white noise to inject: the mean of `wanted` up to the frequency `motion`."""
+        slow = self.frequency <= max(self.motion, self.frequency[2])
+        weight = np.gradient(self.frequency)[slow]
+        mean = np.average(self.wanted[slow].real, axis=0, weights=weight)
+        values, vectors = np.linalg.eigh(mean)
+        return _lower(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+    @cached_property
+    def injection(self) -> tuple[Float[np.ndarray, "rank rank"], Float[np.ndarray, "rank coefficient"] | None]:
+        """Lower-triangular factor of the noise to inject, and its colour; None for white.
+
+        A colour is fitted for each source where
+        `wanted` deviates from white by more than one percent, as a root mean square over the logarithm of frequency.
+        """
+        factor = self.white
+        noisy = np.diag(factor) ** 2 > _NO_NOISE * max(float(np.trace(self.target)), np.finfo(float).tiny)
+        inverse = np.linalg.pinv(factor, rcond=np.sqrt(_NO_NOISE))
+        share = np.einsum("ij,fjk,ik->fi", inverse, self.wanted, inverse).real
+        colour = np.ones((len(factor), 3))
+        for source in np.flatnonzero(noisy):
+            if np.sqrt(((share[:, source] - 1.0) ** 2).mean()) > _WHITE:
+                size, colour[source] = _fit(self.frequency, share[:, source])
+                factor[:, source] *= np.sqrt(size)
+        return factor, None if (colour == 1.0).all() else colour
+
+    def as_json(self) -> dict[str, Any]:
+        """Shares of the target by latent: what spikes have of their own, and all noise with what is injected."""
+        size = np.maximum(np.diag(self.target), np.finfo(float).tiny)
+        total = self.total(*self.injection)
+        return {
+            "frequency": self.frequency.tolist(),
+            "spikes": (np.einsum("fii->fi", self.spikes).real / size).tolist(),
+            "total": (np.einsum("fii->fi", total).real / size).tolist(),
+        }
+
+
+def spectrum_of(
+    error: Float[np.ndarray, "trial sample rank"],
+    noise: Float[np.ndarray, "trial sample rank"],
+    features: Float[np.ndarray, "trial sample feature"],
+    target: Float[np.ndarray, "rank rank"],
+    every: float,
+    motion: float,
+) -> NoiseSpectrum:
+    r"""Spectrum of an error by Welch's method, from samples `every` rate time units apart.
+
+    Error and noise come filtered with the synaptic time constant; :math:`(\zeta_{n+1} - a \zeta_n) / (1 - a)` with
+    :math:`a = e^{-h}` takes the filter off again. What is a linear function of the `features` is bias of the drift, and
+    no noise.
+    """
+    decay, rank = np.exp(-every), error.shape[-1]
+    error, noise = ((x[:, 1:] - decay * x[:, :-1]) / (1.0 - decay) for x in (error, noise))
+    stride = max(1, error[..., 0].size // _FITTED)
+    flat = features[:, :-1].reshape(-1, features.shape[-1])
+    smooth = fit_ridge(flat[::stride], error.reshape(-1, rank)[::stride])
+    both = np.concatenate([error - (flat @ smooth).reshape(error.shape), noise], axis=-1)
+    length = min(round(_SEGMENT / every), both.shape[1])
+    window = np.hanning(length + 2)[1:-1, None]
+    density, count = np.zeros((length // 2 + 1, 2 * rank, 2 * rank), dtype=complex), 0
+    for first in range(0, both.shape[1] - length + 1, max(1, length // 2)):
+        part = both[:, first : first + length]
+        waves = np.fft.rfft((part - part.mean(axis=1, keepdims=True)) * window, axis=1)
+        density += np.einsum("tfi,tfj->fij", waves, waves.conj())
+        count += len(part)
+    density *= every / (count * (window**2).sum())
+    frequency = np.fft.rfftfreq(length, every)
+    edges = np.unique(np.geomspace(1, len(frequency) - 1, _BINS).round().astype(int))
+    bins = [slice(first, last) for first, last in itertools.pairwise(edges)]
+    frequency = np.array([frequency[some].mean() for some in bins])
+    density = np.array([density[some].mean(axis=0) for some in bins])
+    own, cross, white = density[:, :rank, :rank], density[:, :rank, rank:], density[:, rank:, rank:]
+    response = cross @ np.linalg.pinv(white, rcond=_NO_NOISE, hermitian=True)
+    spikes = own - response @ white @ _conjugate(response)
+    return NoiseSpectrum(frequency, target, response, spikes, motion)
+
+
+def _conjugate(matrix: np.ndarray) -> np.ndarray:
+    return np.conj(np.swapaxes(matrix, -1, -2))
+
+
+def _lower(square: Float[np.ndarray, "rank rank"]) -> Float[np.ndarray, "rank rank"]:
+    """Lower-triangular factor of the same tensor: the transposed R of a QR decomposition."""
+    lower = np.linalg.qr(square.T).R.T
+    return lower * np.where(np.diag(lower) < 0, -1.0, 1.0)
+
+
+def _power(
+    colour: Float[np.ndarray, "rank coefficient"], frequency: Float[np.ndarray, " frequency"]
+) -> Float[np.ndarray, "frequency rank"]:
+    """Gain of power of each source's filter, :math:`|C(2 pi i f)|^2`; see `ddm2snn.SpikingNetwork`."""
+    alpha, beta, omega = colour.T
+    square = (2.0 * np.pi * frequency[:, None]) ** 2
+    apart = (omega**2 - square) ** 2
+    return (apart + alpha**2 * square) / (apart + beta**2 * square)
+
+
+def _fit(
+    frequency: Float[np.ndarray, " frequency"], share: Float[np.ndarray, " frequency"]
+) -> tuple[float, Float[np.ndarray, " coefficient"]]:
+    """Size and colour of noise whose density is nearest to `share` over the logarithm of frequency."""
+    from scipy.optimize import least_squares
+
+    wanted = np.maximum(share, _QUIETEST)
+    lowest, highest = 2.0 * np.pi * frequency[0], 2.0 * np.pi * frequency[-1]
+    widths = np.log(0.03 * lowest), np.log(30.0 * highest)
+    bounds = [np.log(1e-3), widths[0], widths[0], np.log(lowest)], [np.log(1e3), widths[1], widths[1], np.log(highest)]
+
+    def miss(logs: Float[np.ndarray, " parameter"]) -> Float[np.ndarray, " frequency"]:
+        size, *colour = np.exp(logs)
+        return size * _power(np.array([colour]), frequency)[:, 0] - wanted
+
+    fits = []
+    for omega in np.geomspace(1.5 * lowest, highest / 1.5, _STARTS):
+        for ratio in (0.5, 1.5):  # a dip, and a bump
+            start = np.log([wanted[:3].mean(), ratio * omega, omega, omega])
+            fits.append(least_squares(miss, start, bounds=bounds, max_nfev=200))
+    size, *colour = np.exp(min(fits, key=lambda fit: fit.cost).x)
+    return float(size), np.array(colour)
