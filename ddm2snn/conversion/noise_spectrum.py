@@ -75,9 +75,14 @@ class NoiseSpectrum:
         return closed @ (injected + self.spikes) @ _conjugate(closed)
 
     @property
+    def _slowest(self) -> float:
+        """Frequency up to which injected noise is white: that of the motion, or the third that is measured."""
+        return max(self.motion, float(self.frequency[2]))
+
+    @property
     def white(self) -> Float[np.ndarray, "rank rank"]:
         """Lower-triangular factor of the white noise to inject: the mean of `wanted` up to the frequency `motion`."""
-        slow = self.frequency <= max(self.motion, self.frequency[2])
+        slow = self.frequency <= self._slowest
         weight = np.gradient(self.frequency)[slow]
         mean = np.average(self.wanted[slow].real, axis=0, weights=weight)
         values, vectors = np.linalg.eigh(mean)
@@ -97,7 +102,7 @@ class NoiseSpectrum:
         colour = np.ones((len(factor), 3))
         for source in np.flatnonzero(noisy):
             if np.sqrt(((share[:, source] - 1.0) ** 2).mean()) > _WHITE:
-                size, colour[source] = _fit(self.frequency, share[:, source])
+                size, colour[source] = _fit(self.frequency, share[:, source], self._slowest)
                 factor[:, source] *= np.sqrt(size)
         return factor, None if (colour == 1.0).all() else colour
 
@@ -137,7 +142,7 @@ def spectrum_of(
     density, count = np.zeros((length // 2 + 1, 2 * rank, 2 * rank), dtype=complex), 0
     for first in range(0, both.shape[1] - length + 1, max(1, length // 2)):
         part = both[:, first : first + length]
-        waves = np.fft.rfft((part - part.mean(axis=1, keepdims=True)) * window, axis=1)
+        waves = np.fft.rfft(part * window, axis=1)  # the features hold a constant: no mean is left
         density += np.einsum("tfi,tfj->fij", waves, waves.conj())
         count += len(part)
     density *= every / (count * (window**2).sum())
@@ -173,13 +178,13 @@ def _power(
 
 
 def _fit(
-    frequency: Float[np.ndarray, " frequency"], share: Float[np.ndarray, " frequency"]
+    frequency: Float[np.ndarray, " frequency"], share: Float[np.ndarray, " frequency"], slowest: float
 ) -> tuple[float, Float[np.ndarray, " coefficient"]]:
     """Size and colour of noise whose density is nearest to `share` over the logarithm of frequency."""
     from scipy.optimize import least_squares
 
     wanted = np.maximum(share, _QUIETEST)
-    lowest, highest = 2.0 * np.pi * frequency[0], 2.0 * np.pi * frequency[-1]
+    lowest, highest = 2.0 * np.pi * slowest, 2.0 * np.pi * frequency[-1]
     widths = np.log(0.03 * lowest), np.log(30.0 * highest)
     bounds = [np.log(1e-3), widths[0], widths[0], np.log(lowest)], [np.log(1e3), widths[1], widths[1], np.log(highest)]
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from ddm2snn_backends.reference import ReferenceBackend
+from scipy import signal
 
 import ddm2snn
 from ddm2snn import Calibrated, InputError, Population
 from ddm2snn.base.least_squares import NormalEquations
 from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.clock import Clock
-from ddm2snn.conversion.driving import Drive
+from ddm2snn.conversion.driving import Drive, DrivenBlock, _without_jumps
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.kernels.rate_steps import CODES, outputs
-from ddm2snn.conversion.noise_budget import injected_factor_of
+from ddm2snn.conversion.noise_spectrum import NoiseSpectrum, spectrum_of
 from ddm2snn.conversion.population import encode
 from ddm2snn.conversion.trajectories import Trajectories
 from ddm2snn.network import to_internal
@@ -142,20 +144,62 @@ def test_calibrated_decoders_carry_the_drift(rate_network, backend):
     assert np.abs(spread(spoilt, backend=stand_in) / expected - 1.0).max() > 0.05, "a fifth too much must show"
 
 
+def white_spectrum(target, spikes, response=0.0):
+    """Spectrum of errors that are white, on frequencies that reach far beyond the motion."""
+    frequency = np.geomspace(0.2, 100.0, 30)
+    flat = np.ones((30, 1, 1))
+    return NoiseSpectrum(frequency, target, flat * response * np.eye(2), flat * spikes + 0j, motion=0.5)
+
+
 def test_what_is_injected_makes_up_the_difference():
-    rng = np.random.default_rng(3)
-    wanted = np.array([[2.0, 0.5], [0.5, 1.0]])
-    root = rng.standard_normal((2, 2))
+    wanted, root = np.array([[2.0, 0.5], [0.5, 1.0]]), np.random.default_rng(3).standard_normal((2, 2))
     spikes = 0.02 * root @ root.T
-    factor = injected_factor_of(wanted, spikes)
+    spectrum = white_spectrum(wanted, spikes)
+    factor, colour = spectrum.injection
+    assert colour is None
     assert np.triu(factor, 1) == pytest.approx(np.zeros((2, 2)))
     assert np.allclose(factor @ factor.T + spikes, wanted, rtol=1e-12)
-    # too noisy in one direction: half of the target stays there, the other is made up as before
-    noisy = np.diag([1.5, 0.125])
-    assert np.allclose(injected_factor_of(np.eye(2), noisy) ** 2, np.diag([0.5, 0.875]), rtol=1e-12)
-    # three quarters where they fit, and less where the total would be more than 8 % too much
-    assert np.allclose(injected_factor_of(np.eye(2), np.diag([0.3, 0.4])) ** 2, np.diag([0.75, 0.68]), rtol=1e-12)
-    assert not injected_factor_of(np.zeros((2, 2)), spikes).any(), "no noise in the target, none injected"
+    assert np.allclose(spectrum.total(factor, None), wanted, rtol=1e-12)
+    # an error that opposes a tenth of all noise: more is injected, and the total is the target again
+    opposed = white_spectrum(wanted, spikes, response=-0.1)
+    assert np.allclose(opposed.total(opposed.injection[0], None), wanted, rtol=1e-12)
+    assert np.linalg.det(opposed.injection[0]) > 1.1 * np.linalg.det(factor)
+    # noisier than the target in one direction: nothing is injected there, the other is made up as before
+    noisy = white_spectrum(np.eye(2), np.diag([1.5, 0.125])).injection[0]
+    assert np.allclose(noisy**2, np.diag([0.0, 0.875]), rtol=1e-12)
+    assert not white_spectrum(np.zeros((2, 2)), spikes).injection[0].any(), "no noise in the target, none injected"
+
+
+def test_a_colour_leaves_out_what_spikes_bring_along():
+    """Spikes of a resonance at 12 per time unit: the total deviates less than a tenth of what white noise leaves."""
+    frequency = np.geomspace(0.2, 100.0, 30)
+    peak = 0.6 / (1.0 + ((frequency / 12.0 - 12.0 / frequency) / 1.5) ** 2)
+    spikes = peak[:, None, None] * np.diag([1.0, 0.0]) + 0j
+    spectrum = NoiseSpectrum(frequency, np.eye(2), np.zeros((30, 2, 2)), spikes, motion=0.5)
+    factor, colour = spectrum.injection
+    assert colour is not None
+    assert np.array_equal(colour[1], np.ones(3)), "the other latent stays white"
+
+    def deviation(total):
+        return np.sqrt((np.abs(total - np.eye(2)) ** 2).mean(axis=0).max())
+
+    assert deviation(spectrum.total(factor, colour)) < 0.1 * deviation(spectrum.total(spectrum.white, None))
+
+
+def test_the_spectrum_of_an_error_comes_back():
+    """Error = -0.2 of the noise + noise of its own + a function of the state, all behind the filter."""
+    rng, every, trials, steps = np.random.default_rng(0), 0.02, 64, 1500
+    noise, own = rng.standard_normal((2, trials, steps, 2)) / np.sqrt(every)
+    state = np.cumsum(rng.standard_normal((trials, steps, 2)), axis=1) * np.sqrt(every)
+    features = np.concatenate([np.tanh(state), np.ones((trials, steps, 1))], axis=-1)
+    error = -0.2 * noise + 0.5 * own * [1.0, 2.0] + 0.3 * features[..., :2]
+    decay = np.exp(-every)
+    filtered = [signal.lfilter([0.0, 1.0 - decay], [1.0, -decay], each, axis=1) for each in (error, noise)]
+    spectrum = spectrum_of(*filtered, features, np.eye(2), every, motion=1.0)
+    # 64 trials of 11 segments, and more frequencies in the higher bins: four standard errors of 1 / sqrt(700)
+    assert np.allclose(np.einsum("fii->fi", spectrum.spikes).real, [0.25, 1.0], rtol=0.15)
+    assert np.allclose(np.einsum("fii->fi", spectrum.response), -0.2, atol=0.15 * np.sqrt([0.25, 1.0]))
+    assert np.abs(np.einsum("fii->fi", spectrum.response).mean(axis=0) + 0.2).max() < 0.02
 
 
 def test_settings_that_make_no_sense_are_refused():
@@ -163,3 +207,20 @@ def test_settings_that_make_no_sense_are_refused():
         Calibrated(duration=0.0)
     with pytest.raises(InputError, match=r"Calibrated\.trajectories must be 4 or more, got 3"):
         Calibrated(trajectories=3)
+
+
+def test_behind_a_perturbation_filters_start_anew():
+    """What comes out is, from the end of the gap on, the filter of what came in since."""
+    rng, decay, skipped, samples = np.random.default_rng(0), 0.9, 2, 40
+    paths = SimpleNamespace(trials=2, moved=np.zeros((2, samples), dtype=bool))
+    paths.moved[0, [10, 11, 25]] = True
+    came = rng.standard_normal((2, samples, 3))
+    filtered = signal.lfilter([1.0], [1.0, -decay], came, axis=1)
+    blocks = iter([DrivenBlock(1.0, filtered.copy(), filtered[..., :2].copy(), filtered)])
+    (block,) = _without_jumps(paths, blocks, decay, skipped)
+    expected = filtered.copy()
+    expected[0, 10:14], expected[0, 25:28] = 0.0, 0.0
+    expected[0, 14:25] = signal.lfilter([1.0], [1.0, -decay], came[0, 14:25], axis=0)
+    expected[0, 28:] = signal.lfilter([1.0], [1.0, -decay], came[0, 28:], axis=0)
+    assert np.allclose(block.spikes_hz, expected, atol=1e-12)
+    assert np.allclose(block.target, expected[..., :2], atol=1e-12)

@@ -14,7 +14,7 @@ from ddm2snn.base.diffusion_tensor import symmetric_factor
 from ddm2snn.conversion import Ensemble, Population
 from ddm2snn.conversion.diffusion_factor import _halved
 from ddm2snn.conversion.driving import Drive
-from ddm2snn.conversion.noise_budget import diffusion_of, injected_by_state, injected_factor_of
+from ddm2snn.conversion.noise_budget import diffusion_of, injected_by_state
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.fidelity.measures.drift_diffusion import estimate_field, field_grid, field_sums
 from ddm2snn.network import to_internal
@@ -156,8 +156,12 @@ def test_the_injected_by_state_is_the_rest_at_each_state():
     wanted = roots @ np.swapaxes(roots, 1, 2)
     noise = 0.3 * rng.standard_normal((5, 3, 3))
     spikes = noise @ np.swapaxes(noise, 1, 2)
-    single = [injected_factor_of(w, s) for w, s in zip(wanted, spikes, strict=True)]
-    assert np.allclose(injected_by_state(wanted, spikes), [f @ f.T for f in single], rtol=1e-9)
+    largest = np.linalg.eigvals(np.linalg.solve(wanted, spikes)).real.max(axis=1)
+    small = spikes * (0.9 / largest)[:, None, None]
+    assert np.allclose(injected_by_state(wanted, small) + small, wanted, rtol=1e-9)
+    noisy = injected_by_state(wanted, 1.5 * small / 0.9)
+    assert np.abs(np.linalg.det(noisy)).max() < 1e-9, "nothing is injected where spikes are noisier than the target"
+    assert np.linalg.eigvalsh(noisy).min() > -1e-9
     assert np.allclose(injected_by_state(wanted, -spikes), wanted, rtol=1e-9), "no noise is negative"
     assert not injected_by_state(0 * wanted, spikes).any()
 

@@ -21,6 +21,10 @@ MODELS = {
 }  # fmt: skip
 NOISE = {
     "constant": {"diffusion_factor": np.array([[0.5, 0.0], [0.3, 1.0]])},
+    "coloured": {
+        "diffusion_factor": np.array([[0.5, 0.0], [0.3, 1.0]]), "rise_s": 4e-3,
+        "noise_colour": np.array([[2.0, 9.0, 12.0], [8.0, 4.0, 30.0]]),
+    },
     "by_state": {
         "diffusion_factor": np.diag([0.1, 0.2]), "diffusion_filter_s": 0.05,
         "diffusion_decoders": np.random.default_rng(1).standard_normal((2, 2, 8)) / 100.0,
@@ -38,7 +42,7 @@ for script, seed in zip(sys.argv[1::2], sys.argv[2::2]):
 
 @pytest.fixture(scope="module")
 def networks(make_spiking) -> dict[str, SpikingNetwork]:
-    made = {name: make_spiking(neuron=neuron) for name, neuron in MODELS.items()}
+    made = {name: make_spiking(neuron=neuron, rise_s=4e-3) for name, neuron in MODELS.items()}
     return made | {name: make_spiking(**fields) for name, fields in NOISE.items()}
 
 

@@ -43,12 +43,16 @@ def network(make_spiking):
 
 
 @pytest.mark.parametrize("by_state", [False, True])
-def test_alone_it_gives_the_spikes_of_the_backend(by_state, network, tmp_path):
+@pytest.mark.parametrize("rise_s", [0.0, 4e-3])
+def test_alone_it_gives_the_spikes_of_the_backend(by_state, rise_s, network, tmp_path):
+    colour = np.array([[2.0, 9.0, 12.0], [8.0, 4.0, 30.0]]) if rise_s else None
+    network = dataclasses.replace(network, rise_s=rise_s, noise_colour=colour)
     if by_state:
         decoders = 0.01 * np.random.default_rng(3).standard_normal((2, 2, 24))
         network = dataclasses.replace(network, diffusion_decoders=decoders, diffusion_filter_s=0.02)
     (module, weights), refusal = write_nengo_module(network, tmp_path / "net.py")
     assert ("diffusion_decoders" in refusal) == by_state, "noise by state is not for devices"
+    assert ("rise_s" in refusal) == (rise_s > 0 and not by_state), "nor is a rise of synapses"
     assert weights.name == "net.npz"
     run_alone(module, "--steps", 300, "--seed", 7, "--output", tmp_path / "found.npz")
     run = simulate(network, backend="nengo", duration=3.0, trials=1, seed=7, every=0.01, spikes=True)

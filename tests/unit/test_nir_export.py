@@ -39,22 +39,24 @@ def imported(path: Path, mapping: ArrayMapping | None = None) -> SpikingNetwork:
 
 @forms
 def test_with_its_sidecar_a_network_comes_back_to_the_last_bit(make_spiking, form: Nir, tmp_path: Path) -> None:
-    network = make_spiking(rank=3, neurons=12, diffusion_factor=0.1 * np.eye(3), provenance={"made": "by hand"})
+    own = {"noise_colour": np.full((3, 3), 2.0), "rise_s": 0.0 if form.reader else 4e-3}
+    network = make_spiking(rank=3, neurons=12, diffusion_factor=0.1 * np.eye(3), provenance={"made": "by hand"}, **own)
     back = imported(written(network, tmp_path / "net.nir", form))
     assert back.fingerprint == network.fingerprint
     assert back.provenance == network.provenance
     assert back.neuron == network.neuron
 
 
+@pytest.mark.parametrize("rise_s", [0.0, 4e-3])
 @pytest.mark.parametrize("dialect", ["factored", "latent"])
-def test_without_it_what_nir_holds_comes_back_to_the_last_bit(make_spiking, dialect, tmp_path: Path) -> None:
-    network = make_spiking(rank=3, neurons=12, time_unit_s=0.3)
+def test_without_it_what_nir_holds_comes_back_to_the_last_bit(make_spiking, dialect, rise_s, tmp_path: Path) -> None:
+    network = make_spiking(rank=3, neurons=12, time_unit_s=0.3, rise_s=rise_s)
     path = written(network, tmp_path / "net.nir", Nir(dialect))
     sidecar_of(path).unlink()
     back = imported(path)
     for name in ("encoders", "bias", "decoders", "input_map"):
         assert getattr(back, name).tobytes() == getattr(network, name).tobytes(), name
-    assert (back.time_unit_s, back.dt_s) == (network.time_unit_s, network.dt_s)
+    assert (back.time_unit_s, back.rise_s, back.dt_s) == (network.time_unit_s, rise_s, network.dt_s)
     assert back.neuron == LIF(network.neuron.tau_membrane_s, 0.0)
 
 
@@ -72,19 +74,24 @@ def test_scaled_files_come_back_within_rounding(make_spiking, dialect, reader, t
     assert back.neuron.tau_membrane_s == pytest.approx(network.neuron.tau_membrane_s, rel=1e-12)
 
 
-def test_the_exported_network_runs_on_backends_as_the_executor_runs_its_file(make_spiking, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rise_s", [0.0, 4e-3])
+def test_the_exported_network_runs_on_backends_as_the_executor_runs_its_file(
+    make_spiking, rise_s, tmp_path: Path
+) -> None:
     """Deterministic, biases above threshold: from the same state the imported network gives the file's own latents."""
-    network = make_spiking(neuron=LIF(refractory_s=0.0), bias=np.linspace(1.2, 3.0, 8))
+    network = make_spiking(neuron=LIF(refractory_s=0.0), bias=np.linspace(1.2, 3.0, 8), rise_s=rise_s)
     path = written(network, tmp_path / "net.nir", Nir("latent"))
     spikes = NirExecutor(path).run(np.zeros((1, 400, 2)))[0] * network.dt_s
     z, decay = np.zeros(2), np.exp(-network.dt_s / network.time_unit_s)
     voltage, kept = np.zeros(8), np.exp(-network.dt_s / network.neuron.tau_membrane_s)
+    q, rise = np.zeros(2), np.exp(-network.dt_s / rise_s) if rise_s else 0.0
     for fired in spikes:  # the equations of SpikingNetwork, by hand
         current = network.encoders @ z + network.bias
         voltage = current + (voltage - current) * kept
         assert np.array_equal(voltage > 1.0, fired > 0)
         voltage = np.where(voltage > 1.0, 0.0, voltage)
-        z = decay * z + (1 - decay) * network.decoders @ fired / network.dt_s
+        q = rise * q + (1 - rise) * network.decoders @ fired / network.dt_s
+        z = decay * z + (1 - decay) * q
     assert spikes.sum() > 100
 
 

@@ -208,7 +208,7 @@ def latents_group(shape: Shape, trials: int, clock: Any, feed: Float[np.ndarray,
     states = [f"{name}{c}" for name in ("z", "sum", *(["rest"] if shape.dense else [])) for c in ranks]
     states += fed if shape.stimulus else []
     states += [f"q{c}" for c in ranks if shape.rising]
-    states += [f"{name}{c}" for name in ("first", "second") for c in ranks if shape.coloured]
+    states += [f"{name}{c}" for name in ("before", "earlier") for c in ranks if shape.coloured]
     constants = ["decay", "gain", *shape.noise_names(), *(["rise_decay"] if shape.rising else [])]
     constants += [f"{name}_{c}" for name in _SECTION for c in ranks if shape.coloured]
     if shape.decoded_noise:
@@ -228,9 +228,9 @@ def _latent_step(shape: Shape) -> list[str]:
     source = "chi" if shape.coloured else "xi"
     for c in range(shape.rank if shape.coloured and noisy else 0):
         lines += [
-            f"chi{c} = b0_{c} * xi{c} + first{c}",
-            f"first{c} = b1_{c} * xi{c} - a1_{c} * chi{c} + second{c}",
-            f"second{c} = b2_{c} * xi{c} - a2_{c} * chi{c}",
+            f"chi{c} = b0_{c} * xi{c} + before{c}",
+            f"before{c} = b1_{c} * xi{c} - a1_{c} * chi{c} + earlier{c}",
+            f"earlier{c} = b2_{c} * xi{c} - a2_{c} * chi{c}",
         ]
     for c in range(shape.rank):
         added = [f"(1 - decay) * input{c}"] if shape.stimulus else []
