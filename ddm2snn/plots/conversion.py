@@ -10,7 +10,7 @@ import numpy as np
 from ddm2snn.base.diffusion_tensor import common_axes
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.noise_budget import target_diffusion
-from ddm2snn.conversion.trajectories import regression_target
+from ddm2snn.conversion.trajectories import flow, regression_target
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.place import BOARD_ONLY, PER_CORE
 from ddm2snn.network import RateNetwork, to_internal
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ddm2snn.conversion.convert import Conversion
-    from ddm2snn.conversion.diagnostics import Diagnostics, Lag, Noise
+    from ddm2snn.conversion.diagnostics import Diagnostics, Lag, Noise, Spectrum
     from ddm2snn.hardware.place import Placement
     from ddm2snn.network import SpikingNetwork
 
@@ -46,8 +46,10 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
       their units.
     - Decoding error :math:`D F - y` on the rate network's stationary states, from the neurons' curves along the flow,
       relative to the drift, over the first two latents (against itself for a single one).
-    - Noise budget: diffusion of spikes and injected noise over the target's, in the directions in which the spikes'
-      is largest and smallest beside it; means over the states where they depend on them.
+    - Noise by frequency: that of the spikes, and all noise that is predicted with what is injected, over the target's.
+      Where no spectrum was measured, a noise budget: diffusion of spikes and injected noise over the target's, in the
+      directions in which the spikes' is largest and smallest beside it; means over the states where they depend on
+      them.
     - Held-out error of calibrated decoders against the ridge; left out where no ridge was chosen.
     - Singular values of E D and of the rate network's W, each relative to its largest.
     - Residual lag of the decoded spikes, with twice its standard error and half a time step.
@@ -93,7 +95,10 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
         _words(error, "Decoding error in the loop", f"measured on {device},\n% of the drift\n\n{measured}")
         _words(lag, "Residual lag", "not drawn: the neurons' curves\nknow nothing of decode neurons,\n"
                "whose lag decoders make up for")  # fmt: skip
-    _noise_budget(noise, network, diagnostics.noise, target_diffusion(rate, cloud))
+    if diagnostics.noise is not None and diagnostics.noise.spectrum is not None:
+        _noise_by_frequency(noise, diagnostics.noise.spectrum)
+    else:
+        _noise_budget(noise, network, diagnostics.noise, target_diffusion(rate, cloud))
     _spectrum(spectrum, network, diagnostics)
     if calibration is not None and len(curve) > 1:
         _held_out(more[0], curve, calibration.ridge)
@@ -137,7 +142,8 @@ def _decoding_error(
 ) -> None:
     blocks = np.array_split(cloud, -(-len(cloud) * network.neurons // _BLOCK))
     decoded = [ensemble.rates_hz(z, rate.internal_readout(z) - z) @ network.decoders.T for z in blocks]
-    miss = np.concatenate(decoded) + constant - regression_target(rate, cloud, ensemble.clock)
+    ahead = flow(rate, cloud, ensemble.clock.rise_s / ensemble.clock.time_unit_s)  # spikes decode what comes then
+    miss = np.concatenate(decoded) + constant - regression_target(rate, ahead, ensemble.clock)
     speed = np.sqrt(((rate.internal_readout(cloud) - cloud) ** 2).mean(axis=0))
     size = 100.0 * np.sqrt(((miss / np.where(speed > 0, speed, 1.0)) ** 2).mean(axis=1))
     states = rate.initial_latent
@@ -155,6 +161,22 @@ def _decoding_error(
         bar.set_label("% of the drift", size=9)
         axis.set(xlabel=latent_name(0), ylabel=latent_name(1))
     axis.set_title("Decoding error of the curves")
+
+
+def _noise_by_frequency(axis: Axes, spectrum: Spectrum) -> None:
+    for latent, (spikes, total) in enumerate(
+        zip(np.transpose(spectrum.spikes), np.transpose(spectrum.total), strict=True)
+    ):
+        colour = COLOURS[1 + latent % (len(COLOURS) - 1)]
+        axis.semilogx(spectrum.frequency, 100 * total, color=colour, lw=1.3, label=latent_name(latent))
+        axis.semilogx(spectrum.frequency, 100 * spikes, color=colour, lw=1.1, ls="--")
+    axis.axhline(100, color=COLOURS[0], ls=":", lw=1.1)
+    top = max(150.0, 110 * float(np.max(spectrum.total)))
+    axis.set(xlabel="frequency per rate time unit", ylabel="% of the target's noise", ylim=(0, 1.25 * top))
+    axis.legend(
+        loc="upper left", ncols=3, frameon=False, fontsize=8.5, title="dashed: spikes alone", title_fontsize=8.5
+    )
+    axis.set_title("Noise by frequency")
 
 
 def _noise_budget(axis: Axes, network: SpikingNetwork, measured: Noise | None, target: Tensor) -> None:

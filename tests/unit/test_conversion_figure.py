@@ -16,7 +16,7 @@ from ddm2snn.plots.conversion import _shares, draw
 from ddm2snn.plots.style import save_figure
 
 SETTINGS = {"backend": "reference", "time_unit_s": 0.2, "seed": 5}
-PANELS = ["Tuning of 7 of 32 neurons", "Decoding error of the curves", "Noise budget"]
+PANELS = ["Tuning of 7 of 32 neurons", "Decoding error of the curves", "Noise by frequency"]
 PANELS += ["Spectrum of $E D$", "Residual lag"]
 
 
@@ -44,10 +44,11 @@ def test_panels_show_the_diagnostics(panels, conversion):
     rate, spiking = (line.get_ydata() for line in panels[PANELS[3]].lines)
     assert spiking == pytest.approx(np.array(diagnostics.rank_audit.singular_values) / spiking_norm(network))
     assert rate == pytest.approx(np.array(diagnostics.rate_singular_values) / max(diagnostics.rate_singular_values))
-    injected, spikes = (np.array([bar.get_height() for bar in bars]) for bars in panels["Noise budget"].containers)
-    assert spikes[0] == pytest.approx(100 * diagnostics.noise.spikes_over_target)
-    # the rest of the target, three quarters of it at least where the total is no more than 8 % too much
-    assert injected == pytest.approx(np.maximum(100 - spikes, np.clip(108 - spikes, 50.0, 75.0)))
+    total, spikes = (line.get_ydata() for line in panels["Noise by frequency"].lines[:2])
+    spectrum = diagnostics.noise.spectrum
+    assert total == pytest.approx(100 * np.array(spectrum.total)[:, 0])
+    assert spikes == pytest.approx(100 * np.array(spectrum.spikes)[:, 0])
+    assert (total > spikes).all()
     curve = panels["Choice of the ridge"].lines[0]
     assert curve.get_ydata() == pytest.approx([e[0] for e in diagnostics.calibration.held_out_error.values()])
 
@@ -70,7 +71,9 @@ def test_other_decoders_have_no_ridge_to_choose(quick_rate, decoders):
     before = dict(mpl.rcParams)
     figure = draw(ddm2snn.convert(quick_rate, decoders=decoders, **SETTINGS), quick_rate)
     figure.canvas.draw()
-    assert [axis.get_title() for axis in figure.axes if axis.get_title() and axis.get_visible()] == PANELS
+    shown = [axis.get_title() for axis in figure.axes if axis.get_title() and axis.get_visible()]
+    budget = "Noise budget" if isinstance(decoders, Static) else PANELS[2]  # static ones measure no noise
+    assert shown == [*PANELS[:2], budget, *PANELS[3:]]
     assert dict(mpl.rcParams) == before
 
 
@@ -152,7 +155,7 @@ def test_a_network_from_the_loop_of_a_device_says_what_is_left_out(quick_rate):
     assert "measured on loihi2-like" in error.get_text()
     assert "know nothing of decode neurons" in lag.get_text()
     assert not shown["Residual lag"].has_data()
-    assert shown["Noise budget"].has_data()
+    assert shown["Noise by frequency"].has_data()
     # the diagnostics say it, not the provenance
     bare = dataclasses.replace(made, network=dataclasses.replace(made.network, provenance={}))
     assert [axis.get_title() for axis in draw(bare, quick_rate).axes if axis.get_title()] == list(shown)
