@@ -6,8 +6,9 @@ from planted_changes import CHANGES, EVERY, ornstein_uhlenbeck, planted
 
 import ddm2snn
 from ddm2snn.fidelity.chance import find_chance
-from ddm2snn.fidelity.measures import ReferenceSamples
+from ddm2snn.fidelity.measures import Entry, Measure, ReferenceSamples
 from ddm2snn.fidelity.measures.moments import Moments
+from ddm2snn.fidelity.measures.switching import Switching
 from ddm2snn.fidelity.reference import Reference
 from ddm2snn.workflow.report import Page
 
@@ -209,3 +210,56 @@ class TestOutOfTheOrdinary:
         # a flip per hundred samples of 0.05
         assert report["dwell"].reference == pytest.approx(5.0, rel=0.2)
         assert not report["dwell"].differs
+
+
+class _Sparse(Measure):
+    """The mean of the trials, and the same only where `share` of all selections have it."""
+
+    def __init__(self, share):
+        self.share, self.rng = share, np.random.default_rng(0)
+
+    @property
+    def entries(self):
+        return tuple(Entry(name, name, "", coarse=10.0, kind="change") for name in ("always", "sometimes"))
+
+    def summarise(self, samples):
+        return samples.mean(axis=(1, 2))
+
+    def distances(self, test, reference):
+        apart = abs(float(test - reference))
+        return apart, apart if self.rng.random() < self.share else np.nan
+
+
+@pytest.mark.parametrize(("runs", "share"), [(1, 0.5), (2, 0.5), (4, 0.5), (1, 0.05)])
+def test_a_split_without_a_distance_is_no_split_without_a_deviation(runs, share):
+    samples = np.random.default_rng(3).standard_normal((16 * runs, 64, 1))
+    sparse = _Sparse(share)
+    chance = find_chance(sparse, sparse.summarise(samples), 16, runs, 0)
+    always, sometimes = chance.deviation
+    if share < 0.1:  # 12 of 240 pretended comparisons
+        assert np.isnan(sometimes)
+        assert chance.known.tolist() == [True, False]
+    else:  # of half as many comparisons at least, each mean being over fewer references
+        assert 0.8 * always < sometimes < 1.6 * always
+        assert sometimes == pytest.approx(chance.scatter[np.isfinite(chance.scatter[:, 1]), 1].std(ddof=1))
+
+
+def flips(seed, rate, trials=16, samples=1000):
+    """Two wells at -1 and 1, left with this probability per sample."""
+    rng = np.random.default_rng(seed)
+    sign = np.where(np.cumsum(rng.random((trials, samples)) < rate, axis=1) % 2, -1.0, 1.0)
+    return np.stack([sign + 0.1 * rng.standard_normal(sign.shape), rng.standard_normal(sign.shape)], axis=-1)
+
+
+def test_wells_that_are_seldom_left_raise_no_false_alarm():
+    alarms, told = 0, 0
+    for pair in range(40):  # 21 departures from each well of a recording
+        reference = Reference(ReferenceSamples(flips(2 * pair, 0.0026), 16, EVERY, WELLS), pair)
+        switching = reference.prepare(Switching.of(reference.samples))
+        only = Reference(reference.samples, pair)
+        only.__dict__["prepared"] = [switching]
+        found, _ = only.judge([flips(2 * pair + 1, 0.0026)])
+        told += sum(m.informative for m in found)
+        alarms += sum(m.differs for m in found)
+    assert told >= 10
+    assert alarms <= 3  # at 2 % each, four of forty happen once in a hundred

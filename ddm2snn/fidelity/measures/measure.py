@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ddm2snn.fidelity.samples import autocorrelation, lagged_products
+from ddm2snn.fidelity.samples import autocorrelation, lagged_products, mean_of_finite
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -136,7 +136,7 @@ class Measure(ABC):
     ) -> Float[np.ndarray, "draw entry"]:
         """Mean distances from the references of a test whose trials are drawn anew; `value` is that of all trials."""
         again = self.values(summary, draws)
-        return np.array([np.mean([self.distances(each, of) for of in references], axis=0) for each in again])
+        return np.array([mean_of_finite(np.array([self.distances(v, of) for of in references])) for v in again])
 
 
 @dataclass(frozen=True, eq=False)
