@@ -10,7 +10,7 @@ import numpy as np
 
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.measures import ReferenceSamples
-from ddm2snn.fidelity.measures.drift_diffusion import (
+from ddm2snn.fidelity.measures.drift_field import (
     Field,
     FieldSums,
     covariances,

@@ -85,7 +85,8 @@ class Reference:
 
     def _tells(self, chance: Chance, index: int, entry: Entry) -> bool:
         """Whether chance stays below what would be a coarse difference."""
-        return bool(chance.known[index] and np.isfinite(chance.floor[index])) and chance.high(index, self._pooled_trials) <= entry.coarse
+        known = bool(chance.known[index] and np.isfinite(chance.floor[index]))
+        return known and chance.high(index, self._pooled_trials) <= entry.coarse
 
     @property
     def _pooled_trials(self) -> int:

@@ -75,21 +75,21 @@ def test_without_a_difference_hardly_any_verdict_cries_wolf(nothing_planted):
 
 MEANT = {
     "drift 5 % slower": {"drift_scale": 0.05},
-    "diffusion 20 % up": {"diffusion": 0.2, "sd_1": np.sqrt(1.2) - 1},
+    "diffusion 20 % up": {"diffusion": 0.2, "diffusion_0.05": 0.2, "sd_1": np.sqrt(1.2) - 1},
     "mean shifted": {"mean_0": 0.1 / 0.379},
     "rotation added": {},
 }
 BLIND = {
-    "drift 5 % slower": ("mean_0", "mean_1", "diffusion"),
+    "drift 5 % slower": ("mean_0", "mean_1", "diffusion", "diffusion_0.05", "ripple"),
     "diffusion 20 % up": ("d_h", "autocorrelation", "mean_0", "mean_1", "drift_scale"),
-    "mean shifted": ("d_h", "autocorrelation", "sd_0", "sd_1", "diffusion"),
-    "rotation added": ("mean_0", "mean_1", "diffusion"),
+    "mean shifted": ("d_h", "autocorrelation", "sd_0", "sd_1", "diffusion", "diffusion_0.05", "ripple"),
+    "rotation added": ("mean_0", "mean_1", "diffusion_0.05"),  # noise is turned in the longer lags of the fit
 }
 SEEN = {
     "drift 5 % slower": ("drift_scale",),
     "diffusion 20 % up": ("diffusion", "sd_0", "sd_1", "sliced_wasserstein"),
     "mean shifted": ("mean_0", "sliced_wasserstein", "mmd", "c2st_point"),
-    "rotation added": ("d_h", "autocorrelation", "drift", "entropy_production"),
+    "rotation added": ("d_h", "autocorrelation", "drift", "entropy_production_0.05", "entropy_production_0.1"),
 }
 
 
