@@ -6,6 +6,7 @@ from planted_changes import CHANGES, EVERY, ornstein_uhlenbeck, planted
 
 import ddm2snn
 from ddm2snn.fidelity.chance import find_chance
+from ddm2snn.fidelity.compare import compare_each
 from ddm2snn.fidelity.measures import Entry, Measure, ReferenceSamples
 from ddm2snn.fidelity.measures.moments import Moments
 from ddm2snn.fidelity.measures.switching import Switching
@@ -173,6 +174,23 @@ class TestOutOfTheOrdinary:
         report = ddm2snn.compare(small(1, samples=400), small(3), floor=small(2, trials=12, samples=350))
         assert "Recordings differ in size; 12 trials of 300 samples are compared." in report.notes
         assert {m.samples for m in report.measures} == {12 * 270}
+
+    def test_one_seed_for_reference_and_test_is_named_in_a_note(self):
+        def seeded(process, seed, **provenance):
+            samples = small(process).samples
+            return ddm2snn.Recording.from_arrays(
+                samples, every=EVERY, time_unit_s=0.1, provenance={"seed": seed, **provenance}
+            )
+
+        network, target = {"network": "abc"}, {"system": "ornsteinuhlenbeck"}
+        reference, floor = seeded(1, 7, **network), seeded(2, 8, **network)
+        tests = {"same": seeded(3, 7, **network), "own": seeded(4, 9, **network), "target": seeded(5, 7, **target)}
+        same, own, other = compare_each(reference, {**tests, "unknown": small(6)}, floor=floor)[:3]
+        assert same.notes == (
+            "reference, test (same) were simulated with the same seed 7: their trials start from the same states, so "
+            "they are not independent. Give each its own `seed`.",
+        )
+        assert own.notes == other.notes == ()
 
     def test_only_recordings_with_nan_are_refused(self):
         broken = np.full((16, 300, 2), np.nan)
