@@ -115,10 +115,9 @@ def current_moments(samples: Samples, every: float, basis: CurrentBasis) -> Curr
     for trial, z in enumerate(scaled):
         state = samples[trial]
         single, double = (
-            (basis((state[s:] + state[:-s]) / 2)[:, :, None] * (z[s:] - z[:-s])[:, None]).reshape(len(z) - s, -1)
-            for s in (1, 2)
+            (basis((state[s:] + state[:-s]) / 2).T @ (z[s:] - z[:-s])).ravel() / (len(z) - s) for s in (1, 2)
         )
-        rate[trial] = (2 * single.mean(axis=0) - double.mean(axis=0) / 2) / every
+        rate[trial] = (2 * single - double / 2) / every
         rough = np.diff(z, n=2, axis=0)
         push = (basis(state[:-2])[:, :, None] * rough[:, None]).reshape(len(rough), -1)
         noise[trial] = push.T @ push / (2 * every * len(push))
