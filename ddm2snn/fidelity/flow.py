@@ -16,7 +16,7 @@ from ddm2snn.errors import InputError
 from ddm2snn.fidelity.samples import check_samples, thinned
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
 
     from ddm2snn.fidelity.samples import Samples
 
@@ -25,6 +25,7 @@ _MOST_TERMS = 84  # degree 11 in rank 2, 6 in rank 3
 _SAMPLES_PER_TERM = 20
 _CHOOSING = 40_000  # samples, for the choice of the degree
 _RIDGE = 1e-9
+_HIGH_LEVERAGE = 5.0  # times the mean; three are usual for an outlier, five leave 99.9 % of a planar normal process
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +37,11 @@ class Flow:
     The residuals r of the reference are noise alone, however coarse the sampling: no integral of the drift is
     approximated. Trials are dealt into `folds`, and the displacement of trial i is predicted by the fit that left out
     the trials i, i + folds, ... of the reference. So its own noise is in no prediction of a reference's trial either,
-    and trials of reference and test compare fairly. The degree is that which predicts left-out trials best. States
-    beyond the reference's range take the displacement at the range's edge.
+    and trials of reference and test compare fairly. The degree is that which predicts left-out trials best.
+
+    Where the reference hardly comes, the fit knows no displacement: states of more than five times the mean leverage
+    :math:`p(z)^\top (\sum p p^\top)^{-1} p(z)`, with p the polynomials, count as unknown and have a residual of
+    zero. What is unknown depends on the present state alone, so that residuals stay independent of the past.
 
     Parameters
     ----------
@@ -47,6 +51,9 @@ class Flow:
         Of the polynomials, products of Chebyshev's over the range.
     weights
         Shape (fold, term, rank).
+    whitening
+        Matrix of each fold that turns the polynomials into numbers whose sum of squares is the leverage over its mean,
+        shape (fold, term, term).
 
     Examples
     --------
@@ -57,14 +64,16 @@ class Flow:
     >>> flow = Flow.of(z)
     >>> flow
     Flow(rank=1, degree=1, folds=8)
-    >>> flow.residuals(z).std().round(3)
-    np.float64(0.1)
+    >>> residuals, known = flow.residuals(z)
+    >>> residuals[known].std().round(2), known.mean().round(2)
+    (np.float64(0.1), np.float64(1.0))
     """
 
     low: Float[np.ndarray, " rank"]
     high: Float[np.ndarray, " rank"]
     degree: int
     weights: Float[np.ndarray, "fold term rank"]
+    whitening: Float[np.ndarray, "fold term term"]
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -94,11 +103,20 @@ class Flow:
         while comb(rank + highest + 1, rank) <= most:
             highest += 1
         low, high, folds = reference.min(axis=(0, 1)), reference.max(axis=(0, 1)), min(_FOLDS, trials)
-        widest = cls(low, high, highest, np.zeros((folds, comb(rank + highest, rank), rank)))
-        degree = widest._best(reference)
-        chosen = cls(low, high, degree, np.zeros((folds, comb(rank + degree, rank), rank)))
-        gram, moment, _ = chosen._sums(reference, np.arange(length - 1))
-        return cls(low, high, degree, _left_out(gram, moment))
+        degree = cls._empty(low, high, highest, folds)._best(reference)
+        gram, moment, _ = cls._empty(low, high, degree, folds)._sums(reference, np.arange(length - 1))
+        left_out = gram.sum(axis=0) - gram
+        terms = left_out.shape[1]
+        ridge = _RIDGE * np.trace(left_out, axis1=1, axis2=2)[:, None, None] / terms * np.eye(terms)
+        samples = left_out[:, 0, 0]  # the first polynomial is one
+        root = np.linalg.inv(np.linalg.cholesky(left_out + ridge))
+        return cls(low, high, degree, _left_out(gram, moment), root * np.sqrt(samples / terms)[:, None, None])
+
+    @classmethod
+    def _empty(cls, low: Float[np.ndarray, " rank"], high: Float[np.ndarray, " rank"], degree: int, folds: int) -> Flow:
+        """Without any displacement."""
+        terms = comb(len(low) + degree, degree)
+        return cls(low, high, degree, np.zeros((folds, terms, len(low))), np.zeros((folds, terms, terms)))
 
     def _best(self, reference: Samples) -> int:
         """Degree whose fits predict the left-out trials best: least sum of the logarithms of the mean squares."""
@@ -126,12 +144,18 @@ class Flow:
             square += (moved**2).sum(axis=0)
         return gram, moment, square
 
-    def residuals(self, samples: Samples) -> Float[np.ndarray, "trial step rank"]:
-        """Displacements less those of the flow."""
+    def residuals(
+        self, samples: Samples
+    ) -> tuple[Float[np.ndarray, "trial step rank"], Bool[np.ndarray, "trial step"]]:
+        """Displacements less those of the flow, and where the flow is known."""
         moved = np.diff(samples, axis=1)
+        known = np.empty(moved.shape[:2], dtype=bool)
         for trial, z in enumerate(samples):
-            moved[trial] -= self._terms(z[:-1]).T @ self.weights[trial % len(self.weights)]
-        return moved
+            fold, values = trial % len(self.weights), self._terms(z[:-1])
+            known[trial] = ((self.whitening[fold] @ values) ** 2).sum(axis=0) <= _HIGH_LEVERAGE
+            moved[trial] -= values.T @ self.weights[fold]
+        moved[~known] = 0.0
+        return moved, known
 
     @cached_property
     def _powers(self) -> list[tuple[int, int]]:

@@ -88,25 +88,43 @@ def test_a_run_of_the_reference_has_no_more_diffusion_than_the_reference():
     for seed in range(30):
         reference, test = (ornstein_uhlenbeck(2 * seed + i, trials=8, samples=200) for i in (0, 1))
         measure = Diffusion.of(ReferenceSamples.of([reference], EVERY))
-        cubic = dataclasses.replace(measure.flow, degree=3, weights=np.zeros((8, 10, 2)))
+        cubic = Flow._empty(measure.flow.low, measure.flow.high, 3, 8)
         gram, moment, _ = cubic._sums(reference, np.arange(199))
         terms = gram.sum(axis=0), moment.sum(axis=0)
-        own = dataclasses.replace(cubic, weights=np.linalg.solve(*terms)[None])
+        own = dataclasses.replace(cubic, weights=np.linalg.solve(*terms)[None], whitening=np.zeros((1, 10, 10)))
         for flow, found in ((measure.flow, ratios), (own, flattered)):
             using = dataclasses.replace(measure, flow=flow)
-            of_test, of_reference = (using.summarise(z).mean(axis=0)[-1].trace() for z in (test, reference))
+            of_test, of_reference = (
+                using.values(using.summarise(z), np.ones((1, 8)))[0, -1].trace() for z in (test, reference)
+            )
             found.append(np.log(of_test / of_reference))
     # 80 windows of two latents on either side: 0.16 each, 0.03 of thirty
     assert abs(np.mean(ratios)) < 0.09
     assert np.mean(flattered) > 0.15  # ten terms know what they were fitted to
 
 
-def test_states_beyond_the_range_move_as_at_its_edge():
-    reference = ornstein_uhlenbeck(1)
-    flow = Flow.of(reference)
-    far = np.full((1, 3, 2), 1e3)
-    edge = np.broadcast_to(flow.high, (1, 2, 2))
-    np.testing.assert_allclose(flow.residuals(far)[0, 0], -flow._terms(edge[0]).T[0] @ flow.weights[0])
+def test_states_where_the_reference_hardly_comes_are_unknown():
+    reference, test = ornstein_uhlenbeck(1), ornstein_uhlenbeck(2)
+    measure = Diffusion.of(ReferenceSamples.of([reference], EVERY))
+    _, known = measure.flow.residuals(test)
+    spread = (test[:, :-1] @ np.linalg.inv(covariance(MATRIX, FACTOR)) * test[:, :-1]).sum(axis=-1)
+    assert measure.flow.degree == 1  # so that leverage over its mean is (1 + spread) / 3
+    assert (known == (spread < 14)).mean() > 0.999
+    far = measure.values(measure.summarise(test + 100.0), np.ones((1, len(test))))[0]
+    assert np.isnan(far).all()
+    assert np.isnan(measure.distances(far, far)).all()
+
+
+def test_rare_states_of_a_short_recording_are_no_diffusion():
+    # of 80 time units of Lorenz's system a polynomial knows little where another run goes alone
+    system = find_system("lorenz")
+    starts = system.starts(np.random.default_rng(0), 64)
+    path = record_system(system, starts, duration=30, every=0.02, trials=96, seed=3).samples[:, 1000:]
+    measure = Diffusion.of(ReferenceSamples.of([path[:8]], 0.02))
+    values = measure.values(measure.summarise(path), np.kron(np.eye(12), np.ones(8)))
+    latents = values[:, 0, range(3), range(3)]
+    # 4,000 samples know a variance to 0.02; unknown states included, the largest is more than twice the smallest
+    np.testing.assert_allclose(latents, np.median(latents, axis=0) * np.ones((12, 3)), rtol=0.2)
 
 
 def test_refusals_and_few_samples():

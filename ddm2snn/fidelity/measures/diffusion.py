@@ -15,7 +15,7 @@ from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers, Reference
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.fidelity.samples import Samples
+    from ddm2snn.fidelity.samples import Samples, Weights
 
 _LAGS = (0.02, 0.05, 0.1, 0.5, 1.0)  # rate time units
 _FEWEST_LAGS = 4  # of the longest lag in a trial
@@ -30,12 +30,13 @@ class Diffusion(Measure):
     .. math:: D(\ell) = \frac{1}{\ell} \Big\langle \Big(\sum_n r_n\Big) \Big(\sum_n r_n\Big)^\top \Big\rangle, \qquad
         D(\ell) \approx D_0 + \frac{2 v}{\ell} + c \ell
 
-    with r the residuals of `Flow` over the samples of one lag. The reference has the same D at every lag: the variance
-    of the next sample given the present one, per time, which is :math:`G G^\top` where sampling is fine against the
-    drift. A test whose latents carry an additional noise of variance v that is not integrated, as the filtered spikes
-    of a network do, has 2 v / lag more. One whose drift differs departs from the reference in proportion to the lag,
-    while that is short against the motion. So the fit gives the diffusion :math:`D_0` and the *ripple* v apart from
-    both. It weighs each lag by 1 / lag, as D scatters, and leaves c out where there are two lags only.
+    with r the residuals of `Flow` over the samples of one lag, which counts as long as the flow is known in it. The
+    reference has the same D at every lag: the variance of the next sample given the present one, per time, which is
+    :math:`G G^\top` where sampling is fine against the drift. A test whose latents carry an additional noise of
+    variance v that is not integrated, as the filtered spikes of a network do, has 2 v / lag more. One whose drift
+    differs departs from the reference in proportion to the lag, while that is short against the motion. So the fit
+    gives the diffusion :math:`D_0` and the *ripple* v apart from both. It weighs each lag by 1 / lag, as D scatters,
+    and leaves c out where there are two lags only.
 
     Distances are Frobenius norms of differences, in units of the reference's deviations and relative to the
     reference's norm, so that one latent of several shows. That of the ripple is :math:`|2 v - 2 v'| / |D_0'|`: the
@@ -85,15 +86,22 @@ class Diffusion(Measure):
         )
         return (*fitted, *at) if len(at) > 1 else at
 
-    def summarise(self, samples: Samples) -> Float[np.ndarray, "trial lag rank rank"]:
-        """Tensors of each trial at each lag, in units of the reference's deviations."""
-        residuals = self.flow.residuals(samples) / self.scale
-        path = np.cumsum(residuals, axis=1)
-        tensors = np.empty((len(samples), len(self.lags), len(self.scale), len(self.scale)))
-        for index, lag in enumerate(self.lags):
-            moved = path[:, lag:] - path[:, :-lag]
-            tensors[:, index] = np.swapaxes(moved, 1, 2) @ moved / (moved.shape[1] * lag * self.every)
-        return tensors
+    def summarise(self, samples: Samples) -> Float[np.ndarray, "trial lag column"]:
+        """Products of sums over each lag, in units of the reference's deviations, and the time that is known in it."""
+        residuals, known = self.flow.residuals(samples)
+        path, clock = np.cumsum(residuals / self.scale, axis=1), np.cumsum(known, axis=1) * self.every
+        columns = []
+        for lag in self.lags:
+            moved, time = path[:, lag:] - path[:, :-lag], clock[:, lag:] - clock[:, :-lag]
+            products = (np.swapaxes(moved, 1, 2) @ moved).reshape(len(samples), -1) / moved.shape[1]
+            columns.append(np.column_stack([products, time.mean(axis=1)]))
+        return np.stack(columns, axis=1)
+
+    def values(self, summary: np.ndarray, weights: Weights) -> Float[np.ndarray, "selection lag rank rank"]:
+        """Tensors per rate time unit at each lag; NaN where the flow knows no state that was visited."""
+        mean, rank = np.asarray(super().values(summary, weights)), len(self.scale)
+        time = np.where(mean[..., -1:] > 0, mean[..., -1:], np.nan)
+        return (mean[..., :-1] / time).reshape(*mean.shape[:2], rank, rank)
 
     @cached_property
     def _fit(self) -> Float[np.ndarray, "number lag"]:
