@@ -44,7 +44,8 @@ class FieldDifference:
     diffusion_ratio
         Trace of the test's diffusion tensor over the reference's, both in the reference's standard units.
     diffusion_test, diffusion_reference
-        Mean tensors G G^T, shape (rank, rank).
+        Mean tensors of second differences, shape (rank, rank): G G^T and, in both, the bend of the drift over the lag,
+        which `Diffusion` leaves out.
     cells, share
         Cells compared, and the share of the reference's samples that lie in them.
     """

@@ -98,7 +98,8 @@ def field_sums(samples: Samples, every: float, grid: Grid, lag: int = 1) -> Fiel
     with :math:`\tau` = `lag` samples. As conditional means given :math:`z_t`, they estimate f and the tensor
     :math:`D = G G^\top` of :math:`dz = f\,dt + G\,dw`. The classical estimate by :math:`z_{t+\tau} - z_t` has an error
     of order :math:`\tau` (the mean of its :math:`d d^\top / \tau` even contains :math:`\tau f f^\top`). This one
-    cancels these terms of the Ito-Taylor expansion, for the price of 2.5 times the variance of the drift.
+    cancels these terms of the Ito-Taylor expansion, for the price of 2.5 times the variance of the drift. What is left
+    in its :math:`d d^\top / 2 \tau` is the bend of the path, :math:`\tau^3 \langle |(f \cdot \nabla) f|^2 \rangle / 2`.
 
     Units: drift per rate time unit, diffusion in squared system units per rate time unit. Source: Friedrich,
     Peinke, Sahimi, Tabar, Phys. Rep. 506 (2011), section 4; combinations of lags in place of their corrections ours.
