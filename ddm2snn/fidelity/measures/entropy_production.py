@@ -209,8 +209,8 @@ class EntropyProduction(Measure):
     def entries(self) -> tuple[Entry, ...]:
         """The differences of the rates."""
         return tuple(
-            Entry(f"entropy_production_{lag:g}", f"entropy production rate at lag {lag:g}", "k_B per time unit",
-                  coarse, "lag", f"entropy production at lag {lag:g}", "entropy production")
+            Entry(f"entropy_production_{lag:g}", f"entropy production at lag {lag:g}", "k_B per time unit",
+                  coarse, "lag", subject="entropy production")
             for lag, coarse in zip(np.array(self.lags) * self.every, self.coarse, strict=True)
         )  # fmt: skip
 
