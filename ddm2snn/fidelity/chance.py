@@ -10,15 +10,17 @@ import numpy as np
 
 from ddm2snn.base.randomness import stream
 from ddm2snn.fidelity.measures.measure import Measure
+from ddm2snn.fidelity.samples import mean_of_finite
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
 _EXPERIMENTS = 240  # pretended comparisons
 _COSTLY = 60  # of those whose distance takes long
 _AT_ONCE = 10  # deals, for the sake of memory
 _RATIO_KNOWN = 0.15  # relative; differences of means follow 1 / sqrt(T) exactly, and splits know a ratio so well
 _FEWEST_TRIALS = 6  # below so many trials in all, splits repeat themselves
+_FEWEST_DECIDED = 30  # pretended comparisons with a distance; fewer do not know how it scatters
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,8 @@ class Chance:
     floor
         Shape (entry,); NaN for a distance that the reference does not allow.
     scatter
-        Shape (experiment, entry); without rows where trials are too few to know.
+        Shape (experiment, entry); without rows where trials are too few to know. NaN where an experiment has no
+        distance, such as a dwell time without departures; a distance that fewer than 30 experiments have is NaN in all.
     floor_error
         Standard error of the floor relative to the standard deviation of the scatter.
 
@@ -69,12 +72,19 @@ class Chance:
         A little above the quantile of the splits, since N trials know their own scatter to 1 / sqrt(2 N) only
         (as Student's quantiles are above normal ones).
         """
-        return float(self.floor[index] * (1.0 + np.quantile(self.scatter[:, index], 0.95) * (1.0 + 3.0 / trials)))
+        of_splits = self.scatter[np.isfinite(self.scatter[:, index]), index]
+        return float(self.floor[index] * (1.0 + np.quantile(of_splits, 0.95) * (1.0 + 3.0 / trials)))
+
+    @property
+    def known(self) -> Bool[np.ndarray, " entry"]:
+        """Distances whose scatter the experiments tell."""
+        return np.isfinite(self.deviation)
 
     @property
     def deviation(self) -> Float[np.ndarray, " entry"]:
-        """Standard deviation of the scatter."""
-        return self.scatter.std(axis=0, ddof=1) if len(self.scatter) > 1 else np.full(len(self.floor), np.nan)
+        """Standard deviation of the scatter; NaN for a distance whose scatter is unknown."""
+        columns = [column[np.isfinite(column)] for column in self.scatter.T]
+        return np.array([column.std(ddof=1) if len(column) > 1 else np.nan for column in columns])
 
 
 def find_chance(measure: Measure, summary: Any, trials: int, runs: int, seed: int) -> Chance:  # noqa: ANN401
@@ -97,14 +107,14 @@ def find_chance(measure: Measure, summary: Any, trials: int, runs: int, seed: in
     if runs == 1:
         halves = deals.experiments(2, trials // 2, count)
         enough = deals.trials >= _FEWEST_TRIALS
-        floor = deals.continued(_mean(halves), trials) if enough else _mean(halves)
+        floor = deals.continued(mean_of_finite(halves), trials) if enough else mean_of_finite(halves)
         return Chance(floor, _relative(halves) if enough else empty, float(np.sqrt(1.0 / deals.trials)))
     part = deals.trials // (runs + 1)
     scatter = empty
     if deals.trials >= _FEWEST_TRIALS and part > 1:
         scatter = _relative(deals.experiments(runs + 1, part, count))
     whole = deals.experiments(runs, trials, _COSTLY if measure.costly else _EXPERIMENTS // 2)
-    return Chance(_mean(whole), scatter, float(np.sqrt(1.0 / deals.trials)))
+    return Chance(mean_of_finite(whole), scatter, float(np.sqrt(1.0 / deals.trials)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,14 +148,14 @@ class _Deals:
                     apart[i, j] = apart[j, i]
                 elif i != j:
                     apart[i, j] = self.measure.distances(values[i], values[j])
-        return _mean(apart, axis=1)
+        return mean_of_finite(apart, axis=1)
 
     def continued(self, half: Float[np.ndarray, " entry"], trials: int) -> Float[np.ndarray, " entry"]:
         """Floor of recordings of `trials` trials from those of halves, by the measure's law."""
         law = self.measure.floor_law
         wanted = (_COSTLY if self.measure.costly else _EXPERIMENTS) // 2
         by_quarters = trials >= 8 and law != "means"
-        quarter = _mean(self.experiments(4, trials // 4, wanted)) if by_quarters else np.sqrt(2.0) * half
+        quarter = mean_of_finite(self.experiments(4, trials // 4, wanted)) if by_quarters else np.sqrt(2.0) * half
         # between no gain from twice the trials (noise of the ratio may lie above) and that of a squared distance
         ratio = np.clip(np.where(quarter > 0, half / np.where(quarter > 0, quarter, 1.0), 1.0), 0.4, 1.1)
         of_means = (law != "observed") & ~(np.abs(ratio / np.sqrt(0.5) - 1.0) > _RATIO_KNOWN)
@@ -153,14 +163,13 @@ class _Deals:
 
 
 def _relative(distances: Float[np.ndarray, "experiment entry"]) -> Float[np.ndarray, "experiment entry"]:
-    """Deviations from the mean, relative to it; zero where there is no distance."""
-    mean = _mean(distances)
+    """Deviations from the mean, relative to it.
+
+    Zero where no experiment shows any distance. NaN where an experiment has none, and for distances that too few have:
+    no distance is not the same as no deviation.
+    """
+    mean = mean_of_finite(distances)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.nan_to_num(distances / mean - 1.0, nan=0.0, posinf=0.0, neginf=0.0)
-
-
-def _mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Mean over finite values; NaN where there is none."""
-    finite = np.isfinite(values)
-    count = finite.sum(axis=axis)
-    return np.where(count > 0, np.where(finite, values, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan)
+        relative = np.where((mean == 0.0) & np.isfinite(distances), 0.0, distances / mean - 1.0)
+    decided = np.isfinite(relative)
+    return np.where(decided & (decided.sum(axis=0) >= _FEWEST_DECIDED), relative, np.nan)

@@ -120,7 +120,8 @@ def compare_each(
         for label, runs in by_label.items():
             samples = {name: cut[name] for name in runs}
             provenance = {name.removesuffix(f" ({label})"): run for name, run in runs.items()} | references
-            reports.append(_report(label, prepared, samples, notes, start * reference.every, provenance))
+            its_notes = [*notes, *_seed_notes(references | runs)]
+            reports.append(_report(label, prepared, samples, its_notes, start * reference.every, provenance))
     return reports
 
 
@@ -177,6 +178,21 @@ def _size_notes(recordings: Mapping[str, Recording], trials: int, stop: int, ref
     if trials * references < 6:
         notes.append("Too few trials for intervals: the reference needs six in total.")
     return notes
+
+
+def _seed_notes(recordings: Mapping[str, Recording]) -> list[str]:
+    """What is not independent: runs of networks with one seed draw the same initial states, and so do those of SDEs."""
+    by_seed: dict[tuple[str, bool], list[str]] = {}
+    for name, recording in recordings.items():
+        seed = recording.provenance.get("seed")
+        if seed is not None:
+            by_seed.setdefault((str(seed), "network" in recording.provenance), []).append(name)
+    return [
+        f"{', '.join(names)} were simulated with the same seed {seed}: their trials start from the same states, so "
+        "they are not independent. Give each its own `seed`."
+        for (seed, _), names in by_seed.items()
+        if len(names) > 1
+    ]
 
 
 def _check_alike(recordings: Mapping[str, Recording]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.measures import ReferenceSamples
-from ddm2snn.fidelity.measures.drift_diffusion import (
+from ddm2snn.fidelity.measures.drift_field import (
     Field,
     FieldSums,
     covariances,
@@ -44,7 +44,8 @@ class FieldDifference:
     diffusion_ratio
         Trace of the test's diffusion tensor over the reference's, both in the reference's standard units.
     diffusion_test, diffusion_reference
-        Mean tensors G G^T, shape (rank, rank).
+        Mean tensors of second differences, shape (rank, rank): G G^T and, in both, the bend of the drift over the lag,
+        which `Diffusion` leaves out.
     cells, share
         Cells compared, and the share of the reference's samples that lie in them.
     """

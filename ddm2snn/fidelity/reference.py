@@ -13,6 +13,7 @@ from ddm2snn.base.randomness import stream
 from ddm2snn.fidelity.chance import Chance, find_chance
 from ddm2snn.fidelity.measures import Entry, Measure, ReferenceSamples, measures_of
 from ddm2snn.fidelity.report import JudgedDistance
+from ddm2snn.fidelity.samples import mean_of_finite
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -79,12 +80,13 @@ class Reference:
                     columns.append(each.chance.scatter[:, index] / deviation[index])
         if not columns:
             return None
-        return float(np.quantile(np.max(columns, axis=0), _FAMILY_WISE)) * self._caution
+        largest = np.nanmax(columns, axis=0, initial=0.0)  # of the distances that a pretended comparison has
+        return float(np.quantile(largest, _FAMILY_WISE)) * self._caution
 
     def _tells(self, chance: Chance, index: int, entry: Entry) -> bool:
         """Whether chance stays below what would be a coarse difference."""
-        enough = len(chance.scatter) > 0 and bool(np.isfinite(chance.floor[index]))
-        return enough and chance.high(index, self._pooled_trials) <= entry.coarse
+        known = bool(chance.known[index] and np.isfinite(chance.floor[index]))
+        return known and chance.high(index, self._pooled_trials) <= entry.coarse
 
     @property
     def _pooled_trials(self) -> int:
@@ -127,7 +129,7 @@ class Reference:
         if len(distances) > 1:
             spread = np.sqrt(np.maximum(spread**2, distances.var(ddof=1)) / len(distances))
         interval = excess = high = None
-        if np.isfinite(spread).all() and len(chance.scatter):
+        if np.isfinite(spread).all() and chance.known[index]:
             interval = _around(distance, spread)
             relative = distance / max(floor, 1e-12)
             of_floor = relative * chance.floor_error * float(chance.deviation[index])
@@ -169,7 +171,7 @@ def _measure(each: PreparedMeasure, samples: Samples, draws: Weights) -> Raw:
         variances = np.full(len(measure.entries), np.nan)
     else:
         variances = _finite_variance(measure.resampled(summary, value, references, draws))
-    return np.mean(distances, axis=0), variances, numbers
+    return mean_of_finite(np.array(distances)), variances, numbers
 
 
 def _finite_variance(values: Float[np.ndarray, "draw entry"]) -> Float[np.ndarray, " entry"]:

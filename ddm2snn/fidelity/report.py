@@ -196,13 +196,13 @@ class FidelityReport:
 def as_lines(report: Mapping[str, Any]) -> list[str]:
     """Lay out a report's JSON content as lines of plain text: the verdict, then a distance per line."""
     lines = [report["verdict"]] if report.get("verdict") else []
-    lines.append(f"{report['label']:50}{'distance':>9}{'floor':>9}{'excess':>8}  95 % interval")
+    lines.append(f"{report['label']:52}{'distance':>9}{'floor':>9}{'excess':>8}  95 % interval")
     for measure in report["measures"].values():
         name = measure["label"] + (f" ({measure['unit']})" if measure["unit"] else "")
         interval = "{:.1f} - {:.1f}".format(*measure["excess_interval"]) if measure["excess_interval"] else "-"
         mark = "  differs" if measure["differs"] else "" if measure["informative"] else "  cannot tell"
         distance, floor, excess = measure["distance"], measure["floor"], measure["excess"]
-        lines.append(f"{name:50}{_fixed(distance)}{_fixed(floor)}{excess:8.1f}  {interval + mark}")
+        lines.append(f"{name:52}{_fixed(distance)}{_fixed(floor)}{excess:8.1f}  {interval + mark}")
     return lines
 
 

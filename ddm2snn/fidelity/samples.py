@@ -68,6 +68,19 @@ def median_distance(points: Float[np.ndarray, "point axis"], rng: np.random.Gene
     return max(float(np.median(np.linalg.norm(points[first] - points[second], axis=1))), 1e-12)
 
 
+def mean_of_finite(values: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Mean over the finite values; NaN where there is none.
+
+    Examples
+    --------
+    >>> mean_of_finite(np.array([[1.0, np.nan], [3.0, np.nan]]))
+    array([ 2., nan])
+    """
+    finite = np.isfinite(values)
+    count = finite.sum(axis=axis)
+    return np.where(count > 0, np.where(finite, values, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan)
+
+
 def lagged_products(samples: Samples, lags: int) -> Float[np.ndarray, "trial lag rank"]:
     r"""Mean products of each trial with itself, by fast Fourier transform.
 

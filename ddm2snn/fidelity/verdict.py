@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ddm2snn.fidelity.measures.measure import Kind
@@ -76,8 +76,12 @@ def _changes(differing: Sequence[JudgedDistance]) -> str:
         words = [_speed(_relative(period)) for period in periods]
     else:
         words = [_changed(pace) if states else _speed(-_relative(pace)) for pace in paces]
-    words += _widths(_of_kind(differing, "deviation"))
+    words += _ranged(_of_kind(differing, "deviation"), ("wider", "narrower"), lambda places: f"latent{places}")
     words += [_shifted(m) for m in _of_kind(differing, "mean")]
+    at_lags = _of_kind(differing, "lag")
+    for subject in dict.fromkeys(m.entry.subject for m in at_lags):
+        its = [m for m in at_lags if m.entry.subject == subject]
+        words += _ranged(its, ("up", "down"), lambda places, subject=subject: f"{subject} at lag{places}")
     words += [_changed(m) for m in _prominent_first(_of_kind(differing, "change", "timing"))]
     if not words and states:
         words.append("its states lie elsewhere")
@@ -91,8 +95,10 @@ def _changes(differing: Sequence[JudgedDistance]) -> str:
 def _evidence(measures: Sequence[JudgedDistance], differing: Sequence[JudgedDistance]) -> str:
     """The leading distances and the largest others that differ; then the leading ones at the floor."""
     leading = _leading(differing)
-    others = [m for m in differing if m not in leading and m.entry.kind not in _NAMED_IN_CHANGES]
-    shown = leading + sorted(others, key=lambda m: -m.excess)[: max(0, _MOST_EVIDENCE - len(leading))]
+    others = sorted((m for m in differing if m not in leading and m.entry.kind not in _NAMED_IN_CHANGES),
+                    key=lambda m: -m.excess)  # fmt: skip
+    first_of = {m.entry.subject if m.entry.kind == "lag" else m.name: m for m in reversed(others)}  # of several lags
+    shown = leading + [m for m in others if m in first_of.values()][: max(0, _MOST_EVIDENCE - len(leading))]
     if not shown:
         shown = sorted(differing, key=lambda m: -m.excess)[:2]
     text = ", ".join(map(_times, shown))
@@ -107,34 +113,35 @@ def _speed(change: float) -> str:
     return f"{_percent(change)} {'slow' if change > 0 else 'fast'}"
 
 
-def _widths(deviations: Sequence[JudgedDistance]) -> list[str]:
-    """Latents that are wider, and those that are narrower, each with their changes."""
+def _ranged(measures: Sequence[JudgedDistance], signs: tuple[str, str], named: Callable[[str], str]) -> list[str]:
+    """Latents or lags of which a number is larger, then those of which it is smaller, each with the changes."""
     words = []
-    for sign, what in ((1, "wider"), (-1, "narrower")):
-        those = [m for m in deviations if sign * _relative(m) > 0]
+    for sign, what in zip((1, -1), signs, strict=True):
+        those = [m for m in measures if sign * _relative(m) > 0]
         if those:
-            latents = _listed([_latent(m) for m in those])
+            places = f"{'s' if len(those) > 1 else ''} {_listed([_place(m) for m in those])}"
             sizes = sorted(abs(_relative(m)) for m in those)
             low, high = _percent(sizes[0]), _percent(sizes[-1])
             size = low if low == high else f"{low[:-2]} to {high}"
-            words.append(f"latent{'s' if len(those) > 1 else ''} {latents} {size} {what}")
+            words.append(f"{named(places)} {size} {what}")
     return words
 
 
-def _latent(measure: JudgedDistance) -> str:
-    """Index of the latent that a deviation or mean is about, from a name such as ``sd_0``."""
+def _place(measure: JudgedDistance) -> str:
+    """The latent or the lag that a number is about, from a name such as ``sd_0``."""
     return measure.name.rpartition("_")[2]
 
 
 def _shifted(measure: JudgedDistance) -> str:
     sign = "up" if (measure.test or 0.0) > (measure.reference or 0.0) else "down"
-    return f"latent {_latent(measure)} {measure.distance:.2g} sd {sign}"
+    return f"latent {_place(measure)} {measure.distance:.2g} sd {sign}"
 
 
 def _changed(measure: JudgedDistance) -> str:
     subject = measure.entry.subject or _short(measure)
     if measure.test is None or not measure.reference:
-        return f"{subject} {_percent(measure.distance)} off"
+        relative = measure.unit in ("", "relative")
+        return f"{subject} {_percent(measure.distance) if relative else f'{measure.distance:.2g} {measure.unit}'} off"
     change = _relative(measure)
     return f"{subject} {_percent(change)} {'up' if change > 0 else 'down'}"
 

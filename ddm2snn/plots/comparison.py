@@ -9,7 +9,7 @@ import numpy as np
 
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.measures import ReferenceSamples
-from ddm2snn.fidelity.measures.drift_diffusion import Field, estimate_field, field_sums
+from ddm2snn.fidelity.measures.drift_field import Field, estimate_field, field_sums
 from ddm2snn.fidelity.measures.probability_current import cell_currents
 from ddm2snn.fidelity.report import FidelityReport, JudgedDistance
 from ddm2snn.fidelity.samples import Grid

@@ -180,7 +180,7 @@ class Page:
             caption = "Where probability flows in the stationary state; none does in equilibrium."
             currents = comparison.probability_currents(reference, self._judged, burn_in=burn_in)
             yield "currents", "Probability currents", caption + plane, currents
-        caption = "Diffusion tensors along the attractor: ellipses of one standard deviation."
+        caption = "Second differences along the attractor, diffusion and bend: ellipses of one standard deviation."
         diffusion = comparison.diffusion_ellipses(reference, self._judged, burn_in=burn_in)
         yield "diffusion", "Diffusion", caption + plane, diffusion
         if self._noise:

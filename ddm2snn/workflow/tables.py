@@ -83,14 +83,15 @@ def field_table(differences: Mapping[str, FieldDifference], lag: float) -> Table
         "drift bias: what sampling does not explain": lambda d: _percents([d.drift_bias]),
         "drift along the reference's": lambda d: f"{d.drift_scale:.4g}",
         "mean difference of the drift per latent": lambda d: _numbers(d.drift_shift, ".2g"),
-        "diffusion, trace over the reference's": lambda d: f"{d.diffusion_ratio:.3g}",
-        "diffusion per latent": lambda d: _numbers(np.diag(d.diffusion_test), ".3g"),
-        "diffusion per latent, reference": lambda d: _numbers(np.diag(d.diffusion_reference), ".3g"),
+        "second differences, trace over the reference's": lambda d: f"{d.diffusion_ratio:.3g}",
+        "second differences per latent": lambda d: _numbers(np.diag(d.diffusion_test), ".3g"),
+        "second differences per latent, reference": lambda d: _numbers(np.diag(d.diffusion_reference), ".3g"),
         "cells; share of the reference's samples in them": lambda d: f"{d.cells}; {100 * d.share:.3g} %",
     })  # fmt: skip
     note = (
         f"By Kramers-Moyal regression of second order at a lag of {lag:g} rate time units, relative to the reference's "
-        "root mean square drift; at this lag spikes are shot noise, and over longer spans their noise is smaller."
+        "root mean square drift. Second differences hold the bend of the drift over the lag beside the diffusion; the "
+        "diffusion without it, at several lags, is among the measures above."
     )
     return Table("Drift and diffusion on cells", rows, tuple(differences), note)
 

@@ -48,7 +48,7 @@ ROWS = {"vanderpol": (1, 4, 8), "lorenz": (2, 8), "dadras": (2,), "fourwell": (8
 BURN_IN, DURATION, TRIALS, EVERY = 4.0, 44.0, 64, 0.02
 REFERENCES = 4
 STILL = 0.2  # share of the rate network's standard deviation below which a trial counts as dead
-FIELDS = ("drift", "drift_scale", "diffusion", "entropy_production", "current")  # of the SDE, not of state and time
+FIELDS = ("drift", "diffusion", "ripple", "entropy_production", "current")  # of the SDE, by the start of the name
 SHOWN = ("d_stsp", "d_h", "sliced_wasserstein")
 
 
@@ -217,8 +217,9 @@ def furthest(ratios: list[float | None]) -> str:
 def line(row: dict[str, Any]) -> str:
     """One row of the table."""
     excess = row["median_excess"]
-    of_states = {name: value for name, value in excess.items() if name not in FIELDS}
-    worst, field = (max(some, key=lambda name: some[name]) for some in (of_states, {n: excess[n] for n in FIELDS}))
+    of_fields = {name: value for name, value in excess.items() if name.startswith(FIELDS)}
+    of_states = {name: value for name, value in excess.items() if name not in of_fields}
+    worst, field = (max(some, key=lambda name: some[name]) for some in (of_states, of_fields))
     low, high = row["interval"][worst]
     cells = [
         row["system"], row["neurons_per_unit"], row["what"], row["runs"],

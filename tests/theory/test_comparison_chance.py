@@ -6,8 +6,10 @@ from planted_changes import CHANGES, EVERY, ornstein_uhlenbeck, planted
 
 import ddm2snn
 from ddm2snn.fidelity.chance import find_chance
-from ddm2snn.fidelity.measures import ReferenceSamples
+from ddm2snn.fidelity.compare import compare_each
+from ddm2snn.fidelity.measures import Entry, Measure, ReferenceSamples
 from ddm2snn.fidelity.measures.moments import Moments
+from ddm2snn.fidelity.measures.switching import Switching
 from ddm2snn.fidelity.reference import Reference
 from ddm2snn.workflow.report import Page
 
@@ -74,21 +76,21 @@ def test_without_a_difference_hardly_any_verdict_cries_wolf(nothing_planted):
 
 MEANT = {
     "drift 5 % slower": {"drift_scale": 0.05},
-    "diffusion 20 % up": {"diffusion": 0.2, "sd_1": np.sqrt(1.2) - 1},
+    "diffusion 20 % up": {"diffusion": 0.2, "diffusion_0.05": 0.2, "sd_1": np.sqrt(1.2) - 1},
     "mean shifted": {"mean_0": 0.1 / 0.379},
     "rotation added": {},
 }
 BLIND = {
-    "drift 5 % slower": ("mean_0", "mean_1", "diffusion"),
+    "drift 5 % slower": ("mean_0", "mean_1", "diffusion", "diffusion_0.05", "ripple"),
     "diffusion 20 % up": ("d_h", "autocorrelation", "mean_0", "mean_1", "drift_scale"),
-    "mean shifted": ("d_h", "autocorrelation", "sd_0", "sd_1", "diffusion"),
-    "rotation added": ("mean_0", "mean_1", "diffusion"),
+    "mean shifted": ("d_h", "autocorrelation", "sd_0", "sd_1", "diffusion", "diffusion_0.05", "ripple"),
+    "rotation added": ("mean_0", "mean_1", "diffusion_0.05"),  # noise is turned in the longer lags of the fit
 }
 SEEN = {
     "drift 5 % slower": ("drift_scale",),
     "diffusion 20 % up": ("diffusion", "sd_0", "sd_1", "sliced_wasserstein"),
     "mean shifted": ("mean_0", "sliced_wasserstein", "mmd", "c2st_point"),
-    "rotation added": ("d_h", "autocorrelation", "drift", "entropy_production"),
+    "rotation added": ("d_h", "autocorrelation", "drift", "entropy_production_0.05", "entropy_production_0.1"),
 }
 
 
@@ -173,6 +175,23 @@ class TestOutOfTheOrdinary:
         assert "Recordings differ in size; 12 trials of 300 samples are compared." in report.notes
         assert {m.samples for m in report.measures} == {12 * 270}
 
+    def test_one_seed_for_reference_and_test_is_named_in_a_note(self):
+        def seeded(process, seed, **provenance):
+            samples = small(process).samples
+            return ddm2snn.Recording.from_arrays(
+                samples, every=EVERY, time_unit_s=0.1, provenance={"seed": seed, **provenance}
+            )
+
+        network, target = {"network": "abc"}, {"system": "ornsteinuhlenbeck"}
+        reference, floor = seeded(1, 7, **network), seeded(2, 8, **network)
+        tests = {"same": seeded(3, 7, **network), "own": seeded(4, 9, **network), "target": seeded(5, 7, **target)}
+        same, own, other = compare_each(reference, {**tests, "unknown": small(6)}, floor=floor)[:3]
+        assert same.notes == (
+            "reference, test (same) were simulated with the same seed 7: their trials start from the same states, so "
+            "they are not independent. Give each its own `seed`.",
+        )
+        assert own.notes == other.notes == ()
+
     def test_only_recordings_with_nan_are_refused(self):
         broken = np.full((16, 300, 2), np.nan)
         with pytest.raises(ddm2snn.InputError, match="16 of 16 trials of the test 1 recording hold NaN"):
@@ -209,3 +228,56 @@ class TestOutOfTheOrdinary:
         # a flip per hundred samples of 0.05
         assert report["dwell"].reference == pytest.approx(5.0, rel=0.2)
         assert not report["dwell"].differs
+
+
+class _Sparse(Measure):
+    """The mean of the trials, and the same only where `share` of all selections have it."""
+
+    def __init__(self, share):
+        self.share, self.rng = share, np.random.default_rng(0)
+
+    @property
+    def entries(self):
+        return tuple(Entry(name, name, "", coarse=10.0, kind="change") for name in ("always", "sometimes"))
+
+    def summarise(self, samples):
+        return samples.mean(axis=(1, 2))
+
+    def distances(self, test, reference):
+        apart = abs(float(test - reference))
+        return apart, apart if self.rng.random() < self.share else np.nan
+
+
+@pytest.mark.parametrize(("runs", "share"), [(1, 0.5), (2, 0.5), (4, 0.5), (1, 0.05)])
+def test_a_split_without_a_distance_is_no_split_without_a_deviation(runs, share):
+    samples = np.random.default_rng(3).standard_normal((16 * runs, 64, 1))
+    sparse = _Sparse(share)
+    chance = find_chance(sparse, sparse.summarise(samples), 16, runs, 0)
+    always, sometimes = chance.deviation
+    if share < 0.1:  # 12 of 240 pretended comparisons
+        assert np.isnan(sometimes)
+        assert chance.known.tolist() == [True, False]
+    else:  # of half as many comparisons at least, each mean being over fewer references
+        assert 0.8 * always < sometimes < 1.6 * always
+        assert sometimes == pytest.approx(chance.scatter[np.isfinite(chance.scatter[:, 1]), 1].std(ddof=1))
+
+
+def flips(seed, rate, trials=16, samples=1000):
+    """Two wells at -1 and 1, left with this probability per sample."""
+    rng = np.random.default_rng(seed)
+    sign = np.where(np.cumsum(rng.random((trials, samples)) < rate, axis=1) % 2, -1.0, 1.0)
+    return np.stack([sign + 0.1 * rng.standard_normal(sign.shape), rng.standard_normal(sign.shape)], axis=-1)
+
+
+def test_wells_that_are_seldom_left_raise_no_false_alarm():
+    alarms, told = 0, 0
+    for pair in range(40):  # 21 departures from each well of a recording
+        reference = Reference(ReferenceSamples(flips(2 * pair, 0.0026), 16, EVERY, WELLS), pair)
+        switching = reference.prepare(Switching.of(reference.samples))
+        only = Reference(reference.samples, pair)
+        only.__dict__["prepared"] = [switching]
+        found, _ = only.judge([flips(2 * pair + 1, 0.0026)])
+        told += sum(m.informative for m in found)
+        alarms += sum(m.differs for m in found)
+    assert told >= 10
+    assert alarms <= 3  # at 2 % each, four of forty happen once in a hundred

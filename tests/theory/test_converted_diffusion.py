@@ -16,7 +16,7 @@ from ddm2snn.conversion.diffusion_factor import _halved
 from ddm2snn.conversion.driving import Drive
 from ddm2snn.conversion.noise_budget import diffusion_of, injected_by_state
 from ddm2snn.conversion.trajectories import stationary_states
-from ddm2snn.fidelity.measures.drift_diffusion import estimate_field, field_grid, field_sums
+from ddm2snn.fidelity.measures.drift_field import estimate_field, field_grid, field_sums
 from ddm2snn.network import to_internal
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from planted_changes import EVERY, FACTOR, MATRIX, covariance, heun, ornstein_uh
 
 import ddm2snn.systems as systems
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.measures.drift_diffusion import field_grid
+from ddm2snn.fidelity.measures.drift_field import field_grid
 from ddm2snn.fidelity.measures.entropy_production import CurrentBasis, current_moments, entropy_rate
 from ddm2snn.fidelity.measures.probability_current import cell_currents
 

@@ -56,8 +56,21 @@ def test_without_a_period_the_drift_tells_the_speed():
         ([measure("mean_1", 30, differs=True, test=1.0, reference=0.7)], "latent 1 0.3 sd up"),
         (
             [measure("diffusion", 9, differs=True, test=1.2, reference=1.0)],
-            "diffusion at lag 0.1 20 % up",
+            "diffusion 20 % up",
         ),
+        ([measure("diffusion_0.1", 9, differs=True, test=1.2, reference=1.0)], "diffusion at lag 0.1 20 % up"),
+        (
+            [
+                measure("diffusion_0.1", 9, differs=True, test=1.8, reference=1.0),
+                measure("diffusion_0.5", 9, differs=True, test=1.2, reference=1.0),
+                measure("diffusion_1", 9, differs=True, test=0.5, reference=1.0),
+                measure("entropy_production_0.1", 9, differs=True, test=0.7, reference=1.0),
+                measure("entropy_production_0.2", 9, differs=True, test=0.9, reference=1.0),
+            ],
+            "diffusion at lags 0.1 and 0.5 20 to 80 % up, diffusion at lag 1 50 % down and "
+            "entropy production at lags 0.1 and 0.2 10 to 30 % down",
+        ),
+        ([measure("ripple", 9, differs=True)], "ripple 0.09 time units off"),
         ([measure("mmd", 9, differs=True)], "its states lie elsewhere"),
         ([measure("autocorrelation", 9, differs=True)], "its course in time differs"),
         ([measure("drift", 9, differs=True)], "its drift field differs"),
@@ -65,6 +78,14 @@ def test_without_a_period_the_drift_tells_the_speed():
 )
 def test_each_change_has_its_words(changed, words):
     assert verdict("x", [*LEADING, *changed]).startswith(f"x: {words}: ")
+
+
+def test_several_lags_are_one_piece_of_evidence():
+    lags = [measure(f"diffusion_{lag}", 20 - i, differs=True, test=1.2, reference=1.0)
+            for i, lag in enumerate((0.1, 0.5, 1))]  # fmt: skip
+    production = measure("entropy_production_0.1", 5, differs=True, test=0.9, reference=1.0)
+    words = "diffusion at lag 0.1 20.0 x floor, entropy production at lag 0.1 5.0 x floor while "
+    assert words in verdict("x", [*LEADING, *lags, production])
 
 
 def test_nothing_found_names_the_largest_excess_and_what_cannot_tell():
@@ -97,7 +118,7 @@ def test_lines_mark_what_differs_and_what_cannot_tell():
 
 def test_every_entry_has_words_of_its_own():
     shorts = [entry.short or entry.label for entry in ENTRIES.values()]
-    assert len(ENTRIES) == 23
+    assert len(ENTRIES) == 28
     assert len(set(shorts)) == len(ENTRIES)
     for name in ENTRIES:
         assert "9.0 x floor" in verdict("x", [measure(name, 9, differs=True, test=1.2, reference=1.0)])

@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 from ddm2snn.fidelity.measures.autocorrelation import Autocorrelation
 from ddm2snn.fidelity.measures.classifier import Classifier
-from ddm2snn.fidelity.measures.drift_diffusion import DriftDiffusion
+from ddm2snn.fidelity.measures.diffusion import Diffusion
+from ddm2snn.fidelity.measures.drift_field import DriftField
 from ddm2snn.fidelity.measures.entropy_production import EntropyProduction
 from ddm2snn.fidelity.measures.mean_discrepancy import MeanDiscrepancy
 from ddm2snn.fidelity.measures.measure import Entry, Kind, Measure, ReferenceSamples
@@ -41,7 +42,8 @@ MEASURES: tuple[Callable[[ReferenceSamples], Measure | None], ...] = (
     Autocorrelation.of,
     Oscillation.of,
     Moments.of,
-    DriftDiffusion.of,
+    DriftField.of,
+    Diffusion.of,
     EntropyProduction.of,
     ProbabilityCurrent.of,
     Switching.of,

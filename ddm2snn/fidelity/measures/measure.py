@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ddm2snn.fidelity.samples import autocorrelation, lagged_products
+from ddm2snn.fidelity.samples import autocorrelation, lagged_products, mean_of_finite
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from ddm2snn.fidelity.samples import Samples, Weights
 
 _SEGMENT_TRIALS = 64
-_LAGS_PER_SEGMENT = 20  # fine against the motion, and as coarse against spikes as that allows
+_LAGS_PER_SEGMENT = 20  # a sixtieth of a period, fine against the motion; shorter ones make drifts less certain
+_FINE_LAGS_PER_SEGMENT = 100
 
 Numbers = tuple[float, float] | None
 """The compared numbers of test and reference; None where a distance does not compare two numbers."""
 
-Kind = Literal["states", "course", "period", "pace", "timing", "deviation", "mean", "drift", "change"]
+Kind = Literal["states", "course", "period", "pace", "timing", "deviation", "mean", "drift", "lag", "change"]
 """What a distance is about. A verdict chooses its words by it:
 
 - `states`: where the states lie, such as a distance of densities: "its states lie elsewhere".
@@ -33,8 +34,11 @@ Kind = Literal["states", "course", "period", "pace", "timing", "deviation", "mea
 - `timing`: another number with a time in it, such as dwell times: "dwell times 10 % up".
 - `deviation`, `mean`: of one latent: "latent 0 10 % wider", "latent 0 0.2 sd up".
 - `drift`: the drift field: "its drift field differs".
+- `lag`: a number at one of several lags, told together: "diffusion at lags 0.02 and 0.1 8 to 86 % up". The name ends
+  with the lag.
 - `change`: any other number, by its ratio to the reference's: "diffusion 10 % up". A signed number near zero takes it
-  with None as `numbers`, since its ratio says nothing: the verdict then gives the distance, "diffusion 10 % off".
+  with None as `numbers`, since its ratio says nothing: the verdict then gives the distance, "ripple 0.02 time units
+  off".
 """
 
 FloorLaw = Literal["means if near", "means", "observed"]
@@ -136,7 +140,7 @@ class Measure(ABC):
     ) -> Float[np.ndarray, "draw entry"]:
         """Mean distances from the references of a test whose trials are drawn anew; `value` is that of all trials."""
         again = self.values(summary, draws)
-        return np.array([np.mean([self.distances(each, of) for of in references], axis=0) for each in again])
+        return np.array([mean_of_finite(np.array([self.distances(v, of) for of in references])) for v in again])
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,5 +207,10 @@ class ReferenceSamples:
 
     @property
     def lag(self) -> int:
-        """Samples over which drift, diffusion, currents and entropy production are measured."""
+        """Samples over which drift, currents and the fields of figures are measured."""
         return max(1, self.segment // _LAGS_PER_SEGMENT)
+
+    @property
+    def fine_lag(self) -> int:
+        """Samples of a lag so short against the motion that noise prevails over drift."""
+        return max(1, self.segment // _FINE_LAGS_PER_SEGMENT)

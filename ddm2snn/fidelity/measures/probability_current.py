@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
-from ddm2snn.fidelity.measures.drift_diffusion import filled_cells
+from ddm2snn.fidelity.measures.drift_field import filled_cells
 from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers, ReferenceSamples
 from ddm2snn.fidelity.samples import Grid, check_samples
 
@@ -68,7 +68,7 @@ def _displacement_sums(samples: Samples, every: float, grid: Grid) -> Float[np.n
 
 @dataclass(frozen=True, eq=False)
 class ProbabilityCurrent(Measure):
-    r"""Difference of the stationary probability currents on the cells of `DriftDiffusion`.
+    r"""Difference of the stationary probability currents on the cells of `DriftField`.
 
     .. math:: \text{current} = \sum_c |J_c - J'_c| \, V_c
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers, ReferenceSamples
-from ddm2snn.fidelity.wells import mean_dwell, transition_matrix, visits
+from ddm2snn.fidelity.wells import transition_matrix, visits
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
     from ddm2snn.fidelity.samples import Samples, Weights
 
-_FEWEST_DEPARTURES = 10  # from a well, below which its numbers are left out
+_FEWEST_DEPARTURES = 10  # from a well in one recording of the reference, in the mean; other wells are left out
 _Value = tuple[np.ndarray, np.ndarray]
 
 
@@ -24,9 +24,13 @@ _Value = tuple[np.ndarray, np.ndarray]
 class Switching(Measure):
     """Relative difference of mean dwell times and, for three wells or more, difference of transition probabilities.
 
+    Root mean squares over the `compared` wells. The reference chooses these once, so that splits of its trials and
+    whole recordings are compared over equally many. Where a recording never leaves one of them, its dwell time counts
+    as all the time spent there, and its transition probabilities as zero.
+
     Examples
     --------
-    >>> switching = Switching(np.array([[-1.0], [1.0]]), every=0.5)
+    >>> switching = Switching(np.array([[-1.0], [1.0]]), np.array([0, 1]), every=0.5)
     >>> fast, slow = (np.resize(np.repeat([-1.0, 1.0], n), 200).reshape(1, 200, 1) for n in (4, 5))
     >>> values = [switching.values(switching.summarise(z), np.ones((1, 1)))[0] for z in (slow, fast)]
     >>> switching.distances(*values)[0] > 0.2  # stays of 5 samples in place of 4
@@ -34,12 +38,17 @@ class Switching(Measure):
     """
 
     wells: Float[np.ndarray, "well rank"]
+    compared: Int[np.ndarray, " well"]
     every: float
 
     @classmethod
     def of(cls, reference: ReferenceSamples) -> Switching | None:
-        """None without wells."""
-        return None if reference.wells is None else cls(reference.wells, reference.every)
+        """None without wells; without distances where no well is left ten times in a recording."""
+        if reference.wells is None:
+            return None
+        departures = visits(reference.samples, reference.wells, reference.every).transitions.sum(axis=(0, 2))
+        often = np.flatnonzero(departures >= _FEWEST_DEPARTURES * reference.runs)
+        return cls(reference.wells, often, reference.every)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -59,14 +68,21 @@ class Switching(Measure):
         return list(zip(time_in, transitions, strict=True))
 
     def distances(self, test: _Value, reference: _Value) -> tuple[float, ...]:
-        """NaN where no well is left often enough in both."""
-        often = np.minimum(test[1].sum(axis=1), reference[1].sum(axis=1)) >= _FEWEST_DEPARTURES
-        if not often.any():
+        """NaN without a well to compare, or where the reference never came to one of them."""
+        (of_test, to_test), (of_reference, to_reference) = (self._rates(*value) for value in (test, reference))
+        if not len(self.compared) or not of_reference.all():
             return (float("nan"),) * len(self.entries)
-        ratio = mean_dwell(*test)[often] / mean_dwell(*reference)[often]
-        change = (transition_matrix(test[1]) - transition_matrix(reference[1]))[often]
-        both = np.sqrt(((ratio - 1.0) ** 2).mean()), np.sqrt((change**2).sum(axis=1).mean() / 2)
-        return tuple(map(float, both[: len(self.entries)]))
+        dwell = np.sqrt(((of_test / of_reference - 1.0) ** 2).mean())
+        transitions = np.sqrt(((to_test - to_reference) ** 2).sum(axis=1).mean() / 2)
+        return tuple(map(float, (dwell, transitions)[: len(self.entries)]))
+
+    def _rates(
+        self, time_in: Float[np.ndarray, " well"], transitions: Float[np.ndarray, "well target"]
+    ) -> tuple[Float[np.ndarray, " compared"], Float[np.ndarray, "compared target"]]:
+        """Mean dwell times and transition probabilities of the compared wells."""
+        moves = transitions[self.compared]
+        dwell = time_in[self.compared] / np.maximum(moves.sum(axis=1), 1.0)
+        return dwell, np.nan_to_num(transition_matrix(moves))
 
     def numbers(self, test: _Value, reference: _Value) -> tuple[Numbers, ...]:
         """Mean dwell time over all wells in rate time units."""

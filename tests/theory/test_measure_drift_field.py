@@ -7,7 +7,7 @@ from planted_changes import EVERY, FACTOR, LORENZ_EVERY, MATRIX, lorenz, ornstei
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.field_difference import field_difference
 from ddm2snn.fidelity.measures import ReferenceSamples
-from ddm2snn.fidelity.measures.drift_diffusion import DriftDiffusion, estimate_field, field_grid, field_sums
+from ddm2snn.fidelity.measures.drift_field import DriftField, estimate_field, field_grid, field_sums
 from ddm2snn.fidelity.samples import Grid
 
 TENSOR = FACTOR @ FACTOR.T
@@ -134,7 +134,7 @@ def test_uneven_population_of_cells_is_no_bias():
 
 def test_resampled_trials_equal_repeated_ones():
     reference = ReferenceSamples(planted(), 64, EVERY)
-    measure = DriftDiffusion.of(reference)
+    measure = DriftField.of(reference)
     assert measure is not None
     whole, repeated = (measure.summarise(path) for path in (planted(seed=3)[:4], planted(seed=3)[[0, 0, 1]]))
     weighted, again = (
@@ -142,20 +142,19 @@ def test_resampled_trials_equal_repeated_ones():
         for summary, weights in ((whole, [2.0, 1.0, 0.0, 0.0]), (repeated, [1.0, 1.0, 1.0]))
     )
     np.testing.assert_allclose(weighted.drift, again.drift)
-    np.testing.assert_allclose(weighted.diffusion, again.diffusion)
+    np.testing.assert_allclose(weighted.slope, again.slope)
 
 
 def test_the_measure_has_the_means_and_errors_of_the_estimated_field():
     path, reference = planted(seed=3), ReferenceSamples(planted(), 64, EVERY)
-    measure = DriftDiffusion.of(reference)
+    measure = DriftField.of(reference)
     assert measure is not None
     means = measure.values(measure.summarise(path), np.ones((1, len(path))))[0]
     field = estimate_field(field_sums(path, EVERY, measure.grid, measure.lag))
     scale = measure.scale
     np.testing.assert_allclose(means.drift * scale, field.drift[measure.cells])
     np.testing.assert_allclose(np.sqrt(means.error) * scale, field.drift_error[measure.cells], rtol=1e-9)
-    trace = np.einsum("cii,i->c", field.diffusion, 1 / scale**2)
-    np.testing.assert_allclose(means.diffusion, trace[measure.cells])
+    np.testing.assert_allclose(means.count, field.count[measure.cells])
 
 
 def test_refusals():

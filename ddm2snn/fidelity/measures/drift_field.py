@@ -98,7 +98,8 @@ def field_sums(samples: Samples, every: float, grid: Grid, lag: int = 1) -> Fiel
     with :math:`\tau` = `lag` samples. As conditional means given :math:`z_t`, they estimate f and the tensor
     :math:`D = G G^\top` of :math:`dz = f\,dt + G\,dw`. The classical estimate by :math:`z_{t+\tau} - z_t` has an error
     of order :math:`\tau` (the mean of its :math:`d d^\top / \tau` even contains :math:`\tau f f^\top`). This one
-    cancels these terms of the Ito-Taylor expansion, for the price of 2.5 times the variance of the drift.
+    cancels these terms of the Ito-Taylor expansion, for the price of 2.5 times the variance of the drift. What is left
+    in its :math:`d d^\top / 2 \tau` is the bend of the path, :math:`\tau^3 \langle |(f \cdot \nabla) f|^2 \rangle / 2`.
 
     Units: drift per rate time unit, diffusion in squared system units per rate time unit. Source: Friedrich,
     Peinke, Sahimi, Tabar, Phys. Rep. 506 (2011), section 4; combinations of lags in place of their corrections ours.
@@ -218,10 +219,10 @@ def covariances(
 
 @dataclass(frozen=True, eq=False)
 class CellMeans:
-    """Value of `DriftDiffusion`: means over the samples of a selection, in units of the reference's deviations.
+    """Value of `DriftField`: means over the samples of a selection, in units of the reference's deviations.
 
     `error` is the squared standard error of the drift, `spread` and `slope` are the covariance of the position in the
-    cell with itself and with the drift, and `diffusion` is the trace of the tensor.
+    cell with itself and with the drift.
     """
 
     count: Float[np.ndarray, " cell"]
@@ -230,23 +231,21 @@ class CellMeans:
     position: Float[np.ndarray, "cell rank"]
     spread: Float[np.ndarray, "cell rank rank"]
     slope: Float[np.ndarray, "cell rank rank"]
-    diffusion: Float[np.ndarray, " cell"]
 
 
 @dataclass(frozen=True, eq=False)
-class DriftDiffusion(Measure):
-    r"""Drift and diffusion on cells that the reference fills, by `field_sums`.
+class DriftField(Measure):
+    r"""Drift on cells that the reference fills, by `field_sums`.
 
-    Three distances, each from sums over the cells that are visited by two trials of test and reference, weighted by
-    the reference's samples w_c:
+    Two distances from sums over the cells that are visited by two trials of test and reference, weighted by the
+    reference's samples w_c:
 
     .. math:: \text{drift}^2 = \frac{\sum_c w_c |\hat f_c - \hat g_c|^2}{S}, \quad
         \text{scale} = \Big|\frac{\sum_c w_c \hat f_c \cdot \hat g_c}{S} - 1\Big|, \quad
         S = \sum_c w_c (|\hat g_c|^2 - \operatorname{se}^2_c)
 
-    and the relative difference of the mean traces of the diffusion tensor. The test's drift f is moved to the mean
-    position of the reference's samples along the slope of its drift g, as in `field_difference`. The cells are the
-    same ones for a selection of few trials.
+    The test's drift f is moved to the mean position of the reference's samples along the slope of its drift g, as in
+    `field_difference`. The cells are the same ones for a selection of few trials.
     """
 
     grid: Grid
@@ -256,20 +255,18 @@ class DriftDiffusion(Measure):
     lag: int
 
     @classmethod
-    def of(cls, reference: ReferenceSamples) -> DriftDiffusion | None:
+    def of(cls, reference: ReferenceSamples) -> DriftField | None:
         """None above rank 4, or where the reference fills no cell."""
         filled = filled_cells(reference)
         return cls(*filled, reference.samples.std(axis=(0, 1)), reference.every, reference.lag) if filled else None
 
     @property
-    def entries(self) -> tuple[Entry, Entry, Entry]:
-        """Drift, its scale, diffusion: spikes are shot noise at short lags, so the lag stands in the name."""
-        along, lag = "drift along the reference's", f"at lag {self.lag * self.every:g}"
-        trace, subject = f"diffusion (trace) {lag}", f"diffusion {lag}"
+    def entries(self) -> tuple[Entry, Entry]:
+        """Drift, its scale."""
+        along = "drift along the reference's"
         return (
             Entry("drift", "drift field (rmse)", "relative", 0.7, "drift", "drift", prominence=1),
             Entry("drift_scale", along, "relative", 0.3, "pace", subject="drift"),
-            Entry("diffusion", trace, "relative", 0.3, "change", "diffusion", subject, prominence=1),
         )
 
     def summarise(self, samples: Samples) -> Float[np.ndarray, "trial cell column"]:
@@ -279,19 +276,18 @@ class DriftDiffusion(Measure):
         square = 1 / self.scale[:, None] / self.scale
         count = sums.count[..., None]
         flat = (*sums.count.shape, -1)
-        trace = np.einsum("tcii,i->tc", sums.diffusion, 1 / self.scale**2)[..., None]
         columns = [count, (count > 0) * 1.0, count**2, drift, drift**2, drift * count, position,
-                   (sums.spread * square).reshape(flat), (sums.slope * square).reshape(flat), trace]  # fmt: skip
+                   (sums.spread * square).reshape(flat), (sums.slope * square).reshape(flat)]  # fmt: skip
         return np.concatenate(columns, axis=-1)[:, self.cells]
 
     def values(self, summary: np.ndarray, weights: Weights) -> Sequence[CellMeans]:
         """Means of each selection."""
         rank = len(self.scale)
-        ends = np.cumsum([1, 1, 1, rank, rank, rank, rank, rank**2, rank**2])
+        ends = np.cumsum([1, 1, 1, rank, rank, rank, rank, rank**2])
         visited = (weights > 0) @ summary[..., 1]
         selections = []
         for total, visitors in zip(np.tensordot(weights, summary, axes=1), visited, strict=True):
-            count, _, squares, drift, of_drift, cross, position, spread, slope, trace = np.split(total, ends, axis=-1)
+            count, _, squares, drift, of_drift, cross, position, spread, slope = np.split(total, ends, axis=-1)
             n = np.maximum(count, 1.0)
             mean, place = drift / n, position / n
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -300,25 +296,24 @@ class DriftDiffusion(Measure):
                 error = factor * np.maximum(of_drift - 2 * mean * cross + mean**2 * squares, 0.0) / n**2
             shape = (-1, rank, rank)
             about = covariances(n[:, 0], place, mean, spread.reshape(shape), slope.reshape(shape))
-            selections.append(CellMeans(count[:, 0], mean, error, place, *about, trace[:, 0] / n[:, 0]))
+            selections.append(CellMeans(count[:, 0], mean, error, place, *about))
         return selections
 
-    def distances(self, test: CellMeans, reference: CellMeans) -> tuple[float, ...]:
-        """Drift, scale, diffusion; NaN without a common cell."""
+    def distances(self, test: CellMeans, reference: CellMeans) -> tuple[float, float]:
+        """Drift, scale; NaN without a common cell."""
         compared = self._compared(test, reference)
         if compared is None:
-            return (float("nan"),) * 3
-        square, product, of_test, of_reference = compared
-        change = abs(of_test / of_reference - 1.0) if of_reference > 0 else float("nan")
-        return np.sqrt(square), abs(product - 1.0), change
+            return float("nan"), float("nan")
+        square, product = compared
+        return float(np.sqrt(square)), abs(product - 1.0)
 
-    def numbers(self, test: CellMeans, reference: CellMeans) -> tuple[Numbers, Numbers, Numbers]:
-        """Scale of the drift beside one; traces in squared reference deviations per rate time unit."""
+    def numbers(self, test: CellMeans, reference: CellMeans) -> tuple[Numbers, Numbers]:
+        """Scale of the drift beside one."""
         compared = self._compared(test, reference)
-        return (None, (compared[1], 1.0), compared[2:]) if compared else (None, None, None)
+        return None, (compared[1], 1.0) if compared else None
 
-    def _compared(self, test: CellMeans, reference: CellMeans) -> tuple[float, float, float, float] | None:
-        """Squared difference and product of the drifts over S, and both traces; None without a common cell."""
+    def _compared(self, test: CellMeans, reference: CellMeans) -> tuple[float, float] | None:
+        """Squared difference and product of the drifts over S; None without a common cell."""
         common = np.flatnonzero(np.isfinite(test.error[:, 0]) & np.isfinite(reference.error[:, 0]))
         if not len(common):
             return None
@@ -332,4 +327,4 @@ class DriftDiffusion(Measure):
         size = max(size, 1e-3 * float(weight @ (drift**2).sum(axis=-1)), np.finfo(float).tiny)
         square = float(weight @ ((moved - drift) ** 2).sum(axis=-1)) / size
         product = float(weight @ (moved * drift).sum(axis=-1)) / size
-        return square, product, float(weight @ test.diffusion[common]), float(weight @ reference.diffusion[common])
+        return square, product
