@@ -14,7 +14,14 @@ from ddm2snn.analysis.flow import network_jacobian, stationary_paths
 from ddm2snn.analysis.irreversibility import Irreversibility, split_drift
 from ddm2snn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from ddm2snn.analysis.subspace import Subspace, full_state, recover_subspace
-from ddm2snn.analysis.symmetry import INVERSE_INTEGRALS, SymmetryNorms, latent_parts, symmetry_norms
+from ddm2snn.analysis.symmetry import (
+    INVERSE_INTEGRALS,
+    Projection,
+    SymmetryNorms,
+    check_projection,
+    latent_parts,
+    symmetry_norms,
+)
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.errors import InputError
@@ -45,8 +52,8 @@ class Analysis:
     subspace, recovery_error
         Affine subspace recovered from full states, and the largest error of the latents that are read off it, in
         standard deviations.
-    symmetry
-        Norms of the parts of W; None for activations without a closed form.
+    symmetry, projection
+        Norms of the parts of W, None for activations without a closed form; how `latent_parts` shares the drift.
     fixed_points
         Zeros of the drift.
     cycle, irreversibility, lyapunov
@@ -60,6 +67,7 @@ class Analysis:
     subspace: Subspace
     recovery_error: float
     symmetry: SymmetryNorms | None
+    projection: Projection
     fixed_points: tuple[FixedPoint, ...]
     cycle: LimitCycle | None
     irreversibility: Irreversibility | None
@@ -117,13 +125,19 @@ class Analysis:
     def _symmetry(self) -> dict[str, Any] | None:
         if self.symmetry is None:
             return None
-        parts = latent_parts(self.network, self.samples[:, -1])
+        parts = latent_parts(self.network, self.samples[:, -1], projection=self.projection)
         drifts = {**vars(parts), "whole": parts.symmetric + parts.antisymmetric}
         rms = {name: float(np.sqrt((drift**2).sum(axis=-1).mean())) for name, drift in drifts.items()}
-        return {**self.symmetry.as_json(), "latent_drift": rms}
+        return {**self.symmetry.as_json(), "projection": self.projection, "latent_drift": rms}
 
 
-def analyse(network: RateNetwork, *, seed: int = 0, progress: Progress = no_progress) -> Analysis:
+def analyse(
+    network: RateNetwork,
+    *,
+    projection: Projection = "gradient-flow",
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> Analysis:
     """Run every analysis that applies to a rate network (arXiv 2602.14885, and the theory of its flow).
 
     Recovered subspace, symmetric and antisymmetric part with energy, reversible and irreversible drift with
@@ -134,6 +148,8 @@ def analyse(network: RateNetwork, *, seed: int = 0, progress: Progress = no_prog
     ----------
     network
         The network.
+    projection
+        How the drift is shared between the symmetric and the antisymmetric part; see `latent_parts`.
     seed
         Seed of all randomness.
     progress
@@ -142,7 +158,7 @@ def analyse(network: RateNetwork, *, seed: int = 0, progress: Progress = no_prog
     Raises
     ------
     InputError
-        Where this is no rate network, or its trajectories diverge.
+        Where this is no rate network, there is no such projection, or trajectories of the network diverge.
 
     Examples
     --------
@@ -164,6 +180,7 @@ FixedPoint(kind='stable node', place=[0.958]))
             f"analyse needs a RateNetwork, got {type(network).__name__}. Give the network before conversion."
         )
     check_seed(seed)
+    check_projection(projection)
     left_out: dict[str, str] = {}
     network, original = network.in_rate_time, network
     samples = stationary_paths(
@@ -192,7 +209,8 @@ FixedPoint(kind='stable node', place=[0.958]))
     progress(1.0)
     return Analysis(
         network=original, samples=samples, subspace=subspace, recovery_error=error,
-        symmetry=norms, fixed_points=points, cycle=cycle, irreversibility=split, lyapunov=spectrum, left_out=left_out,
+        symmetry=norms, projection=projection, fixed_points=points, cycle=cycle, irreversibility=split,
+        lyapunov=spectrum, left_out=left_out,
     )  # fmt: skip
 
 

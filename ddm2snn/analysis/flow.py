@@ -26,7 +26,8 @@ Jacobian = Callable[["Float[np.ndarray, '... rank']"], "Float[np.ndarray, '... r
 _STEP = float(np.finfo(np.float64).eps ** (1 / 3))
 
 SLOPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "tanh": lambda x: 1.0 - np.tanh(x) ** 2,
+    # 1 - tanh^2 would lose all digits of saturated units
+    "tanh": lambda x: (4.0 * np.exp(-2.0 * np.abs(x))) / (1.0 + np.exp(-2.0 * np.abs(x))) ** 2,
     "relu": lambda x: (np.asarray(x) > 0).astype(np.float64),
 }
 r"""Derivative :math:`\phi'(x)` by activation, where it is finite everywhere; zero at the kink of a rectifier."""

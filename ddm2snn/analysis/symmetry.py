@@ -26,10 +26,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from ddm2snn.analysis.flow import SLOPES
 from ddm2snn.analysis.subspace import full_state, latent_projector
 from ddm2snn.errors import InputError
 from ddm2snn.network import to_internal
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ddm2snn.network import RateNetwork
+
+Projection = Literal["gradient-flow", "pseudo-inverse"]
+"""Projection of S phi and A phi onto the subspace of Gamma; see `latent_parts`."""
+
+_FLAT = 1e-13  # eigenvalues of Gamma^T Phi' Gamma below this share of the largest are rounding, and count as zero
 
 
 def _tanh_integral(x: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
@@ -57,14 +63,14 @@ r""":math:`\int_0^{\phi(x)}\phi^{-1}(s)\,ds = x\phi(x) - \int_0^x\phi(y)\,dy`, w
 
 @dataclass(frozen=True, eq=False)
 class LatentParts:
-    """Drift of the latents split by the symmetry of the recurrent matrix; both in system units.
+    """Drift of the latents split by the symmetry of the recurrent matrix; in system units per rate time unit.
 
     Parameters
     ----------
     symmetric
         Leak and symmetric part, shape (..., rank).
     antisymmetric
-        Antisymmetric part, shape (..., rank); the two add up to the drift of the network.
+        Antisymmetric part, shape (..., rank); the two add up to the drift of ``network.in_rate_time``.
     """
 
     symmetric: Float[np.ndarray, "... rank"]
@@ -129,18 +135,44 @@ def energy(network: RateNetwork, state: Float[np.ndarray, "... unit"]) -> Float[
             f"{network.activation!r}. Train with one of these to use it."
         )
     rates = activate(network.activation, state)
-    coupling = (rates * _products(network, rates)[0]).sum(axis=-1)
+    # the antisymmetric part has no quadratic form: phi^T S phi = phi^T W phi
+    coupling = ((rates @ network.left_vectors) * (rates @ network.right_vectors)).sum(axis=-1)
     return -0.5 * coupling - rates @ network.bias + INVERSE_INTEGRALS[network.activation](state).sum(axis=-1)
 
 
-def latent_parts(network: RateNetwork, latent: Float[np.ndarray, "... rank"]) -> LatentParts:
+def check_projection(projection: Projection) -> None:
+    """Refuse a projection that there is not."""
+    if projection not in get_args(Projection):
+        raise InputError(f"projection is {projection!r}; known are {', '.join(get_args(Projection))}. Use one of them.")
+
+
+def latent_parts(
+    network: RateNetwork, latent: Float[np.ndarray, "... rank"], *, projection: Projection = "gradient-flow"
+) -> LatentParts:
     r"""Split the latent drift into what S and A contribute, projected onto the subspace of :math:`\Gamma`.
 
-    .. math:: f_S = \Lambda(-z + \Gamma^+ S\phi), \qquad f_A = \Lambda\,\Gamma^+ A\phi, \qquad f = f_S + f_A
+    .. math:: f_S = \Lambda(-z + P S\phi), \qquad f_A = \Lambda P A\phi, \qquad f = f_S + f_A
 
     at :math:`x = \Gamma z + b`. :math:`S\phi` and :math:`A\phi` also have components outside of the subspace, which
-    cancel in their sum; the projection leaves them out. Decomposition as in arXiv 2602.14885; the projection by the
-    pseudo-inverse is ours.
+    cancel in their sum. Every P with :math:`P\Gamma = 1` leaves them out, and the parts add up to f; which one is
+    taken decides how f is shared.
+
+    - ``gradient-flow``: least squares in which each unit counts by its slope, :math:`\Phi' = \mathrm{diag}\,\phi'(x)`,
+
+      .. math:: P = M^{-1}\Gamma^\top\Phi', \quad M = \Gamma^\top\Phi'\Gamma, \qquad
+          \Lambda^{-1} f_S = -M^{-1}\nabla_z E, \quad \dot E = -\nabla_z E^\top M^{-1} \nabla_z E \le 0
+
+      so the symmetric part descends the `energy` everywhere, and rests just where the energy on the subspace does. It
+      is the gradient flow of the energy in the metric that :math:`\phi'` induces on the latents.
+    - ``pseudo-inverse``: :math:`P = \Gamma^+`, in which each unit counts the same, wherever it is. It does not commute
+      with :math:`\Phi'`, so the symmetric part can climb the energy.
+
+    Where M is singular, since too few units have a slope (silent rectified ones have none), P is the limit of the
+    weights :math:`\phi' + \epsilon` as :math:`\epsilon \to 0`: units with a slope decide what they can, the others the
+    rest. The energy does not change along what the others decide, so it still falls or stays.
+
+    Decomposition as in arXiv 2602.14885, which says that the symmetric dynamics descend the energy; both projections
+    are ours.
 
     Parameters
     ----------
@@ -148,17 +180,54 @@ def latent_parts(network: RateNetwork, latent: Float[np.ndarray, "... rank"]) ->
         The network.
     latent
         Shape (..., rank), system units.
+    projection
+        How S and A are projected onto the subspace.
+
+    Raises
+    ------
+    InputError
+        Where there is no such projection, the activation has no finite slope everywhere, or the columns of Gamma are
+        dependent.
     """
-    projector = latent_projector(network)
-    symmetric, antisymmetric = _products(network, activate(network.activation, full_state(network, latent)))
-    inside = symmetric @ projector.T - to_internal(network, latent)
-    return LatentParts(inside * network.latent_scale, antisymmetric @ projector.T * network.latent_scale)
+    check_projection(projection)
+    state = full_state(network, latent)
+    rates = activate(network.activation, state)
+    forward, inward = rates @ network.right_vectors, rates @ network.left_vectors  # W_s phi = P W phi, Gamma^T phi
+    if projection == "pseudo-inverse":
+        backward = inward @ (latent_projector(network) @ network.right_vectors).T
+    else:
+        backward = _by_slope(network, state, inward)
+    symmetric = 0.5 * (forward + backward) - to_internal(network, latent)
+    return LatentParts(symmetric * network.latent_scale, 0.5 * (forward - backward) * network.latent_scale)
 
 
-def _products(
-    network: RateNetwork, rates: Float[np.ndarray, "... unit"]
-) -> tuple[Float[np.ndarray, "... unit"], Float[np.ndarray, "... unit"]]:
-    """S r and A r."""
-    w = network.recurrent
-    forward, backward = rates @ w.T, rates @ w  # W r and W^T r
-    return 0.5 * (forward + backward), 0.5 * (forward - backward)
+def _by_slope(
+    network: RateNetwork, state: Float[np.ndarray, "... unit"], inward: Float[np.ndarray, "... rank"]
+) -> Float[np.ndarray, "... rank"]:
+    r""":math:`P W^\top\phi = P W_s^\top\,(\Gamma^\top\phi)` with P weighted by the slopes of the units."""
+    if network.activation not in SLOPES:
+        raise InputError(
+            f"The projection 'gradient-flow' needs a slope phi' that is finite everywhere: {' or '.join(SLOPES)}; the "
+            f"network's activation is {network.activation!r}. Use projection='pseudo-inverse'."
+        )
+    latent_projector(network)  # refuses dependent columns
+    gamma, backward, rank = network.left_vectors, network.right_vectors, network.rank
+    slope = SLOPES[network.activation](state)
+    # only the ratios of weights count, and those of saturated units are tiny
+    weights = slope / np.maximum(slope.max(axis=-1, keepdims=True), np.finfo(np.float64).tiny)
+
+    def onto_gamma(columns: np.ndarray) -> np.ndarray:
+        """Gamma^T Phi' times columns, shape (..., rank, rank)."""
+        products = (gamma[:, :, None] * columns[:, None, :]).reshape(network.units, rank**2)
+        return (weights @ products).reshape(*weights.shape[:-1], rank, rank)
+
+    values, vectors = np.linalg.eigh(onto_gamma(gamma))
+    steep = values > _FLAT * values[..., -1:]
+    axes, onto = np.swapaxes(vectors, -1, -2), inward[..., None]
+    inverse = np.where(steep, 1.0 / np.where(steep, values, 1.0), 0.0)[..., None]
+    projected = vectors @ (inverse * (axes @ (onto_gamma(backward) @ onto)))
+    if not steep.all():  # along flat axes as without weights, given what the steep ones leave
+        flat, plain = vectors @ (axes * ~steep[..., None]), gamma.T @ gamma
+        rest = flat @ (gamma.T @ backward @ onto - plain @ projected)
+        projected = projected + np.linalg.solve(flat @ plain @ flat + np.eye(rank) - flat, rest)
+    return projected[..., 0]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
+_PROJECTION = "Symmetric part of the drift: gradient-flow, which descends its energy, or pseudo-inverse."
 _WELL_FORMS = (
     "Give JSON such as [[-1, 0], [1, 0]], a .json or .csv file with a centre per row, or a system with memories."
 )
@@ -27,6 +28,7 @@ _WELL_FORMS = (
 def analyse(
     rate: RateFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for analysis.json and figures.")],
+    projection: Annotated[str, typer.Option(help=_PROJECTION)] = "gradient-flow",
     seed: Seed = 0,
     as_json: JsonFlag = False,
 ) -> None:
@@ -37,7 +39,7 @@ def analyse(
 
     network = load_as(rate, ddm2snn.RateNetwork)
     with shown(f"analyse {rate}") as progress:
-        analysis = analyse_network(network, seed=seed, progress=progress)
+        analysis = analyse_network(network, projection=projection, seed=seed, progress=progress)  # pyright: ignore[reportArgumentType]
         written = write_analysis(analysis, output)
     content = {"folder": str(output), **analysis.as_json()}
     show(content, [*analysis.lines(), *(str(path) for path in written)], as_json=as_json)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ddm2snn.analysis.irreversibility import Irreversibility
     from ddm2snn.analysis.lyapunov import LyapunovSpectrum
     from ddm2snn.analysis.subspace import Subspace
+    from ddm2snn.analysis.symmetry import Projection
     from ddm2snn.network import RateNetwork
 
     Samples = Float[np.ndarray, "sample rank"]
@@ -38,7 +39,7 @@ def analysis_figures(analysis: Analysis) -> dict[str, Figure]:
     flat = analysis.samples.reshape(-1, analysis.network.rank)
     drawn = {"subspace": subspace_spectrum(analysis.subspace)}
     if analysis.symmetry:
-        drawn["symmetry"] = symmetry_parts(analysis.network, flat)
+        drawn["symmetry"] = symmetry_parts(analysis.network, flat, projection=analysis.projection)
     if analysis.irreversibility and analysis.network.rank == 2:
         drawn["irreversibility"] = reversibility_parts(analysis.irreversibility, flat)
     if analysis.fixed_points:
@@ -67,17 +68,19 @@ def subspace_spectrum(subspace: Subspace) -> Figure:
     return figure
 
 
-def symmetry_parts(network: RateNetwork, samples: Samples) -> Figure:
+def symmetry_parts(network: RateNetwork, samples: Samples, *, projection: Projection = "gradient-flow") -> Figure:
     """Energy of the symmetric part and both parts of the drift over the plane of the first two latents.
 
-    Further latents stay at the mean of the samples; a single latent gives curves.
+    Further latents stay at the mean of the samples; a single latent gives curves. `projection` is that of
+    `latent_parts`.
     """
     if network.rank == 1:
-        return _symmetry_line(network, samples)
+        return _symmetry_line(network, samples, projection)
     figure = new_figure(9.0, 3.9)
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     x, y, z = _plane(samples)
-    height, parts = energy(network, full_state(network, z)), latent_parts(network, z)
+    height = energy(network, full_state(network, z))
+    parts = latent_parts(network, z, projection=projection)
     # without a limit, the corners of the plane, where no sample lies, would take most of the scale
     top = np.quantile(height, 0.9)
     levels = np.linspace(height.min(), top if top > height.min() else height.min() + 1.0, 17)
@@ -91,12 +94,12 @@ def symmetry_parts(network: RateNetwork, samples: Samples) -> Figure:
     return figure
 
 
-def _symmetry_line(network: RateNetwork, samples: Samples) -> Figure:
+def _symmetry_line(network: RateNetwork, samples: Samples, projection: Projection) -> Figure:
     figure = new_figure(9.0, 3.2)
     left, right = figure.subplots(1, 2)
     low, high = limits(samples[:, 0], **_WIDE)
     z = np.linspace(low, high, 400)[:, None]
-    parts = latent_parts(network, z)
+    parts = latent_parts(network, z, projection=projection)
     left.plot(z[:, 0], energy(network, full_state(network, z)), color=_BLACK)
     left.set(xlabel="$z_0$", ylabel="energy $E$")
     left.set_title("Energy of the symmetric part", fontsize=10)

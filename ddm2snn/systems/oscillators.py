@@ -22,9 +22,10 @@ def van_der_pol(mu: float = 1.0, noise: float = 0.1) -> System:
     Parameters
     ----------
     mu
-        Nonlinearity; 1 in Nartallo-Kaluarachchi, Lambiotte, Goriely, arXiv 2602.14885.
+        Nonlinearity (1 is our choice).
     noise
-        sigma, per square root of the time unit (our choice: the noise level of the paper is not at hand).
+        sigma, per square root of the time unit (our choice too: arXiv 2602.14885, which matches noisy van der Pol
+        oscillators, is no source of either value).
 
     Examples
     --------

@@ -75,6 +75,36 @@ def test_an_activation_without_an_energy_is_left_out(make_rate):
     assert "symmetry" not in analysis_figures(found)
 
 
+def test_the_projection_reaches_numbers_and_figures(make_rate, tmp_path):
+    network = make_rate(rank=2, units=10, initial_latent=np.random.default_rng(0).standard_normal((40, 2)))
+    default, older = analyse(network), analyse(network, projection="pseudo-inverse")
+    assert default.projection == "gradient-flow"
+    first, second = (found.as_json()["symmetry"] for found in (default, older))
+    assert second["projection"] == "pseudo-inverse"
+    for name in ("symmetric", "antisymmetric"):
+        assert first["latent_drift"][name] != pytest.approx(second["latent_drift"][name], rel=1e-3)
+    assert first["latent_drift"]["whole"] == pytest.approx(second["latent_drift"]["whole"])
+    images = [analysis_figures(found)["symmetry"] for found in (default, older)]
+    for path, image in zip((tmp_path / "default.png", tmp_path / "older.png"), images, strict=True):
+        image.savefig(path, metadata={"Software": None})
+    assert (tmp_path / "default.png").read_bytes() != (tmp_path / "older.png").read_bytes()
+    with pytest.raises(ddm2snn.InputError, match="'orthogonal'; known are gradient-flow, pseudo-inverse"):
+        analyse(network, projection="orthogonal")
+
+
+def test_the_command_takes_the_projection(make_rate, tmp_path, cli):
+    start = np.random.default_rng(0).standard_normal((40, 2))
+    make_rate(rank=2, units=10, initial_latent=start).save(tmp_path / "rate.safetensors")
+    words = ["analyse", str(tmp_path / "rate.safetensors"), "-o", str(tmp_path / "out"), "--json", "--projection"]
+    code, out, _ = cli(*words, "pseudo-inverse")
+    assert code == 0
+    assert json.loads(out)["symmetry"]["projection"] == "pseudo-inverse"
+    code, out, err = cli(*words, "orthogonal")
+    assert (code, out) == (2, "")
+    assert "'orthogonal'; known are gradient-flow, pseudo-inverse" in err
+    assert "Traceback" not in err
+
+
 def test_other_things_are_refused(make_spiking):
     with pytest.raises(ddm2snn.InputError, match="needs a RateNetwork, got SpikingNetwork"):
         analyse(make_spiking())
