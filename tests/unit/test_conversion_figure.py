@@ -48,7 +48,7 @@ def test_panels_show_the_diagnostics(panels, conversion):
     spectrum = diagnostics.noise.spectrum
     assert total == pytest.approx(100 * np.array(spectrum.total)[:, 0])
     assert spikes == pytest.approx(100 * np.array(spectrum.spikes)[:, 0])
-    assert (total > spikes).all()
+    assert (total[:5] > spikes[:5]).all(), "at low frequencies there is much to inject"
     curve = panels["Choice of the ridge"].lines[0]
     assert curve.get_ydata() == pytest.approx([e[0] for e in diagnostics.calibration.held_out_error.values()])
 
