@@ -13,8 +13,8 @@ the rate network's stationary states, as Nengo's users do where they know them: 
 it spends its accuracy where the latents never are. It runs on Nengo only: its rates are those of spikes between time
 steps, and Brian2's lie on them.
 
-The diffusion column is spikes plus injected over the target, at its furthest from 1 in any direction, as the
-conversion's budget has it: measured open loop for calibrated decoders.
+The diffusion column is spikes plus injected over the target, at its furthest from 1 over frequencies and latents, as
+the conversion's spectrum predicts it for the closed loop.
 
 Rate networks, conversions and judged runs are kept in the folder, so that rows can be added and a table that was cut
 off goes on; with another version of the code take another folder. `--precision single` runs Brian2's neurons in single
@@ -119,14 +119,12 @@ def simulator(backend: str, network: ddm2snn.SpikingNetwork, precision: str) -> 
     return Brian2Backend(precision=precision) if backend == "brian2" else find_backend(backend)
 
 
-def total_diffusion(rate: ddm2snn.RateNetwork, network: ddm2snn.SpikingNetwork) -> float | None:
-    """Ratio furthest from 1, over directions, of spikes plus injected noise to the rate network's."""
+def total_diffusion(network: ddm2snn.SpikingNetwork) -> float | None:
+    """Ratio furthest from 1, over frequencies and latents, of all noise in the closed loop to the rate network's."""
     diagnostics = Diagnostics.of(network)
-    if diagnostics is None or diagnostics.noise is None:
+    if diagnostics is None or diagnostics.noise is None or diagnostics.noise.spectrum is None:
         return None
-    target = rate.diffusion_factor @ rate.diffusion_factor.T
-    total = np.array(diagnostics.noise.spikes) + network.diffusion_factor @ network.diffusion_factor.T
-    ratios = np.linalg.eigvals(np.linalg.solve(target, total)).real
+    ratios = np.array(diagnostics.noise.spectrum.total).ravel()
     return float(ratios[np.argmax(np.abs(ratios - 1.0))])
 
 
@@ -175,7 +173,7 @@ def group(rate: ddm2snn.RateNetwork, system: str, neurons: int, given: argparse.
             kept = given.output / f"{system}-{neurons}-{decoders}-{backend}-{seed}.safetensors"
             networks[name], took = converted(rate, neurons, decoders, backend, seed, kept)
             seconds[name].append(took)
-            diffusion[name].append(total_diffusion(rate, networks[name]))
+            diffusion[name].append(total_diffusion(networks[name]))
         for run in range(given.seeds[1]):
             first, missing = 10_000 + 10 * (100 * run + seed), {}
             for (decoders, backend), (name, network) in zip(kinds, networks.items(), strict=True):
