@@ -63,7 +63,7 @@ def convert(
     if figure is not None:
         check_figure_file(figure)
     model = neuron_model(neuron)
-    chosen = find_decoders(decoders)
+    chosen = find_decoders(decoders, **({} if rise_s is None else {"rise_s": rise_s}))
     population = None
     if neurons_per_unit is not None or model is not None:
         count = 4 if neurons_per_unit is None else neurons_per_unit
@@ -72,7 +72,7 @@ def convert(
     with missed_warnings() as missed, shown(f"convert for {hardware or backend or 'brian2'}") as progress:
         conversion = ddm2snn.convert(
             network, population=population, decoders=chosen, backend=backend, hardware=hardware,
-            time_unit_s=time_unit_s, rise_s=rise_s, dt_s=dt_s, seed=seed, progress=progress,
+            time_unit_s=time_unit_s, dt_s=dt_s, seed=seed, progress=progress,
         )  # fmt: skip
         conversion.network.save(output)
         if figure is not None:

@@ -18,7 +18,6 @@ from ddm2snn.base.version import package_version
 from ddm2snn.conversion.clock import (
     NOISE_EXPONENT,
     Clock,
-    natural_rise_s,
     natural_time_unit_s,
     stretch,
     whole_hundredths,
@@ -73,7 +72,6 @@ def convert(
     backend: str | Backend | None = None,
     hardware: str | HardwareConfig | None = None,
     time_unit_s: float | None = None,
-    rise_s: float | None = None,
     dt_s: float = 1e-3,
     seed: int = 0,
     progress: Progress = no_progress,
@@ -99,9 +97,6 @@ def convert(
         `ddm2snn.conversion.clock.natural_time_unit_s`. Calibrated decoders first run a pilot; if its spike noise would
         take the total well beyond the rate network's diffusion, up to four times that. A default is rounded up to
         hundreds of time steps, unless the decays of `hardware` allow less.
-    rise_s
-        Seconds in which synapses rise; 0 for at once. By default that of `ddm2snn.conversion.clock.natural_rise_s` for
-        decoders that are solved behind it, and none for others or with `hardware`, whose synapses have no rise.
     dt_s, seed
         Time step in seconds, and seed of everything random here, thresholds and largest rates of the neurons among it:
         networks for two backends from one seed have the same neurons.
@@ -127,8 +122,7 @@ def convert(
     (32, 2)
     """
     check_seed(seed)
-    given = {"time_unit_s": time_unit_s, "rise_s": rise_s or None}
-    check_positive("convert", dt_s=dt_s, **{name: value for name, value in given.items() if value is not None})
+    check_positive("convert", dt_s=dt_s, **({} if time_unit_s is None else {"time_unit_s": time_unit_s}))
     check_convertible(rate)
     decoders = _checked_decoders(decoders)
     if population is not None and not isinstance(population, Population):
@@ -143,18 +137,12 @@ def convert(
     first_s = time_unit_s or whole_hundredths(
         natural_time_unit_s(rate, states, population.neurons_per_unit), dt_s, longest_s
     )
-    rises = decoders.behind_rise and config is None
-    if rise_s and not rises:
-        raise InputError(_no_rise(decoders, config, rise_s))
-    clock = Clock(first_s, dt_s, timing, rise_s=rise_s or 0.0)
-    if rises and rise_s is None:
-        clock = replace(clock, rise_s=natural_rise_s(rate, states, first_s))
+    clock = Clock(first_s, dt_s, timing, rise_s=0.0 if config is not None else decoders.rise(rate, states, first_s))
     ensemble, tuning = decoders.place(rate, population, clock, states, seed)
     problem = _timed(Problem(rate, ensemble, states, seed), clock, config)
     pilot, lengthened = decoders.pilot(problem, progress), None
     if pilot is not None and time_unit_s is None:
-        scaled = rise_s is None  # a rise that was given stays as long as it is
-        problem, pilot, lengthened = _lengthened(problem, pilot, longest_s, config, scaled=scaled)
+        problem, pilot, lengthened = _lengthened(problem, decoders, pilot, longest_s, config)
     solution = decoders.solve(problem, pilot, progress)
     network = assemble(problem, solution, simulator.name)
     learned = {"time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
@@ -197,13 +185,8 @@ def noisy_spikes(ratio: float, time_unit_s: float, longest_s: float, neurons_per
     return f"In one direction the spikes are {ratio:.3g} times as noisy as the rate network; {remedy}."
 
 
-def _no_rise(decoders: Decoders, config: HardwareConfig | None, rise_s: float) -> str:
-    what = f"{decoders.name} decoders are not solved behind one" if config is None else f"{config.name} has none"
-    return f"convert was asked for synapses with a rise of {rise_s:g} s, but {what}. Leave rise_s out."
-
-
 def _lengthened(
-    problem: Problem, pilot: NoiseBudget, longest_s: float, config: HardwareConfig | None, *, scaled: bool
+    problem: Problem, decoders: Decoders, pilot: NoiseBudget, longest_s: float, config: HardwareConfig | None
 ) -> tuple[Problem, NoiseBudget, dict[str, Any] | None]:
     """The problem in a longer time unit, the pilot's budget there, and why; unchanged and None if quiet enough."""
     clock = replace(problem.ensemble.clock, rounded_decay=None)
@@ -212,7 +195,7 @@ def _lengthened(
         return problem, pilot, None
     reason = {"first_s": clock.time_unit_s, "spikes_over_target": pilot.spike_noise_ratio}
     quieter = replace(pilot, spikes=pilot.spikes / (longer_s / clock.time_unit_s) ** NOISE_EXPONENT)
-    rise_s = clock.rise_s * (longer_s / clock.time_unit_s if scaled else 1.0)
+    rise_s = decoders.rise(problem.rate, problem.states, longer_s) if clock.rise_s else 0.0
     return _timed(problem, replace(clock, time_unit_s=longer_s, rise_s=rise_s), config), quieter, reason
 
 

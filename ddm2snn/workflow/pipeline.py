@@ -196,7 +196,6 @@ class _Pipeline:
             backend=backend,
             hardware=hardware,
             time_unit_s=settings.time_unit_s,
-            rise_s=settings.rise_s,
             dt_s=settings.dt_s,
             seed=self.recipe.seed,
         )

@@ -49,8 +49,8 @@ class ConversionSettings(Settings):
         return self
 
     def kind_of_decoders(self) -> Decoders:
-        """Decoders of the name, with the ridge if there is one."""
-        return find_decoders(self.decoders, **({} if self.ridge is None else {"ridge": self.ridge}))
+        """Decoders of the name, with the ridge and the rise if they are given."""
+        return find_decoders(self.decoders, **self.model_dump(include={"ridge", "rise_s"}, exclude_none=True))
 
     def population(self) -> Population | None:
         """Neurons of each unit; None where neither their number nor their rates are set."""

@@ -13,7 +13,10 @@ from ddm2snn_backends.reference import ReferenceBackend
 
 import ddm2snn
 from ddm2snn import InputError, Population, Static
-from ddm2snn.conversion.clock import natural_time_unit_s, two_digits, whole_hundredths
+from ddm2snn.conversion.clock import fastest_rate, natural_time_unit_s, two_digits, whole_hundredths
+from ddm2snn.conversion.trajectories import stationary_states
+from ddm2snn.errors import UnsupportedError
+from ddm2snn.network import to_internal
 
 
 def convert(rate, **settings):
@@ -245,3 +248,53 @@ def test_a_time_unit_of_two_digits_stays_within_what_a_device_holds():
 )
 def test_a_time_unit_is_whole_hundreds_of_steps_where_the_device_has_room(time_s, dt_s, longest_s, expected_s):
     assert whole_hundredths(time_s, dt_s, longest_s) == expected_s
+
+
+QUICK = ddm2snn.Calibrated(duration=200.0)
+
+
+def test_synapses_rise_in_a_fiftieth_of_the_time_unit_or_faster(quick_rate, make_rate):
+    made = convert(quick_rate, decoders=QUICK, time_unit_s=0.4).network
+    z = to_internal(quick_rate, stationary_states(quick_rate, 0))
+    slope = 1.0 - np.tanh(z @ quick_rate.left_vectors.T + quick_rate.bias) ** 2
+    jacobian = np.einsum("nc,sn,nd->scd", quick_rate.right_vectors, slope, quick_rate.left_vectors) - np.eye(2)
+    fastest = np.abs(np.linalg.eigvals(jacobian)).max()
+    assert made.rise_s == pytest.approx(0.4 * min(0.02, 0.1 / fastest), rel=0.05)  # over 4,000 of the states
+    fast = make_rate(right_vectors=np.zeros((6, 2)), diffusion_factor=np.eye(2), left_vectors=np.ones((6, 2)))
+    assert fastest_rate(fast, np.zeros((5, 2))) == pytest.approx(1.0)  # nothing but the leak
+
+
+@pytest.mark.parametrize("rise_s", [0.0, 0.004])
+def test_a_rise_that_is_asked_for_is_kept(quick_rate, rise_s):
+    asked = dataclasses.replace(QUICK, rise_s=rise_s)
+    assert convert(quick_rate, decoders=asked, time_unit_s=0.2).network.rise_s == rise_s
+    assert convert(quick_rate, decoders=asked).network.rise_s == rise_s  # whatever the time unit becomes
+
+
+def test_decoders_of_curves_have_no_rise(quick_rate):
+    for decoders in (Static(), ddm2snn.TrainedReadout()):
+        assert convert(quick_rate, decoders=decoders, time_unit_s=0.2).network.rise_s == 0.0
+
+
+def test_a_rise_is_refused_where_there_can_be_none(refuses, quick_rate):
+    for bad in (-0.1, np.nan, np.inf):
+        with refuses(InputError, "Calibrated.rise_s must be 0 or a time above zero"):
+            dataclasses.replace(QUICK, rise_s=bad)
+    with refuses(InputError, "no shorter than the time unit of 0.2 s", "a shorter rise or a longer time unit"):
+        convert(quick_rate, decoders=dataclasses.replace(QUICK, rise_s=0.2), time_unit_s=0.2)
+    with refuses(InputError, "The synapses of a device have no rise"):
+        ddm2snn.convert(quick_rate, decoders=dataclasses.replace(QUICK, rise_s=0.01), hardware="loihi2-like")
+
+
+def test_a_network_with_a_rise_is_refused_by_devices(refuses, make_spiking):
+    for fields in ({"rise_s": 0.004}, {"noise_colour": np.ones((2, 3))}):
+        with refuses(UnsupportedError, next(iter(fields)), "Convert with hardware=loihi1-emulator"):
+            ddm2snn.simulate(make_spiking(**fields), backend="quantised", duration=0.1, trials=1)
+    for fields, said in (
+        ({"rise_s": 0.1}, "must be 0 or a time below time_unit_s = 0.1"),
+        ({"rise_s": -1.0}, "must be 0 or a time below time_unit_s = 0.1"),
+        ({"noise_colour": np.ones((3, 3))}, "must be positive and of shape (2, 3)"),
+        ({"noise_colour": np.zeros((2, 3))}, "must be positive and of shape (2, 3)"),
+    ):
+        with refuses(InputError, said):
+            make_spiking(**fields)

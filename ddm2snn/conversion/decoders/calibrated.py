@@ -11,6 +11,7 @@ import numpy as np
 from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.base.least_squares import NormalEquations
 from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.conversion.clock import natural_rise_s
 from ddm2snn.conversion.decoders.protocol import Decoders, Problem, Solution, injecting, noise_diagnostics
 from ddm2snn.conversion.diffusion_factor import calibrate_factor, spikes_by_state
 from ddm2snn.conversion.driving import ClosedLoop, DrivenBlock, driven
@@ -78,6 +79,9 @@ class Calibrated(Decoders):
         Gordon, Bagnell, AISTATS 2011). A round takes one to two times as long as all the rest. For van der Pol it
         lowered the bias of the drift in the closed loop by 3 to 28 %, and moved neither D_stsp nor D_H beyond the
         spread of simulations.
+    rise_s
+        Seconds in which synapses rise, 0 for at once; by default `ddm2snn.conversion.clock.natural_rise_s`. Those of a
+        device have no rise.
 
     Examples
     --------
@@ -94,7 +98,6 @@ class Calibrated(Decoders):
     """
 
     name: ClassVar[str] = "calibrated"
-    behind_rise: ClassVar[bool] = True
 
     duration: float | None = None
     trajectories: int = 64
@@ -102,8 +105,11 @@ class Calibrated(Decoders):
     most_decoders: int = 8192
     perturbed: float = 0.25
     rounds: int = 0
+    rise_s: float | None = None
 
     def __post_init__(self) -> None:
+        if self.rise_s is not None and not 0 <= self.rise_s < np.inf:
+            raise InputError(f"Calibrated.rise_s must be 0 or a time above zero, got {self.rise_s!r}.")
         for name in ("duration", "ridge"):
             if getattr(self, name) is not None:
                 check_positive("Calibrated", **{name: getattr(self, name)})
@@ -121,7 +127,12 @@ class Calibrated(Decoders):
         return self.duration or float(np.clip(4 * neurons, 2000, 8000))
 
     def check(self, rate: RateNetwork, population: Population | None, *, in_loop: bool) -> Population:
-        """Any population; no rounds where a device is in the loop or the diffusion depends on the state."""
+        """Any population; no rise or rounds on a device, and no rounds where the diffusion depends on the state."""
+        if self.rise_s and in_loop:
+            raise InputError(
+                f"The synapses of a device have no rise, but Calibrated.rise_s = {self.rise_s:g} was asked for. "
+                "Leave it or hardware out."
+            )
         if self.rounds and in_loop:
             raise InputError(
                 f"Only calibrated decoders without rounds are solved in the loop of a device, got {self!r}. "
@@ -133,6 +144,17 @@ class Calibrated(Decoders):
                 f"is {self.rounds}. Convert with Calibrated(rounds=0)."
             )
         return population or Population()
+
+    def rise(self, rate: RateNetwork, states: Float[np.ndarray, "sample rank"], time_unit_s: float) -> float:
+        """The rise that was asked for, or what suits the motion."""
+        if self.rise_s is None:
+            return natural_rise_s(rate, states, time_unit_s)
+        if self.rise_s >= time_unit_s:
+            raise InputError(
+                f"Calibrated.rise_s = {self.rise_s:g} is no shorter than the time unit of {time_unit_s:g} s, in which "
+                "synapses decay. Use a shorter rise or a longer time unit."
+            )
+        return self.rise_s
 
     def pilot(self, problem: Problem, progress: Progress) -> NoiseBudget:
         """Measure the spikes' noise with decoders of a shorter calibration."""

@@ -80,13 +80,11 @@ class Decoders(Protocol):
     """A way of finding decoders: a frozen dataclass of its settings, with a name and the methods below.
 
     `ddm2snn.conversion.decoders.DECODERS` lists those that command line and recipes know by name. `convert` takes any
-    object that has these methods, and calls them in this order. A class that derives from this one inherits `place`
-    and `pilot`.
+    object that has these methods, and calls them in this order. A class that derives from this one inherits `place`,
+    `rise` and `pilot`.
     """
 
     name: ClassVar[str]
-    behind_rise: ClassVar[bool] = False
-    """Whether they are solved behind the rise of the synapses; without one otherwise."""
 
     def check(self, rate: RateNetwork, population: Population | None, *, in_loop: bool) -> Population:
         """Return the population to place, the default one where none is given.
@@ -115,6 +113,10 @@ class Decoders(Protocol):
     ) -> tuple[Ensemble, Mapping[str, float]]:
         """Place neurons around stationary states (internal units), and say what tuning them did, if anything."""
         return place(rate, population, clock, states, seed)
+
+    def rise(self, rate: RateNetwork, states: Float[np.ndarray, "sample rank"], time_unit_s: float) -> float:
+        """Seconds in which synapses rise that these decoders are solved behind; 0 for those that know of none."""
+        return 0.0
 
     def pilot(self, problem: Problem, progress: Progress) -> NoiseBudget | None:
         """Measure the spikes' noise in a first, short solution, from which the time unit is chosen.
