@@ -192,7 +192,7 @@ class SpikingNetwork:
     (system units are ``latent_offset + latent_scale * z``). The noise is Ito's: the increment of a step takes the
     factor from the spikes before it. Without `diffusion_decoders` G is constant. C colours the noise, each source c by
 
-    .. math:: C_c(s) = \frac{s^2 + \alpha_c s + \omega_c^2}{s^2 + \beta_c s + \omega_c^2},
+    .. math:: C_c(s) = \frac{\gamma_c s^2 + \alpha_c s + \omega_c^2}{s^2 + \beta_c s + \omega_c^2},
 
     s per rate time unit; without `noise_colour` it is one: white noise.
 
@@ -227,7 +227,8 @@ class SpikingNetwork:
     rise_s
         :math:`\tau_r`, the time constant with which synapses rise; 0 for those that rise at once.
     noise_colour
-        :math:`\alpha`, :math:`\beta` and :math:`\omega` of each noise source, shape (rank, 3); None for white noise.
+        :math:`\alpha`, :math:`\beta`, :math:`\omega` and :math:`\gamma` of each noise source, shape (rank, 4); None for
+        white noise.
     hardware
         The device that the network was converted for, whose arithmetic a device backend uses unless it is told
         another; None where there is none.
@@ -311,9 +312,9 @@ class SpikingNetwork:
             raise InputError(
                 f"SpikingNetwork.rise_s must be 0 or a time below time_unit_s = {self.time_unit_s:g}, got {rise_s!r}."
             )
-        if colour is not None and not (colour.shape == (self.rank, 3) and (colour > 0).all()):
+        if colour is not None and not (colour.shape == (self.rank, 4) and (colour > 0).all()):
             raise InputError(
-                f"SpikingNetwork.noise_colour must be positive and of shape ({self.rank}, 3), got {colour.tolist()}."
+                f"SpikingNetwork.noise_colour must be positive and of shape ({self.rank}, 4), got {colour.tolist()}."
             )
 
     def __repr__(self) -> str:

@@ -253,12 +253,13 @@ class Schedule:
         """
         if self.network.noise_colour is None:
             return None
-        alpha, beta, omega = self.network.noise_colour.T
+        alpha, beta, omega, gamma = self.network.noise_colour.T
         warped = omega / np.tan(0.5 * omega * (self.dt_s / self.network.time_unit_s))  # stands for s at z = -1
-        even, odd = warped**2 + omega**2, 2.0 * (omega**2 - warped**2)
-        scale = 1.0 / (even + beta * warped)
-        both = np.stack([even + alpha * warped, odd, even - alpha * warped, odd, even - beta * warped], axis=1)
-        return both * scale[:, None]
+        below, above = (omega**2 + each * warped**2 for each in (1.0, gamma))
+        scale = 1.0 / (below + beta * warped)
+        numerator = above + alpha * warped, 2.0 * (omega**2 - gamma * warped**2), above - alpha * warped
+        denominator = 2.0 * (omega**2 - warped**2), below - beta * warped
+        return np.stack([*numerator, *denominator], axis=1) * scale[:, None]
 
     def noise_filter(self) -> Callable[[Float[np.ndarray, "trial rank"]], Float[np.ndarray, "trial rank"]]:
         """Fresh filters of `noise_sections` at rest: a function that takes white numbers of a step and colours them."""

@@ -99,7 +99,7 @@ class NoiseSpectrum:
         noisy = np.diag(factor) ** 2 > _NO_NOISE * max(float(np.trace(self.target)), np.finfo(float).tiny)
         inverse = np.linalg.pinv(factor, rcond=np.sqrt(_NO_NOISE))
         share = np.einsum("ij,fjk,ik->fi", inverse, self.wanted, inverse).real
-        colour = np.ones((len(factor), 3))
+        colour = np.ones((len(factor), 4))
         for source in np.flatnonzero(noisy):
             if np.sqrt(((share[:, source] - 1.0) ** 2).mean()) > _WHITE:
                 size, colour[source] = _fit(self.frequency, share[:, source], self._slowest)
@@ -171,10 +171,10 @@ def _power(
     colour: Float[np.ndarray, "rank coefficient"], frequency: Float[np.ndarray, " frequency"]
 ) -> Float[np.ndarray, "frequency rank"]:
     """Gain of power of each source's filter, :math:`|C(2 pi i f)|^2`; see `ddm2snn.SpikingNetwork`."""
-    alpha, beta, omega = colour.T
+    alpha, beta, omega, gamma = colour.T
     square = (2.0 * np.pi * frequency[:, None]) ** 2
-    apart = (omega**2 - square) ** 2
-    return (apart + alpha**2 * square) / (apart + beta**2 * square)
+    above, below = ((omega**2 - each * square) ** 2 for each in (gamma, 1.0))
+    return (above + alpha**2 * square) / (below + beta**2 * square)
 
 
 def _fit(
@@ -186,7 +186,8 @@ def _fit(
     wanted = np.maximum(share, _QUIETEST)
     lowest, highest = 2.0 * np.pi * slowest, 2.0 * np.pi * frequency[-1]
     widths = np.log(0.03 * lowest), np.log(30.0 * highest)
-    bounds = [np.log(1e-3), widths[0], widths[0], np.log(lowest)], [np.log(1e3), widths[1], widths[1], np.log(highest)]
+    lower = [np.log(1e-3), widths[0], widths[0], np.log(lowest), np.log(_QUIETEST)]
+    bounds = lower, [np.log(1e3), widths[1], widths[1], np.log(highest), 0.0]
 
     def miss(logs: Float[np.ndarray, " parameter"]) -> Float[np.ndarray, " frequency"]:
         size, *colour = np.exp(logs)
@@ -195,7 +196,7 @@ def _fit(
     fits = []
     for omega in np.geomspace(1.5 * lowest, highest / 1.5, _STARTS):
         for ratio in (0.5, 1.5):  # a dip, and a bump
-            start = np.log([wanted[:3].mean(), ratio * omega, omega, omega])
+            start = np.log([wanted[:3].mean(), ratio * omega, omega, omega, 0.5])
             fits.append(least_squares(miss, start, bounds=bounds, max_nfev=200))
     size, *colour = np.exp(min(fits, key=lambda fit: fit.cost).x)
     return float(size), np.array(colour)

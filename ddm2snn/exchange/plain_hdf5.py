@@ -34,9 +34,9 @@ FORMAT, VERSION = "ddm2snn spiking network", 1
 _EQUATIONS = """Input current of neuron j: J_j = sum_c encoders[j, c] z_c + bias[j], threshold 1, reset 0.
 Latents: T dz/dt = -z + q + input_map u + sqrt(T) G xi(t), rise_s dq/dt = -q + sum_j decoders[:, j] s_j(t), s_j the
 spike train in Hz (where rise_s is 0 or missing, q is the sum itself), T = time_unit_s, xi noise: white or, where there
-is noise_colour (alpha, beta, omega), source c behind the filter (s^2 + alpha_c s + omega_c^2) / (s^2 + beta_c s +
-omega_c^2), s per rate time unit; G = diffusion_factor (and, where there are diffusion_decoders H, + sum_j H[:, :, j]
-r_j with r_j the spike train behind a low-pass of time constant diffusion_filter_s).
+is noise_colour (alpha, beta, omega, gamma), source c behind the filter (gamma_c s^2 + alpha_c s + omega_c^2) /
+(s^2 + beta_c s + omega_c^2), s per rate time unit; G = diffusion_factor (and, where there are diffusion_decoders H,
++ sum_j H[:, :, j] r_j with r_j the spike train behind a low-pass of time constant diffusion_filter_s).
 System units: latent_offset + latent_scale * z; initial_latent is in these.
 Neurons: tau_m dv/dt = -v + J, spike at v > 1, v held at 0 for refractory_s, and never below 0 (model lif); tau_m is
 tau_membrane_s, a number in the header or an array neuron.tau_membrane_s."""
@@ -52,7 +52,7 @@ _MEANINGS = {
     "latent_scale": "system units per latent unit",
     "initial_latent": "states to start from, in system units",
     "diffusion_decoders": "G per Hz",
-    "noise_colour": "alpha, beta and omega of each source of noise, per rate time unit",
+    "noise_colour": "alpha, beta, omega and gamma of each source of noise, per rate time unit",
 }
 
 

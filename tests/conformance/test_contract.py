@@ -146,7 +146,7 @@ def test_its_noise_is_that_of_the_reference(make_spiking, monkeypatch):
         "diffusion_decoders": 1e-3 * np.random.default_rng(3).standard_normal((2, 2, 8)),
         "diffusion_filter_s": 0.02,
     }
-    colour = {"noise_colour": np.array([[2.0, 9.0, 12.0], [8.0, 4.0, 30.0]])}
+    colour = {"noise_colour": np.array([[2.0, 9.0, 12.0, 1.0], [8.0, 4.0, 30.0, 0.3]])}
     for fields in ({}, by_state, colour, by_state | colour):
         network = make_spiking(diffusion_factor=np.array([[0.3, 0.0], [0.1, 0.2]]), **fields)
         settings = {"duration": 2.0, "trials": 3, "seed": 4}

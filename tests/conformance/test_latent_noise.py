@@ -164,15 +164,15 @@ def test_a_refractory_period_one_step_too_long_shows_in_the_statistics(simulator
     assert welch(statistics(simulator, longer, 41), statistics(oracle_of(simulator), noisy, 42)).max() > SIGMAS
 
 
-COLOUR = np.array([[1.0, 6.0, 2.0], [9.0, 3.0, 2.0]])  # one source quieter around its frequency, one louder
+COLOUR = np.array([[1.0, 6.0, 2.0, 1.0], [9.0, 3.0, 2.0, 0.3]])  # one source quieter around its frequency, one louder
 
 
 def coloured_covariance(dt):
     """Stationary covariance of a leak driven by coloured noise: sums of the impulse responses of all filters."""
     responses = []
-    for alpha, beta, omega in COLOUR:
+    for alpha, beta, omega, gamma in COLOUR:
         rate = omega / np.tan(0.5 * omega * dt)  # the bilinear transform that is exact at omega
-        numerator, denominator = signal.bilinear([1, alpha, omega**2], [1, beta, omega**2], fs=0.5 * rate)
+        numerator, denominator = signal.bilinear([gamma, alpha, omega**2], [1, beta, omega**2], fs=0.5 * rate)
         response = signal.lfilter(numerator, denominator, np.eye(1, round(40 / dt))[0])
         responses.append(signal.lfilter([1.0], [1.0, -np.exp(-dt)], response))
     mixed = FACTOR[:, :, None] * np.array(responses) * np.sqrt(-np.expm1(-2.0 * dt) / 2.0)

@@ -178,7 +178,7 @@ def test_a_colour_leaves_out_what_spikes_bring_along():
     spectrum = NoiseSpectrum(frequency, np.eye(2), np.zeros((30, 2, 2)), spikes, motion=0.5)
     factor, colour = spectrum.injection
     assert colour is not None
-    assert np.array_equal(colour[1], np.ones(3)), "the other latent stays white"
+    assert np.array_equal(colour[1], np.ones(4)), "the other latent stays white"
 
     def deviation(total):
         return np.sqrt((np.abs(total - np.eye(2)) ** 2).mean(axis=0).max())

@@ -23,7 +23,7 @@ NOISE = {
     "constant": {"diffusion_factor": np.array([[0.5, 0.0], [0.3, 1.0]])},
     "coloured": {
         "diffusion_factor": np.array([[0.5, 0.0], [0.3, 1.0]]), "rise_s": 4e-3,
-        "noise_colour": np.array([[2.0, 9.0, 12.0], [8.0, 4.0, 30.0]]),
+        "noise_colour": np.array([[2.0, 9.0, 12.0, 1.0], [8.0, 4.0, 30.0, 0.3]]),
     },
     "by_state": {
         "diffusion_factor": np.diag([0.1, 0.2]), "diffusion_filter_s": 0.05,

@@ -45,7 +45,7 @@ def network(make_spiking):
 @pytest.mark.parametrize("by_state", [False, True])
 @pytest.mark.parametrize("rise_s", [0.0, 4e-3])
 def test_alone_it_gives_the_spikes_of_the_backend(by_state, rise_s, network, tmp_path):
-    colour = np.array([[2.0, 9.0, 12.0], [8.0, 4.0, 30.0]]) if rise_s else None
+    colour = np.array([[2.0, 9.0, 12.0, 1.0], [8.0, 4.0, 30.0, 0.3]]) if rise_s else None
     network = dataclasses.replace(network, rise_s=rise_s, noise_colour=colour)
     if by_state:
         decoders = 0.01 * np.random.default_rng(3).standard_normal((2, 2, 24))

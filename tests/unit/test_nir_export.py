@@ -39,7 +39,7 @@ def imported(path: Path, mapping: ArrayMapping | None = None) -> SpikingNetwork:
 
 @forms
 def test_with_its_sidecar_a_network_comes_back_to_the_last_bit(make_spiking, form: Nir, tmp_path: Path) -> None:
-    own = {"noise_colour": np.full((3, 3), 2.0), "rise_s": 0.0 if form.reader else 4e-3}
+    own = {"noise_colour": np.full((3, 4), 2.0), "rise_s": 0.0 if form.reader else 4e-3}
     network = make_spiking(rank=3, neurons=12, diffusion_factor=0.1 * np.eye(3), provenance={"made": "by hand"}, **own)
     back = imported(written(network, tmp_path / "net.nir", form))
     assert back.fingerprint == network.fingerprint

@@ -22,7 +22,8 @@ FIELDS = {
     # currents down to -20, so that the floor of the voltage counts
     "inhibited": {"encoders": np.random.default_rng(2).standard_normal((8, 2)) * 8.0, "diffusion_factor": 2.0 * NOISE},
     "coloured": {
-        "diffusion_factor": NOISE, "rise_s": 4e-3, "noise_colour": np.array([[2.0, 9.0, 12.0], [8.0, 4.0, 30.0]]),
+        "diffusion_factor": NOISE, "rise_s": 4e-3,
+        "noise_colour": np.array([[2.0, 9.0, 12.0, 1.0], [8.0, 4.0, 30.0, 0.3]]),
     },
     "noise_by_state": {
         "diffusion_factor": 0.2 * NOISE, "diffusion_filter_s": 0.05,
