@@ -50,7 +50,7 @@ SPIKING_TRIALS = 64
 CORE = 0.8  # wells at +-1 are entered here
 BARRIERS, HEIGHTS = (0.5, 1.0), (2.0, 4.0, 6.0)  # b, and b over D
 STIFF = 3.0  # how much stiffer the landscape is across the saddle than far from it
-ESCAPES = 400.0  # that a simulation should see
+ESCAPES = 2000.0  # that a simulation should see
 ESCAPE_TRIALS, LONGEST = 512, 500.0
 CLOSE = 0.02  # between samples of escapes: at 0.1, three in a hundred short visits to a core are missed at b / D = 2
 

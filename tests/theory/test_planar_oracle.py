@@ -68,6 +68,7 @@ def test_the_density_of_simulations_is_the_oracles(name):
 
 def test_escapes_are_as_frequent_as_the_oracle_says(monkeypatch):
     monkeypatch.setattr(planar_oracle, "ESCAPE_TRIALS", 64)
+    monkeypatch.setattr(planar_oracle, "ESCAPES", 400.0)
     found = escape(1.0, 3.0, seed=4, training=QUICK, cells=96)
     assert abs(found.counted - found.network) < 4 * found.standard_error
     assert found.standard_error < 0.15 * found.network
