@@ -136,7 +136,11 @@ class Recording:
         return f"Recording({', '.join(f'{name}={value}' for name, value in self._summary().items())})"
 
     def _repr_html_(self) -> str:
-        rows = {**self._summary(), "seed": self.provenance.get("seed", "unknown"), "fingerprint": self.fingerprint}
+        rows = {
+            **self._summary(),
+            "seed": "unknown" if self.seed is None else self.seed,
+            "fingerprint": self.fingerprint,
+        }
         return html_table("Recording", rows)
 
     def _summary(self) -> dict[str, object]:
@@ -196,6 +200,11 @@ class Recording:
         """Sampling interval in rate time units; zero where there is one sample."""
         time = self.latent["time"].values
         return float((time[-1] - time[0]) / (len(time) - 1)) if len(time) > 1 else 0.0
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the run; None where it is unknown, as of arrays."""
+        return self.provenance.get("seed")
 
     @property
     def samples(self) -> Float[np.ndarray, "trial time rank"]:

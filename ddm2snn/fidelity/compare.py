@@ -184,9 +184,8 @@ def _seed_notes(recordings: Mapping[str, Recording]) -> list[str]:
     """What is not independent: runs of networks with one seed draw the same initial states, and so do those of SDEs."""
     by_seed: dict[tuple[str, bool], list[str]] = {}
     for name, recording in recordings.items():
-        seed = recording.provenance.get("seed")
-        if seed is not None:
-            by_seed.setdefault((str(seed), "network" in recording.provenance), []).append(name)
+        if recording.seed is not None:
+            by_seed.setdefault((str(recording.seed), "network" in recording.provenance), []).append(name)
     return [
         f"{', '.join(names)} were simulated with the same seed {seed}: their trials start from the same states, so "
         "they are not independent. Give each its own `seed`."

@@ -88,6 +88,7 @@ def test_a_run_of_the_reference_has_no_more_diffusion_than_the_reference():
     for seed in range(30):
         reference, test = (ornstein_uhlenbeck(2 * seed + i, trials=8, samples=200) for i in (0, 1))
         measure = Diffusion.of(ReferenceSamples.of([reference], EVERY))
+        assert measure is not None
         cubic = Flow._empty(measure.flow.low, measure.flow.high, 3, 8)
         gram, moment, _ = cubic._sums(reference, np.arange(199))
         terms = gram.sum(axis=0), moment.sum(axis=0)

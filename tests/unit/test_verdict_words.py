@@ -56,7 +56,7 @@ def test_without_a_period_the_drift_tells_the_speed():
         ([measure("mean_1", 30, differs=True, test=1.0, reference=0.7)], "latent 1 0.3 sd up"),
         (
             [measure("diffusion", 9, differs=True, test=1.2, reference=1.0)],
-            "diffusion 20 % up",
+            "diffusion without ripple 20 % up",
         ),
         ([measure("diffusion_0.1", 9, differs=True, test=1.2, reference=1.0)], "diffusion at lag 0.1 20 % up"),
         (

@@ -77,7 +77,7 @@ class Diffusion(Measure):
     def entries(self) -> tuple[Entry, ...]:
         """Diffusion and ripple of the fit, then the diffusion at each lag."""
         fitted = (
-            Entry("diffusion", "diffusion, fit over lags", "relative", _COARSE, "change", "diffusion", prominence=1),
+            Entry("diffusion", "diffusion without ripple", "relative", _COARSE, "change", prominence=1),
             Entry("ripple", "ripple over diffusion", "time units", _COARSE_RIPPLE, "change", "ripple"),
         )
         at = tuple(
