@@ -36,7 +36,8 @@ class Diffusion(Measure):
     variance v that is not integrated, as the filtered spikes of a network do, has 2 v / lag more. One whose drift
     differs departs from the reference in proportion to the lag, while that is short against the motion. So the fit
     gives the diffusion :math:`D_0` and the *ripple* v apart from both. It weighs each lag by 1 / lag, as D scatters,
-    and leaves c out where there are two lags only.
+    and leaves c out where there are two lags only. Ripple also enters the displacement that the flow predicts, which
+    adds :math:`v |\nabla m|^2` per sample to :math:`D_0`: little, unless sampling is coarse against the drift.
 
     Distances are Frobenius norms of differences, in units of the reference's deviations and relative to the
     reference's norm, so that one latent of several shows. That of the ripple is :math:`|2 v - 2 v'| / |D_0'|`: the

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ddm2snn.fidelity.measures.measure import Entry, Measure, Numbers, ReferenceSamples
+from ddm2snn.fidelity.measures.measure import Entry, FloorLaw, Measure, Numbers, ReferenceSamples
 from ddm2snn.fidelity.wells import transition_matrix, visits
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ class Switching(Measure):
     >>> switching.distances(*values)[0] > 0.2  # stays of 5 samples in place of 4
     True
     """
+
+    floor_law: ClassVar[FloorLaw] = "means"
+    """Dwell times are means; quarters of few departures have long tails, which are no law."""
 
     wells: Float[np.ndarray, "well rank"]
     compared: Int[np.ndarray, " well"]
