@@ -33,7 +33,8 @@ class NoiseBudget:
     """Diffusion tensors in internal units per rate time unit, and the bias of the drift.
 
     `target` is the mean of G G^T of the rate network along its trajectories, and `spikes` what the spikes bring along,
-    open loop. `drift_bias` is the root mean square of the decoded drift's smooth deviation from the rate network's,
+    open loop: in windows of half a time unit, or, where synapses take time to rise, in the mean over frequencies that
+    pass them. `drift_bias` is the root mean square of the decoded drift's smooth deviation from the rate network's,
     relative to the drift, per latent.
     """
 
@@ -81,7 +82,10 @@ def measure_budget(
     target = target_diffusion(rate, z.reshape(-1, rate.rank))
     features = smooth_features(rate, z.reshape(-1, rate.rank)).reshape(*z.shape[:2], -1)
     motion = fastest_rate(rate, states) / (2.0 * np.pi)
-    return MeasuredNoise(target, spikes, drift_bias, spectrum_of(error, noise, features, target, paths.every, motion))
+    spectrum = spectrum_of(error, noise, features, target, paths.every, motion)
+    return MeasuredNoise(
+        target, spectrum.mean_up_to(1.0 / (2.0 * np.pi * rise)) if rise else spikes, drift_bias, spectrum
+    )
 
 
 def drift_errors(

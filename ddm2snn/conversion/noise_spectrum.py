@@ -60,6 +60,14 @@ class NoiseSpectrum:
     def _open(self) -> Complex[np.ndarray, "frequency rank rank"]:
         return np.eye(len(self.target)) - self.response
 
+    def mean_up_to(self, highest: float) -> Float[np.ndarray, "rank rank"]:
+        """Mean density of the spikes' own error over frequencies up to `highest`, or the third that is measured."""
+        return self._mean(self.spikes, max(highest, float(self.frequency[2])))
+
+    def _mean(self, density: Complex[np.ndarray, "frequency rank rank"], highest: float) -> np.ndarray:
+        some = self.frequency <= highest
+        return np.average(density[some].real, axis=0, weights=np.gradient(self.frequency)[some])
+
     @property
     def wanted(self) -> Complex[np.ndarray, "frequency rank rank"]:
         """Density of the injected noise with which the total is `target`; not positive where spikes exceed it."""
@@ -82,10 +90,7 @@ class NoiseSpectrum:
     @property
     def white(self) -> Float[np.ndarray, "rank rank"]:
         """Lower-triangular factor of the white noise to inject: the mean of `wanted` up to the frequency `motion`."""
-        slow = self.frequency <= self._slowest
-        weight = np.gradient(self.frequency)[slow]
-        mean = np.average(self.wanted[slow].real, axis=0, weights=weight)
-        values, vectors = np.linalg.eigh(mean)
+        values, vectors = np.linalg.eigh(self._mean(self.wanted, self._slowest))
         return _lower(vectors * np.sqrt(np.maximum(values, 0.0)))
 
     @cached_property
