@@ -64,6 +64,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ddm2snn.errors import InputError, UnsupportedError
@@ -172,7 +173,7 @@ def find_backend(name: str, **options: Any) -> Backend:  # noqa: ANN401 - an ada
     Raises
     ------
     InputError
-        Where no backend of this name is installed.
+        Where no backend of this name is installed, or it has no such option.
 
     Examples
     --------
@@ -181,7 +182,13 @@ def find_backend(name: str, **options: Any) -> Backend:  # noqa: ANN401 - an ada
     """
     adapters = _adapters()
     if name in adapters:
-        return adapters[name].load()(**options)
+        make = adapters[name].load()
+        known = signature(make).parameters
+        if any(option not in known for option in options) and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+            raise InputError(
+                f"Backend {name} has the options {', '.join(known) or 'none'}; got {', '.join(options)}. Use these."
+            )
+        return make(**options)
     if name == RATE:
         raise InputError(
             "Backend rate runs rate networks, which simulate does without a simulator. For spikes convert for brian2, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ddm2snn.base.files import require_file
+from ddm2snn.base.files import damage_refused, require_file
 from ddm2snn.base.stored import read_safetensors, rebuild
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.network import RateNetwork, SpikingNetwork, rebuild_spiking
@@ -43,6 +43,11 @@ def load(path: Path | str) -> RateNetwork | SpikingNetwork | Stimulus | Recordin
         start = content.read(8)
     if start.startswith(b"\x89HDF"):
         return Recording.load(file)
+    with damage_refused(file, "a file of ddm2snn"):
+        return _load_arrays(file)
+
+
+def _load_arrays(file: Path) -> RateNetwork | SpikingNetwork | Stimulus:
     types: dict[str, type[DataclassInstance]] = {c.__name__: c for c in (RateNetwork, SpikingNetwork, Stimulus)}
     header, arrays = read_safetensors(file)
     kind = header["type"]

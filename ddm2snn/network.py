@@ -377,9 +377,11 @@ def _html(title: str, network: RateNetwork | SpikingNetwork, summary: Mapping[st
 def _check_common(network: RateNetwork | SpikingNetwork) -> None:
     owner = type(network).__name__
     freeze_arrays(network)
-    check_provenance(owner, dict(network.provenance))
+    check_provenance(owner, network.provenance)
     check_positive(owner, time_scale=network.time_scale)
     if not (network.latent_scale > 0).all():
         raise InputError(f"{owner}.latent_scale must be above zero in every dimension.")
+    if not network.rank or not network.bias.size:
+        raise InputError(f"{owner} has rank {network.rank} and {network.bias.size} entries of bias; it needs both.")
     if network.initial_latent.shape[0] == 0:
         raise InputError(f"{owner}.initial_latent needs at least one state to start from.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from ddm2snn.base.arrays import (
 )
 from ddm2snn.base.files import PatientFile, require_file, whole_file
 from ddm2snn.base.html import html_table
-from ddm2snn.base.stored import check_header, make_header
+from ddm2snn.base.stored import check_header, make_header, parse_json
 from ddm2snn.errors import FileRefusedError, InputError
 
 if TYPE_CHECKING:
@@ -127,7 +126,7 @@ class Recording:
             raise InputError("Recording.latent needs the coordinates `time` and `time_s` along `time`.")
         if 0 in self.latent.shape:
             raise InputError(f"Recording.latent is empty: shape {self.latent.shape}.")
-        check_provenance("Recording", dict(self.provenance))
+        check_provenance("Recording", self.provenance)
         if not is_own(self.latent.values):
             object.__setattr__(self, "latent", self.latent.copy())  # frozen in: the caller's array stays writable
             self.latent.values.setflags(write=False)
@@ -245,11 +244,7 @@ class Recording:
             raise FileRefusedError(
                 f"{file} is no recording, or it is damaged or cut short: {str(error).splitlines()[0]}."
             ) from error
-        try:
-            header = json.loads(content.attrs.get(_KEY, "null"))
-        except (json.JSONDecodeError, TypeError, RecursionError) as error:
-            raise FileRefusedError(f"{file} is damaged: its header is no JSON.") from error
-        header = check_header(header, file)
+        header = check_header(parse_json(content.attrs.get(_KEY, "null"), f"{file} is damaged: its header"), file)
         if header["type"] != "Recording" or "latent" not in content:
             raise FileRefusedError(f"{file} holds a {header['type']!r} without latents, not a Recording.")
         try:

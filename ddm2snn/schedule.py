@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 Network = RateNetwork | SpikingNetwork
+_MOST_STEPS = 2**53  # whole numbers above are no floats
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ class Schedule:
         return cls(
             network=network,
             dt_s=dt_s,
-            steps=max(1, round(run.duration * network.time_unit_s / dt_s)),
+            steps=step_count(run.duration * network.time_unit_s, dt_s),
             stride=whole_steps(run.every * network.time_unit_s, dt_s, "the sampling interval `every`"),
             trials=int(run.trials),
             seed=int(run.seed),
@@ -336,6 +337,22 @@ def internal_path(network: Network, latent_path: Float[np.ndarray, "step rank"])
     if not np.isfinite(path).all():
         raise InputError("latent_path holds NaN or infinity; every entry must be finite.")
     return to_internal(network, path)
+
+
+def step_count(length: float, step: float) -> int:
+    """Number of steps in a length of the same unit, at least one.
+
+    >>> step_count(1.0, 1e-300)
+    Traceback (most recent call last):
+    ddm2snn.errors.InputError: A run of 1 in steps of 1e-300 has 1e+300 steps; 9e+15 are the most. Use a longer dt_s.
+    """
+    count = length / step
+    if not count < _MOST_STEPS:
+        raise InputError(
+            f"A run of {length:g} in steps of {step:g} has {count:.0e} steps; {_MOST_STEPS:.0e} are the most. "
+            "Use a longer dt_s."
+        )
+    return max(1, round(count))
 
 
 def whole_steps(interval: float, step: float, what: str, unit: str = "s") -> int:

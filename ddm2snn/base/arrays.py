@@ -118,7 +118,8 @@ def check_positive(owner: str, **numbers: float) -> None:
     ddm2snn.errors.InputError: run.every must be a finite number above zero, got 0.0.
     """
     for name, number in numbers.items():
-        if not (isinstance(number, int | float | np.number) and np.isfinite(number) and number > 0):
+        real = isinstance(number, int | float | np.number) and not isinstance(number, bool)
+        if not (real and 0 < number < float("inf") and np.isfinite(float(number))):
             raise InputError(f"{owner}.{name} must be a finite number above zero, got {number!r}.")
 
 
@@ -140,8 +141,8 @@ def as_count(label: str, value: object) -> int:
 def check_provenance(owner: str, provenance: object) -> None:
     """Refuse a provenance that could not be saved."""
     try:
-        canonical_json(provenance)
-    except (TypeError, ValueError) as error:
+        canonical_json(dict(provenance))  # pyright: ignore[reportCallIssue, reportArgumentType] - that is the question
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{owner}.provenance must hold finite JSON values only: {error}.") from error
 
 

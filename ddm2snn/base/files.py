@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from ddm2snn.errors import FileRefusedError
+from ddm2snn.errors import FileRefusedError, InputError
 
 
 def check_writable(path: Path | str) -> None:
@@ -92,6 +92,26 @@ def require_file(path: Path | str) -> Path:
     if not os.access(file, os.R_OK):
         raise FileRefusedError(f"File {file} cannot be read: permission denied.")
     return file
+
+
+@contextlib.contextmanager
+def damage_refused(path: Path, kind: str) -> Iterator[None]:
+    """Turn any error of a parser into a refusal of the file, which is read as one of the named kind.
+
+    >>> with damage_refused(Path("net.json"), "JSON"):
+    ...     int("x")
+    Traceback (most recent call last):
+    ddm2snn.errors.FileRefusedError: net.json cannot be read as JSON: invalid literal for int() with base 10: 'x'. ...
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise FileRefusedError(f"{path} does not fit into memory. Save the arrays that are needed alone.") from error
+    except Exception as error:  # parsers of foreign formats raise errors of any type
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise FileRefusedError(f"{path} cannot be read as {kind}: {reason}. Write it anew.") from error
 
 
 def make_folder(folder: Path | str) -> Path:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import ddm2snn
-from ddm2snn.base.files import make_folder
+from ddm2snn.base.files import make_folder, require_file
+from ddm2snn.base.stored import parse_json
 from ddm2snn.cli.console import Console, shown
 from ddm2snn.cli.options import SYSTEM, WELLS, JsonFlag, RateFile, Seed, Strict, exit_code, flags, show
 from ddm2snn.errors import FileRefusedError, InputError
@@ -128,8 +129,8 @@ def read_wells(text: str) -> Float[np.ndarray, "well rank"]:
     path = Path(text)
     if path.suffix in (".json", ".csv"):
         try:
-            content = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            content = require_file(path).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
             raise FileRefusedError(f"Cannot read the wells in {path}: {error}. {_WELL_FORMS}") from error
         if path.suffix == ".csv":
             content = json.dumps([line.split(",") for line in content.splitlines() if line.strip()])
@@ -144,8 +145,8 @@ def _table(content: str, owner: str) -> Float[np.ndarray, "well rank"]:
     import numpy as np
 
     try:
-        table = np.array(json.loads(content), dtype=np.float64)
-    except (json.JSONDecodeError, TypeError, ValueError, RecursionError) as error:
+        table = np.array(parse_json(content, owner), dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{owner} holds no table of numbers, a centre per row. {_WELL_FORMS}") from error
     if table.ndim != 2:
         raise InputError(f"{owner} holds numbers of shape {table.shape}, not (well, rank). {_WELL_FORMS}")

@@ -5,7 +5,6 @@ No file is trusted: nothing is executed, and sizes are checked first, so that a 
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 import struct
@@ -18,7 +17,7 @@ from typing import IO
 import h5py
 import numpy as np
 
-from ddm2snn.base.files import require_file
+from ddm2snn.base.files import damage_refused, require_file
 from ddm2snn.errors import FileRefusedError
 
 Arrays = dict[str, np.ndarray]
@@ -126,20 +125,6 @@ def read_arrays(path: Path | str) -> Arrays:
     if not numbers:
         raise FileRefusedError(f"{file} holds no array of numbers. Save the weights by name.")
     return numbers
-
-
-@contextlib.contextmanager
-def damage_refused(path: Path, kind: str) -> Iterator[None]:
-    """Turn any error of a parser into a refusal of the file, which is read as one of the named kind."""
-    try:
-        yield
-    except FileRefusedError:
-        raise
-    except MemoryError as error:
-        raise FileRefusedError(f"{path} does not fit into memory. Save the arrays that are needed alone.") from error
-    except Exception as error:  # parsers of foreign formats raise errors of any type
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FileRefusedError(f"{path} cannot be read as {kind}: {reason}. Write it anew.") from error
 
 
 def _from_npz(path: Path) -> Arrays:

@@ -15,10 +15,10 @@ import h5py
 import numpy as np
 
 from ddm2snn.base.arrays import array_fields, arrays_of
-from ddm2snn.base.files import require_file, whole_file, write_text
-from ddm2snn.base.stored import check_header, make_header, settings_of
+from ddm2snn.base.files import damage_refused, require_file, whole_file, write_text
+from ddm2snn.base.stored import check_header, make_header, parse_json, settings_of
 from ddm2snn.errors import FileRefusedError, InputError
-from ddm2snn.exchange.foreign_arrays import Allowance, damage_refused, refuse_elsewhere
+from ddm2snn.exchange.foreign_arrays import Allowance, refuse_elsewhere
 from ddm2snn.exchange.nir_graph import Graph, Node
 from ddm2snn.network import SpikingNetwork, rebuild_spiking
 
@@ -176,11 +176,7 @@ def read_sidecar(path: Path | str, stored: Mapping[str, np.ndarray]) -> tuple[Sp
         Where the sidecar is damaged, or does not belong to these arrays.
     """
     sidecar = require_file(path)
-    try:
-        content = json.loads(sidecar.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise FileRefusedError(f"{sidecar} is damaged: it is no JSON. {_REMEDY}") from error
-    header = check_header(content, sidecar)
+    header = check_header(parse_json(sidecar.read_bytes(), f"{sidecar} is damaged: it", _REMEDY), sidecar)
     if header["type"] != "SpikingNetwork":
         kind = header["type"]
         raise FileRefusedError(f"{sidecar} is the sidecar of a {kind!r}; a SpikingNetwork's is needed. {_REMEDY}")

@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from ddm2snn.base.arrays import array_fields, arrays_of, canonical_json
-from ddm2snn.base.files import require_file, whole_file
+from ddm2snn.base.files import damage_refused, require_file, whole_file
 from ddm2snn.base.stored import check_header, make_header, settings_of
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.exchange.foreign_arrays import damage_refused, read_arrays, refuse_elsewhere
+from ddm2snn.exchange.foreign_arrays import read_arrays, refuse_elsewhere
 from ddm2snn.network import SpikingNetwork, rebuild_spiking
 
 FORMAT, VERSION = "ddm2snn spiking network", 1
@@ -84,7 +85,7 @@ def read_hdf5(path: Path | str) -> SpikingNetwork:
     """
     file = require_file(path)
     content, version = _header(file)
-    if version != VERSION:
+    if not np.array_equal(version, VERSION):
         raise FileRefusedError(
             f"{file} has version {version} of the schema; this ddm2snn reads {VERSION}. Install a newer ddm2snn."
         )
