@@ -138,7 +138,8 @@ class _File:
         largest = np.abs(array.astype(np.float64)).max(initial=0.0)
         if largest >= _LARGEST_WEIGHT:
             raise InputError(
-                f"{self.path}: {name!r} holds {largest:.1e}, which no network has. Repair it, or map other arrays."
+                f"{self.path}: {name!r} holds a weight of {largest:.1e}, which no network has. Repair it, or map "
+                "other arrays."
             )
         return array
 

