@@ -9,7 +9,7 @@ import secrets
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -61,12 +61,8 @@ def whole_file(path: Path | str) -> Iterator[Path]:
         yield temporary
         if not temporary.stat().st_size:
             raise FileRefusedError(f"Cannot write {path}: there is no content.")
-        if target.exists():
-            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-        _onto_disk(temporary)
-        temporary.replace(target)
-        _onto_disk(target.parent)
-        (_inputs.get() or set()).discard(os.path.realpath(target))
+        _settle(temporary, target)
+        _move(temporary, target)
 
 
 @contextlib.contextmanager
@@ -107,15 +103,23 @@ def _remove_stale(folder: Path) -> None:
                 path.unlink()
 
 
-def _onto_disk(path: Path) -> None:
-    """Have the system write a file or a folder's list of files, so that it outlives a power cut."""
-    if path.is_dir() and os.name == "nt":  # Windows opens no folders
-        return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _settle(temporary: Path, target: Path) -> None:
+    """Give a written file the permissions of the one that it replaces, and have the system put it on the disk."""
+    if target.exists():
+        temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+    with temporary.open("rb+" if os.name == "nt" else "rb") as file:  # Windows wants to write what it flushes
+        os.fsync(file.fileno())
+
+
+def _move(temporary: Path, target: Path) -> None:
+    """Move a written file to its name, which then outlives a power cut as well."""
+    temporary.replace(target)
+    (_inputs.get() or set()).discard(os.path.realpath(target))
+    if os.name != "nt":  # Windows opens no folders
+        folder = os.open(target.parent, os.O_RDONLY)
+        with contextlib.suppress(OSError):  # some file systems have no such call for folders
+            os.fsync(folder)
+        os.close(folder)
 
 
 @contextlib.contextmanager
@@ -130,6 +134,17 @@ def write_text(path: Path | str, text: str) -> None:
     """Write a text file whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: none is moved to its name before all are written."""
+    with contextlib.ExitStack() as stack:
+        places = [stack.enter_context(_beside(path)) for path in contents]
+        for (temporary, target), content in zip(places, contents.values(), strict=True):
+            temporary.write_bytes(content)
+            _settle(temporary, target)
+        for temporary, target in places:
+            _move(temporary, target)
 
 
 def check_neighbour(path: Path, ours: Callable[[Path], bool]) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import mmap
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -96,7 +97,7 @@ class PatientFile(io.FileIO):
         left = memoryview(content).cast("B")
         while len(left) and self._error is None:
             try:
-                left = left[super().write(left) :]
+                left = left[os.write(self.fileno(), left) :]
             except OSError as error:
                 self._error = error
         return memoryview(content).nbytes

@@ -79,9 +79,9 @@ def fit(
     from ddm2snn.plots.conversion import draw_placement
     from ddm2snn.plots.style import check_figure_file, save_figure
 
+    config, spiking = ddm2snn.find_hardware(hardware), load_as(network, ddm2snn.SpikingNetwork)
     if figure is not None:
         check_figure_file(figure)
-    config, spiking = ddm2snn.find_hardware(hardware), load_as(network, ddm2snn.SpikingNetwork)
     placement, rounded = placement_of(spiking, config), quantise(spiking, config).diagnostics
     content = {"placement": placement.as_json(), "quantisation": rounded.as_json()}
     lines = placement.lines()

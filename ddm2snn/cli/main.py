@@ -21,6 +21,7 @@ from typing import Annotated
 
 import typer
 
+from ddm2snn.base.files import inputs_kept
 from ddm2snn.base.version import package_version
 from ddm2snn.cli.convert import convert, plan, restructure
 from ddm2snn.cli.exchange import export, import_
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     words = sys.argv[1:] if arguments is None else arguments
     debug = _DEBUG in words
-    with warnings.catch_warnings(), _stopped_alike() as signals:
+    with warnings.catch_warnings(), inputs_kept(), _stopped_alike() as signals:
         warnings.simplefilter("ignore")  # those of simulators about their own dependencies
         warnings.filterwarnings("always", category=UserWarning, module="ddm2snn")
         warnings.showwarning = lambda message, *_, **__: print(f"Warning: {one_line(str(message))}", file=sys.stderr)

@@ -32,9 +32,9 @@ def train(
     from ddm2snn.systems.scales import BUDGET
     from ddm2snn.training import Training
 
-    check_writable(output)
     training = Training(error=error, ridge=ridge, sweep=sweep, activation=activation)  # pyright: ignore[reportArgumentType] - checked inside
     target = find_system(system)
+    check_writable(output)
     searched = "" if target.has_scales else f" (sampling takes {BUDGET:,} steps at most)"
     with missed_warnings() as missed, shown(f"train {system}{searched}") as progress:
         network = ddm2snn.train(

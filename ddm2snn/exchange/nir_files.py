@@ -6,6 +6,7 @@ Files are written with NIR's own library. They are read without it, as data only
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import import_module
@@ -16,9 +17,8 @@ import h5py
 import numpy as np
 
 from ddm2snn.base.arrays import array_fields, arrays_of
-from ddm2snn.base.files import damage_refused, require_file, whole_file, write_text
+from ddm2snn.base.files import damage_refused, require_file
 from ddm2snn.base.foreign import Allowance, Content, read_apart, refuse_elsewhere
-from ddm2snn.base.sealed import PatientFile
 from ddm2snn.base.stored import check_header, make_header, parse_json, settings_of
 from ddm2snn.errors import FileRefusedError, InputError
 from ddm2snn.exchange.nir_graph import Graph, Node
@@ -31,8 +31,8 @@ _REMEDY = "Remove it to import what the file holds."
 T = TypeVar("T", h5py.Group, h5py.Dataset)
 
 
-def write_graph(graph: Graph, path: Path | str) -> None:
-    """Write a NIR file (HDF5) whole or not at all."""
+def graph_bytes(graph: Graph) -> bytes:
+    """Content of a NIR file (HDF5)."""
     try:
         nir: Any = import_module("nir")
     except ImportError as error:
@@ -46,8 +46,9 @@ def write_graph(graph: Graph, path: Path | str) -> None:
         else:
             nodes[name] = getattr(nir, node.kind)(**arrays)
     content = nir.NIRGraph(nodes=nodes, edges=list(graph.edges), metadata=dict(graph.metadata))
-    with whole_file(path) as temporary, temporary.open("r+b", buffering=0) as file, PatientFile(file) as patient:
-        nir.write(patient, content)
+    buffer = io.BytesIO()
+    nir.write(buffer, content)
+    return buffer.getvalue()
 
 
 def read_graph(path: Path | str) -> Graph:
@@ -178,10 +179,16 @@ def sidecar_of(path: Path | str) -> Path:
     return Path(path).with_name(Path(path).name + ".json")
 
 
-def write_sidecar(
-    network: SpikingNetwork, path: Path | str, *, stored: Collection[str], lost: Sequence[str], form: Mapping[str, Any]
-) -> Path:
-    """Write the sidecar of a NIR file and return its path.
+def is_sidecar(path: Path) -> bool:
+    """Whether a file is the sidecar of an export, which may be replaced with it."""
+    content = parse_json(path.read_bytes(), str(path))
+    return content["type"] == SpikingNetwork.__name__ and "fingerprint" in content
+
+
+def sidecar_bytes(
+    network: SpikingNetwork, graph: bytes, *, stored: Collection[str], lost: Sequence[str], form: Mapping[str, Any]
+) -> bytes:
+    """Content of the sidecar of a NIR file whose content is `graph`.
 
     It gets all arrays but those `stored`, which the NIR file holds to the last bit, what is `lost` in sentences with
     numbers, the `form` in which the file was written, and the file's checksum.
@@ -192,10 +199,9 @@ def write_sidecar(
         if name not in stored
     }
     header = make_header("SpikingNetwork", network.fingerprint, settings=settings_of(network))
-    content = {**header, "form": dict(form), "lost": list(lost), _DIGEST: _sha256(Path(path)), "arrays": arrays}
-    target = sidecar_of(path)
-    write_text(target, json.dumps(content, indent=1, allow_nan=False) + "\n")
-    return target
+    digest = hashlib.sha256(graph).hexdigest()
+    content = {**header, "form": dict(form), "lost": list(lost), _DIGEST: digest, "arrays": arrays}
+    return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
 
 
 def read_sidecar(path: Path | str, stored: Mapping[str, np.ndarray]) -> tuple[SpikingNetwork, dict[str, Any]]:
