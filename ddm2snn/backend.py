@@ -200,13 +200,25 @@ def find_backend(name: str, **options: Any) -> Backend:  # noqa: ANN401 - an ada
     )
 
 
+def distribution_of(name: str) -> str | None:
+    """Name and version of the distribution that brings an installed backend; None where there is none."""
+    point = _adapters().get(name)
+    return None if point is None or point.dist is None else f"{point.dist.name} {point.dist.version}"
+
+
 def backend_versions() -> dict[str, str]:
     """Versions of the distributions that bring the installed backends."""
     return {point.dist.name: point.dist.version for point in _adapters().values() if point.dist is not None}
 
 
 def _adapters() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+    adapters: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        first = adapters.setdefault(point.name, point)
+        if first.value != point.value:
+            both = " and ".join(f"{p.value} of {p.dist.name if p.dist else 'no distribution'}" for p in (first, point))
+            raise InputError(f"Two installed backends have the name {point.name!r}: {both}. Remove one of them.")
+    return adapters
 
 
 def gaps(

@@ -214,6 +214,24 @@ def refuse_without_room(size: int, what: str) -> None:
         )
 
 
+def refuse_without_memory(size: float, what: str, remedy: str) -> None:
+    """Refuse work that takes more memory than the machine has, where the system tells how much that is.
+
+    >>> refuse_without_memory(2.0**60, "training of 10 units", "Take fewer units")
+    Traceback (most recent call last):
+    ddm2snn.errors.InputError: The training of 10 units takes at least 1,073,741,824 GiB of memory; this machine has ...
+    """
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows, among others
+        return
+    if size > total:
+        raise InputError(
+            f"The {what} takes at least {size / 2**30:,.0f} GiB of memory; this machine has {total / 2**30:,.0f}. "
+            f"{remedy}."
+        )
+
+
 def is_own(array: np.ndarray[Any, Any]) -> bool:
     """Whether an array is read-only and no writable array shares its memory, so that it needs no copy.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import secrets
@@ -204,6 +205,12 @@ def damage_refused(path: Path, kind: str) -> Iterator[None]:
     except Exception as error:  # parsers of foreign formats raise errors of any type
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise FileRefusedError(f"{path} cannot be read as {kind}: {reason}. Write it anew.") from error
+
+
+def digest_of(path: Path | str) -> str:
+    """SHA-256 of the content of a file, in hex."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_folder(folder: Path | str) -> Path:

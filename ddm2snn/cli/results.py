@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import ddm2snn
+from ddm2snn.base.arrays import refuse_without_memory
 from ddm2snn.base.files import make_folder, require_file
 from ddm2snn.base.stored import parse_json
 from ddm2snn.cli.console import Console, shown
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
+_COMPARE_BYTES, _COMPARE_S = 120, 2e-5  # for each number: memory at the peak, and seconds on one core
 _WELL_FORMS = (
     "Give JSON such as [[-1, 0], [1, 0]], a .json or .csv file with a centre per row, or a system with memories."
 )
@@ -65,19 +67,23 @@ def compare(
 
     first, *others = (load_as(path, ddm2snn.Recording) for path in (reference, *(floor or [])))
     judged = [load_as(path, ddm2snn.Recording) for path in (test, *(more or []))]
+    numbers = sum(recording.samples.size for recording in (first, *others, *judged))
+    refuse_without_memory(_COMPARE_BYTES * numbers, f"comparison of {numbers:,} numbers", "Simulate fewer trials")
     folder = make_folder(output)
-    with shown("compare"):
+    minutes = numbers * _COMPARE_S / 60.0
+    with shown("compare" if minutes < 1 else f"compare {numbers:,} numbers (some {minutes:.0f} min)"):
         report = ddm2snn.compare(
             first, judged, floor=others, burn_in=burn_in, seed=seed, wells=None if wells is None else read_wells(wells)
         )
-        repeated = [*(("floor", path) for path in floor or []), *(("test", path) for path in more or [])]
-        options = flags(*repeated, ("burn-in", burn_in), ("wells", wells), ("seed", seed or None))
+        repeated = [("floor", path.name) for path in floor or []] + [("test", path.name) for path in more or []]
+        named = Path(wells).name if wells and wells.endswith((".json", ".csv")) else wells
+        options = flags(*repeated, ("burn-in", burn_in), ("wells", named), ("seed", seed or None))
         page = Page(
             title=f"{report.label} against {first.provenance.get('backend', 'the reference')}",
-            subtitle=f"{test} compared with {reference}",
+            subtitle=f"{test.name} compared with {reference.name}",
             recordings={"reference": first, report.label: judged[0]},
             reports=[report],
-            command=f"ddm2snn compare {reference} {test}{options} -o {output}",
+            command=f"ddm2snn compare {reference.name} {test.name}{options} -o out",
             rasters={report.label: judged[0]} if judged[0].spikes is not None else {},
         )
         page.write(folder)
@@ -86,7 +92,13 @@ def compare(
 
 
 def run(
-    what: Annotated[str, typer.Argument(metavar="SYSTEM|RECIPE.toml", help=f"Recipe file, or a system: {SYSTEM}")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="SYSTEM|RECIPE.toml",
+            help=f"Recipe file (which may name a Python file to execute), or a system: {SYSTEM}",
+        ),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything; runs are resumed.")],
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness; the recipe's by default.")] = None,
     hardware: Annotated[

@@ -211,6 +211,8 @@ def _from_torch(path: Path) -> Arrays:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             Allowance(path).spend(sum(info.file_size for info in archive.infolist()), "compressed records")
+            if (name := archive.testzip()) is not None:  # PyTorch looks at no checksum
+                raise FileRefusedError(f"{path} is damaged: {name!r} does not match its checksum. Write it anew.")
 
     def flat(value: object, prefix: str) -> Iterator[tuple[str, np.ndarray]]:
         if isinstance(value, dict):

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from ddm2snn.base.arrays import array_fields, arrays_of
-from ddm2snn.base.files import damage_refused, require_file
+from ddm2snn.base.files import damage_refused, digest_of, require_file
 from ddm2snn.base.foreign import Allowance, Content, read_apart, refuse_elsewhere
 from ddm2snn.base.stored import check_header, make_header, parse_json, settings_of
 from ddm2snn.errors import FileRefusedError, InputError
@@ -77,16 +77,11 @@ def _is_as_written(path: Path) -> bool:
         return False
     content = parse_json(require_file(sidecar).read_bytes(), f"{sidecar} is damaged: it", _REMEDY)
     digest = content.get(_DIGEST) if isinstance(content, dict) else None
-    if digest is not None and digest != _sha256(path):
+    if digest is not None and digest != digest_of(path):
         raise FileRefusedError(
             f"{path} is damaged, or was changed after {sidecar.name} was written. Remove that to import what NIR holds."
         )
     return digest is not None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def graph_content(path: Path) -> Content:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ddm2snn.base.files import digest_of
 from ddm2snn.base.randomness import stream
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.foreign_arrays import Arrays, read_arrays
@@ -99,7 +100,8 @@ def import_rate_network(path: Path | str, mapping: ArrayMapping, *, seed: int = 
     if mapping.step is not None:
         facts["step_error"] = _step_error(path, network, mapping.step)
     facts |= {"rests_without_input": rests, "step": mapping.step, "arrays": sorted(file.arrays)}
-    return dataclasses.replace(network, provenance={"imported": {"file": Path(path).name, **facts}, "seed": seed})
+    origin = {"file": Path(path).name, "sha256": digest_of(path)}
+    return dataclasses.replace(network, provenance={"imported": {**origin, **facts}, "seed": seed})
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,12 +94,21 @@ def _digests(folder: Path, names: tuple[str, ...]) -> dict[str, str | None]:
     }
 
 
+@cache
+def _threads() -> str:
+    """Threads of PyTorch before any work, which changes their number for a while."""
+    import torch
+
+    return str(torch.get_num_threads())
+
+
 def versions() -> dict[str, str]:
-    """Versions of the packages and backends that results depend on, and the kind of machine."""
+    """Versions of the packages and backends that results depend on, the kind of machine, and threads of training."""
     packages = ("torch", "numpy", "brian2", "nengo", "matplotlib")
     return {
         **backend_versions(),
         "ddm2snn": package_version(),
         "machine": platform.machine(),
+        "threads": _threads(),  # sums of another order make other networks
         **{name: version(name) for name in packages},
     }

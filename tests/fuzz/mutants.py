@@ -170,7 +170,7 @@ def edit_hdf5(rng: random.Random, path: Path) -> None:
         file.visit(names.append)
         for _ in range(rng.choice((1, 1, 2, 3))):
             name = rng.choice([*names, "new"])
-            with contextlib.suppress(KeyError, ValueError, OSError, RuntimeError, TypeError):
+            with contextlib.suppress(Exception):  # an item that cannot be changed so, or is as large as it says
                 rng.choice(_HDF5_EDITS)(rng, file, name)
 
 
