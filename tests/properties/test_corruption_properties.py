@@ -133,9 +133,8 @@ def batch_is_safe(folder, files, fingerprint):
     for index, content in enumerate(files):
         paths.append(str(folder / f"damaged-{index}.nc"))
         (folder / f"damaged-{index}.nc").write_bytes(content)
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD_ALL, str(Path(__file__).parents[1]), *paths], capture_output=True, text=True, timeout=60, check=False
-    )  # fmt: skip
+    command = [sys.executable, "-c", LOAD_ALL, str(Path(__file__).parents[1]), *paths]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0
     assert len(outcomes) == len(files)
