@@ -68,6 +68,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ddm2snn.errors import InputError, UnsupportedError
@@ -176,7 +177,7 @@ def find_backend(name: str, **options: Any) -> Backend:  # noqa: ANN401 - an ada
     Raises
     ------
     InputError
-        Where no backend of this name is installed.
+        Where no backend of this name is installed, or it has no such option.
 
     Examples
     --------
@@ -185,7 +186,13 @@ def find_backend(name: str, **options: Any) -> Backend:  # noqa: ANN401 - an ada
     """
     adapters = _adapters()
     if name in adapters:
-        return adapters[name].load()(**options)
+        make = adapters[name].load()
+        known = signature(make).parameters
+        if any(option not in known for option in options) and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+            raise InputError(
+                f"Backend {name} has the options {', '.join(known) or 'none'}; got {', '.join(options)}. Use these."
+            )
+        return make(**options)
     if name == RATE:
         raise InputError(
             "Backend rate runs rate networks, which simulate does without a simulator. For spikes convert for brian2, "
@@ -197,13 +204,25 @@ def find_backend(name: str, **options: Any) -> Backend:  # noqa: ANN401 - an ada
     )
 
 
+def distribution_of(name: str) -> str | None:
+    """Name and version of the distribution that brings an installed backend; None where there is none."""
+    point = _adapters().get(name)
+    return None if point is None or point.dist is None else f"{point.dist.name} {point.dist.version}"
+
+
 def backend_versions() -> dict[str, str]:
     """Versions of the distributions that bring the installed backends."""
     return {point.dist.name: point.dist.version for point in _adapters().values() if point.dist is not None}
 
 
 def _adapters() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+    adapters: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        first = adapters.setdefault(point.name, point)
+        if first.value != point.value:
+            both = " and ".join(f"{p.value} of {p.dist.name if p.dist else 'no distribution'}" for p in (first, point))
+            raise InputError(f"Two installed backends have the name {point.name!r}: {both}. Remove one of them.")
+    return adapters
 
 
 def gaps(

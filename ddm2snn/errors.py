@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+_LONGEST_LINE = 600
+_KEPT_END = 180  # of a longer one: the remedy stands at the end
+
+
+def one_line(text: str) -> str:
+    """Text in one line of at most 600 printable characters; what is longer loses its middle.
+
+    >>> one_line("first" + chr(10) + "second" + chr(27) + "[2J")
+    'first second [2J'
+    >>> len(one_line("x" * 10**6))
+    600
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * _LONGEST_LINE]).split())
+    if len(line) <= _LONGEST_LINE and len(text) <= 2 * _LONGEST_LINE:
+        return line
+    end = " ".join("".join(c if c.isprintable() else " " for c in text[-_KEPT_END:]).split())
+    return f"{line[: _LONGEST_LINE - len(end) - 7]} [...] {end}"
+
 
 class InputError(ValueError):
     """Something that the user gave cannot be used; the message is one line and names the remedy."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class FileRefusedError(InputError):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ddm2snn.base.files import require_file
+import numpy as np
+
+from ddm2snn.base.files import damage_refused, require_file
 from ddm2snn.base.stored import read_safetensors, rebuild
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.network import RateNetwork, SpikingNetwork, rebuild_spiking
+from ddm2snn.network import RateNetwork, SpikingNetwork
+from ddm2snn.neuron import stored_neuron
 from ddm2snn.recording import Recording
 from ddm2snn.stimulus import Stimulus
 
@@ -43,6 +47,11 @@ def load(path: Path | str) -> RateNetwork | SpikingNetwork | Stimulus | Recordin
         start = content.read(8)
     if start.startswith(b"\x89HDF"):
         return Recording.load(file)
+    with damage_refused(file, "a file of ddm2snn"):
+        return _load_arrays(file)
+
+
+def _load_arrays(file: Path) -> RateNetwork | SpikingNetwork | Stimulus:
     types: dict[str, type[DataclassInstance]] = {c.__name__: c for c in (RateNetwork, SpikingNetwork, Stimulus)}
     header, arrays = read_safetensors(file)
     kind = header["type"]
@@ -61,3 +70,19 @@ def load_as(path: Path | str, cls: type[T]) -> T:
             f"{path} holds a {type(instance).__name__}, but a {cls.__name__} is needed here. Give another file."
         )
     return instance
+
+
+def rebuild_spiking(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: Path) -> SpikingNetwork:
+    """Spiking network of the header and the arrays of a file; see `ddm2snn.base.stored.rebuild`."""
+    upgrade = _from_version_1 if header["format_version"] == 1 else dict
+    count = np.size(arrays.get("bias", ()))
+    return rebuild(SpikingNetwork, header, arrays, path, upgrade, neuron=lambda stored: stored_neuron(stored, count))
+
+
+def _from_version_1(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with the device as a field: format version 1 has it in the provenance."""
+    provenance = settings["provenance"]
+    if not isinstance(provenance, dict) or "hardware" not in provenance:
+        return settings
+    history = dict(provenance)
+    return settings | {"hardware": history.pop("hardware"), "provenance": history}

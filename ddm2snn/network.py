@@ -13,9 +13,9 @@ import numpy as np
 from ddm2snn.base.arrays import check_positive, check_provenance, freeze_arrays
 from ddm2snn.base.html import html_table
 from ddm2snn.base.low_rank import LowRank
-from ddm2snn.base.stored import fingerprint_of, rebuild, save_arrays
+from ddm2snn.base.stored import fingerprint_of, save_arrays
 from ddm2snn.errors import InputError
-from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming, stored_neuron
+from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming
 from ddm2snn.neuron.activation import Activation, activate
 
 if TYPE_CHECKING:
@@ -370,22 +370,6 @@ class SpikingNetwork:
         save_arrays(self, path)
 
 
-def rebuild_spiking(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: Path) -> SpikingNetwork:
-    """Spiking network of the header and the arrays of a file; see `ddm2snn.base.stored.rebuild`."""
-    upgrade = _from_version_1 if header["format_version"] == 1 else dict
-    count = np.size(arrays.get("bias", ()))
-    return rebuild(SpikingNetwork, header, arrays, path, upgrade, neuron=lambda stored: stored_neuron(stored, count))
-
-
-def _from_version_1(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings with the device as a field: format version 1 has it in the provenance."""
-    provenance = settings["provenance"]
-    if not isinstance(provenance, dict) or "hardware" not in provenance:
-        return settings
-    history = dict(provenance)
-    return settings | {"hardware": history.pop("hardware"), "provenance": history}
-
-
 def missed_by(network: RateNetwork | SpikingNetwork) -> list[str]:
     """Sentences on what the making of a network did not reach, from its provenance."""
     return list(network.provenance.get("missed", ()))
@@ -405,9 +389,11 @@ def _html(title: str, network: RateNetwork | SpikingNetwork, summary: Mapping[st
 def _check_common(network: RateNetwork | SpikingNetwork) -> None:
     owner = type(network).__name__
     freeze_arrays(network)
-    check_provenance(owner, dict(network.provenance))
+    check_provenance(owner, network.provenance)
     check_positive(owner, time_scale=network.time_scale)
     if not (network.latent_scale > 0).all():
         raise InputError(f"{owner}.latent_scale must be above zero in every dimension.")
+    if not network.rank or not network.bias.size:
+        raise InputError(f"{owner} has rank {network.rank} and {network.bias.size} entries of bias; it needs both.")
     if network.initial_latent.shape[0] == 0:
         raise InputError(f"{owner}.initial_latent needs at least one state to start from.")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,9 +19,11 @@ from ddm2snn.base.arrays import (
     freeze_arrays,
     is_own,
 )
-from ddm2snn.base.files import PatientFile, require_file, whole_file
+from ddm2snn.base.files import damage_refused, require_file
+from ddm2snn.base.foreign import Allowance, Content, read_apart
 from ddm2snn.base.html import html_table
-from ddm2snn.base.stored import check_header, make_header
+from ddm2snn.base.sealed import is_sealed, sealed_file
+from ddm2snn.base.stored import check_header, make_header, parse_json
 from ddm2snn.errors import FileRefusedError, InputError
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
 
 _KEY = "ddm2snn"
 _DIMS = ("trial", "time", "rank")
-_SEAL = b"\nddm2snn sha256 "  # readers of netCDF ignore what follows the content
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +124,7 @@ class Recording:
             raise InputError("Recording.latent needs the coordinates `time` and `time_s` along `time`.")
         if 0 in self.latent.shape:
             raise InputError(f"Recording.latent is empty: shape {self.latent.shape}.")
-        check_provenance("Recording", dict(self.provenance))
+        check_provenance("Recording", self.provenance)
         if not is_own(self.latent.values):
             object.__setattr__(self, "latent", self.latent.copy())  # frozen in: the caller's array stays writable
             self.latent.values.setflags(write=False)
@@ -232,33 +229,19 @@ class Recording:
         header = make_header("Recording", self.fingerprint, provenance=dict(self.provenance))
         variables = {name: v for name, v in self._variables().items() if name not in ("time", "time_s")}
         dataset = xr.Dataset(variables, attrs={_KEY: canonical_json(header)})
-        with whole_file(path) as temporary, temporary.open("w+b", buffering=0) as file:
-            with PatientFile(file) as patient:
-                dataset.to_netcdf(patient, engine="h5netcdf", format="NETCDF4")
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0, io.SEEK_END)
-            file.write(_SEAL + digest.encode())
+        with sealed_file(path) as file:
+            dataset.to_netcdf(file, engine="h5netcdf", format="NETCDF4")
 
     @classmethod
     def load(cls, path: Path | str) -> Recording:
         """Read what `save` wrote; a damaged, foreign or newer file is refused by name."""
-        import xarray as xr
-
         file = require_file(path)
-        _check_seal(file)
-        try:
-            with xr.open_dataset(file, engine="h5netcdf") as dataset:
-                content = dataset.load().drop_encoding()
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
-            raise FileRefusedError(
-                f"{file} is no recording, or it is damaged or cut short: {str(error).splitlines()[0]}."
-            ) from error
-        try:
-            header = json.loads(content.attrs.get(_KEY, "null"))
-        except (json.JSONDecodeError, TypeError, RecursionError) as error:
-            raise FileRefusedError(f"{file} is damaged: its header is no JSON.") from error
-        header = check_header(header, file)
+        with damage_refused(file, "a recording"):
+            return cls._rebuilt(file, _dataset(file))
+
+    @classmethod
+    def _rebuilt(cls, file: Path, content: xr.Dataset) -> Recording:
+        header = check_header(parse_json(content.attrs.get(_KEY, "null"), f"{file} is damaged: its header"), file)
         if header["type"] != "Recording" or "latent" not in content:
             raise FileRefusedError(f"{file} holds a {header['type']!r} without latents, not a Recording.")
         try:
@@ -270,21 +253,39 @@ class Recording:
         return recording
 
 
-def _check_seal(path: Path) -> None:
-    """Compare the checksum that `save` puts behind the HDF5 content; a file without one is read all the same.
+def _dataset(path: Path) -> xr.Dataset:
+    """Content of a netCDF file; one without the checksum that `save` puts behind it is read in a process of its own."""
+    if is_sealed(path):
+        return _loaded(path, path.stat().st_size)  # nothing is compressed
+    import xarray as xr
 
-    HDF5 can loop for ever over a damaged heap, so this comes before it opens the file.
-    """
-    if not path.stat().st_size:
-        return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        end = content.rfind(_SEAL)
-        if end < 0:
-            return
-        with memoryview(content) as whole, whole[:end] as body:
-            digest = hashlib.sha256(body).hexdigest().encode()
-        if digest != content[end + len(_SEAL) :]:
-            raise FileRefusedError(f"{path} is damaged or cut short: its content does not match its checksum.")
+    (dims, coordinates, attributes), arrays = read_apart(netcdf_content, path)
+    variables = {name: (tuple(dims[name]), array) for name, array in arrays.items()}
+    return xr.Dataset(variables, attrs=attributes).set_coords(coordinates)
+
+
+def _loaded(path: Path, most_bytes: int) -> xr.Dataset:
+    import xarray as xr
+
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as dataset:
+            if dataset.nbytes > most_bytes:
+                raise FileRefusedError(f"{path} announces more numbers than a file of its size can hold.")
+            return dataset.load().drop_encoding()
+    except FileRefusedError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise FileRefusedError(f"{path} is no recording, or it is damaged or cut short: {reason}.") from error
+
+
+def netcdf_content(path: Path) -> Content:
+    """Axes, coordinates and header of a netCDF file, with its arrays of numbers, in the process of the caller."""
+    dataset = _loaded(path, Allowance(path).left)
+    arrays = {str(name): v.values for name, v in dataset.variables.items() if v.dtype.kind in "biuf"}
+    dims = {name: dataset[name].dims for name in arrays}
+    attributes = {_KEY: str(dataset.attrs[_KEY])} if _KEY in dataset.attrs else {}
+    return (dims, [name for name in arrays if name in dataset.coords], attributes), arrays
 
 
 def _read_spikes(content: xr.Dataset) -> Spikes | None:

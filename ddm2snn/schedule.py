@@ -6,7 +6,7 @@ with both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.base.arrays import as_count, check_positive
+from ddm2snn.base.noise_colour import digital_sections
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 Network = RateNetwork | SpikingNetwork
+_MOST_STEPS = 2**53  # whole numbers above are no floats
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ class Schedule:
         return cls(
             network=network,
             dt_s=dt_s,
-            steps=max(1, round(run.duration * network.time_unit_s / dt_s)),
+            steps=step_count(run.duration * network.time_unit_s, dt_s),
             stride=whole_steps(run.every * network.time_unit_s, dt_s, "the sampling interval `every`"),
             trials=int(run.trials),
             seed=int(run.seed),
@@ -233,7 +235,7 @@ class Schedule:
     @property
     def rise_decay(self) -> float:
         """exp(-dt/`network.rise_s`): the share of what spikes decode that is left after one step; 0 without a rise."""
-        return _decay(self.dt_s, self.network.rise_s)
+        return float(np.exp(-self.dt_s / self.network.rise_s)) if self.network.rise_s else 0.0
 
     @cached_property
     def initial_decoded(self) -> Float[np.ndarray, "trial rank"]:
@@ -245,36 +247,9 @@ class Schedule:
 
     @cached_property
     def noise_sections(self) -> Float[np.ndarray, "rank coefficient"] | None:
-        r"""Digital sections (b0, b1, b2, a1, a2) that colour the noise of each source; None for white noise.
-
-        .. math:: x_n = b_0 \xi_n + b_1 \xi_{n-1} + b_2 \xi_{n-2} - a_1 x_{n-1} - a_2 x_{n-2},
-
-        by the bilinear transform of `network.noise_colour`, which is exact at :math:`\omega`.
-        """
-        if self.network.noise_colour is None:
-            return None
-        alpha, beta, omega, gamma = self.network.noise_colour.T
-        warped = omega / np.tan(0.5 * omega * (self.dt_s / self.network.time_unit_s))  # stands for s at z = -1
-        below, above = (omega**2 + each * warped**2 for each in (1.0, gamma))
-        scale = 1.0 / (below + beta * warped)
-        numerator = above + alpha * warped, 2.0 * (omega**2 - gamma * warped**2), above - alpha * warped
-        denominator = 2.0 * (omega**2 - warped**2), below - beta * warped
-        return np.stack([*numerator, *denominator], axis=1) * scale[:, None]
-
-    def noise_filter(self) -> Callable[[Float[np.ndarray, "trial rank"]], Float[np.ndarray, "trial rank"]]:
-        """Fresh filters of `noise_sections` at rest: a function that takes white numbers of a step and colours them."""
-        if self.noise_sections is None:
-            return lambda white: white
-        b0, b1, b2, a1, a2 = self.noise_sections.T
-        first = second = np.zeros(self.network.rank)
-
-        def colour(white: np.ndarray) -> np.ndarray:
-            nonlocal first, second
-            out = b0 * white + first
-            first, second = b1 * white - a1 * out + second, b2 * white - a2 * out
-            return out
-
-        return colour
+        """Filters that colour the noise of each source; see `ddm2snn.base.noise_colour`. None for white noise."""
+        colour = self.network.noise_colour
+        return None if colour is None else digital_sections(colour, self.dt_s / self.network.time_unit_s)
 
     @property
     def noise_scale(self) -> float:
@@ -343,7 +318,7 @@ class OpenLoop:
     @property
     def rise_decay(self) -> float:
         """exp(-dt/`network.rise_s`); 0 without a rise."""
-        return _decay(self.dt_s, self.network.rise_s)
+        return float(np.exp(-self.dt_s / self.network.rise_s)) if self.network.rise_s else 0.0
 
     @property
     def initial_voltage(self) -> Float[np.ndarray, " neuron"]:
@@ -379,10 +354,6 @@ class Trace:
         return f"Trace(latent of shape {self.latent.shape}, spikes={spikes}, options={dict(self.options)})"
 
 
-def _decay(dt_s: float, tau_s: float) -> float:
-    return float(np.exp(-dt_s / tau_s)) if tau_s else 0.0
-
-
 def internal_path(network: Network, latent_path: Float[np.ndarray, "step rank"]) -> Float[np.ndarray, "step rank"]:
     """Check an open-loop path in system units and return it in internal units."""
     path = np.asarray(latent_path, dtype=np.float64)
@@ -391,6 +362,22 @@ def internal_path(network: Network, latent_path: Float[np.ndarray, "step rank"])
     if not np.isfinite(path).all():
         raise InputError("latent_path holds NaN or infinity; every entry must be finite.")
     return to_internal(network, path)
+
+
+def step_count(length: float, step: float) -> int:
+    """Number of steps in a length of the same unit, at least one.
+
+    >>> step_count(1.0, 1e-300)
+    Traceback (most recent call last):
+    ddm2snn.errors.InputError: A run of 1 in steps of 1e-300 has 1e+300 steps; 9e+15 are the most. Use a longer dt_s.
+    """
+    count = length / step
+    if not count < _MOST_STEPS:
+        raise InputError(
+            f"A run of {length:g} in steps of {step:g} has {count:.0e} steps; {_MOST_STEPS:.0e} are the most. "
+            "Use a longer dt_s."
+        )
+    return max(1, round(count))
 
 
 def whole_steps(interval: float, step: float, what: str, unit: str = "s") -> int:

@@ -16,7 +16,18 @@ from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.recording import Recording
-from ddm2snn.schedule import Network, OpenLoop, Run, Schedule, SpikeSelection, Trace, blocks, internal_path, whole_steps
+from ddm2snn.schedule import (
+    Network,
+    OpenLoop,
+    Run,
+    Schedule,
+    SpikeSelection,
+    Trace,
+    blocks,
+    internal_path,
+    step_count,
+    whole_steps,
+)
 from ddm2snn.stimulus import Stimulus
 from ddm2snn.systems.integration import integrate, stable_step
 from ddm2snn.systems.system import System
@@ -189,7 +200,7 @@ def record_system(
     stride = _stride(every, system.checked_drift, starts)
     step = every / stride
     latent = integrate(
-        system.checked_drift, system.noise, initial, dt=step, steps=max(1, round(duration / step)), stride=stride,
+        system.checked_drift, system.noise, initial, dt=step, steps=step_count(duration, step), stride=stride,
         rng=rng, progress=progress,
     )  # fmt: skip
     provenance = {"backend": "target SDE", "system": system.name, "seed": seed, "step": step, "numpy": np.__version__}
@@ -207,7 +218,7 @@ def _record_rate(run: Run, rate: RateNetwork, progress: Progress) -> Recording:
     else:
         step = run.dt_s
         stride = whole_steps(every, step, "the sampling interval `every`", "rate time units")
-    steps = max(1, round(run.duration / step))
+    steps = step_count(run.duration, step)
     forcing, noise = None, rate.diffusion_factor if rate.diffusion_readout is None else rate.internal_factor
     if not run.stimulus.empty:
         forcing = run.stimulus.at(np.arange(steps) * step, rate.input_map.shape[1]) @ rate.input_map.T

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.backend import Unsupported
+from ddm2snn.base.noise_colour import filter_of
 from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import stream
 from ddm2snn.network import SpikingNetwork
@@ -51,7 +52,7 @@ class ReferenceBackend:
         inputs, rng = schedule.inputs(), stream(schedule.seed, "reference", "noise")
         advance = membrane_of(network.neuron, schedule.initial_voltage, dt_s)
         latent, decoded, factor = schedule.initial_latent, schedule.initial_decoded, schedule.factor
-        rise, colour = schedule.rise_decay, schedule.noise_filter()
+        rise, colour = schedule.rise_decay, filter_of(schedule.noise_sections)
         entries = None if factor is None else factor.start
         samples = np.empty((trials, schedule.samples, rank))
         spikes: list[np.ndarray] = []

@@ -118,7 +118,8 @@ def check_positive(owner: str, **numbers: float) -> None:
     ddm2snn.errors.InputError: run.every must be a finite number above zero, got 0.0.
     """
     for name, number in numbers.items():
-        if not (isinstance(number, int | float | np.number) and np.isfinite(number) and number > 0):
+        real = isinstance(number, int | float | np.number) and not isinstance(number, bool)
+        if not (real and 0 < number < float("inf") and np.isfinite(float(number))):
             raise InputError(f"{owner}.{name} must be a finite number above zero, got {number!r}.")
 
 
@@ -140,8 +141,8 @@ def as_count(label: str, value: object) -> int:
 def check_provenance(owner: str, provenance: object) -> None:
     """Refuse a provenance that could not be saved."""
     try:
-        canonical_json(provenance)
-    except (TypeError, ValueError) as error:
+        canonical_json(dict(provenance))  # pyright: ignore[reportCallIssue, reportArgumentType] - that is the question
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{owner}.provenance must hold finite JSON values only: {error}.") from error
 
 
@@ -210,6 +211,24 @@ def refuse_without_room(size: int, what: str) -> None:
         raise InputError(
             f"The {what} of this run take {size / 2**30:,.1f} GiB in {folder}, where {free / 2**30:,.1f} GiB are free. "
             "Choose a shorter duration or a longer sampling interval (every), or set TMPDIR to another folder."
+        )
+
+
+def refuse_without_memory(size: float, what: str, remedy: str) -> None:
+    """Refuse work that takes more memory than the machine has, where the system tells how much that is.
+
+    >>> refuse_without_memory(2.0**60, "training of 10 units", "Take fewer units")
+    Traceback (most recent call last):
+    ddm2snn.errors.InputError: The training of 10 units takes at least 1,073,741,824 GiB of memory; this machine has ...
+    """
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows, among others
+        return
+    if size > total:
+        raise InputError(
+            f"The {what} takes at least {size / 2**30:,.0f} GiB of memory; this machine has {total / 2**30:,.0f}. "
+            f"{remedy}."
         )
 
 

@@ -38,7 +38,7 @@ def limit_bytes() -> int:
         mib = _DEFAULT_MIB if text is None else float(text)
     except ValueError:
         mib = -1.0
-    if not mib >= 0:
+    if not 0 <= mib < 2**43:
         raise InputError(f"{_LIMIT} must be a size in MiB, got {text!r}. Set a number such as 256.")
     return int(mib * 2**20)
 
@@ -114,7 +114,9 @@ def _writable(root: Path) -> Iterator[None]:
     try:
         root.mkdir(parents=True, exist_ok=True)
         yield
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):  # a compiler that is missing, for one
+            raise
         raise InputError(
             f"Compiled programs cannot be kept in {root}: {error.strerror}. Set {_VARIABLE} to a folder of yours."
         ) from error

@@ -13,6 +13,7 @@ from ddm2snn.base.files import require_file
 from ddm2snn.errors import FileRefusedError
 
 Count = Annotated[int, Field(gt=0)]
+_MOST_BYTES, _MOST_DOTS = 2**18, 1000
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -40,10 +41,15 @@ S = TypeVar("S", bound=Settings)
 def read_settings(path: Path | str, model: type[S]) -> S:
     """Read and validate a TOML file; an unknown key is refused with the list of the known ones."""
     file = require_file(path)
+    if file.stat().st_size > _MOST_BYTES:
+        raise FileRefusedError(f"{file} has more than {_MOST_BYTES} bytes. Settings are short: check the path.")
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileRefusedError(f"{file} is no TOML file: {error}.") from error
+        text = file.read_text(encoding="utf-8")
+        if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):  # time grows with the square of a key
+            raise ValueError(f"a line has more than {_MOST_DOTS} dots")
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError among them
+        raise FileRefusedError(f"{file} is no TOML file: {error}. Correct it.") from error
     try:
         return model.model_validate(content)
     except ValidationError as error:

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ddm2snn.base.arrays import array_fields, arrays_of, canonical_json, content_fingerprint
-from ddm2snn.base.files import require_file, whole_file
+from ddm2snn.base.files import damage_refused, require_file, whole_file
 from ddm2snn.errors import FileRefusedError, InputError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 FORMAT_VERSION = 2
-"""Version 1 kept the device of a spiking network in its provenance; see `ddm2snn.network.rebuild_spiking`."""
+"""Version 1 kept the device of a spiking network in its provenance; see `ddm2snn.load.rebuild_spiking`."""
 _KEY = "ddm2snn"
+_MOST_DIGITS = 300  # of a whole number, which is a float then
 T = TypeVar("T", bound="DataclassInstance")
 
 
@@ -74,12 +75,13 @@ def save_arrays(instance: DataclassInstance, path: Path | str) -> None:
 def read_as(path: Path | str, cls: type[T]) -> T:
     """Read a file that must hold a `cls` of plain settings, and refuse it by name where it holds something else."""
     file = require_file(path)
-    header, arrays = read_safetensors(file)
-    if header["type"] != cls.__name__:
-        raise FileRefusedError(
-            f"{file} holds a {header['type']}, but a {cls.__name__} is needed here. Give another file."
-        )
-    return rebuild(cls, header, arrays, file)
+    with damage_refused(file, "a file of ddm2snn"):
+        header, arrays = read_safetensors(file)
+        if header["type"] != cls.__name__:
+            raise FileRefusedError(
+                f"{file} holds a {header['type']}, but a {cls.__name__} is needed here. Give another file."
+            )
+        return rebuild(cls, header, arrays, file)
 
 
 def make_header(kind: str, fingerprint: str, **content: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON values
@@ -125,11 +127,30 @@ def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]
         ) from error
     if _KEY not in metadata:
         raise FileRefusedError(f"{path} was not written by ddm2snn: its metadata has no {_KEY!r} entry.")
+    return check_header(parse_json(metadata[_KEY], f"{path} is damaged: its metadata"), path), arrays
+
+
+def parse_json(text: str | bytes, what: str, remedy: str = "Write it anew.") -> Any:  # noqa: ANN401 - JSON values
+    """Values of a JSON text, or a refusal; NaN, infinity and whole numbers beyond all floats are none of JSON's.
+
+    >>> parse_json("[NaN]", "File x.json")
+    Traceback (most recent call last):
+    ddm2snn.errors.FileRefusedError: File x.json is no JSON: NaN is no number. Write it anew.
+    """
     try:
-        header = json.loads(metadata[_KEY])
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise FileRefusedError(f"{path} is damaged: its metadata is no JSON.") from error
-    return check_header(header, path), arrays
+        return json.loads(text, parse_constant=_no_number, parse_int=_whole)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise FileRefusedError(f"{what} is no JSON: {error}. {remedy}") from error
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number has {len(digits)} digits")
+    return int(digits)
 
 
 def rebuild(

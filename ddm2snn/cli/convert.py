@@ -59,6 +59,8 @@ def convert(
     from ddm2snn.plots.conversion import draw
     from ddm2snn.plots.style import check_figure_file, save_figure
 
+    network = load_as(rate, ddm2snn.RateNetwork)
+    device = None if hardware is None else ddm2snn.find_hardware(hardware)
     check_writable(output)
     if figure is not None:
         check_figure_file(figure)
@@ -68,10 +70,9 @@ def convert(
     if neurons_per_unit is not None or model is not None:
         count = 4 if neurons_per_unit is None else neurons_per_unit
         population = ddm2snn.Population(count, neuron=model or ddm2snn.LIF())
-    network = load_as(rate, ddm2snn.RateNetwork)
     with missed_warnings() as missed, shown(f"convert for {hardware or backend or 'brian2'}") as progress:
         conversion = ddm2snn.convert(
-            network, population=population, decoders=chosen, backend=backend, hardware=hardware,
+            network, population=population, decoders=chosen, backend=backend, hardware=device,
             time_unit_s=time_unit_s, dt_s=dt_s, seed=seed, progress=progress,
         )  # fmt: skip
         conversion.network.save(output)
@@ -151,6 +152,7 @@ def restructure(
     """Solve for decoders that are sparse, bounded or of one sign, and tell what that costs."""
     from ddm2snn.load import load_as
 
+    network, source = load_as(spiking, ddm2snn.SpikingNetwork), load_as(rate, ddm2snn.RateNetwork)
     check_writable(output)
     structures = [] if sparse is None else [ddm2snn.Sparse(sparse)]
     structures += [] if bounded is None else [ddm2snn.Bounded(bounded)]
@@ -158,7 +160,6 @@ def restructure(
     if len(structures) != 1:
         names = ", ".join(map(repr, structures)) or "none"
         raise InputError(f"restructure needs one structure, found {names}. Give --sparse, --bounded or --one-sign.")
-    network, source = load_as(spiking, ddm2snn.SpikingNetwork), load_as(rate, ddm2snn.RateNetwork)
     with shown(f"restructure {spiking}") as progress:
         conversion = ddm2snn.restructure(source, network, structures[0], seed=seed, progress=progress)
         conversion.network.save(output)

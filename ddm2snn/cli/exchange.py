@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import ddm2snn
-from ddm2snn.base.files import check_writable
+from ddm2snn.base.files import check_writable, require_file
 from ddm2snn.cli.console import shown
 from ddm2snn.cli.options import JsonFlag, NetworkFile, Seed, SpikingFile, show
 from ddm2snn.errors import InputError
@@ -37,7 +37,6 @@ def import_(
 
     from ddm2snn.base.settings import explain, read_settings
 
-    check_writable(output)
     options = {
         "activation": activation, "filtered": filtered, "factor": factor, "rank": rank, "tolerance": tolerance,
         "step": step, "noise": noise, "spikes": spikes, "dt_s": dt_s,
@@ -48,6 +47,8 @@ def import_(
         merged = ddm2snn.ArrayMapping.model_validate(values)
     except ValidationError as error:
         raise InputError(explain(error, ddm2snn.ArrayMapping)) from error
+    require_file(file)
+    check_writable(output)
     network = ddm2snn.import_network(file, merged, seed=seed)
     network.save(output)
     if isinstance(network, ddm2snn.SpikingNetwork):
@@ -90,10 +91,10 @@ def export(
     from ddm2snn.exchange.export import exported
     from ddm2snn.load import load_as
 
-    check_writable(output)
     nir = ddm2snn.Nir(dialect, reader) if (dialect, reader) != ("factored", None) else None  # pyright: ignore[reportArgumentType] - checked inside
     spiking = load_as(network, ddm2snn.SpikingNetwork)
     rate = None if without_refractory is None else load_as(without_refractory, ddm2snn.RateNetwork)
+    check_writable(output)
     with shown(f"export {network}") as progress:
         done = exported(spiking, output, format=form, nir=nir, without_refractory=rate, seed=seed, progress=progress)
     lines = [*map(str, done.files), *(f"Warning: {sentence}" for sentence in done.lost), *done.notes]

@@ -31,17 +31,24 @@ def systems(as_json: JsonFlag = False) -> None:
 
 def backends(as_json: JsonFlag = False) -> None:
     """List the installed backends."""
-    from ddm2snn.backend import RATE, backend_names
+    from ddm2snn.backend import RATE, backend_names, distribution_of
 
     content: dict[str, dict[str, str | None]] = {}
     for name in backend_names():
         if name == RATE:
-            content[name] = {"spike_timing": None, "summary": "The rate network itself, which needs no simulator."}
+            summary = "The rate network itself, which needs no simulator."
+            content[name] = {"spike_timing": None, "summary": summary, "distribution": None}
             continue
         backend = ddm2snn.find_backend(name)
         summary = (type(backend).__doc__ or "").strip().splitlines()
-        content[name] = {"spike_timing": backend.spike_timing, "summary": summary[0] if summary else ""}
-    lines = [f"{name:12} {about['summary']}" for name, about in content.items()]
+        content[name] = {
+            "spike_timing": backend.spike_timing, "summary": summary[0] if summary else "",
+            "distribution": distribution_of(name),
+        }  # fmt: skip
+    lines = [
+        f"{name:12} {about['summary']}" + (f" [{about['distribution']}]" if about["distribution"] else "")
+        for name, about in content.items()
+    ]
     show({"backends": content}, lines, as_json=as_json)
 
 
@@ -79,9 +86,9 @@ def fit(
     from ddm2snn.plots.conversion import draw_placement
     from ddm2snn.plots.style import check_figure_file, save_figure
 
+    config, spiking = ddm2snn.find_hardware(hardware), load_as(network, ddm2snn.SpikingNetwork)
     if figure is not None:
         check_figure_file(figure)
-    config, spiking = ddm2snn.find_hardware(hardware), load_as(network, ddm2snn.SpikingNetwork)
     placement, rounded = placement_of(spiking, config), quantise(spiking, config).diagnostics
     content = {"placement": placement.as_json(), "quantisation": rounded.as_json()}
     lines = placement.lines()

@@ -6,13 +6,22 @@ so that no message is translated.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
+import signal
 import sys
+import threading
+import traceback
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
 
+from ddm2snn.base.files import inputs_kept
 from ddm2snn.base.version import package_version
 from ddm2snn.cli.convert import convert, plan, restructure
 from ddm2snn.cli.exchange import export, import_
@@ -20,7 +29,13 @@ from ddm2snn.cli.lists import backends, cache, hardware, systems
 from ddm2snn.cli.results import analyse, compare, run
 from ddm2snn.cli.simulate import simulate
 from ddm2snn.cli.train import train
-from ddm2snn.errors import InputError
+from ddm2snn.errors import InputError, one_line
+
+UNFORESEEN = 70
+"""Exit code of an error that has no words of its own: EX_SOFTWARE of sysexits.h."""
+_DEBUG = "--debug"
+_INTERRUPTED = 128 + signal.SIGINT
+_AGAIN_S = 0.05  # until a signal that came during an import is looked at again
 
 app = typer.Typer(
     name="ddm2snn",
@@ -41,43 +56,96 @@ for _name, _command in {
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; bad input is one line on stderr and exit code 2."""
-    with warnings.catch_warnings():
+    """Run the command line; whatever goes wrong is one line on stderr, with an exit code for its kind.
+
+    Exit codes: 2 for what the user can repair, `UNFORESEEN` for an error that nobody foresaw, 128 plus its number for
+    a signal. ``--debug``, before or behind the command, shows the traceback as well.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = _DEBUG in words
+    with warnings.catch_warnings(), inputs_kept(), _stopped_alike() as signals:
         warnings.simplefilter("ignore")  # those of simulators about their own dependencies
         warnings.filterwarnings("always", category=UserWarning, module="ddm2snn")
-        warnings.showwarning = lambda message, *_, **__: print(f"Warning: {message}", file=sys.stderr)
-        sys.exit(_status(arguments))
+        warnings.showwarning = lambda message, *_, **__: print(f"Warning: {one_line(str(message))}", file=sys.stderr)
+        try:
+            status = app([word for word in words if word != _DEBUG], standalone_mode=False)
+            _flush()
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error is worded, and shown on request
+            if debug:
+                traceback.print_exc()
+            message, status = _worded(error)
+            if message:
+                print(message, file=sys.stderr)
+        if status == _INTERRUPTED:  # Typer makes this of KeyboardInterrupt
+            number = signals[0] if signals else signal.SIGINT
+            print("Interrupted." if number == signal.SIGINT else f"Stopped by signal {number}.", file=sys.stderr)
+            status = 128 + number
+        sys.exit(status if isinstance(status, int) else 0)
 
 
-def _status(arguments: list[str] | None) -> int:
+@contextlib.contextmanager
+def _stopped_alike() -> Iterator[list[int]]:
+    """Take what ends a job of a batch system or of a closed terminal as an interruption by Ctrl-C; tell which came."""
+    came: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        came[:] = came or [number]
+        while frame is not None and hasattr(signal, "setitimer"):
+            if frame.f_code.co_filename.startswith("<frozen importlib"):  # an extension may abort at an exception
+                signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+                return
+            frame = frame.f_back
+        raise KeyboardInterrupt
+
+    defaults = {"SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL, "SIGINT": signal.default_int_handler}
+    main_thread = threading.current_thread() is threading.main_thread()
+    theirs = {getattr(signal, n): handler for n, handler in defaults.items() if main_thread and hasattr(signal, n)}
+    theirs = {number: handler for number, handler in theirs.items() if signal.getsignal(number) == handler}  # nohup
+    if theirs and hasattr(signal, "SIGALRM"):
+        theirs[signal.SIGALRM] = signal.getsignal(signal.SIGALRM)
+    for number in theirs:
+        signal.signal(number, interrupt)
     try:
-        status = app(arguments, standalone_mode=False)
-    except InputError as error:
-        return _refuse(str(error))
-    except typer.TyperException as error:
-        return _refuse(error.format_message())
-    except (PermissionError, IsADirectoryError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
-        return _refuse(f"{error.filename}: {error.strerror}. Check the path and its permissions.")
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        return _refuse(f"{error.filename or 'A file'}: there is no room left on the disk. Make some.")
-    except MemoryError as error:
-        return _refuse(f"There is not enough memory: {error}. Take fewer trials, a shorter duration or fewer neurons.")
-    except (KeyboardInterrupt, typer.Abort):
-        print("Interrupted.", file=sys.stderr)
-        return 130
-    return status if isinstance(status, int) else 0
+        yield came
+    finally:
+        for number, handler in theirs.items():
+            signal.signal(number, handler)
 
 
-def _refuse(message: str) -> int:
-    print(f"Error: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+def _flush() -> None:
+    """Write out what was printed, so that a full disk or a closed pipe is an error here and not at the very end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
+def _worded(error: BaseException) -> tuple[str, int]:
+    """Line for an error, and exit code."""
+    if isinstance(error, typer.Abort | KeyboardInterrupt):
+        return "", _INTERRUPTED
+    if isinstance(error, InputError):
+        message = str(error)
+    elif isinstance(error, typer.TyperException):
+        message = error.format_message()
+    elif isinstance(error, OSError):
+        remedy = "Make some room" if error.errno == errno.ENOSPC else "Check the path and its permissions"
+        message = f"{error.filename or 'A file'}: {error.strerror or error}. {remedy}."
+    elif isinstance(error, MemoryError):
+        reason = f": {error}" if str(error) else ""
+        message = f"There is not enough memory{reason}. Take fewer trials, a shorter duration or fewer neurons."
+    else:
+        *_, frame = traceback.extract_tb(error.__traceback__)
+        message = f"unforeseen {type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}: {error}"
+        return f"Error: {one_line(message)} (Repeat with {_DEBUG} for the traceback, and please report it.)", UNFORESEEN
+    return f"Error: {one_line(message)}", 2
 
 
 @app.callback(invoke_without_command=True)
 def _top(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option(_DEBUG, help="Show the traceback of an error; also behind a command.")] = False,
 ) -> None:
     if version:
         print(package_version())

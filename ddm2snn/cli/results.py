@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import ddm2snn
-from ddm2snn.base.files import make_folder
+from ddm2snn.base.arrays import refuse_without_memory
+from ddm2snn.base.files import make_folder, require_file
+from ddm2snn.base.stored import parse_json
 from ddm2snn.cli.console import Console, shown
 from ddm2snn.cli.options import SYSTEM, WELLS, JsonFlag, RateFile, Seed, Strict, exit_code, flags, show
 from ddm2snn.errors import FileRefusedError, InputError
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 _PROJECTION = "Symmetric part of the drift: gradient-flow, which descends its energy, or pseudo-inverse."
+_COMPARE_BYTES, _COMPARE_S = 120, 2e-5  # for each number: memory at the peak, and seconds on one core
 _WELL_FORMS = (
     "Give JSON such as [[-1, 0], [1, 0]], a .json or .csv file with a centre per row, or a system with memories."
 )
@@ -66,19 +69,23 @@ def compare(
 
     first, *others = (load_as(path, ddm2snn.Recording) for path in (reference, *(floor or [])))
     judged = [load_as(path, ddm2snn.Recording) for path in (test, *(more or []))]
+    numbers = sum(recording.samples.size for recording in (first, *others, *judged))
+    refuse_without_memory(_COMPARE_BYTES * numbers, f"comparison of {numbers:,} numbers", "Simulate fewer trials")
     folder = make_folder(output)
-    with shown("compare"):
+    minutes = numbers * _COMPARE_S / 60.0
+    with shown("compare" if minutes < 1 else f"compare {numbers:,} numbers (some {minutes:.0f} min)"):
         report = ddm2snn.compare(
             first, judged, floor=others, burn_in=burn_in, seed=seed, wells=None if wells is None else read_wells(wells)
         )
-        repeated = [*(("floor", path) for path in floor or []), *(("test", path) for path in more or [])]
-        options = flags(*repeated, ("burn-in", burn_in), ("wells", wells), ("seed", seed or None))
+        repeated = [("floor", path.name) for path in floor or []] + [("test", path.name) for path in more or []]
+        named = Path(wells).name if wells and wells.endswith((".json", ".csv")) else wells
+        options = flags(*repeated, ("burn-in", burn_in), ("wells", named), ("seed", seed or None))
         page = Page(
             title=f"{report.label} against {first.provenance.get('backend', 'the reference')}",
-            subtitle=f"{test} compared with {reference}",
+            subtitle=f"{test.name} compared with {reference.name}",
             recordings={"reference": first, report.label: judged[0]},
             reports=[report],
-            command=f"ddm2snn compare {reference} {test}{options} -o {output}",
+            command=f"ddm2snn compare {reference.name} {test.name}{options} -o out",
             rasters={report.label: judged[0]} if judged[0].spikes is not None else {},
         )
         page.write(folder)
@@ -87,7 +94,13 @@ def compare(
 
 
 def run(
-    what: Annotated[str, typer.Argument(metavar="SYSTEM|RECIPE.toml", help=f"Recipe file, or a system: {SYSTEM}")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="SYSTEM|RECIPE.toml",
+            help=f"Recipe file (which may name a Python file to execute), or a system: {SYSTEM}",
+        ),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything; runs are resumed.")],
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness; the recipe's by default.")] = None,
     hardware: Annotated[
@@ -130,8 +143,8 @@ def read_wells(text: str) -> Float[np.ndarray, "well rank"]:
     path = Path(text)
     if path.suffix in (".json", ".csv"):
         try:
-            content = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            content = require_file(path).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
             raise FileRefusedError(f"Cannot read the wells in {path}: {error}. {_WELL_FORMS}") from error
         if path.suffix == ".csv":
             content = json.dumps([line.split(",") for line in content.splitlines() if line.strip()])
@@ -146,8 +159,8 @@ def _table(content: str, owner: str) -> Float[np.ndarray, "well rank"]:
     import numpy as np
 
     try:
-        table = np.array(json.loads(content), dtype=np.float64)
-    except (json.JSONDecodeError, TypeError, ValueError, RecursionError) as error:
+        table = np.array(parse_json(content, owner), dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{owner} holds no table of numbers, a centre per row. {_WELL_FORMS}") from error
     if table.ndim != 2:
         raise InputError(f"{owner} holds numbers of shape {table.shape}, not (well, rank). {_WELL_FORMS}")

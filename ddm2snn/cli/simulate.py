@@ -39,8 +39,9 @@ def simulate(
     as_json: JsonFlag = False,
 ) -> None:
     """Simulate a network and record its latents."""
-    check_writable(output)
     loaded = ddm2snn.load(network)
+    given = ddm2snn.Stimulus.load(stimulus) if stimulus else None
+    check_writable(output)
     if not isinstance(loaded, ddm2snn.RateNetwork | ddm2snn.SpikingNetwork):
         raise InputError(f"{network} holds a {type(loaded).__name__}; a RateNetwork or SpikingNetwork is needed.")
     name = backend or ("rate" if isinstance(loaded, ddm2snn.RateNetwork) else loaded.backend)
@@ -48,7 +49,6 @@ def simulate(
     chosen = ddm2snn.find_backend(name, **options) if options else name
     neurons = None if spike_neurons is None else _neurons(spike_neurons)
     selection = ddm2snn.SpikeSelection(spike_window, neurons)
-    given = ddm2snn.Stimulus.load(stimulus) if stimulus else None
     if system_time:
         unit = loaded.time_scale
         duration, every, given = duration / unit, every / unit, given and given.in_rate_time(unit)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.base.least_squares import fit_ridge
+from ddm2snn.base.noise_colour import power_gain
 
 if TYPE_CHECKING:
     from jaxtyping import Complex, Float
@@ -77,7 +78,7 @@ class NoiseSpectrum:
         self, factor: Float[np.ndarray, "rank rank"], colour: Float[np.ndarray, "rank coefficient"] | None
     ) -> Complex[np.ndarray, "frequency rank rank"]:
         """Density of all noise in the closed loop, with noise of a factor and colour injected."""
-        gain = np.ones((len(self.frequency), len(factor))) if colour is None else _power(colour, self.frequency)
+        gain = np.ones((len(self.frequency), len(factor))) if colour is None else power_gain(colour, self.frequency)
         injected = (factor * gain[:, None]) @ factor.T
         closed = np.linalg.inv(self._open)
         return closed @ (injected + self.spikes) @ _conjugate(closed)
@@ -105,7 +106,8 @@ class NoiseSpectrum:
         inverse = np.linalg.pinv(factor, rcond=np.sqrt(_NO_NOISE))
         share = np.einsum("ij,fjk,ik->fi", inverse, self.wanted, inverse).real
         colour = np.ones((len(factor), 4))
-        for source in np.flatnonzero(noisy):
+        resolved = self._slowest < 0.5 * self.frequency[-1]  # beyond the motion, where a colour may be
+        for source in np.flatnonzero(noisy & resolved):
             if np.sqrt(((share[:, source] - 1.0) ** 2).mean()) > _WHITE:
                 size, colour[source] = _fit(self.frequency, share[:, source], self._slowest)
                 factor[:, source] *= np.sqrt(size)
@@ -172,16 +174,6 @@ def _lower(square: Float[np.ndarray, "rank rank"]) -> Float[np.ndarray, "rank ra
     return lower * np.where(np.diag(lower) < 0, -1.0, 1.0)
 
 
-def _power(
-    colour: Float[np.ndarray, "rank coefficient"], frequency: Float[np.ndarray, " frequency"]
-) -> Float[np.ndarray, "frequency rank"]:
-    """Gain of power of each source's filter, :math:`|C(2 pi i f)|^2`; see `ddm2snn.SpikingNetwork`."""
-    alpha, beta, omega, gamma = colour.T
-    square = (2.0 * np.pi * frequency[:, None]) ** 2
-    above, below = ((omega**2 - each * square) ** 2 for each in (gamma, 1.0))
-    return (above + alpha**2 * square) / (below + beta**2 * square)
-
-
 def _fit(
     frequency: Float[np.ndarray, " frequency"], share: Float[np.ndarray, " frequency"], slowest: float
 ) -> tuple[float, Float[np.ndarray, " coefficient"]]:
@@ -196,7 +188,7 @@ def _fit(
 
     def miss(logs: Float[np.ndarray, " parameter"]) -> Float[np.ndarray, " frequency"]:
         size, *colour = np.exp(logs)
-        return size * _power(np.array([colour]), frequency)[:, 0] - wanted
+        return size * power_gain(np.array([colour]), frequency)[:, 0] - wanted
 
     fits = []
     for omega in np.geomspace(1.5 * lowest, highest / 1.5, _STARTS):

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddm2snn.base.files import check_writable
+from ddm2snn.base.files import check_neighbour, check_writable, write_together
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.errors import InputError
-from ddm2snn.exchange.nir_files import write_graph, write_sidecar
+from ddm2snn.exchange.nir_files import graph_bytes, is_sidecar, sidecar_bytes, sidecar_of
 from ddm2snn.exchange.nir_graph import READERS, Nir, graph_of
 from ddm2snn.exchange.nir_losses import losses
 from ddm2snn.exchange.plain_hdf5 import write_hdf5
@@ -130,14 +130,16 @@ def exported(
 
 
 def _nir(network: SpikingNetwork, path: Path, form: Nir, seed: int) -> Exported:
+    check_neighbour(sidecar_of(path), is_sidecar)
     graph, lost = graph_of(network, form), losses(network)
     stored = set()
     if form.dialect != "dense":
         stored = {"encoders", "bias"} | ({"decoders"} if form.reader is None else set())
         stored |= {"input_map"} if network.input_map.shape[1] else set()
-    write_graph(graph, path)
+    content, sidecar = graph_bytes(graph), sidecar_of(path)
     as_json = {"format": "nir", "dialect": form.dialect, "reader": form.reader}
-    sidecar = write_sidecar(network, path, stored=stored, lost=lost, form=as_json)
+    beside = sidecar_bytes(network, content, stored=stored, lost=lost, form=as_json)
+    write_together({path: content, sidecar: beside})
     note = () if form.reader is None else (READERS[form.reader].note.replace("DT", f"{network.dt_s:g} s"),)
     return Exported((path, sidecar), tuple(lost), note)
 

@@ -5,92 +5,22 @@ No file is trusted: nothing is executed, and sizes are checked first, so that a 
 
 from __future__ import annotations
 
-import contextlib
 import io
-import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import h5py
 import numpy as np
 
-from ddm2snn.base.files import require_file
+from ddm2snn.base.files import damage_refused, require_file
+from ddm2snn.base.foreign import Allowance, Arrays, Content, read_apart
 from ddm2snn.errors import FileRefusedError
 
-Arrays = dict[str, np.ndarray]
-SPARE_BYTES = 2**26
-"""Bytes of arrays that a file of any size may hold."""
-_BYTES_PER_BYTE = 100  # bytes of arrays for each byte of the file; constant arrays compress as well, weights do not
-_MOST_BYTES = 2**32  # of one array: a dense matrix of 23,000 units
 _LONGEST_NPY_HEADER = 10_000  # bytes, NumPy's own limit, which it applies after reading
-
-
-class Allowance:
-    """Bytes of arrays that a file may announce: 64 MiB, and a hundred for each byte of the file.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Examples
-    --------
-    >>> from tempfile import NamedTemporaryFile
-    >>> with NamedTemporaryFile(suffix=".npz") as file:
-    ...     allowance = Allowance(Path(file.name))
-    >>> allowance.take("W", (1000, 1000))
-    >>> allowance.left / 2**20
-    56.37060546875
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.left = SPARE_BYTES + _BYTES_PER_BYTE * path.stat().st_size
-
-    def take(self, name: str, shape: Sequence[int], itemsize: int = 8) -> None:
-        """Spend the bytes of an array of 64-bit numbers, or of larger ones; refuse the file where too few are left."""
-        lengths = tuple(map(int, shape))
-        needed = math.prod(lengths) * max(8, itemsize)
-        if needed > _MOST_BYTES:
-            raise FileRefusedError(
-                f"{self.path} announces {name!r} with shape {lengths}, more than {_MOST_BYTES // 2**30} GiB. "
-                "Save its factors instead."
-            )
-        self.spend(needed, f"{name!r} with shape {lengths}")
-
-    def spend(self, needed: int, what: str) -> None:
-        """Spend `needed` bytes; refuse the file, in which `what` announces them, where too few are left."""
-        self.left -= needed
-        if self.left < 0:
-            raise FileRefusedError(
-                f"{self.path} announces {what}, more than a file of its size can hold. "
-                "Save the arrays that are needed without compression."
-            )
-
-    def take_dataset(self, item: h5py.Dataset) -> None:
-        """Spend the bytes of a dataset of HDF5, and those of a chunk, which is unpacked whole and may be larger.
-
-        A dataset whose numbers lie in another file, or nowhere, is refused.
-        """
-        name = str(item.name)
-        refuse_elsewhere(self.path, item)
-        self.take(name, item.shape or (), item.dtype.itemsize)
-        if item.chunks is not None:
-            self.take(f"a chunk of {name}", item.chunks, item.dtype.itemsize)
-        if item.size and not item.id.get_storage_size():
-            raise FileRefusedError(
-                f"{self.path} announces {name!r} with shape {item.shape}, but has no numbers for it. Write it anew."
-            )
-
-
-def refuse_elsewhere(path: Path, item: h5py.Dataset) -> None:
-    """Refuse a dataset of HDF5 whose numbers lie in other files."""
-    if item.external or item.is_virtual:
-        raise FileRefusedError(f"{path} keeps {item.name!r} in another file. Save it in this one.")
 
 
 def read_arrays(path: Path | str) -> Arrays:
@@ -114,32 +44,20 @@ def read_arrays(path: Path | str) -> Arrays:
     ['W']
     """
     file = require_file(path)
-    readers = {
-        ".npz": _from_npz, ".safetensors": _from_safetensors, ".mat": _from_matlab, ".h5": _from_hdf5,
-        ".hdf5": _from_hdf5, ".pt": _from_torch, ".pth": _from_torch,
-    }  # fmt: skip
-    if file.suffix.lower() not in readers:
-        raise FileRefusedError(f"{file} is of no known kind; known are {', '.join(readers)}. Save the arrays as .npz.")
-    with damage_refused(file, file.suffix):
-        arrays = readers[file.suffix.lower()](file)
+    readers = {".npz": _from_npz, ".safetensors": _from_safetensors, ".pt": _from_torch, ".pth": _from_torch}
+    kind, apart = file.suffix.lower(), {".mat": matlab_content, ".h5": hdf5_content, ".hdf5": hdf5_content}
+    if kind not in {**readers, **apart}:
+        known = ", ".join({**readers, **apart})
+        raise FileRefusedError(f"{file} is of no known kind; known are {known}. Save the arrays as .npz.")
+    if kind in apart:
+        _, arrays = read_apart(apart[kind], file)
+    else:
+        with damage_refused(file, kind):
+            arrays = readers[kind](file)
     numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
     if not numbers:
         raise FileRefusedError(f"{file} holds no array of numbers. Save the weights by name.")
     return numbers
-
-
-@contextlib.contextmanager
-def damage_refused(path: Path, kind: str) -> Iterator[None]:
-    """Turn any error of a parser into a refusal of the file, which is read as one of the named kind."""
-    try:
-        yield
-    except FileRefusedError:
-        raise
-    except MemoryError as error:
-        raise FileRefusedError(f"{path} does not fit into memory. Save the arrays that are needed alone.") from error
-    except Exception as error:  # parsers of foreign formats raise errors of any type
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FileRefusedError(f"{path} cannot be read as {kind}: {reason}. Write it anew.") from error
 
 
 def _from_npz(path: Path) -> Arrays:
@@ -179,19 +97,20 @@ def _from_safetensors(path: Path) -> Arrays:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
 
 
-_MATLAB_MATRIX, _MATLAB_COMPRESSED, _MATLAB_COMPLEX = 14, 15, 0x0800
+_MATLAB_MATRIX, _MATLAB_COMPRESSED, _MATLAB_COMPLEX, _MATLAB_LOGICAL = 14, 15, 0x0800, 0x0200
 _MATLAB_NUMBERS = {*range(1, 8), 9, 12, 13}  # types of elements that hold numbers
 _MATLAB_NUMERIC = range(6, 16)  # classes of variables that are arrays of numbers
 
 
-def _from_matlab(path: Path) -> Arrays:
+def matlab_content(path: Path) -> Content:
+    """Arrays of a MATLAB file, in the process of the caller; see `ddm2snn.base.foreign.read_apart`."""
     from scipy.io import loadmat, whosmat
 
     with path.open("rb") as file:
         start = file.read(128)
     if start.startswith(b"\x89HDF") or b"MATLAB 7.3" in start:
         # MATLAB stores axes in its own order, the first one running fastest
-        return {name: array.T for name, array in _from_hdf5(path).items()}
+        return None, {name: array.T for name, array in hdf5_content(path)[1].items()}
     allowance, numeric = Allowance(path), []
     _check_unpacked(path)
     try:
@@ -202,7 +121,8 @@ def _from_matlab(path: Path) -> Arrays:
         content = loadmat(str(path), variable_names=numeric) if numeric else {}
     except zlib.error as error:
         raise FileRefusedError(f"{path} is damaged: {error}. Write it anew.") from error
-    return {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
+    arrays = {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
+    return None, {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
 
 
 def _check_unpacked(path: Path) -> None:
@@ -251,6 +171,8 @@ def _check_elements(path: Path, variable: IO[bytes], order: str) -> None:
         if len(kinds) == 1:
             (flags,) = struct.unpack(f"{order}I", variable.read(4).ljust(4, b"\0"))
             if flags & 0xFF not in _MATLAB_NUMERIC:
+                if flags & _MATLAB_LOGICAL:  # SciPy takes these for arrays of numbers
+                    raise FileRefusedError(f"{path} is damaged: class {flags & 0xFF} cannot be logical. Write it anew.")
                 return  # SciPy is asked for arrays of numbers only
             expected += bool(flags & _MATLAB_COMPLEX)
         variable.seek(end)
@@ -258,9 +180,10 @@ def _check_elements(path: Path, variable: IO[bytes], order: str) -> None:
         raise FileRefusedError(f"{path} is damaged: an array has elements of types {kinds}. Write it anew.")
 
 
-def _from_hdf5(path: Path) -> Arrays:
+def hdf5_content(path: Path) -> Content:
+    """Arrays of an HDF5 file, in the process of the caller; see `ddm2snn.base.foreign.read_apart`."""
     with h5py.File(path, "r") as file:
-        return dict(_datasets(Allowance(path), file, "", set()))
+        return None, dict(_datasets(Allowance(path), file, "", set()))
 
 
 def _datasets(
@@ -288,6 +211,8 @@ def _from_torch(path: Path) -> Arrays:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             Allowance(path).spend(sum(info.file_size for info in archive.infolist()), "compressed records")
+            if (name := archive.testzip()) is not None:  # PyTorch looks at no checksum
+                raise FileRefusedError(f"{path} is damaged: {name!r} does not match its checksum. Write it anew.")
 
     def flat(value: object, prefix: str) -> Iterator[tuple[str, np.ndarray]]:
         if isinstance(value, dict):

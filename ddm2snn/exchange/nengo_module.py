@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ddm2snn.base.files import check_writable
+from ddm2snn.base.files import check_neighbour
 from ddm2snn.errors import InputError
-from ddm2snn.exchange.scripts import common_settings, weights_of, write_script
+from ddm2snn.exchange.scripts import common_settings, is_weights, weights_of, write_script
 from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.hardware.chip import input_amplitude
 from ddm2snn.hardware.device import device_of, machine_of, per_compartment
@@ -37,8 +37,7 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[tuple
         raise InputError(f"{module} is no Python module. Use a name that ends in .py.")
     if not network.neuron.plain_lif:
         raise InputError(f'A Nengo module has LIF neurons, got {network.neuron.name}. Use backend="nengo".')
-    for file in (module, module.with_suffix(".npz")):
-        check_writable(file)
+    check_neighbour(module.with_suffix(".npz"), is_weights)
     arrays = weights_of(network) | {"initial_latent": to_internal(network, network.initial_latent)}
     try:
         device_arrays, device_settings = _device_content(network)

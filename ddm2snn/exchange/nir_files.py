@@ -5,6 +5,8 @@ Files are written with NIR's own library. They are read without it, as data only
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import import_module
@@ -15,21 +17,23 @@ import h5py
 import numpy as np
 
 from ddm2snn.base.arrays import array_fields, arrays_of
-from ddm2snn.base.files import require_file, whole_file, write_text
-from ddm2snn.base.stored import check_header, make_header, settings_of
+from ddm2snn.base.files import damage_refused, digest_of, require_file
+from ddm2snn.base.foreign import Allowance, Content, read_apart, refuse_elsewhere
+from ddm2snn.base.stored import check_header, make_header, parse_json, settings_of
 from ddm2snn.errors import FileRefusedError, InputError
-from ddm2snn.exchange.foreign_arrays import Allowance, damage_refused, refuse_elsewhere
 from ddm2snn.exchange.nir_graph import Graph, Node
-from ddm2snn.network import SpikingNetwork, rebuild_spiking
+from ddm2snn.load import rebuild_spiking
+from ddm2snn.network import SpikingNetwork
 
 _MOST_NODES, _MOST_EDGES, _LONGEST_TEXT = 1000, 10_000, 1000
 _KINDS = ("Affine", "CubaLIF", "Input", "LI", "LIF", "Linear", "Output", "Scale")
+_DIGEST = "file_sha256"
 _REMEDY = "Remove it to import what the file holds."
 T = TypeVar("T", h5py.Group, h5py.Dataset)
 
 
-def write_graph(graph: Graph, path: Path | str) -> None:
-    """Write a NIR file (HDF5) whole or not at all."""
+def graph_bytes(graph: Graph) -> bytes:
+    """Content of a NIR file (HDF5)."""
     try:
         nir: Any = import_module("nir")
     except ImportError as error:
@@ -43,12 +47,13 @@ def write_graph(graph: Graph, path: Path | str) -> None:
         else:
             nodes[name] = getattr(nir, node.kind)(**arrays)
     content = nir.NIRGraph(nodes=nodes, edges=list(graph.edges), metadata=dict(graph.metadata))
-    with whole_file(path) as temporary:
-        nir.write(temporary, content)
+    buffer = io.BytesIO()
+    nir.write(buffer, content)
+    return buffer.getvalue()
 
 
 def read_graph(path: Path | str) -> Graph:
-    """Read the graph of a NIR file.
+    """Read the graph of a NIR file, in a process of its own where no sidecar has the file's checksum.
 
     Raises
     ------
@@ -57,22 +62,45 @@ def read_graph(path: Path | str) -> Graph:
         file, or has nodes that this reader does not know.
     """
     existing = require_file(path)
-    with damage_refused(existing, "a NIR file"), h5py.File(existing, "r") as file:
-        return _graph(existing, file)
+    with damage_refused(existing, "a NIR file"):
+        about, arrays = graph_content(existing) if _is_as_written(existing) else read_apart(graph_content, existing)
+        nodes = {
+            name: Node(kind, {p: arrays[f"{name}/{p}"] for p in parameters})
+            for name, (kind, parameters) in about["nodes"].items()
+        }
+        return Graph(nodes, tuple((a, b) for a, b in about["edges"]), about["metadata"])
 
 
-def _graph(path: Path, file: h5py.File) -> Graph:
-    root = _item(path, file, "node", h5py.Group)
-    if _text(path, root, "type") != "NIRGraph":
-        raise FileRefusedError(f"{path} holds a single NIR node, no graph. Export a graph.")
-    allowance = Allowance(path)
-    group = _item(path, root, "nodes", h5py.Group)
-    if len(group) > _MOST_NODES:
-        raise FileRefusedError(f"{path} has {len(group)} nodes; this reader takes {_MOST_NODES} at most.")
-    nodes = {name: _node(path, _item(path, group, name, h5py.Group), allowance) for name in map(str, group)}
-    edges = tuple(_edges(path, root, nodes, allowance))
-    metadata = dict(_metadata(path, _item(path, root, "metadata", h5py.Group))) if "metadata" in root else {}
-    return Graph(nodes, edges, metadata)
+def _is_as_written(path: Path) -> bool:
+    """Whether the sidecar of a file has its checksum; one that does not fit is refused."""
+    sidecar = sidecar_of(path)
+    if not sidecar.exists():
+        return False
+    content = parse_json(require_file(sidecar).read_bytes(), f"{sidecar} is damaged: it", _REMEDY)
+    digest = content.get(_DIGEST) if isinstance(content, dict) else None
+    if digest is not None and digest != digest_of(path):
+        raise FileRefusedError(
+            f"{path} is damaged, or was changed after {sidecar.name} was written. Remove that to import what NIR holds."
+        )
+    return digest is not None
+
+
+def graph_content(path: Path) -> Content:
+    """Graph of a NIR file in the process of the caller: kind and parameters of each node, edges, metadata; arrays."""
+    with damage_refused(path, "a NIR file"), h5py.File(path, "r") as file:
+        root = _item(path, file, "node", h5py.Group)
+        if _text(path, root, "type") != "NIRGraph":
+            raise FileRefusedError(f"{path} holds a single NIR node, no graph. Export a graph.")
+        allowance = Allowance(path)
+        group = _item(path, root, "nodes", h5py.Group)
+        if len(group) > _MOST_NODES:
+            raise FileRefusedError(f"{path} has {len(group)} nodes; this reader takes {_MOST_NODES} at most.")
+        nodes = {name: _node(path, _item(path, group, name, h5py.Group), allowance) for name in map(str, group)}
+        edges = list(_edges(path, root, nodes, allowance))
+        metadata = dict(_metadata(path, _item(path, root, "metadata", h5py.Group))) if "metadata" in root else {}
+    about = {name: (node.kind, list(node.arrays)) for name, node in nodes.items()}
+    arrays = {f"{name}/{key}": array for name, node in nodes.items() for key, array in node.arrays.items()}
+    return {"nodes": about, "edges": edges, "metadata": metadata}, arrays
 
 
 def _item(path: Path, group: h5py.Group, name: str, kind: type[T]) -> T:
@@ -147,13 +175,19 @@ def sidecar_of(path: Path | str) -> Path:
     return Path(path).with_name(Path(path).name + ".json")
 
 
-def write_sidecar(
-    network: SpikingNetwork, path: Path | str, *, stored: Collection[str], lost: Sequence[str], form: Mapping[str, Any]
-) -> Path:
-    """Write the sidecar of a NIR file and return its path.
+def is_sidecar(path: Path) -> bool:
+    """Whether a file is the sidecar of an export, which may be replaced with it."""
+    content = parse_json(path.read_bytes(), str(path))
+    return content["type"] == SpikingNetwork.__name__ and "fingerprint" in content
+
+
+def sidecar_bytes(
+    network: SpikingNetwork, graph: bytes, *, stored: Collection[str], lost: Sequence[str], form: Mapping[str, Any]
+) -> bytes:
+    """Content of the sidecar of a NIR file whose content is `graph`.
 
     It gets all arrays but those `stored`, which the NIR file holds to the last bit, what is `lost` in sentences with
-    numbers, and the `form` in which the file was written.
+    numbers, the `form` in which the file was written, and the file's checksum.
     """
     arrays = {
         name: {"shape": list(array.shape), "values": array.ravel().tolist()}
@@ -161,10 +195,9 @@ def write_sidecar(
         if name not in stored
     }
     header = make_header("SpikingNetwork", network.fingerprint, settings=settings_of(network))
-    content = {**header, "form": dict(form), "lost": list(lost), "arrays": arrays}
-    target = sidecar_of(path)
-    write_text(target, json.dumps(content, indent=1, allow_nan=False) + "\n")
-    return target
+    digest = hashlib.sha256(graph).hexdigest()
+    content = {**header, "form": dict(form), "lost": list(lost), _DIGEST: digest, "arrays": arrays}
+    return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
 
 
 def read_sidecar(path: Path | str, stored: Mapping[str, np.ndarray]) -> tuple[SpikingNetwork, dict[str, Any]]:
@@ -176,11 +209,7 @@ def read_sidecar(path: Path | str, stored: Mapping[str, np.ndarray]) -> tuple[Sp
         Where the sidecar is damaged, or does not belong to these arrays.
     """
     sidecar = require_file(path)
-    try:
-        content = json.loads(sidecar.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise FileRefusedError(f"{sidecar} is damaged: it is no JSON. {_REMEDY}") from error
-    header = check_header(content, sidecar)
+    header = check_header(parse_json(sidecar.read_bytes(), f"{sidecar} is damaged: it", _REMEDY), sidecar)
     if header["type"] != "SpikingNetwork":
         kind = header["type"]
         raise FileRefusedError(f"{sidecar} is the sidecar of a {kind!r}; a SpikingNetwork's is needed. {_REMEDY}")

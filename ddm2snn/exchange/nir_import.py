@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeGuard, get_args
 
 import numpy as np
 
+from ddm2snn.base.files import digest_of
 from ddm2snn.conversion.convert import with_constant
 from ddm2snn.errors import FileRefusedError, InputError
 from ddm2snn.exchange.nir_files import read_graph, read_sidecar, sidecar_of
@@ -126,7 +127,7 @@ def _network(path: Path, graph: Graph, dt_s: float, step_s: float | None) -> Spi
         spike_timing="grid",
         backend="reference",
         rate_fingerprint="none: imported from NIR",
-        provenance={"imported": {"file": path.name, "form": "NIR", **graph.metadata}},
+        provenance={"imported": {"file": path.name, "sha256": digest_of(path), "form": "NIR", **graph.metadata}},
     )
     return with_constant(network, constant) if constant.any() else network
 

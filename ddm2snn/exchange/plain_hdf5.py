@@ -17,18 +17,22 @@ of the neuron model that differs between neurons is a dataset of a dotted name, 
 
 from __future__ import annotations
 
-import json
+import mmap
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from ddm2snn.base.arrays import array_fields, arrays_of, canonical_json
-from ddm2snn.base.files import require_file, whole_file
-from ddm2snn.base.stored import check_header, make_header, settings_of
+from ddm2snn.base.files import damage_refused, require_file
+from ddm2snn.base.foreign import Content, read_apart, refuse_elsewhere
+from ddm2snn.base.sealed import is_sealed, sealed_file
+from ddm2snn.base.stored import check_header, make_header, parse_json, settings_of
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.exchange.foreign_arrays import damage_refused, read_arrays, refuse_elsewhere
-from ddm2snn.network import SpikingNetwork, rebuild_spiking
+from ddm2snn.exchange.foreign_arrays import hdf5_content
+from ddm2snn.load import rebuild_spiking
+from ddm2snn.network import SpikingNetwork
 
 FORMAT, VERSION = "ddm2snn spiking network", 1
 _EQUATIONS = """Input current of neuron j: J_j = sum_c encoders[j, c] z_c + bias[j], threshold 1, reset 0.
@@ -60,7 +64,7 @@ def write_hdf5(network: SpikingNetwork, path: Path | str) -> None:
     """Write a network in this module's schema, whole or not at all."""
     header = make_header("SpikingNetwork", network.fingerprint, settings=settings_of(network))
     axes = {name: names for name, (_, names) in array_fields(SpikingNetwork).items()}
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with sealed_file(path) as sealed, h5py.File(sealed, "w") as file:
         file.attrs["format"], file.attrs["version"], file.attrs["equations"] = FORMAT, VERSION, _EQUATIONS
         file.create_dataset("header", data=canonical_json(header), dtype=h5py.string_dtype())
         for name, array in arrays_of(network).items():
@@ -70,12 +74,12 @@ def write_hdf5(network: SpikingNetwork, path: Path | str) -> None:
 
 
 def is_plain(path: Path | str) -> bool:
-    """Whether a file says that it has this module's schema."""
-    try:
-        with h5py.File(require_file(path), "r") as file:
-            return bool(file.attrs.get("format") == FORMAT)
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, UnicodeDecodeError):
-        return False  # the next reader says what is wrong with the file
+    """Whether a file holds the name of this module's schema, without opening it as HDF5."""
+    file = require_file(path)
+    if not file.stat().st_size:
+        return False
+    with file.open("rb") as content, mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        return text.find(FORMAT.encode()) >= 0
 
 
 def read_hdf5(path: Path | str) -> SpikingNetwork:
@@ -87,25 +91,31 @@ def read_hdf5(path: Path | str) -> SpikingNetwork:
         Where the file is damaged, of a newer schema, or not of this one.
     """
     file = require_file(path)
-    content, version = _header(file)
-    if version != VERSION:
+    with damage_refused(file, "HDF5"):
+        about, arrays = plain_content(file) if is_sealed(file) else read_apart(plain_content, file)
+    if about["version"] != VERSION:
         raise FileRefusedError(
-            f"{file} has version {version} of the schema; this ddm2snn reads {VERSION}. Install a newer ddm2snn."
+            f"{file} has version {about['version']} of the schema; this ddm2snn reads {VERSION}. Install a newer "
+            "ddm2snn."
         )
-    arrays = read_arrays(file)
-    header = check_header(content, file)
-    if header["type"] != "SpikingNetwork":
-        raise FileRefusedError(f"{file} holds a {header['type']!r}; a SpikingNetwork is needed. Give the file of one.")
-    return rebuild_spiking(header, arrays, file)
+    with damage_refused(file, "HDF5"):
+        header = check_header(parse_json(about["header"], f"{file} is damaged: its header"), file)
+        if header["type"] != "SpikingNetwork":
+            raise FileRefusedError(
+                f"{file} holds a {header['type']!r}; a SpikingNetwork is needed. Give the file of one."
+            )
+        return rebuild_spiking(header, arrays, file)
 
 
-def _header(path: Path) -> tuple[Any, Any]:
-    """Content of the header, unchecked, and version of the schema."""
-    with damage_refused(path, "HDF5"), h5py.File(path, "r") as file:
-        item = file["header"]
+def plain_content(path: Path) -> Content:
+    """Text of the header, unchecked, and version of the schema, with all arrays, in the process of the caller."""
+    with h5py.File(path, "r") as file:
+        item: Any = file.get("header")
+        version: Any = file.attrs.get("version")
         if not isinstance(item, h5py.Dataset) or item.shape != () or h5py.check_string_dtype(item.dtype) is None:
             raise FileRefusedError(f"{path} has no header of this schema. Export the network anew in format hdf5.")
         refuse_elsewhere(path, item)
         if item.dtype.itemsize > path.stat().st_size:
             raise FileRefusedError(f"{path} announces a header of {item.dtype.itemsize} bytes. Write it anew.")
-        return json.loads(str(item.asstr()[()])), file.attrs.get("version")
+        about = {"header": str(item.asstr()[()]), "version": int(version) if np.ndim(version) == 0 else None}
+    return about, hdf5_content(path)[1]

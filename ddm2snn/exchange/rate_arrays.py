@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ddm2snn.base.files import digest_of
 from ddm2snn.base.randomness import stream
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.foreign_arrays import Arrays, read_arrays
@@ -99,7 +100,8 @@ def import_rate_network(path: Path | str, mapping: ArrayMapping, *, seed: int = 
     if mapping.step is not None:
         facts["step_error"] = _step_error(path, network, mapping.step)
     facts |= {"rests_without_input": rests, "step": mapping.step, "arrays": sorted(file.arrays)}
-    return dataclasses.replace(network, provenance={"imported": {"file": Path(path).name, **facts}, "seed": seed})
+    origin = {"file": Path(path).name, "sha256": digest_of(path)}
+    return dataclasses.replace(network, provenance={"imported": {**origin, **facts}, "seed": seed})
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +127,23 @@ class _File:
         return names
 
     def array(self, part: str) -> np.ndarray:
-        """Array of a part that the file has."""
-        return self.arrays[self.names[part]]
+        """Array of a part that the file has: finite numbers of a usual size."""
+        name = self.names[part]
+        array = np.atleast_1d(self.arrays[name])
+        if array.ndim > 2:
+            raise InputError(
+                f"{self.path}: {name!r} has shape {array.shape}; vectors and matrices are read. Name another array."
+            )
+        bad = array.size - int(np.isfinite(array).sum())
+        if bad:
+            raise InputError(f"{self.path}: {name!r} holds {bad} value(s) that are NaN or infinite. Repair them.")
+        largest = np.abs(array.astype(np.float64)).max(initial=0.0)
+        if largest >= _LARGEST_WEIGHT:
+            raise InputError(
+                f"{self.path}: {name!r} holds a weight of {largest:.1e}, which no network has. Repair it, or map "
+                "other arrays."
+            )
+        return array
 
     @property
     def is_low_rank_module(self) -> bool:
@@ -149,6 +166,8 @@ def _weights(file: _File) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, dict
             f"{file.path}: left and right vectors must be (unit, rank) both, W_s (rank, unit); found "
             f"{left.shape} and {right.shape}. Transpose what is the other way round."
         )
+    if not left.size:
+        raise InputError(f"{file.path}: left and right vectors are empty, of shape {left.shape}. Name other arrays.")
     units = len(left)
     bias = file.array("bias").reshape(-1) if "bias" in file.names else np.zeros(units)
     if units > _MOST_UNITS:
@@ -224,7 +243,7 @@ def factored(
     ((3, 2), True)
     """
     units = len(weights)
-    if weights.ndim != 2 or weights.shape[1] != units:
+    if weights.ndim != 2 or weights.shape[1] != units or not units:
         raise InputError(f"A recurrent matrix must be square, got shape {weights.shape}. Name another array.")
     u, s, vt = np.linalg.svd(weights)
     if not s[0] > 0:

@@ -16,6 +16,7 @@ PyNN 0.13 and its simulators, as far as they were tried (PyNN 0.13.0, NEST 3.10.
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from string import Template
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.backend import find_backend, refuse
-from ddm2snn.base.files import check_writable, whole_file, write_text
+from ddm2snn.base.files import check_neighbour, write_together
 from ddm2snn.base.randomness import check_seed
 from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 PYNN_REQUIREMENTS = "pynn==0.13.0 nest-simulator==3.10.0"
 """Versions in which the spikes were compared."""
 _TEMPLATES = Path(__file__).with_name("templates")
+_MARK = b"weights of a script that ddm2snn exported"  # comment of the archive
 _TIC_S = 1e-6  # NEST counts time in these
 
 
@@ -133,7 +135,7 @@ def _script_path(path: Path | str, what: str, network: SpikingNetwork) -> Path:
     script = Path(path)
     if script.suffix != ".py":
         raise InputError(f"{what} must end in .py, got {script.name}. Rename it.")
-    check_writable(script.with_suffix(".npz"))
+    check_neighbour(script.with_suffix(".npz"), is_weights)
     refuse(find_backend("reference"), network)
     return script
 
@@ -174,10 +176,16 @@ def weights_of(network: SpikingNetwork) -> dict[str, np.ndarray]:
     return weights
 
 
+def is_weights(path: Path) -> bool:
+    """Whether a file holds the weights of an exported script, which may be replaced with it."""
+    with zipfile.ZipFile(path) as archive:
+        return archive.comment == _MARK
+
+
 def write_script(
     script: Path, template: str, settings: Mapping[str, object], weights: Mapping[str, np.ndarray]
 ) -> tuple[Path, Path]:
-    """Write a script and its weights, each whole or not at all; return their paths.
+    """Write a script and its weights, both or none; return their paths.
 
     `template` is a file of the folder ``templates``. Besides `settings` it may use ``name`` and ``weights``, the names
     of the two files as words of a docstring, and ``weights_text``, the latter as a Python literal.
@@ -189,7 +197,7 @@ def write_script(
     )
     buffer = io.BytesIO()
     np.savez(buffer, **weights)  # pyright: ignore[reportArgumentType] - arrays by name
-    with whole_file(stored) as temporary:
-        temporary.write_bytes(buffer.getvalue())
-    write_text(script, text)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = _MARK
+    write_together({script: text.encode(), stored: buffer.getvalue()})
     return script, stored

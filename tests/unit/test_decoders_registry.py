@@ -54,6 +54,9 @@ class OnCurves:
     ) -> tuple[Ensemble, Mapping[str, float]]:
         return encode(rate, population, clock, states, stream(seed, "on curves")), {}
 
+    def rise(self, rate: ddm2snn.RateNetwork, states: np.ndarray, time_unit_s: float) -> float:
+        return 0.0
+
     def pilot(self, problem: Problem, progress: Progress) -> None:
         """Curves know nothing of spikes."""
 

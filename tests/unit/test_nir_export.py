@@ -218,7 +218,7 @@ def test_a_file_changed_beside_its_sidecar_is_refused(make_spiking, tmp_path: Pa
     sidecar = sidecar_of(tmp_path / "net.nir").read_text()
     written(dataclasses.replace(network, bias=network.bias + 1e-15), tmp_path / "net.nir")
     sidecar_of(tmp_path / "net.nir").write_text(sidecar)
-    with pytest.raises(InputError, match="Remove it to import what the file beside it holds"):
+    with pytest.raises(InputError, match="Remove that to import what NIR holds"):
         imported(tmp_path / "net.nir")
 
 

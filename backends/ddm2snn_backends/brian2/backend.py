@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import shutil
 import tempfile
 import warnings
@@ -60,6 +61,7 @@ _REPORT_S = 0.5
 _NUMPY_S_PER_STEP, _NUMPY_S_PER_NEURON_STEP = 250e-6, 40e-9
 _STANDALONE_S, _STANDALONE_S_PER_NEURON_STEP = 10.0, 1.5e-9
 
+_PREFIX = "ddm2snn-brian2-"  # of temporary folders
 _BYTES_PER_SYNAPSE = 40  # of dense weights: weight, both ends and the lists of who reaches whom
 
 
@@ -348,10 +350,25 @@ def _drive_program(loop: OpenLoop, shape: Shape) -> Iterator[Float[np.ndarray, "
         yield from read_blocks(command, work, shape.neurons, shape.dtype, _BLOCK)
 
 
+def _remove_abandoned(owner: str) -> None:
+    """Remove folders of processes of this machine that were killed, with all samples that they had so far."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*") if os.name == "posix" else ():
+        number = folder.name.removeprefix(owner).split("-")[0]
+        if folder.name.startswith(owner) and number.isdecimal():
+            try:
+                os.kill(int(number), 0)  # asks whether there is such a process
+            except ProcessLookupError:
+                shutil.rmtree(folder, ignore_errors=True)
+            except OSError:
+                continue  # a process of another user
+
+
 @contextlib.contextmanager
 def _work_folder() -> Iterator[Path]:
+    owner = f"{_PREFIX}{platform.node()}-"
+    _remove_abandoned(owner)
     try:
-        with tempfile.TemporaryDirectory(prefix="ddm2snn-brian2-") as folder:
+        with tempfile.TemporaryDirectory(prefix=f"{owner}{os.getpid()}-") as folder:
             yield Path(folder)
     except OSError as error:
         if error.errno != 28:  # ENOSPC

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,16 +27,36 @@ Values = dict[str, "float | np.ndarray"]
 
 
 def brian2() -> Any:  # noqa: ANN401 - brian2 is untyped
-    """Import Brian2, and undo what its import does to this process: exception hook and redirected warnings."""
+    """Import Brian2, and undo what that does: exception hook, redirected warnings, Ctrl-C, files of a log."""
     import logging
 
-    hook, show = sys.excepthook, warnings.showwarning
+    first = "brian2" not in sys.modules
+    hook, show, interrupt = sys.excepthook, warnings.showwarning, signal.getsignal(signal.SIGINT)
     import brian2.only
 
+    if first:
+        _remove_logs()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, interrupt)  # Brian2's fails where a shell ignores interruptions
     sys.excepthook = hook
     if warnings.showwarning is not show:
         logging.captureWarnings(capture=False)
     return brian2.only
+
+
+def _remove_logs() -> None:
+    """Remove Brian2's log and its copy of the running script, which a process that is killed would leave behind."""
+    import logging
+
+    from brian2.utils.logger import BrianLogger
+
+    if BrianLogger.file_handler is not None:
+        logging.getLogger("brian2").removeHandler(BrianLogger.file_handler)
+        BrianLogger.file_handler.close()
+    for name in (BrianLogger.tmp_log, BrianLogger.tmp_script):
+        if name is not None:
+            Path(name).unlink(missing_ok=True)
+    BrianLogger.file_handler = BrianLogger.tmp_log = BrianLogger.tmp_script = None
 
 
 @dataclass(frozen=True)

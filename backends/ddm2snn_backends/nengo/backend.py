@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.backend import Unsupported
+from ddm2snn.base.noise_colour import filter_of
 from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import child_seed, global_generator_kept
 from ddm2snn.network import SpikingNetwork
@@ -223,7 +224,7 @@ def _connect_noise(schedule: Schedule, source: nengo.Node) -> nengo.Node | None:
 
     factor, passed = schedule.factor, 1.0 - schedule.decay  # the low-pass passes this share of a sample
     rank = schedule.network.rank
-    width, colour = schedule.trials * rank, schedule.noise_filter()
+    width, colour = schedule.trials * rank, filter_of(schedule.noise_sections)
 
     def coloured(t: float, white: Float[np.ndarray, " value"]) -> np.ndarray:
         return (colour(white.reshape(schedule.trials, rank)) @ schedule.noise_factor.T).ravel() / passed
