@@ -1,4 +1,4 @@
-r"""Colour of noise: filters :math:`(\gamma s^2 + \alpha s + \omega^2) / (s^2 + \beta s + \omega^2)`, one for each source.
+r"""Colour of noise: a filter :math:`(\gamma s^2 + \alpha s + \omega^2) / (s^2 + \beta s + \omega^2)` for each source.
 
 A colour is an array (source, 4) of :math:`\alpha`, :math:`\beta`, :math:`\omega` and :math:`\gamma`, with s per rate
 time unit. At low frequencies the gain is one, at high ones :math:`\gamma`.
