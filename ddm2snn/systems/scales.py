@@ -37,6 +37,7 @@ BUDGET = sum(int(_FIRST_STEPS * _LONGER**number) for number in range(_ROUNDS))
 """Steps that the search takes at most, of 200 trajectories together."""
 _EARLY = 2  # rounds at first, after which trajectories may still be falling in
 _SAME_SPREAD = 0.3  # logarithm of the ratio of two spreads that agree
+_FEWEST = 3 * PER_SIZE  # trajectories that tell where the states are
 _ENOUGH = 0.7  # of the trajectories within reach have settled at the end of the search
 _FEW, _PATIENCE = 0.05, 8  # share of trajectories elsewhere that is left out; rounds to wait
 _STRAIGHT = 0.9  # of the range of a latent in a round, that lies between its ends
@@ -124,7 +125,7 @@ def _search(system: System, rng: np.random.Generator, progress: Progress) -> Flo
         within, kept = gathered(judged, sizes)
         if number >= _EARLY:
             _refuse_rest(system, judged, kept, sizes)
-            if (judged.settled & kept).sum() >= 3 * PER_SIZE:
+            if (judged.settled & kept).sum() >= _FEWEST:
                 before, spread = spread, _spread(judged, kept)
                 same = before is not None and (np.abs(np.log(spread / before)) < _SAME_SPREAD).all()
                 enough = (judged.settled & kept).sum() >= _ENOUGH * within.sum()
@@ -183,7 +184,7 @@ def _of_one_basin(
         raise InputError(_basins(system, judged, kept))
     distance = (np.abs(np.median(judged.mean[most], axis=0)) + np.median(judged.deviation[most], axis=0)).max()
     inside = most & (sizes <= distance)  # others may still be on their way
-    return inside if inside.sum() >= 3 * PER_SIZE else most
+    return inside if inside.sum() >= _FEWEST else most
 
 
 def _grows(before: np.ndarray, after: np.ndarray) -> bool:
@@ -243,7 +244,7 @@ def _refuse_rest(
 ) -> None:
     """Refuse latents that come to rest, and motion without noise that is as large as its start was."""
     still = (judged.deviation == 0).all(axis=0)
-    if kept.any():
+    if kept.sum() >= _FEWEST:  # a few that started far outside may hang there
         still |= (judged.deviation[kept] <= _REST * np.abs(judged.mean[kept])).mean(axis=0) > 0.5
     small = slice(0, len(SIZES) // 3 * PER_SIZE)
     size, undamped = judged.deviation[small], False
