@@ -222,9 +222,9 @@ def watch(
     windows = np.array_split(watched, max(1, round(duration / window)), axis=1)
     least = _motion(_target_path(network, system, stationary[-_TARGETS:], dt, window, rng)).min()
     gone = escaped(path[:, -1])[:, 0]
-    astray = np.any([_astray(part, z) for part in windows], axis=0) & ~gone
-    still = np.any([_motion(part) < _LEAST_MOTION * least for part in windows], axis=0) & ~gone & ~astray
-    return Ends(gone, astray, still, watched)
+    away = np.any([astray(part, z) for part in windows], axis=0) & ~gone
+    still = np.any([_motion(part) < _LEAST_MOTION * least for part in windows], axis=0) & ~gone & ~away
+    return Ends(gone, away, still, watched)
 
 
 def integration_step(network: RateNetwork, stationary: Float[np.ndarray, "sample rank"]) -> float:
@@ -302,7 +302,7 @@ def _motion(path: Float[np.ndarray, "trial time rank"]) -> Float[np.ndarray, " t
     return np.sqrt(path.var(axis=1).sum(axis=-1))
 
 
-def _astray(
+def astray(
     path: Float[np.ndarray, "trial time rank"], stationary: Float[np.ndarray, "sample rank"]
 ) -> Bool[np.ndarray, " trial"]:
     """Trajectories most of whose states are too far from the stationary states; see `Return`."""
