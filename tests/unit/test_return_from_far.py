@@ -1,5 +1,8 @@
 """Trajectories from far outside come back, also where saturated units would hold them."""
 
+# Lists stand for arrays here:
+# pyright: reportArgumentType=false
+
 import dataclasses
 
 import numpy as np
