@@ -13,7 +13,7 @@ import numpy as np
 from ddm2snn.backend import Backend, DeviceBackend, find_backend
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, no_progress
-from ddm2snn.base.randomness import check_seed
+from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.version import package_version
 from ddm2snn.conversion.clock import (
     NOISE_EXPONENT,
@@ -30,12 +30,16 @@ from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.errors import InputError, MissedWarning
 from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for, longest_decay_s
-from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
+from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal, to_system
+from ddm2snn.simulate import simulate
+from ddm2snn.training.robustness import astray, far_starts
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 _LARGEST_ERROR = 0.1  # of the drift, relative, in a latent; beyond it the dynamics are another's
+_TRIALS, _DURATION, _WATCHED = 16, 8.0, 3.0  # of runs from far outside: rate time units, and those that are judged
+_EVERY = 0.25  # rate time units between samples of them
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,8 @@ def convert(
     Warns
     -----
     MissedWarning
-        Where a drift error is above a tenth, or spikes are noisier than the rate network; also in ``provenance``.
+        Where a drift error is above a tenth, spikes are noisier than the rate network, or runs from far outside do not
+        come back; also in ``provenance``.
 
     Examples
     --------
@@ -149,7 +154,8 @@ def convert(
     diagnostics = Diagnostics.model_validate({**_measured(network, problem), **learned})
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
     per_unit = None if decoders.name == "direct" else network.neurons / rate.units
-    if missed := _missed(diagnostics, network.time_unit_s, longest_s, per_unit):
+    lost = 0 if config is not None else lost_from_far(network, rate, states, seed)
+    if missed := _missed(diagnostics, network.time_unit_s, longest_s, per_unit, lost):
         provenance["missed"] = missed
         for sentence in missed:
             warnings.warn(sentence, MissedWarning, stacklevel=2)
@@ -157,7 +163,7 @@ def convert(
 
 
 def _missed(
-    diagnostics: Diagnostics, time_unit_s: float, longest_s: float, neurons_per_unit: float | None
+    diagnostics: Diagnostics, time_unit_s: float, longest_s: float, neurons_per_unit: float | None, lost: int
 ) -> list[str]:
     """Sentences on what makes a conversion unfit for use, with what helps."""
     missed, error = [], diagnostics.drift_error
@@ -169,7 +175,47 @@ def _missed(
     ratio = None if diagnostics.noise is None else diagnostics.noise.spikes_over_target
     if ratio is not None and ratio > 1:
         missed.append(noisy_spikes(ratio, time_unit_s, longest_s, neurons_per_unit))
+    if lost:
+        missed.append(
+            f"Of {_TRIALS} runs from far outside, {lost} did not come back to the stationary states, where the rate "
+            f"network does. More neurons per unit, or a longer time unit than time_unit_s = {time_unit_s:g}, may help."
+        )
     return missed
+
+
+def lost_from_far(
+    network: SpikingNetwork, rate: RateNetwork, states: Float[np.ndarray, "sample rank"], seed: int
+) -> int:
+    """Of 16 runs from far outside, those that do not come back, where the rate network's do.
+
+    Where to is to states of the rate network, or of as many runs of the spiking network that start from these: its
+    noise may take it further. The reference backend runs it, with the spike timing that its decoders were solved for.
+
+    Parameters
+    ----------
+    network, rate
+        What was converted, and from what.
+    states
+        Stationary states of the rate network, internal units.
+    seed
+        Seed of starts, thresholds and noise.
+    """
+    rng = stream(seed, "conversion", "far")
+    inside = to_system(rate, states[rng.integers(len(states), size=_TRIALS)])
+    starts = np.concatenate([far_starts(rate, _TRIALS, rng), inside])
+    every = max(1, round(_EVERY * network.time_unit_s / network.dt_s)) * network.dt_s / network.time_unit_s
+    last = -max(1, round(_WATCHED / every))
+
+    def runs(some: RateNetwork | SpikingNetwork, backend: Backend | None) -> Float[np.ndarray, "trial time rank"]:
+        recording = simulate(
+            some, backend=backend, duration=_DURATION, trials=2 * _TRIALS, every=every, initial_latent=starts, seed=seed
+        )
+        return to_internal(rate, recording.samples)
+
+    path = runs(network, find_backend("reference", spike_timing=network.spike_timing))
+    visited = rng.permutation(np.concatenate([states, path[_TRIALS:].reshape(-1, rate.rank)]))
+    lost = astray(path[:_TRIALS, last:], visited)
+    return int((lost & ~astray(runs(rate, None)[:_TRIALS, last:], visited)).sum()) if lost.any() else 0
 
 
 def noisy_spikes(ratio: float, time_unit_s: float, longest_s: float, neurons_per_unit: float | None) -> str:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _ROUNDS, _FIRST_STEPS, _LONGER = 15, 500, 1.6  # of the search: each round has more steps than the one before
 BUDGET = sum(int(_FIRST_STEPS * _LONGER**number) for number in range(_ROUNDS))
 """Steps that the search takes at most, of 200 trajectories together."""
+_EARLY = 2  # rounds at first, after which trajectories may still be falling in
+_SAME_SPREAD = 0.3  # logarithm of the ratio of two spreads that agree
+_FEWEST = 3 * PER_SIZE  # trajectories that tell where the states are
 _ENOUGH = 0.7  # of the trajectories within reach have settled at the end of the search
 _FEW, _PATIENCE = 0.05, 8  # share of trajectories elsewhere that is left out; rounds to wait
 _STRAIGHT = 0.9  # of the range of a latent in a round, that lies between its ends
@@ -112,26 +115,23 @@ def _scales_of(
 
 def _search(system: System, rng: np.random.Generator, progress: Progress) -> Float[np.ndarray, "sample rank"]:
     """Stationary states, those of each trajectory in proportion to time."""
-    z, far = _starts(system, rng)
-    first = z
-    steps, step, spread, travels = _FIRST_STEPS, None, None, []
+    z, far, sizes = _starts(system, rng)
+    first, step, steps, travels, spread = z, None, _FIRST_STEPS, [], None
     for number in range(_ROUNDS):
         course = advance(system, z, far, step, steps, rng, lambda share, n=number: progress((n + share) / _ROUNDS))
         judged = judge(system, course)
         known = np.isfinite(judged.deviation) & (judged.deviation > 0)
         far = np.where(known, judged.deviation, far)
-        within, kept = gathered(judged, system.initial is None)
-        if number >= 2:
-            _refuse_rest(system, judged, kept)
-        if (judged.settled & kept).sum() >= 3 * PER_SIZE and number >= 2:
-            size = np.sqrt((judged.deviation[kept] ** 2).mean(axis=0) + judged.mean[kept].var(axis=0))
-            same = spread is not None and (np.abs(np.log(size / spread)) < 0.3).all()
-            enough = (judged.settled & kept).sum() >= _ENOUGH * within.sum()
-            one = enough and not (judged.settled & apart_from_most(judged, kept)).any() and mixed(judged, kept)
-            if same and (one or (enough and system.initial is not None) or number >= _PATIENCE):
-                break
-            spread = size
-        if number >= 4 and _grows(z, course.end):
+        within, kept = gathered(judged, sizes)
+        if number >= _EARLY:
+            _refuse_rest(system, judged, kept, sizes)
+            if (judged.settled & kept).sum() >= _FEWEST:
+                before, spread = spread, _spread(judged, kept)
+                same = before is not None and (np.abs(np.log(spread / before)) < _SAME_SPREAD).all()
+                enough = (judged.settled & kept).sum() >= _ENOUGH * within.sum()
+                if same and (number >= _PATIENCE or (enough and (sizes is None or _together(judged, kept)))):
+                    break
+        if number >= 2 * _EARLY and _grows(z, course.end):
             raise InputError(_growth(system, first, course.end))
         travels.append(_travel(z, course))
         if (onwards := _onwards(travels)) is not None:
@@ -143,36 +143,48 @@ def _search(system: System, rng: np.random.Generator, progress: Progress) -> Flo
             "slower than the rest, or it has no stationary state. Give `initial`, states to start from."
         )
     progress(1.0)
-    apart = apart_from_most(judged, kept)
-    if system.initial is None and (
-        (judged.settled & apart).sum() > _FEW * kept.sum() or not mixed(judged, kept & ~apart)
-    ):
-        raise InputError(_basins(system, judged, kept))
-    if system.initial is None:
-        kept &= ~apart
-        distance = (np.abs(np.median(judged.mean[kept], axis=0)) + np.median(judged.deviation[kept], axis=0)).max()
-        inside = kept & (np.repeat(SIZES, PER_SIZE) <= distance)  # others may still be on their way
-        kept = inside if inside.sum() >= 3 * PER_SIZE else kept
-    return drawn(course, kept, rng)
+    return drawn(course, kept if sizes is None else _of_one_basin(system, judged, kept, sizes), rng)
 
 
-def _starts(system: System, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Starting points, and the distance over which the first steps are judged."""
-    count = len(SIZES) * PER_SIZE
+def _starts(system: System, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Starting points, the distance over which first steps are judged, and their sizes; None where points are given."""
     if system.initial is not None:
-        z = system.starts(rng, count)
+        z, sizes = system.starts(rng, len(SIZES) * PER_SIZE), None
         far = np.maximum(z.std(axis=0), 1e-3 * np.abs(z).max(axis=0))
         far = np.broadcast_to(np.where(far > 0, far, 1e-12), z.shape)
     else:
-        directions = np.tile(rng.standard_normal((PER_SIZE, system.rank)), (len(SIZES), 1))
-        far = np.repeat(SIZES, PER_SIZE)[:, None] * np.ones(system.rank)
-        z = far * directions
+        sizes = np.repeat(SIZES, PER_SIZE)
+        far = sizes[:, None] * np.ones(system.rank)
+        z = far * np.tile(rng.standard_normal((PER_SIZE, system.rank)), (len(SIZES), 1))
     finite = np.isfinite(system.checked_drift(z)).all(axis=1)
     if not finite.any():
         raise InputError(f"System {system.name}: the drift is NaN or infinite at its starting points. Check it.")
     if not np.isfinite(system.factor(z[finite])).all():
         raise InputError(f"System {system.name}: its diffusion is NaN or infinite at its starting points. Check it.")
-    return z, far
+    return z, far, sizes
+
+
+def _spread(judged: Settled, kept: Bool[np.ndarray, " trial"]) -> Float[np.ndarray, " rank"]:
+    """Standard deviation of the states of all trajectories that are kept."""
+    return np.sqrt((judged.deviation[kept] ** 2).mean(axis=0) + judged.mean[kept].var(axis=0))
+
+
+def _together(judged: Settled, kept: Bool[np.ndarray, " trial"]) -> bool:
+    """Whether no settled trajectory is elsewhere than most, and all go everywhere in time."""
+    return not (judged.settled & apart_from_most(judged, kept)).any() and mixed(judged, kept)
+
+
+def _of_one_basin(
+    system: System, judged: Settled, kept: Bool[np.ndarray, " trial"], sizes: Float[np.ndarray, " trial"]
+) -> Bool[np.ndarray, " trial"]:
+    """Trajectories of the basin in which most are, from starts of its own size; refused where there are others."""
+    apart = apart_from_most(judged, kept)
+    most = kept & ~apart
+    if (judged.settled & apart).sum() > _FEW * kept.sum() or not mixed(judged, most):
+        raise InputError(_basins(system, judged, kept))
+    distance = (np.abs(np.median(judged.mean[most], axis=0)) + np.median(judged.deviation[most], axis=0)).max()
+    inside = most & (sizes <= distance)  # others may still be on their way
+    return inside if inside.sum() >= _FEWEST else most
 
 
 def _grows(before: np.ndarray, after: np.ndarray) -> bool:
@@ -224,15 +236,20 @@ def _moves_on(system: System, latent: int, speed: float) -> str:
     )
 
 
-def _refuse_rest(system: System, judged: Settled, kept: Bool[np.ndarray, " trial"]) -> None:
+def _refuse_rest(
+    system: System,
+    judged: Settled,
+    kept: Bool[np.ndarray, " trial"],
+    sizes: Float[np.ndarray, " trial"] | None,
+) -> None:
     """Refuse latents that come to rest, and motion without noise that is as large as its start was."""
     still = (judged.deviation == 0).all(axis=0)
-    if kept.any():
+    if kept.sum() >= _FEWEST:  # a few that started far outside may hang there
         still |= (judged.deviation[kept] <= _REST * np.abs(judged.mean[kept])).mean(axis=0) > 0.5
     small = slice(0, len(SIZES) // 3 * PER_SIZE)
     size, undamped = judged.deviation[small], False
-    if system.initial is None and (np.isfinite(size) & (size > 0)).all():
-        start = np.repeat(SIZES, PER_SIZE)[small]
+    if sizes is not None and (np.isfinite(size) & (size > 0)).all():
+        start = sizes[small]
         ratio = np.median(size / start[:, None], axis=0)
         follows = np.polyfit(np.log(start), np.log(size), 1)[0] > _UNDAMPED
         still |= follows & (ratio < _SHRUNK)

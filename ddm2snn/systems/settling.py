@@ -128,17 +128,23 @@ def judge(system: System, course: Course) -> Settled:
     return Settled(mean, deviation, settled)
 
 
-def gathered(judged: Settled, by_size: bool) -> tuple[Bool[np.ndarray, " trial"], Bool[np.ndarray, " trial"]]:
-    """Trajectories that started within reach of the states, and those of them that move as the settled ones do."""
-    count, first = len(judged.settled), judged.settled
-    if by_size:
+def gathered(
+    judged: Settled, sizes: Float[np.ndarray, " trial"] | None
+) -> tuple[Bool[np.ndarray, " trial"], Bool[np.ndarray, " trial"]]:
+    """Trajectories that started within reach of the states, and those of them that move as the settled ones do.
+
+    With sizes of the starts, the settled ones are those of the four smallest of which half or more have settled.
+    """
+    first = judged.settled
+    if sizes is not None:
         share = first.reshape(-1, PER_SIZE).mean(axis=1)
-        first = first & np.isin(np.arange(count) // PER_SIZE, np.flatnonzero(share >= 0.5)[:4])
+        first = first & np.isin(np.arange(len(first)) // PER_SIZE, np.flatnonzero(share >= 0.5)[:4])
     if not first.any():
         return first, first
     middle, size = _robust(judged, first)
-    reach = _FARTHEST * (np.abs(middle) + size).max()
-    within = np.repeat(SIZES, PER_SIZE) <= reach if by_size else np.ones(count, dtype=bool)
+    within = np.ones(len(first), dtype=bool)
+    if sizes is not None:
+        within = sizes <= _FARTHEST * (np.abs(middle) + size).max()
     near = (np.abs(judged.mean - middle) < _STRAY * size) & (judged.deviation < _LARGE * size)
     near &= judged.settled[:, None] | (judged.deviation > _SMALL * size)  # slow and not settled: still falling in
     return within, within & near.all(axis=1)

@@ -11,9 +11,8 @@ import numpy as np
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import stream
 from ddm2snn.base.version import package_version
-from ddm2snn.training.robustness import check_return
 from ddm2snn.training.sampling import Task, stationary_cloud, task_of
-from ddm2snn.training.spurious_attractors import without_spurious_attractors
+from ddm2snn.training.spurious_attractors import returning
 from ddm2snn.training.variable_projection import Device, VariableProjection
 
 if TYPE_CHECKING:
@@ -72,9 +71,8 @@ def match(
     progress(1.0)
     chosen = _choice(stages, training)
     limit = max(training.error, _WORSE_DRIFT * stages[chosen]["drift_error"])
-    # the name of a stream decides its numbers, so "strays" stays
-    network, points_added, attractors_left = without_spurious_attractors(
-        networks[chosen], system, task, stages[chosen]["ridge"], stream(seed, "training", "strays"),
+    network, back, points_added, attractors_left = returning(
+        networks[chosen], system, task, stages[chosen]["ridge"], (validation, test), seed,
         lambda network: float(drift_error(network, system, validation).max()) <= limit,
     )  # fmt: skip
     provenance = {
@@ -93,7 +91,7 @@ def match(
         "spurious_attractors": attractors_left,
         "loss": projection.history[:: max(1, len(projection.history) // 200)] + projection.history[-1:],
         "integration_step": task.cloud.dt,
-        "robustness": dataclasses.asdict(check_return(network, system, test, stream(seed, "training", "return"))),
+        "robustness": dataclasses.asdict(back),
     }
     return dataclasses.replace(network, provenance=provenance)
 

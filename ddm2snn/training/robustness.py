@@ -13,13 +13,16 @@ from ddm2snn.network import to_internal, to_system
 from ddm2snn.systems.integration import integrate, stable_step
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
     from ddm2snn.network import RateNetwork
     from ddm2snn.systems.system import System
 
 HAS_ESCAPED = 1e3
 """Standard deviations from the mean beyond which a trajectory has escaped."""
+
+PATIENCE = 10
+"""How many times longer trajectories are given that did not come back, before they count as lost."""
 
 _EVERY = 0.25  # rate time units between samples
 _FAR = (2.0, 6.0)  # distance of far starts from the mean, in standard deviations per latent
@@ -37,14 +40,23 @@ class Ends:
     ----------
     escaped, astray, still
         Shape (trial,). A trajectory is astray or still where it is so in any of the windows that were watched.
-    mean
-        Of each trajectory while it was watched, shape (trial, rank), in standard deviations from the target's mean.
+    path
+        States while they were watched, shape (trial, time, rank), in standard deviations from the target's mean.
     """
 
     escaped: Bool[np.ndarray, " trial"]
     astray: Bool[np.ndarray, " trial"]
     still: Bool[np.ndarray, " trial"]
-    mean: Float[np.ndarray, "trial rank"]
+    path: Float[np.ndarray, "trial time rank"]
+
+    @property
+    def lost(self) -> Bool[np.ndarray, " trial"]:
+        """Trajectories that were lost in any way, shape (trial,)."""
+        return self.escaped | self.astray | self.still
+
+    def of(self, some: Int[np.ndarray, " some"] | Bool[np.ndarray, " trial"]) -> Ends:
+        """The same of some of the trajectories."""
+        return Ends(self.escaped[some], self.astray[some], self.still[some], self.path[some])
 
 
 @dataclass(frozen=True)
@@ -58,8 +70,8 @@ class Return:
     perturbed
         Trajectories from stationary states, under three times the noise for as long as they have to come back.
     escaped
-        Left for good, beyond a thousand standard deviations. Starts from which the target itself does not come back in
-        the same time count neither here nor below.
+        Left for good, beyond a thousand standard deviations. Trajectories that come back when they are given ten times
+        as long count neither here nor below, nor do starts from which the target itself does not come back by then.
     astray
         Ended elsewhere: most of the last states lie further from the target's stationary states than 1.5 times the
         distance within which 999 of 1,000 stationary states have another one.
@@ -91,8 +103,11 @@ def check_return(
     system: System,
     stationary: Float[np.ndarray, "sample rank"],
     rng: np.random.Generator,
-) -> Return:
-    """Start 32 trajectories far outside and perturb as many by strong noise; count how they end after 10 time units.
+    trajectories: int = _TRAJECTORIES,
+) -> tuple[Return, Float[np.ndarray, "trial rank"]]:
+    """Start trajectories far outside and perturb as many by strong noise; count how they end after 10 time units.
+
+    Also returns where those that are astray or still stay, shape (trial, rank), in standard deviations from the mean.
 
     Parameters
     ----------
@@ -102,46 +117,63 @@ def check_return(
         Stationary states of the target, system units.
     rng
         Source of starts and noise.
+    trajectories
+        Number of each kind.
     """
-    z = to_internal(network, _enough(stationary, 2 * _TRAJECTORIES))
+    z = to_internal(network, _enough(stationary, 2 * trajectories))[:trajectories]
     dt = integration_step(network, stationary)
-    far = to_internal(network, far_starts(network, _TRAJECTORIES, rng))
-    perturbed = _follow(network, z[:_TRAJECTORIES], dt, _RELAXATION, rng, noise_factor=_NOISE_FACTOR)[:, -1]
-    returned = _follow(network, np.concatenate([far, perturbed]), dt, _RELAXATION, rng)[:, -1]
-    ends = watch(network, system, stationary, to_system(network, returned), rng, duration=_WATCHED, window=_WATCHED)
-    lost = ends.escaped | ends.astray | ends.still
-    if lost.any():
-        lost &= ~_lost_by_the_target(network, system, stationary, far, z[:_TRAJECTORIES], rng)
-    stays = lost & ~ends.escaped
-    return Return(
-        far=_TRAJECTORIES,
-        perturbed=_TRAJECTORIES,
-        escaped=int((lost & ends.escaped).sum()),
-        astray=int((lost & ends.astray).sum()),
-        still=int((lost & ends.still).sum()),
+    far = to_internal(network, far_starts(network, trajectories, rng))
+    perturbed = _follow(network, z, dt, _RELAXATION, rng, noise_factor=_NOISE_FACTOR)[:, -1]
+    coming = _follow(network, np.concatenate([far, perturbed]), dt, _RELAXATION, rng)[:, -1]
+    ends = watch(network, system, stationary, to_system(network, coming), rng, duration=_WATCHED)
+    lost = np.flatnonzero(ends.lost)
+    ends = ends.of(lost)
+    if len(lost):  # a second look: they may only be late, as those of the target may be
+        last = to_system(network, ends.path[:, -1])
+        ends = watch(network, system, stationary, last, rng, duration=_WATCHED, relaxation=PATIENCE * _RELAXATION)
+        stay = ends.lost
+        if stay.any():
+            stay[stay] = ~_lost_by_the_target(network, system, stationary, (far, z), lost[stay], rng)
+        ends = ends.of(stay)
+    places = ends.path[~ends.escaped].mean(axis=1)
+    back = Return(
+        far=trajectories,
+        perturbed=trajectories,
+        escaped=int(ends.escaped.sum()),
+        astray=int(ends.astray.sum()),
+        still=int(ends.still.sum()),
         time_units=(_RELAXATION, _WATCHED),
-        place=tuple(np.median(ends.mean[stays], axis=0).tolist()) if stays.any() else None,
+        place=tuple(np.median(places, axis=0).tolist()) if len(places) else None,
     )
+    return back, places
 
 
 def _lost_by_the_target(
     network: RateNetwork,
     system: System,
     stationary: Float[np.ndarray, "sample rank"],
-    far: Float[np.ndarray, "trial rank"],
-    unperturbed: Float[np.ndarray, "trial rank"],
+    starts: tuple[Float[np.ndarray, "trial rank"], Float[np.ndarray, "trial rank"]],
+    lost: Int[np.ndarray, " some"],
     rng: np.random.Generator,
-) -> Bool[np.ndarray, " trial"]:
-    """Trajectories of the target itself, from the same states and under the same noise, that are lost as well."""
-    target, times = InternalSystem(system, network), {"duration": _WATCHED, "relaxation": _RELAXATION}
+) -> Bool[np.ndarray, " some"]:
+    """Which of some trajectories the target itself loses, from the same states and after the same noise, in as long."""
+    far, unperturbed = starts
+    target, outside = InternalSystem(system, network), lost[lost < len(far)]
+    late, state = np.arange(len(lost)), np.empty((0, network.rank))
     try:
         dt = min(_EVERY / 4, stable_step(system.checked_drift, stationary))
-        perturbed = _follow(target, unperturbed, dt, _RELAXATION, rng, noise_factor=_NOISE_FACTOR)[:, -1]
-        starts = to_system(network, np.concatenate([far, perturbed]))
-        own = watch(network, system, stationary, starts, rng, **times, window=_WATCHED, target=True)
+        under_noise = unperturbed[lost[len(outside) :] - len(far)]
+        perturbed = _follow(target, under_noise, dt, _RELAXATION, rng, noise_factor=_NOISE_FACTOR)[:, -1]
+        state = np.concatenate([far[outside], perturbed])
+        for relaxation in (_RELAXATION, PATIENCE * _RELAXATION):  # the second in larger steps, once it is less far
+            at = to_system(network, state)
+            own = watch(network, system, stationary, at, rng, duration=_WATCHED, relaxation=relaxation, target=True)
+            late, state = late[own.lost], own.path[own.lost, -1]
+            if not len(late):
+                break
     except InputError:  # the target is not finite there, or too steep to follow: no place to come back from
-        return np.concatenate([np.ones(len(far), dtype=bool), np.zeros(len(unperturbed), dtype=bool)])
-    return own.escaped | own.astray | own.still
+        late = late[lost[late] < len(far)]
+    return np.isin(np.arange(len(lost)), late)
 
 
 def far_starts(network: RateNetwork, count: int, rng: np.random.Generator) -> Float[np.ndarray, "trial rank"]:
@@ -190,9 +222,9 @@ def watch(
     windows = np.array_split(watched, max(1, round(duration / window)), axis=1)
     least = _motion(_target_path(network, system, stationary[-_TARGETS:], dt, window, rng)).min()
     gone = escaped(path[:, -1])[:, 0]
-    astray = np.any([_astray(part, z) for part in windows], axis=0) & ~gone
-    still = np.any([_motion(part) < _LEAST_MOTION * least for part in windows], axis=0) & ~gone & ~astray
-    return Ends(gone, astray, still, watched.mean(axis=1))
+    away = np.any([astray(part, z) for part in windows], axis=0) & ~gone
+    still = np.any([_motion(part) < _LEAST_MOTION * least for part in windows], axis=0) & ~gone & ~away
+    return Ends(gone, away, still, watched)
 
 
 def integration_step(network: RateNetwork, stationary: Float[np.ndarray, "sample rank"]) -> float:
@@ -270,7 +302,7 @@ def _motion(path: Float[np.ndarray, "trial time rank"]) -> Float[np.ndarray, " t
     return np.sqrt(path.var(axis=1).sum(axis=-1))
 
 
-def _astray(
+def astray(
     path: Float[np.ndarray, "trial time rank"], stationary: Float[np.ndarray, "sample rank"]
 ) -> Bool[np.ndarray, " trial"]:
     """Trajectories most of whose states are too far from the stationary states; see `Return`."""

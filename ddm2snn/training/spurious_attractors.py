@@ -1,7 +1,8 @@
-"""Spurious attractors of trained networks, far outside the stationary states, and their removal.
+"""Spurious attractors of trained networks, outside the stationary states, and their removal.
 
 Units that have saturated leave a constant output in each direction. Where that output points outwards, the network has
-a fixed point that no training point sees, and trajectories from far outside end there.
+a fixed point that no training point sees, and trajectories from far outside end there. Most are found without noise;
+where trajectories with noise are lost nevertheless, the places where they stay are attractors as well.
 """
 
 from __future__ import annotations
@@ -11,8 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.randomness import stream
 from ddm2snn.network import RateNetwork, to_internal, to_system
-from ddm2snn.training.robustness import HAS_ESCAPED, InternalSystem, escaped, far_starts, integration_step
+from ddm2snn.training.robustness import (
+    HAS_ESCAPED,
+    PATIENCE,
+    InternalSystem,
+    Return,
+    check_return,
+    escaped,
+    far_starts,
+    integration_step,
+)
 from ddm2snn.training.variable_projection import VariableProjection
 
 if TYPE_CHECKING:
@@ -24,17 +35,61 @@ if TYPE_CHECKING:
 _ROUNDS = 8
 _PLACES = (0.6, 1.0, 1.6)  # of the added points: distances from the origin, relative to the attractor's
 _WEIGHT = 0.2  # of an added point, over its distance from the origin
+_LOOK = 128  # trajectories of each kind to look for lost ones again
 _TRAJECTORIES, _RELAXATION = 3000, 10.0  # of the search, and rate time units for them to come back
 _STEPS = 20  # between checks of which trajectories are back
-_PATIENCE = 10.0  # how many times longer than the network the target is given to come back
 
 
-def without_spurious_attractors(
+def returning(
     network: RateNetwork,
     system: System,
     task: Task,
     ridge: float,
-    rng: np.random.Generator,
+    states: tuple[Float[np.ndarray, "sample rank"], Float[np.ndarray, "sample rank"]],
+    seed: int,
+    acceptable: Callable[[RateNetwork], bool],
+) -> tuple[RateNetwork, Return, int, int]:
+    """Remove spurious attractors; where trajectories are lost nevertheless, remove what holds them.
+
+    Returns the network, how its trajectories return, the number of points that were added, and the number of spurious
+    attractors that are left.
+
+    Parameters
+    ----------
+    network, system, task, ridge
+        What was trained, on what, for which regression and at which ridge.
+    states
+        Two samples of stationary states, system units: to look for lost trajectories, and to report on them.
+    seed
+        Seed of training.
+    acceptable
+        Whether a network still fits well enough.
+    """
+    # the name of a stream decides its numbers, so "strays" stays
+    rng, looking = stream(seed, "training", "strays"), stream(seed, "training", "look")
+    network, added, left = without_spurious_attractors(
+        network, task, ridge, lambda candidate: spurious_attractors(candidate, system, rng), acceptable
+    )
+    back, _ = check_return(network, system, states[1], stream(seed, "training", "return"))
+    if not back.lost:
+        return network, back, added, left
+
+    def search(candidate: RateNetwork) -> Float[np.ndarray, "attractor rank"]:
+        _, places = check_return(candidate, system, states[0], looking, min(_LOOK, len(states[0]) // 2))
+        return np.concatenate([spurious_attractors(candidate, system, rng), places])
+
+    mended, more, still_left = without_spurious_attractors(network, task, ridge, search, acceptable)
+    if not more:
+        return network, back, added, left
+    again, _ = check_return(mended, system, states[1], stream(seed, "training", "return", "again"))
+    return (mended, again, added + more, still_left) if again.lost <= back.lost else (network, back, added, left)
+
+
+def without_spurious_attractors(
+    network: RateNetwork,
+    task: Task,
+    ridge: float,
+    search: Callable[[RateNetwork], Float[np.ndarray, "attractor rank"]],
     acceptable: Callable[[RateNetwork], bool] = lambda network: True,
 ) -> tuple[RateNetwork, int, int]:
     """Solve for the read-out again, with a drift of -z at points around each spurious attractor.
@@ -45,15 +100,15 @@ def without_spurious_attractors(
 
     Parameters
     ----------
-    network, system, task, ridge
-        What was trained, on what, for which regression and at which ridge.
-    rng
-        Source of starts for the search.
+    network, task, ridge
+        What was trained, for which regression and at which ridge.
+    search
+        Spurious attractors of a network, internal units.
     acceptable
         Whether a network still fits well enough.
     """
     points = np.empty((0, network.rank))
-    attractors = spurious_attractors(network, system, rng)
+    attractors = search(network)
     for _ in range(_ROUNDS):
         if not len(attractors):
             break
@@ -69,7 +124,7 @@ def without_spurious_attractors(
         candidate = task.network(projection, ridge)
         if not acceptable(candidate):
             break
-        network, points, attractors = candidate, more, spurious_attractors(candidate, system, rng)
+        network, points, attractors = candidate, more, search(candidate)
     return network, len(points), len(attractors)
 
 
@@ -104,7 +159,7 @@ def spurious_attractors(
     grain = 0.1 * np.linalg.norm(z, axis=1, keepdims=True)
     _, first = np.unique(np.round(z / np.maximum(grain, 1e-9)), axis=0, return_index=True)
     target = InternalSystem(system, network)
-    return z[[index for index in first if _returns(target, start[index], edge, _PATIENCE * _RELAXATION)]]
+    return z[[index for index in first if _returns(target, start[index], edge, PATIENCE * _RELAXATION)]]
 
 
 def _returns(

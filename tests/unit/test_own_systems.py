@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import importlib
 import warnings
 
 import numpy as np
@@ -20,6 +22,7 @@ import ddm2snn
 from ddm2snn import InputError, Static, System, Training
 from ddm2snn.errors import MissedWarning
 from ddm2snn.load import load_as
+from ddm2snn.network import to_internal
 from ddm2snn.systems import forced
 from ddm2snn.systems.scales import Scales, find_scales
 
@@ -187,6 +190,26 @@ class TestMissed:
         with pytest.warns(MissedWarning, match="The drift error of latent"):
             made = ddm2snn.convert(quick_rate, time_unit_s=0.002, dt_s=5e-4)
         assert made.network.provenance["missed"]
+
+    def test_a_conversion_that_does_not_come_back_from_far_is_counted(self, monkeypatch):
+        conversion = importlib.import_module("ddm2snn.conversion.convert")
+        rate = ddm2snn.train("vanderpol", units=8, seed=5, training=Training(points=400, iterations=40, holdout=200))
+        spiking = ddm2snn.convert(rate, backend="reference", time_unit_s=0.1, dt_s=5e-4, seed=5).network
+        states = to_internal(rate, ddm2snn.simulate(rate, duration=20.0, every=0.5).samples.reshape(-1, 2))
+        assert conversion.lost_from_far(spiking, rate, states, seed=0) == 0
+        # two neurons more, that fire where a latent is far outside and then hold it there
+        far = np.concatenate([spiking.encoders, [[20.0, 0.0], [0.0, 20.0]]])
+        pull = np.concatenate([spiking.decoders, np.diag([0.1, 0.1])], axis=1)
+        held = dataclasses.replace(
+            spiking, encoders=far, decoders=pull, bias=np.append(spiking.bias, [-60.0, -60.0]),
+            unit=np.append(spiking.unit, [0, 0]),
+        )  # fmt: skip
+        assert conversion.lost_from_far(held, rate, states, seed=0) > 3
+        monkeypatch.setattr(conversion, "lost_from_far", lambda *_: 5)
+        with pytest.warns(
+            MissedWarning, match=r"Of 16 runs from far outside, 5 did not come back .* time_unit_s = 0\.1"
+        ):
+            ddm2snn.convert(rate, decoders=Static(), time_unit_s=0.1)
 
     def test_strict_commands_write_the_result_and_exit_with_2(self, cli, tmp_path):
         command = ("train", "vanderpol", "--units", 3, "-o", "rate.safetensors", "--error", 1e-6)
