@@ -24,6 +24,8 @@ from ddm2snn.conversion.clock import (
 )  # fmt: skip
 from ddm2snn.conversion.decoders import Calibrated, Decoders, Problem, Solution, find_decoders
 from ddm2snn.conversion.diagnostics import Diagnostics, audit
+from ddm2snn.conversion.driving import ClosedLoop
+from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_lag
 from ddm2snn.conversion.population import Population
 from ddm2snn.conversion.trajectories import stationary_states
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
 _LARGEST_ERROR = 0.1  # of the drift, relative, in a latent; beyond it the dynamics are another's
 _TRIALS, _DURATION, _WATCHED = 16, 8.0, 3.0  # of runs from far outside: rate time units, and those that are judged
-_EVERY = 0.25  # rate time units between samples of them
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ def lost_from_far(
     """Of 16 runs from far outside, those that do not come back, where the rate network's do.
 
     Where to is to states of the rate network, or of as many runs of the spiking network that start from these: its
-    noise may take it further. The reference backend runs it, with the spike timing that its decoders were solved for.
+    noise may take it further. The noise is white, and its size does not depend on the state.
 
     Parameters
     ----------
@@ -203,19 +204,18 @@ def lost_from_far(
     rng = stream(seed, "conversion", "far")
     inside = to_system(rate, states[rng.integers(len(states), size=_TRIALS)])
     starts = np.concatenate([far_starts(rate, _TRIALS, rng), inside])
-    every = max(1, round(_EVERY * network.time_unit_s / network.dt_s)) * network.dt_s / network.time_unit_s
-    last = -max(1, round(_WATCHED / every))
-
-    def runs(some: RateNetwork | SpikingNetwork, backend: Backend | None) -> Float[np.ndarray, "trial time rank"]:
-        recording = simulate(
-            some, backend=backend, duration=_DURATION, trials=2 * _TRIALS, every=every, initial_latent=starts, seed=seed
-        )
-        return to_internal(rate, recording.samples)
-
-    path = runs(network, find_backend("reference", spike_timing=network.spike_timing))
+    loop = ClosedLoop(
+        rate, Ensemble.of(network), network.decoders, np.arange(network.neurons), network.diffusion_factor,
+        to_internal(network, starts), rng,
+    )  # fmt: skip
+    path = to_internal(rate, to_system(network, loop.follow(_DURATION)))
+    last = -max(1, round(_WATCHED / loop.every))
     visited = rng.permutation(np.concatenate([states, path[_TRIALS:].reshape(-1, rate.rank)]))
     lost = astray(path[:_TRIALS, last:], visited)
-    return int((lost & ~astray(runs(rate, None)[:_TRIALS, last:], visited)).sum()) if lost.any() else 0
+    if not lost.any():
+        return 0
+    own = simulate(rate, duration=_DURATION, trials=2 * _TRIALS, every=loop.every, initial_latent=starts, seed=seed)
+    return int((lost & ~astray(to_internal(rate, own.samples)[:_TRIALS, last:], visited)).sum())
 
 
 def noisy_spikes(ratio: float, time_unit_s: float, longest_s: float, neurons_per_unit: float | None) -> str:

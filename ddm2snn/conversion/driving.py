@@ -116,6 +116,15 @@ class ClosedLoop:
                 target[:, sample], states[:, sample] = self._target, self._z
         return filtered, target, states
 
+    def follow(self, duration: float) -> Float[np.ndarray, "trial sample rank"]:
+        """Go on for some rate time units: latents at the end of each sampling interval, alone."""
+        states = np.empty((len(self._z), max(1, round(duration / self.every)), self._rate.rank))
+        with _one_thread():
+            for sample in range(states.shape[1]):
+                self._interval()
+                states[:, sample] = self._z
+        return states
+
     def blocks(self, duration: float) -> Iterator[DrivenBlock]:
         """Blocks of some rate time units of each trial, after a warm-up."""
         bytes_each = 8 * len(self._z) * self._drive.columns
