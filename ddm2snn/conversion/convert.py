@@ -26,7 +26,7 @@ from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for, longest_decay_s
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal, to_system
 from ddm2snn.simulate import simulate
-from ddm2snn.training.robustness import astray, far_starts
+from ddm2snn.training.robustness import PATIENCE, astray, far_starts
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -180,7 +180,7 @@ def _missed(
 def lost_from_far(
     network: SpikingNetwork, rate: RateNetwork, states: Float[np.ndarray, "sample rank"], seed: int
 ) -> int:
-    """Of 16 runs from far outside, those that do not come back, where the rate network's do.
+    """Of 16 runs from far outside, those that do not come back in ten times as long, where the rate network's do.
 
     Where to is to states of the rate network, or of as many runs of the spiking network that start from these: its
     noise may take it further. The reference backend runs it, with the spike timing that its decoders were solved for.
@@ -199,17 +199,24 @@ def lost_from_far(
     starts = np.concatenate([far_starts(rate, _TRIALS, rng), inside])
     every = max(1, round(_EVERY * network.time_unit_s / network.dt_s)) * network.dt_s / network.time_unit_s
     last = -max(1, round(_WATCHED / every))
+    reference = find_backend("reference", spike_timing=network.spike_timing)
 
-    def runs(some: RateNetwork | SpikingNetwork, backend: Backend | None) -> Float[np.ndarray, "trial time rank"]:
-        recording = simulate(
-            some, backend=backend, duration=_DURATION, trials=2 * _TRIALS, every=every, initial_latent=starts, seed=seed
-        )
-        return to_internal(rate, recording.samples)
+    def runs(
+        start: Float[np.ndarray, "trial rank"], duration: float, *, of_rate: bool = False
+    ) -> Float[np.ndarray, "trial time rank"]:
+        some, backend = (rate, None) if of_rate else (network, reference)
+        settings = {"duration": duration, "trials": len(start), "every": every, "seed": seed}
+        return to_internal(rate, simulate(some, backend=backend, initial_latent=start, **settings).samples)
 
-    path = runs(network, find_backend("reference", spike_timing=network.spike_timing))
+    path = runs(starts, _DURATION)
     visited = rng.permutation(np.concatenate([states, path[_TRIALS:].reshape(-1, rate.rank)]))
-    lost = astray(path[:_TRIALS, last:], visited)
-    return int((lost & ~astray(runs(rate, None)[:_TRIALS, last:], visited)).sum()) if lost.any() else 0
+    lost = np.flatnonzero(astray(path[:_TRIALS, last:], visited))
+    if len(lost):  # they may only be late
+        later = runs(to_system(rate, path[lost, -1]), PATIENCE * _DURATION)
+        lost = lost[astray(later[:, last:], visited)]
+    if len(lost):
+        lost = lost[~astray(runs(starts[lost], (1 + PATIENCE) * _DURATION, of_rate=True)[:, last:], visited)]
+    return len(lost)
 
 
 def noisy_spikes(ratio: float, time_unit_s: float, longest_s: float, neurons_per_unit: float | None) -> str:
