@@ -24,7 +24,7 @@ from ddm2snn.conversion.clock import (
 )  # fmt: skip
 from ddm2snn.conversion.decoders import Calibrated, Decoders, Problem, Solution, find_decoders
 from ddm2snn.conversion.diagnostics import Diagnostics, audit
-from ddm2snn.conversion.driving import ClosedLoop
+from ddm2snn.conversion.driving import EVERY, ClosedLoop
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_lag
 from ddm2snn.conversion.population import Population
@@ -34,7 +34,7 @@ from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for, longest_decay_s
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal, to_system
 from ddm2snn.simulate import simulate
-from ddm2snn.training.robustness import astray, far_starts
+from ddm2snn.training.robustness import PATIENCE, astray, far_starts
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -187,7 +187,7 @@ def _missed(
 def lost_from_far(
     network: SpikingNetwork, rate: RateNetwork, states: Float[np.ndarray, "sample rank"], seed: int
 ) -> int:
-    """Of 16 runs from far outside, those that do not come back, where the rate network's do.
+    """Of 16 runs from far outside, those that do not come back in ten times as long, where the rate network's do.
 
     Where to is to states of the rate network, or of as many runs of the spiking network that start from these: its
     noise may take it further. The noise is white, and its size does not depend on the state.
@@ -204,18 +204,24 @@ def lost_from_far(
     rng = stream(seed, "conversion", "far")
     inside = to_system(rate, states[rng.integers(len(states), size=_TRIALS)])
     starts = np.concatenate([far_starts(rate, _TRIALS, rng), inside])
-    loop = ClosedLoop(
-        rate, Ensemble.of(network), network.decoders, np.arange(network.neurons), network.diffusion_factor,
-        to_internal(network, starts), rng,
-    )  # fmt: skip
-    path = to_internal(rate, to_system(network, loop.follow(_DURATION)))
-    last = -max(1, round(_WATCHED / loop.every))
+    ensemble, columns = Ensemble.of(network), np.arange(network.neurons)
+
+    def runs(start: Float[np.ndarray, "trial rank"], duration: float) -> Float[np.ndarray, "trial time rank"]:
+        factor, inner = network.diffusion_factor, to_internal(network, start)
+        loop = ClosedLoop(rate, ensemble, network.decoders, columns, factor, inner, rng)
+        return to_internal(rate, to_system(network, loop.follow(duration)))
+
+    path, last = runs(starts, _DURATION), -round(_WATCHED / EVERY)
     visited = rng.permutation(np.concatenate([states, path[_TRIALS:].reshape(-1, rate.rank)]))
-    lost = astray(path[:_TRIALS, last:], visited)
-    if not lost.any():
-        return 0
-    own = simulate(rate, duration=_DURATION, trials=2 * _TRIALS, every=loop.every, initial_latent=starts, seed=seed)
-    return int((lost & ~astray(to_internal(rate, own.samples)[:_TRIALS, last:], visited)).sum())
+    lost = np.flatnonzero(astray(path[:_TRIALS, last:], visited))
+    if len(lost):  # they may only be late
+        later = runs(to_system(rate, path[lost, -1]), PATIENCE * _DURATION)
+        lost = lost[astray(later[:, last:], visited)]
+    if len(lost):
+        duration = (1 + PATIENCE) * _DURATION
+        own = simulate(rate, duration=duration, trials=len(lost), every=EVERY, initial_latent=starts[lost], seed=seed)
+        lost = lost[~astray(to_internal(rate, own.samples)[:, last:], visited)]
+    return len(lost)
 
 
 def noisy_spikes(ratio: float, time_unit_s: float, longest_s: float, neurons_per_unit: float | None) -> str:
