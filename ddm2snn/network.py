@@ -278,8 +278,8 @@ class SpikingNetwork:
 
     def __post_init__(self) -> None:
         _check_common(self)
-        self._check_synapses()
         check_positive("SpikingNetwork", time_unit_s=self.time_unit_s, dt_s=self.dt_s)
+        self._check_synapses()
         if (self.diffusion_decoders is None) != (self.diffusion_filter_s is None):
             missing = "diffusion_decoders" if self.diffusion_decoders is None else "diffusion_filter_s"
             raise InputError(

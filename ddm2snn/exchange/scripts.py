@@ -159,7 +159,8 @@ def weights_of(network: SpikingNetwork) -> dict[str, np.ndarray]:
     """
     names = ("encoders", "bias", "decoders", "diffusion_factor", "input_map", "latent_offset", "latent_scale")
     weights = {name: getattr(network, name) for name in (*names, "initial_latent")}
-    initial = to_internal(network, network.initial_latent)
+    with np.errstate(all="ignore"):  # overflow is refused below, where it matters
+        initial = to_internal(network, network.initial_latent)
     run = Schedule(network, network.dt_s, 1, 1, len(initial), 0, Stimulus(), initial)
     white = np.tile([1.0, 0.0, 0.0, 0.0, 0.0], (network.rank, 1))
     weights |= {

@@ -28,7 +28,7 @@ installed = pytest.mark.parametrize("reader", INSTALLED)
 @pytest.fixture(scope="module")
 def network(brian2_network: SpikingNetwork) -> SpikingNetwork:
     """Van der Pol, 64 units times 4 neurons without refractory period: its decoders are another's, for both sides."""
-    return dataclasses.replace(brian2_network, neuron=LIF(refractory_s=0.0))
+    return dataclasses.replace(brian2_network, neuron=LIF(refractory_s=0.0), rise_s=0.0, noise_colour=None)
 
 
 @pytest.fixture(scope="module")

@@ -163,7 +163,7 @@ def unwritten(file: h5py.File) -> None:
     ("change", "said"),
     [
         (newer, "reads 1. Install a newer"),
-        (no_header, "cannot be read as HDF5"),
+        (no_header, "no header of this schema"),
         (header_of_numbers, "no header of this schema"),
         (another_weight, "does not match its fingerprint"),
         (huge, "more than 4 GiB"),

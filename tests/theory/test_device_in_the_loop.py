@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -22,10 +24,11 @@ UNIT_S = 0.2
 @pytest.fixture(scope="module")
 def networks(rate_network):
     """The same neurons, with decoders that know the device and with decoders that do not."""
-    given = {"decoders": SHORT, "time_unit_s": UNIT_S, "seed": 1}
+    given = {"decoders": dataclasses.replace(SHORT, rise_s=0.0), "time_unit_s": UNIT_S, "seed": 1}
+    not_in_it = ddm2snn.convert(rate_network, backend="reference", **given)
     return {
         "in the loop": ddm2snn.convert(rate_network, hardware=SLOW, **given),
-        "not": ddm2snn.convert(rate_network, backend="reference", **given),
+        "not": dataclasses.replace(not_in_it, network=dataclasses.replace(not_in_it.network, noise_colour=None)),
     }
 
 

@@ -293,7 +293,7 @@ def test_a_network_with_a_rise_is_refused_by_devices(refuses, make_spiking):
     for fields, said in (
         ({"rise_s": 0.1}, "must be 0 or a time below time_unit_s = 0.1"),
         ({"rise_s": -1.0}, "must be 0 or a time below time_unit_s = 0.1"),
-        ({"noise_colour": np.ones((3, 3))}, "must be positive and of shape (2, 4)"),
+        ({"noise_colour": np.ones((2, 3))}, "must be positive and of shape (2, 4)"),
         ({"noise_colour": np.zeros((2, 4))}, "must be positive and of shape (2, 4)"),
     ):
         with refuses(InputError, said):

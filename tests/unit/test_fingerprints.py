@@ -35,7 +35,8 @@ def test_each_array_of_a_rate_network_counts(rate_of, field):
 
 @pytest.mark.parametrize("field", array_fields(SpikingNetwork))
 def test_each_array_of_a_spiking_network_counts(spiking_of, field):
-    network = spiking_of(diffusion_decoders=np.ones((2, 2, 20)), diffusion_filter_s=0.01)
+    by_state = {"diffusion_decoders": np.ones((2, 2, 20)), "diffusion_filter_s": 0.01}
+    network = spiking_of(**by_state, noise_colour=np.ones((2, 4)))
     changed = dataclasses.replace(network, **{field: nudged(getattr(network, field))})
     assert changed.fingerprint != network.fingerprint
 
@@ -47,6 +48,7 @@ def test_each_array_of_a_spiking_network_counts(spiking_of, field):
         ("neuron", LIF(tau_membrane_s=0.031, refractory_s=0.004)),
         ("time_unit_s", 0.2),
         ("dt_s", 0.002),
+        ("rise_s", 0.004),
         ("spike_timing", "interpolated"),
         ("backend", "nengo"),
         ("rate_fingerprint", "0" * 32),
@@ -106,7 +108,7 @@ def test_the_time_scale_counts_and_one_is_no_part_of_a_file(rate_of, spiking_of)
 def test_these_are_all_the_fields_there_are(spiking_of):
     # a new field must be added to one of the lists above
     settings = {"neuron", "time_unit_s", "dt_s", "spike_timing", "backend", "rate_fingerprint", "provenance"}
-    settings |= {"diffusion_filter_s", "hardware", "time_scale"}
+    settings |= {"diffusion_filter_s", "hardware", "time_scale", "rise_s"}
     assert {f.name for f in dataclasses.fields(SpikingNetwork)} == settings | set(array_fields(SpikingNetwork))
     assert {f.name for f in dataclasses.fields(RateNetwork)} == {"activation", "provenance", "time_scale"} | set(
         array_fields(RateNetwork)

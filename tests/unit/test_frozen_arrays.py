@@ -12,7 +12,7 @@ from ddm2snn.base.arrays import array_fields
 
 ARRAYS = {
     RateNetwork: 9,
-    SpikingNetwork: 11,
+    SpikingNetwork: 12,
     Stimulus: 2,
     Spikes: 3,
 }
@@ -35,7 +35,8 @@ def test_array_annotations_give_types_and_axes():
 
 @pytest.mark.parametrize("name", array_fields(SpikingNetwork))
 def test_every_array_of_a_network_is_read_only(spiking_of, name):
-    array = getattr(spiking_of(diffusion_decoders=np.ones((2, 2, 20)), diffusion_filter_s=0.01), name)
+    by_state = {"diffusion_decoders": np.ones((2, 2, 20)), "diffusion_filter_s": 0.01}
+    array = getattr(spiking_of(**by_state, noise_colour=np.ones((2, 4))), name)
     with pytest.raises(ValueError, match="read-only"):
         array[...] = 0
 
