@@ -15,14 +15,13 @@ import numpy as np
 from ddm2snn.base.randomness import stream
 from ddm2snn.network import RateNetwork, to_internal, to_system
 from ddm2snn.training.robustness import (
-    HAS_ESCAPED,
-    PATIENCE,
     InternalSystem,
     Return,
     check_return,
     escaped,
     far_starts,
     integration_step,
+    returns,
 )
 from ddm2snn.training.variable_projection import VariableProjection
 
@@ -159,21 +158,4 @@ def spurious_attractors(
     grain = 0.1 * np.linalg.norm(z, axis=1, keepdims=True)
     _, first = np.unique(np.round(z / np.maximum(grain, 1e-9)), axis=0, return_index=True)
     target = InternalSystem(system, network)
-    return z[[index for index in first if _returns(target, start[index], edge, PATIENCE * _RELAXATION)]]
-
-
-def _returns(
-    target: InternalSystem, start: Float[np.ndarray, " rank"], edge: Float[np.ndarray, " rank"], duration: float
-) -> bool:
-    """Whether the target, without noise, ends within the edges of the stationary states."""
-    from scipy.integrate import solve_ivp
-
-    def distance_left(_: float, z: np.ndarray) -> float:
-        return HAS_ESCAPED - np.abs(z).max()
-
-    distance_left.terminal = True  # pyright: ignore[reportFunctionMemberAccess] - SciPy reads this attribute
-    with np.errstate(over="ignore", invalid="ignore"):  # the path may end in infinity
-        path = solve_ivp(
-            lambda _, z: target.internal_readout(z) - z, (0.0, duration), start, "LSODA", events=distance_left
-        )
-    return bool(path.status == 0 and (np.abs(path.y[:, -1]) <= edge).all())
+    return z[[index for index in first if returns(target, start[index], edge)]]
