@@ -67,7 +67,7 @@ class NoiseSpectrum:
 
     def _mean(self, density: Complex[np.ndarray, "frequency rank rank"], highest: float) -> np.ndarray:
         some = self.frequency <= highest
-        return np.average(density[some].real, axis=0, weights=np.gradient(self.frequency)[some])
+        return np.average(np.real(density[some]), axis=0, weights=np.gradient(self.frequency)[some])
 
     @property
     def wanted(self) -> Complex[np.ndarray, "frequency rank rank"]:

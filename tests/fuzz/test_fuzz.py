@@ -1,5 +1,8 @@
 """Some mutants of every reader, and that the fuzzer sees each fault; `fuzz.py` makes as many as one likes."""
 
+# pyright: reportAttributeAccessIssue=false
+# the folder has the name of the module
+
 from __future__ import annotations
 
 import os

@@ -1,5 +1,8 @@
 """Symmetric and antisymmetric parts against dense matrices; energy along trajectories and down the latent drift."""
 
+# pyright: reportArgumentType=false
+# names of projections come from a parameter, one of them wrong
+
 import dataclasses
 import functools
 

@@ -1,5 +1,8 @@
 """Families of systems with a parameter, reduced from tests/benchmarks/bifurcations.py, which goes on to spikes."""
 
+# pyright: reportMissingImports=false, reportArgumentType=false
+# of the benchmarks; lists become arrays
+
 import dataclasses
 import sys
 from pathlib import Path

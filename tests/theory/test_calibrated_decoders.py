@@ -1,5 +1,8 @@
 """Calibrated decoders: the compiled drive, the target along trajectories, the solution, the noise budget."""
 
+# pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
+# SciPy's filters are typed by overloads, and a stand-in has only what is read of trajectories
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,5 +1,8 @@
 """Floors, intervals and verdicts where nothing differs; planted changes; recordings out of the ordinary."""
 
+# pyright: reportArgumentType=false
+# there are wells, so that there is a measure
+
 import numpy as np
 import pytest
 from planted_changes import CHANGES, EVERY, ornstein_uhlenbeck, planted

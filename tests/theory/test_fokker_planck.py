@@ -1,5 +1,8 @@
 """The oracle of planar diffusions itself, against processes whose density, current or escape rate has a closed form."""
 
+# pyright: reportArgumentType=false, reportPossiblyUnboundVariable=false
+# names of schemes come from a parameter, and there is one at least
+
 import numpy as np
 import pytest
 from fokker_planck import Grid, Planar

@@ -1,5 +1,8 @@
 """Planar rate networks against the oracle of `fokker_planck.py`; the long form is tests/benchmarks/planar_oracle.py."""
 
+# pyright: reportMissingImports=false
+# of the benchmarks
+
 import dataclasses
 import functools
 import sys

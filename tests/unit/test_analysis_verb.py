@@ -89,7 +89,7 @@ def test_the_projection_reaches_numbers_and_figures(make_rate, tmp_path):
         image.savefig(path, metadata={"Software": None})
     assert (tmp_path / "default.png").read_bytes() != (tmp_path / "older.png").read_bytes()
     with pytest.raises(ddm2snn.InputError, match="'orthogonal'; known are gradient-flow, pseudo-inverse"):
-        analyse(network, projection="orthogonal")
+        analyse(network, projection="orthogonal")  # pyright: ignore[reportArgumentType] - refused
 
 
 def test_the_command_takes_the_projection(make_rate, tmp_path, cli):
