@@ -18,7 +18,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("properties")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _forked_readers() -> Iterator[None]:
     """Read foreign files in forks, which take no start of an interpreter."""
     with pytest.MonkeyPatch.context() as patch:
