@@ -132,7 +132,6 @@ def test_a_changed_setting_redoes_what_depends_on_it_alone(finished):
 
 def test_a_lost_or_damaged_file_is_made_again(finished):
     folder, _, _ = finished
-    again(folder)  # whatever other tests left undone
     original = (folder / "nengo.nc").read_bytes()
     (folder / "nengo.nc").write_bytes(original[:1000])
     assert again(folder).done == ["simulate nengo"]  # the report depends on its content, which is as before

@@ -137,7 +137,11 @@ def _rows(trials: slice, each: int) -> slice:
 def _closed_loop(
     schedule: Schedule, latents: Float[np.ndarray, "trial sample rank"], rows: list[np.ndarray]
 ) -> nengo.Network:
-    """One network of all trials: neurons -> D -> lowpass -> latents -> E -> neurons, never E D."""
+    """One network of all trials: neurons -> D -> lowpass -> latents -> E -> neurons, never E D.
+
+    No node gets more than two inputs: Nengo adds them in an order that changes from run to run, and sums of three with
+    it.
+    """
     import nengo
 
     from ddm2snn_backends.nengo.extensions import Repeated
@@ -150,17 +154,19 @@ def _closed_loop(
 
     with nengo.Network(seed=child_seed(schedule.seed, "nengo", "network")) as model:
         # one low-pass for all trials and sources: a filter per ensemble costs more than its neurons
-        source, latent = nengo.Node(size_in=width), nengo.Node(size_in=width)
-        nengo.Connection(source, latent, synapse=nengo.Lowpass(network.time_unit_s))
-        nengo.Connection(_unwinding(schedule), latent, synapse=None)
+        outside, source, relaxing, latent = (nengo.Node(size_in=width) for _ in range(4))
+        nengo.Connection(outside, source, synapse=None)
+        nengo.Connection(source, relaxing, synapse=nengo.Lowpass(network.time_unit_s))
+        nengo.Connection(_unwinding(schedule), relaxing, synapse=None)
+        nengo.Connection(relaxing, latent, synapse=None)
         decoded = source if not network.rise_s else nengo.Node(size_in=width)
         if network.rise_s:
             a, c = schedule.decay, schedule.rise_decay
             rising = nengo.LinearFilter([(1 - a) * (1 - c), 0.0], [1.0, -(a + c), a * c], analog=False)
             nengo.Connection(decoded, latent, synapse=rising)
         if not schedule.stimulus.empty:
-            nengo.Connection(nengo.Node(stimulus, size_out=width), source, synapse=None)
-        entries = _connect_noise(schedule, source)
+            nengo.Connection(nengo.Node(stimulus, size_out=width), outside, synapse=None)
+        entries = _connect_noise(schedule, outside)
         together = max(1, _TOGETHER // network.neurons)
         for first in range(0, schedule.trials, together):
             voltage = schedule.initial_voltage[first : first + together]
