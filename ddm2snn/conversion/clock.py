@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 _DECORRELATION_S = 0.31  # 15 membrane time constants, and as many spikes at 50 Hz
 _USUAL_NEURONS_PER_UNIT = 3
-# spike-noise ratio of a pilot; the final one is a tenth less, and with three quarters of the noise injected the total
-# stays within 10 % of the rate network's
-_LARGEST_RATIO = 0.34
-NOISE_EXPONENT = 1.5  # spike noise falls with this power of the time unit or faster
+_LARGEST_RATIO = 0.34  # of spike noise to the target's in a pilot, so that there is room to inject at most frequencies
+_NOISE_EXPONENT = 1.5  # spike noise falls with this power of the time unit or faster
 _LONGEST = 4.0  # factor on the first time unit
 _RISE = 0.02  # rate time units: synapses rise no slower
 _RISE_OF_FASTEST = 0.1  # share of the time scale of the fastest motion that they take at most
@@ -111,7 +109,7 @@ def natural_rise_s(rate: RateNetwork, z: Float[np.ndarray, "sample rank"], time_
 def stretch(pilot: NoiseBudget) -> float:
     """Factor by which a longer time unit lowers the pilot's spike-noise ratio to the largest that is wanted."""
     over = (pilot.spike_noise_ratio or 0.0) / _LARGEST_RATIO
-    return min(max(over, 1.0) ** (1.0 / NOISE_EXPONENT), _LONGEST)
+    return min(max(over, 1.0) ** (1.0 / _NOISE_EXPONENT), _LONGEST)
 
 
 def two_digits(time_s: float, longest_s: float = np.inf) -> float:

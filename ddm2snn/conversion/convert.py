@@ -15,13 +15,7 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.version import package_version
-from ddm2snn.conversion.clock import (
-    NOISE_EXPONENT,
-    Clock,
-    natural_time_unit_s,
-    stretch,
-    whole_hundredths,
-)  # fmt: skip
+from ddm2snn.conversion.clock import Clock, natural_time_unit_s, stretch, whole_hundredths
 from ddm2snn.conversion.decoders import Calibrated, Decoders, Problem, Solution, find_decoders
 from ddm2snn.conversion.diagnostics import Diagnostics, audit
 from ddm2snn.conversion.driving import EVERY, ClosedLoop
@@ -99,9 +93,8 @@ def convert(
         neurons are driven in its arithmetic, its decode neurons and their delay included.
     time_unit_s
         Seconds per rate time unit, which is the synaptic time constant. By default that of
-        `ddm2snn.conversion.clock.natural_time_unit_s`. Calibrated decoders first run a pilot; if its spike noise would
-        take the total well beyond the rate network's diffusion, up to four times that. A default is rounded up to
-        hundreds of time steps, unless the decays of `hardware` allow less.
+        `ddm2snn.conversion.clock.natural_time_unit_s`, or up to four times that where the spikes of a pilot of
+        calibrated decoders are loud. It is rounded up to hundreds of time steps, unless `hardware` allows less.
     dt_s, seed
         Time step in seconds, and seed of everything random here, thresholds and largest rates of the neurons among it:
         networks for two backends from one seed have the same neurons.
@@ -116,8 +109,7 @@ def convert(
     Warns
     -----
     MissedWarning
-        Where a drift error is above a tenth, spikes are noisier than the rate network, or runs from far outside do not
-        come back; also in ``provenance``.
+        Where drift or noise is far off, or runs from far outside do not come back; also in ``provenance``.
 
     Examples
     --------
@@ -146,20 +138,20 @@ def convert(
     clock = Clock(first_s, dt_s, timing, rise_s=0.0 if config is not None else decoders.rise(rate, states, first_s))
     ensemble, tuning = decoders.place(rate, population, clock, states, seed)
     problem = _timed(Problem(rate, ensemble, states, seed), clock, config)
-    pilot, lengthened = decoders.pilot(problem, progress), None
-    if pilot is not None and time_unit_s is None:
-        problem, pilot, lengthened = _lengthened(problem, decoders, pilot, longest_s, config)
-    solution = decoders.solve(problem, pilot, progress)
+    lengthened = None
+    if time_unit_s is None and (pilot := decoders.pilot(problem, progress)) is not None:
+        problem, lengthened = _lengthened(problem, decoders, pilot, longest_s, config)
+    solution = decoders.solve(problem, progress)
     network = assemble(problem, solution, simulator.name)
     learned = {"time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
     diagnostics = Diagnostics.model_validate({**_measured(network, problem), **learned})
     provenance = _provenance(rate, seed, population, decoders, diagnostics)
     per_unit = None if decoders.name == "direct" else network.neurons / rate.units
     lost = 0 if config is not None else lost_from_far(network, rate, states, seed)
-    if missed := _missed(diagnostics, network.time_unit_s, longest_s, per_unit, lost):
-        provenance["missed"] = missed
-        for sentence in missed:
-            warnings.warn(sentence, MissedWarning, stacklevel=2)
+    missed = _missed(diagnostics, network.time_unit_s, longest_s, per_unit, lost)
+    provenance |= {"missed": missed} if missed else {}
+    for sentence in missed:
+        warnings.warn(sentence, MissedWarning, stacklevel=2)
     return Conversion(replace(network, provenance=provenance, hardware=config), diagnostics)
 
 
@@ -239,16 +231,15 @@ def noisy_spikes(ratio: float, time_unit_s: float, longest_s: float, neurons_per
 
 def _lengthened(
     problem: Problem, decoders: Decoders, pilot: NoiseBudget, longest_s: float, config: HardwareConfig | None
-) -> tuple[Problem, NoiseBudget, dict[str, Any] | None]:
-    """The problem in a longer time unit, the pilot's budget there, and why; unchanged and None if quiet enough."""
+) -> tuple[Problem, dict[str, Any] | None]:
+    """The problem in a longer time unit, and why; unchanged and None if a pilot's noise is quiet enough."""
     clock = replace(problem.ensemble.clock, rounded_decay=None)
     longer_s = whole_hundredths(clock.time_unit_s * stretch(pilot), clock.dt_s, longest_s)
     if longer_s <= clock.time_unit_s:
-        return problem, pilot, None
+        return problem, None
     reason = {"first_s": clock.time_unit_s, "spikes_over_target": pilot.spike_noise_ratio}
-    quieter = replace(pilot, spikes=pilot.spikes / (longer_s / clock.time_unit_s) ** NOISE_EXPONENT)
     rise_s = decoders.rise(problem.rate, problem.states, longer_s) if clock.rise_s else 0.0
-    return _timed(problem, replace(clock, time_unit_s=longer_s, rise_s=rise_s), config), quieter, reason
+    return _timed(problem, replace(clock, time_unit_s=longer_s, rise_s=rise_s), config), reason
 
 
 def assemble(problem: Problem, solution: Solution, backend: str) -> SpikingNetwork:

@@ -42,7 +42,8 @@ class Option:
     neurons_per_unit, neurons, time_unit_s, max_rates_hz
         The settings: what `convert` takes, and the number of neurons they make.
     spikes_over_target
-        Predicted spike noise over the target's diffusion, in the worst direction; None where one has no noise.
+        Predicted spike noise over the target's diffusion, in the worst direction, without the rise of synapses, behind
+        which there is less; None where one has no noise.
     drift_error
         Predicted bias of the drift relative to the drift, worst latent.
     spikes_per_time_unit

@@ -54,7 +54,8 @@ def predict(
     where the second part is what the curves themselves, filtered along the same paths, leave beside a smooth function
     of the state. Decoders are those of least squares on filtered rates with the variance of the filtered spikes'
     ripple, :math:`p_j / (12 T^2)`, on the diagonal of the Gram matrix. (Our derivation; it holds where neurons fire
-    several spikes in a time unit, and knows nothing of spikes that lock to each other.)
+    several spikes in a time unit, and knows nothing of spikes that lock to each other, nor of the rise of synapses,
+    which hands on less.)
 
     Trajectories start from the stationary `states`, in internal units.
     """

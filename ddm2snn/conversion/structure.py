@@ -308,7 +308,7 @@ def without_refractory(
     ensemble = dataclasses.replace(ensemble, neuron=neuron, clock=clock)
     problem = Problem(rate, ensemble, to_internal(rate, stationary_states(rate, seed)), seed)
     chosen = decoders or Calibrated()
-    solution = chosen.solve(problem, chosen.pilot(problem, progress), progress)
+    solution = chosen.solve(problem, progress)
     solved = assemble(problem, solution, network.backend)
     provenance = {**network.provenance, "without_refractory": {"seed": seed, **solution.diagnostics}}
     return dataclasses.replace(solved, provenance=provenance, hardware=network.hardware)

@@ -24,7 +24,6 @@ from ddm2snn.cli.options import DECODERS as HELP
 from ddm2snn.conversion import DECODERS, Decoders, Diagnostics, Ensemble, find_decoders
 from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.decoders import Problem, Solution
-from ddm2snn.conversion.noise_budget import NoiseBudget
 from ddm2snn.conversion.population import encode
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.load import load_as
@@ -60,7 +59,7 @@ class OnCurves:
     def pilot(self, problem: Problem, progress: Progress) -> None:
         """Curves know nothing of spikes."""
 
-    def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
+    def solve(self, problem: Problem, progress: Progress) -> Solution:
         rates_hz = problem.ensemble.rates_hz(problem.states)
         target = problem.rate.internal_readout(problem.states)
         weights = fit_ridge(rates_hz, target, self.ridge)

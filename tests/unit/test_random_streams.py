@@ -99,7 +99,7 @@ def test_the_length_of_the_pilot_does_not_move_the_final_calibration(quick_rate,
 
         monkeypatch.setattr(Calibrated, "pilot", another_pilot)
         settings = Calibrated(duration=500.0)
-        return ddm2snn.convert(quick_rate, decoders=settings, backend="reference", time_unit_s=0.2, seed=4)
+        return ddm2snn.convert(quick_rate, decoders=settings, backend="reference", seed=4)
 
     short, long = converted(2000.0), converted(2000.0 * share)
     assert not np.array_equal(budgets[0].spikes, budgets[1].spikes), "the pilots must differ for this to mean anything"
@@ -116,5 +116,5 @@ def test_parts_of_a_conversion_draw_from_streams_of_their_own(quick_rate, monkey
         return stream(self.seed, "conversion", name)
 
     monkeypatch.setattr(Problem, "rng", recorded)
-    ddm2snn.convert(quick_rate, decoders=Calibrated(duration=100.0), backend="reference", time_unit_s=0.2)
+    ddm2snn.convert(quick_rate, decoders=Calibrated(duration=100.0), backend="reference")
     assert len(streams) == len(set(streams)) >= 5, "pilot, its budget, calibration, budget and lag"

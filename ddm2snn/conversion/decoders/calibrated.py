@@ -165,7 +165,7 @@ class Calibrated(Decoders):
         rng = problem.rng("pilot noise budget")
         return measure_budget(rate, ensemble, regression.decoders, states, rng, duration=_PILOT_BUDGET_DURATION)
 
-    def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
+    def solve(self, problem: Problem, progress: Progress) -> Solution:
         """Calibrate along paths of the rate network, whose noise is that of the closed loop, and measure the budget."""
         rate, ensemble, states = problem.rate, problem.ensemble, problem.states
         rng = problem.rng("calibration")

@@ -20,7 +20,7 @@ from ddm2snn.conversion.decoders.protocol import (
 )
 from ddm2snn.conversion.decoders.trained import activation_target
 from ddm2snn.conversion.ensemble import Ensemble
-from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget
+from ddm2snn.conversion.noise_budget import measure_budget
 from ddm2snn.conversion.population import Population
 from ddm2snn.conversion.trajectories import regression_target
 from ddm2snn.errors import InputError
@@ -91,7 +91,7 @@ class Direct(Decoders):
         r"""Place neurons by :math:`\Gamma` and b themselves: the unit's state is the neuron's current."""
         return Ensemble(rate.left_vectors, rate.bias, np.arange(rate.units), population.neuron, clock), {}
 
-    def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
+    def solve(self, problem: Problem, progress: Progress) -> Solution:
         r"""Fit s, and report errors of drift (measured) and activations (from curves), and the noise.
 
         .. math:: s = \arg\min_s \Big\langle \sum_c \frac{(s\,W_s F - y)_c^2}{\langle v_c^2 \rangle} \Big\rangle

@@ -125,8 +125,8 @@ class Decoders(Protocol):
         """
         return None
 
-    def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
-        """Find decoders. `pilot` is what the method of this name returned, for the final time unit."""
+    def solve(self, problem: Problem, progress: Progress) -> Solution:
+        """Find decoders."""
         ...
 
 

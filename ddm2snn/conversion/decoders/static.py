@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from ddm2snn.base.progress import Progress
     from ddm2snn.conversion.ensemble import Ensemble
-    from ddm2snn.conversion.noise_budget import NoiseBudget
     from ddm2snn.network import RateNetwork
 
 
@@ -65,7 +64,7 @@ class Static(Decoders):
             refuse_device(self, "Static decoders are solved")
         return population or Population()
 
-    def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
+    def solve(self, problem: Problem, progress: Progress) -> Solution:
         """Solve at states around the stationary ones, and judge at these."""
         rate, ensemble, states = problem.rate, problem.ensemble, problem.states
         points = around(states, problem.seed)

@@ -21,7 +21,7 @@ from ddm2snn.conversion.decoders.protocol import (
     refuse_device,
     refuse_diffusion_by_state,
 )
-from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget
+from ddm2snn.conversion.noise_budget import measure_budget
 from ddm2snn.conversion.population import Population, encode
 from ddm2snn.conversion.trajectories import flow, regression_target
 from ddm2snn.conversion.tuning import around
@@ -101,7 +101,7 @@ class TrainedReadout(Decoders):
             ensemble = tune_units(rate, ensemble, z, self.ridge, stream(seed, "conversion", "units"))
         return ensemble, {}
 
-    def solve(self, problem: Problem, pilot: NoiseBudget | None, progress: Progress) -> Solution:
+    def solve(self, problem: Problem, progress: Progress) -> Solution:
         """Solve around the stationary states; report errors from curves, and the noise along trajectories."""
         rate, ensemble, states, velocity = problem.rate, problem.ensemble, problem.states, problem.velocity
         scale, constants = self.scales(rate, ensemble, around(states, problem.seed))
