@@ -145,11 +145,10 @@ def convert(
     network = assemble(problem, solution, simulator.name)
     learned = {"time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
     diagnostics = Diagnostics.model_validate({**_measured(network, problem), **learned})
-    provenance = _provenance(rate, seed, population, decoders, diagnostics)
     per_unit = None if decoders.name == "direct" else network.neurons / rate.units
     lost = 0 if config is not None else lost_from_far(network, rate, states, seed)
     missed = _missed(diagnostics, network.time_unit_s, longest_s, per_unit, lost)
-    provenance |= {"missed": missed} if missed else {}
+    provenance = _provenance(rate, seed, population, decoders, diagnostics) | ({"missed": missed} if missed else {})
     for sentence in missed:
         warnings.warn(sentence, MissedWarning, stacklevel=2)
     return Conversion(replace(network, provenance=provenance, hardware=config), diagnostics)

@@ -99,7 +99,7 @@ def test_units_are_solved_by_themselves(quick_rate, points):
 
 def test_decoders_are_columns_of_the_readout_times_what_is_solved_for(quick_rate, points):
     ensemble = encode(quick_rate, Population(3), CLOCK, points, stream(0, "test"))
-    solution = ON_CURVES.solve(Problem(quick_rate, ensemble, points, seed=0), None, no_progress)
+    solution = ON_CURVES.solve(Problem(quick_rate, ensemble, points, seed=0), no_progress)
     scale, constant = ON_CURVES.scales(quick_rate, ensemble, around(points, 0))
     assert np.array_equal(solution.decoders, quick_rate.right_vectors[ensemble.unit].T * scale)
     assert solution.constant is not None
