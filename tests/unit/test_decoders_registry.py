@@ -83,7 +83,8 @@ def registered(monkeypatch):
 def lif_rate(quick):
     """A network that every kind of decoders converts, direct ones included."""
     settings = dataclasses.replace(quick, activation="lif")
-    return ddm2snn.train("vanderpol", units=8, seed=5, training=settings)
+    decay = ddm2snn.System(name="decay", rank=1, drift=lambda z: -z, diffusion=1.0)
+    return ddm2snn.train(decay, units=8, seed=5, training=settings)
 
 
 @pytest.mark.parametrize(("name", "kind"), DECODERS.items())
