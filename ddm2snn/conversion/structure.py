@@ -243,13 +243,7 @@ def restructure(
         )
     ensemble = Ensemble.of(network)
     states = to_internal(rate, stationary_states(rate, seed))
-    settings, neurons = Calibrated(), ensemble.neurons
-    duration, trials = settings.duration_for(neurons) / settings.trajectories, settings.trajectories
-    equations, rng = NormalEquations.empty(neurons, rate.rank), stream(seed, "structure", "drive")
-    for block in driven(rate, ensemble, states, np.arange(neurons), trials, duration, rng, settings.perturbed):
-        equations.add(block.spikes_hz.reshape(-1, neurons), block.target.reshape(-1, rate.rank))
-        progress(0.6 * block.share)
-    decoders = structure.solve(equations).T
+    decoders = structure.solve(_driven_equations(rate, ensemble, states, seed, progress)).T
     budgets = [
         measure_budget(rate, ensemble, some, states, stream(seed, "structure", "budget"))
         for some in (network.decoders, decoders)
@@ -326,6 +320,19 @@ def _check_source(rate: RateNetwork, network: SpikingNetwork) -> None:
             "This network's latents have another origin than the rate network's, as TrainedReadout gives it. "
             "Convert with Calibrated or Static decoders."
         )
+
+
+def _driven_equations(
+    rate: RateNetwork, ensemble: Ensemble, states: Float[np.ndarray, "sample rank"], seed: int, progress: Progress
+) -> NormalEquations:
+    """Normal equations of all neurons along trajectories of the rate network, as calibrated decoders take them."""
+    settings, neurons = Calibrated(), ensemble.neurons
+    duration, trials = settings.duration_for(neurons) / settings.trajectories, settings.trajectories
+    equations, rng = NormalEquations.empty(neurons, rate.rank), stream(seed, "structure", "drive")
+    for block in driven(rate, ensemble, states, np.arange(neurons), trials, duration, rng, settings.perturbed):
+        equations.add(block.spikes_hz.reshape(-1, neurons), block.target.reshape(-1, rate.rank))
+        progress(0.6 * block.share)
+    return equations
 
 
 def _within(
