@@ -29,10 +29,10 @@ dt = ``schedule.dt_s``, and does the following in this order.
    .. math:: q_{n+1} = c\, q_n + (1 - c)\,\frac{D s_n}{dt}, \qquad
        z_{n+1} = a z_n + (1 - a)\,(u_n + q_{n+1}) + F \chi_n, \qquad q_0 = \text{schedule.initial_decoded}.
 
-   :math:`u_n` is row n of ``schedule.inputs()``. :math:`\xi_n` (rank,) holds standard normal numbers, independent for
-   each step and trial, and :math:`\chi_n` is :math:`\xi_n` behind the filters of ``schedule.noise_sections``, one for
-   each entry, which start at rest; :math:`\chi_n = \xi_n` where that is None. F = ``schedule.noise_factor``
-   (rank, rank) is scaled for the step already.
+   :math:`u_n` is row n of ``schedule.inputs()``: (trial, rank), or (1, rank) where all trials get the same.
+   :math:`\xi_n` (rank,) holds standard normal numbers, independent for each step and trial, and :math:`\chi_n` is
+   :math:`\xi_n` behind the filters of ``schedule.noise_sections``, one for each entry, which start at rest;
+   :math:`\chi_n = \xi_n` where that is None. F = ``schedule.noise_factor`` (rank, rank) is scaled for the step already.
 4. *State-dependent noise*, only where ``schedule.factor`` is not None. Spikes decode a second factor R (rank, rank)
    for each trial, whose entries are flattened by rows. With h = ``schedule.factor``, b = ``h.decay``,
    H = ``h.decoders`` and the same :math:`\xi_n`,

@@ -112,6 +112,11 @@ class Run:
             if not isinstance(self.network, SpikingNetwork):
                 raise InputError("A rate network has no spikes to record. Convert it first, or leave spikes out.")
             self.spikes.check_within(self.network.neurons)
+        if self.stimulus.trials not in (None, self.trials):
+            raise InputError(
+                f"The stimulus has inputs of {self.stimulus.trials} trials, and {self.trials} are asked for. "
+                f"Give trials = {self.stimulus.trials}, or a stimulus without an axis of trials."
+            )
         if self.initial_latent is None:
             return
         initial = np.asarray(self.initial_latent, dtype=np.float64)
@@ -280,10 +285,10 @@ class Schedule:
         """Membrane voltages at time zero, uniform between reset (0) and threshold (1)."""
         return stream(self.seed, "run", "voltage").random((self.trials, self.network.neurons))
 
-    def inputs(self) -> Float[np.ndarray, "step rank"]:
-        """Latent input u at the beginning of each step, the same for all trials."""
+    def inputs(self) -> Float[np.ndarray, "step trial rank"]:
+        """Latent input u at the beginning of each step, of each trial, or of one where all get the same."""
         times = np.arange(self.steps) * (self.dt_s / self.network.time_unit_s)
-        return self.stimulus.at(times, self.network.input_map.shape[1]) @ self.network.input_map.T
+        return latent_input(self.stimulus, times, self.network)
 
 
 @dataclass(frozen=True, eq=False)
@@ -352,6 +357,15 @@ class Trace:
     def __repr__(self) -> str:
         spikes = "none" if self.spikes is None else len(self.spikes.time_s)
         return f"Trace(latent of shape {self.latent.shape}, spikes={spikes}, options={dict(self.options)})"
+
+
+def latent_input(
+    stimulus: Stimulus, times: Float[np.ndarray, " step"], network: Network
+) -> Float[np.ndarray, "step trial rank"]:
+    """Latent input at times in rate time units, of each trial, or of one where all get the same."""
+    given = stimulus.at(times, network.input_map.shape[1])
+    by_trial = given if given.ndim == 3 else given[None]
+    return np.swapaxes(by_trial @ network.input_map.T, 0, 1)
 
 
 def internal_path(network: Network, latent_path: Float[np.ndarray, "step rank"]) -> Float[np.ndarray, "step rank"]:

@@ -25,6 +25,7 @@ from ddm2snn.schedule import (
     Trace,
     blocks,
     internal_path,
+    latent_input,
     step_count,
     whole_steps,
 )
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _LONGEST_STEP = 0.01  # of a rate network or a target SDE, in rate time units
 _TIME_UNIT_S = 1.0  # a rate network has no clock: one rate time unit is taken as one second
 _BLOCK = 512
+_TRIALS = 16
 
 
 def simulate(
@@ -47,7 +49,7 @@ def simulate(
     *,
     backend: str | Backend | None = None,
     duration: float = 60.0,
-    trials: int = 16,
+    trials: int | None = None,
     seed: int = 0,
     every: float = 0.02,
     dt_s: float | None = None,
@@ -70,13 +72,13 @@ def simulate(
     duration, every
         Length and sampling interval in rate time units.
     trials
-        Number of trials.
+        Number of trials; by default those of the stimulus, or 16.
     seed
         Seed of initial states and noise.
     dt_s
         Time step in seconds; by default the one that the network was converted for.
     stimulus
-        Input over time.
+        Input over time, the same in all trials or one for each.
     initial_latent
         Initial states in system units, shape (trial, rank); by default drawn from the stationary states
         that the network carries.
@@ -111,7 +113,9 @@ def simulate(
     [1.0, 0.368, 0.135]
     """
     selection = (SpikeSelection() if spikes else None) if isinstance(spikes, bool) else spikes
-    run = Run(network, duration, trials, seed, dt_s, stimulus or Stimulus(), initial_latent, every, selection)
+    given = stimulus or Stimulus()
+    count = (given.trials or _TRIALS) if trials is None else trials
+    run = Run(network, duration, count, seed, dt_s, given, initial_latent, every, selection)
     if isinstance(network, RateNetwork):
         _refuse_simulator(network, backend)
         return _record_rate(run, network, progress)
@@ -221,7 +225,7 @@ def _record_rate(run: Run, rate: RateNetwork, progress: Progress) -> Recording:
     steps = step_count(run.duration, step)
     forcing, noise = None, rate.diffusion_factor if rate.diffusion_readout is None else rate.internal_factor
     if not run.stimulus.empty:
-        forcing = run.stimulus.at(np.arange(steps) * step, rate.input_map.shape[1]) @ rate.input_map.T
+        forcing = latent_input(run.stimulus, np.arange(steps) * step, rate)
     latent = integrate(
         lambda z: rate.internal_readout(z) - z, noise, run.initial_states(), dt=step, steps=steps,
         stride=stride, rng=stream(run.seed, "rate", "noise"), forcing=forcing, progress=progress,

@@ -1,8 +1,9 @@
-"""Piecewise-constant input over time."""
+"""Piecewise-constant input over time, the same in all trials or one for each."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Stimulus:
-    """Piecewise-constant input: `values[i]` from `times[i]` until the next time, zero before the first.
+    """Piecewise-constant input: `values[..., i, :]` from `times[i]` until the next time, zero before the first.
 
     The network's input map turns it into the latent input u(t) of
     ``dz = (-z + W_s phi(Gamma z + b) + u(t)) dt + G dw``; by default the two are the same.
@@ -30,7 +31,8 @@ class Stimulus:
     times
         Strictly increasing switching times in rate time units, shape (time,).
     values
-        Input from each time on, shape (time, input), in system units per rate time unit.
+        Input from each time on, in system units per rate time unit: shape (time, input) where all trials get the same,
+        (trial, time, input) where each has its own.
 
     Examples
     --------
@@ -42,12 +44,15 @@ class Stimulus:
     array([[ 0. ,  0. ],
            [ 0.5, -0.5],
            [ 0. ,  0. ]])
+    >>> Stimulus(times=[0.0], values=np.array([[[0.1]], [[-0.1]]])).at(np.array([0.0, 1.0]), inputs=1)[..., 0]
+    array([[ 0.1,  0.1],
+           [-0.1, -0.1]])
     >>> Stimulus()
     Stimulus(empty)
     """
 
     times: Float[np.ndarray, " time"] = field(default_factory=lambda: np.zeros(0))
-    values: Float[np.ndarray, "time input"] = field(default_factory=lambda: np.zeros((0, 0)))
+    values: Float[np.ndarray, "*trial time input"] = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -58,7 +63,8 @@ class Stimulus:
         if self.empty:
             return "Stimulus(empty)"
         first, last = self.times[0], self.times[-1]
-        return f"Stimulus(switches={len(self.times)}, inputs={self.values.shape[1]}, from {first:g} to {last:g})"
+        own = "" if self.trials is None else f"trials={self.trials}, "
+        return f"Stimulus({own}switches={len(self.times)}, inputs={self.values.shape[-1]}, from {first:g} to {last:g})"
 
     @property
     def empty(self) -> bool:
@@ -66,21 +72,26 @@ class Stimulus:
         return self.times.size == 0
 
     @property
+    def trials(self) -> int | None:
+        """Number of trials that have inputs of their own; None where all have the same."""
+        return len(self.values) if self.values.ndim == 3 else None
+
+    @property
     def fingerprint(self) -> str:
         """Hash of the content."""
         return fingerprint_of(self)
 
-    def at(self, times: Float[np.ndarray, " sample"], inputs: int) -> Float[np.ndarray, "sample input"]:
+    def at(self, times: Float[np.ndarray, " sample"], inputs: int) -> Float[np.ndarray, "*trial sample input"]:
         """Input at `times` (rate time units) for a network that takes `inputs` numbers."""
         if self.empty:
             return np.zeros((len(times), inputs))
-        if self.values.shape[1] != inputs:
+        if self.values.shape[-1] != inputs:
             raise InputError(
-                f"Stimulus.values has {self.values.shape[1]} along `input`, but the network takes {inputs}."
+                f"Stimulus.values has {self.values.shape[-1]} along `input`, but the network takes {inputs}."
             )
         # a nanounit of slack, so that a switch on the time grid is not lost to rounding
         index = np.searchsorted(self.times, np.asarray(times) + 1e-9, side="right") - 1
-        return np.where((index >= 0)[:, None], self.values[np.maximum(index, 0)], 0.0)
+        return np.where((index >= 0)[:, None], self.values[..., np.maximum(index, 0), :], 0.0)
 
     def in_rate_time(self, time_scale: float) -> Stimulus:
         """The same input, given in a system's own time of which `time_scale` units are one rate time unit.
@@ -90,13 +101,46 @@ class Stimulus:
         """
         return Stimulus(times=self.times / time_scale, values=self.values * time_scale)
 
+    @classmethod
+    def of_trials(cls, trials: Sequence[Stimulus]) -> Stimulus:
+        """Put the stimuli of single trials together, in their order; each switches at its own times.
+
+        Raises
+        ------
+        InputError
+            Where one of them has inputs of several trials already, another number of inputs, or none at all.
+
+        Examples
+        --------
+        >>> steps = [Stimulus(times=[start], values=[[1.0]]) for start in (0.0, 2.0)]
+        >>> together = Stimulus.of_trials(steps)
+        >>> together
+        Stimulus(trials=2, switches=2, inputs=1, from 0 to 2)
+        >>> together.values[..., 0]
+        array([[1., 1.],
+               [0., 1.]])
+        """
+        if not trials or any(each.empty or each.trials is not None for each in trials):
+            raise InputError("Stimulus.of_trials takes one stimulus for each trial, none of them empty.")
+        times = np.unique(np.concatenate([each.times for each in trials]))
+        inputs = trials[0].values.shape[-1]
+        return cls(times=times, values=np.stack([each.at(times, inputs) for each in trials]))
+
     def save(self, path: Path | str) -> None:
         """Write as safetensors."""
         save_arrays(self, path)
 
     @classmethod
     def load(cls, path: Path | str) -> Stimulus:
-        """Read what `save` wrote, or a CSV table: time in the first column, one column per input."""
+        """Read what `save` wrote, or a CSV table: time in the first column, one column per input.
+
+        A folder holds one table for each trial, in the order of their names.
+        """
+        if Path(path).is_dir():
+            tables = sorted(file for file in Path(path).iterdir() if file.suffix.lower() == ".csv")
+            if not tables:
+                raise FileRefusedError(f"{path} is a folder without a .csv file. Put one for each trial into it.")
+            return cls.of_trials([cls.load(table) for table in tables])
         if Path(path).suffix.lower() != ".csv":
             return read_as(path, cls)
         file = require_file(path)

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 LARGE_BYTES = 2**24
 """Size from which on an array lies in a file."""
 _BLOCK = 2**20
-_ANNOTATION = re.compile(r"""(?P<kind>Float|Int)\[np\.ndarray, ["'](?P<axes>[a-z_ ]+)["']\]""")
+_ANNOTATION = re.compile(r"""(?P<kind>Float|Int)\[np\.ndarray, ["'](?P<axes>[*a-z_ ]+)["']\]""")
 
 
 def array_fields(cls: type[DataclassInstance]) -> dict[str, tuple[type, tuple[str, ...]]]:
     """Map each array field of a dataclass to its dtype and the names of its axes, read off the annotation.
 
-    A field annotated ``Float[...] | None`` may be left out.
+    A field annotated ``Float[...] | None`` may be left out. An axis with a star before its name, which is the first,
+    may be missing.
 
     Examples
     --------
@@ -80,9 +81,13 @@ def freeze_arrays(instance: DataclassInstance) -> None:
         if getattr(instance, name) is None and getattr(type(instance), name, ...) is None:
             continue
         array = as_array(getattr(instance, name), dtype, f"{owner}.{name}")
-        if array.ndim != len(axes):
-            raise InputError(f"{owner}.{name} must have {len(axes)} axes ({', '.join(axes)}), got shape {array.shape}.")
-        for axis, length in zip(axes, array.shape, strict=True):
+        needed = [axis for axis in axes if not axis.startswith("*")]
+        if array.ndim not in (len(needed), len(axes)):
+            also = f", and {axes[0][1:]} before them or not" if len(axes) > len(needed) else ""
+            raise InputError(
+                f"{owner}.{name} must have {len(needed)} axes ({', '.join(needed)}{also}), got shape {array.shape}."
+            )
+        for axis, length in zip(axes[len(axes) - array.ndim :], array.shape, strict=True):
             expected, first = lengths.setdefault(axis, (length, name))
             if length != expected:
                 raise InputError(f"{owner}.{name} has {length} along `{axis}`, but {first} has {expected}.")

@@ -20,10 +20,15 @@ def simulate(
     backend: Annotated[str | None, typer.Option(help="Backend; by default the one that fits the network.")] = None,
     duration: Annotated[float, typer.Option(help="Length in rate time units.")] = 60.0,
     every: Annotated[float, typer.Option(help="Sampling interval in rate time units.")] = 0.02,
-    trials: Annotated[int, typer.Option(help="Independent trials, simulated together.")] = 16,
+    trials: Annotated[
+        int | None, typer.Option(help="Independent trials; those of the stimulus by default, or 16.")
+    ] = None,
     dt_s: Annotated[float | None, typer.Option(help="Time step in seconds; the converted one by default.")] = None,
     seed: Seed = 0,
-    stimulus: Annotated[Path | None, typer.Option(help="Input: CSV (time, inputs ...) or .safetensors.")] = None,
+    stimulus: Annotated[
+        Path | None,
+        typer.Option(help="Input: CSV (time, inputs ...), a folder of one for each trial, or .safetensors."),
+    ] = None,
     spikes: Annotated[bool, typer.Option("--spikes", help="Record spikes as well.")] = False,
     spike_window: Annotated[
         tuple[float, float] | None, typer.Option(help="Spikes between two moments only, in rate time units.")

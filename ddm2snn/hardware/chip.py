@@ -37,7 +37,7 @@ _SIGMAS = 2.0  # of the noise in one spike: what does not fit a step is sent in 
 
 def input_amplitude(schedule: Schedule, device: Device) -> Float[np.ndarray, " rank"] | None:
     """Input of one spike in internal units: the largest stimulus and two sigmas of noise; None without either."""
-    inputs = np.abs(schedule.inputs()).max(axis=0)
+    inputs = np.abs(schedule.inputs()).max(axis=(0, 1))
     deviation = np.sqrt((schedule.noise_factor**2).sum(axis=1)) / (1.0 - device.decay)
     size = inputs + _SIGMAS * deviation
     return np.maximum(size, 1e-3 * size.max()) if size.any() else None
@@ -61,7 +61,7 @@ def input_signs(
     for first in range(0, schedule.steps, 4096):
         some = slice(first, min(first + 4096, schedule.steps))
         white = rng.standard_normal((some.stop - first, trials, rank))
-        target = np.ascontiguousarray(np.swapaxes(inputs[some, None] + white @ factor.T, 0, 1))
+        target = np.ascontiguousarray(np.swapaxes(inputs[some] + white @ factor.T, 0, 1))
         _sigma_delta(target, amplitude, error, signs[:, some])
     return signs
 

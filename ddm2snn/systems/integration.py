@@ -43,7 +43,7 @@ def integrate(
     steps: int,
     stride: int,
     rng: np.random.Generator,
-    forcing: Float[np.ndarray, "step rank"] | None = None,
+    forcing: Float[np.ndarray, "step trial rank"] | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Float[np.ndarray, "trial time rank"]:
     """Trajectories of ``dz = (f(z) + u) dt + G(z) dw``, sampled each `stride` steps from the initial state on.
@@ -59,7 +59,7 @@ def integrate(
     rng
         Source of the noise.
     forcing
-        u, constant over each step, shape (step, rank); zero by default.
+        u, constant over each step, shape (step, trial, rank), where one trial stands for all; zero by default.
     progress
         Called with the finished share.
 

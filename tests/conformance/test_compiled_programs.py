@@ -60,7 +60,8 @@ def test_other_weights_step_duration_and_input_need_no_compiler(make_spiking, re
     request.getfixturevalue("no_build")
     network = make_spiking(seed=3, dt_s=5e-4)
     settings = RUN | {"duration": 2.3, "trials": 2, "seed": 6}
-    later = Stimulus(times=np.array([0.1, 1.0]), values=np.array([[-0.5, 0.2], [0.0, 1.0]]))
+    levels = np.array([[-0.5, 0.2], [0.0, 1.0]])
+    later = Stimulus(times=np.array([0.1, 1.0]), values=np.stack([levels, -levels]))  # of each trial its own
     found = simulate(network, backend=backend, stimulus=later, **settings)
     _agree(found, simulate(network, backend=ReferenceBackend(), stimulus=later, **settings), rounding=1e-9)
 

@@ -27,7 +27,9 @@ FEWER = CONFIG.decode_neurons.model_copy(update={"pairs_per_latent": 3})
 IN_GROUPS = CONFIG.model_copy(
     update={"capacity": CONFIG.capacity.model_copy(update={"input_axons_per_core": 40}), "decode_neurons": FEWER}
 )
-STIMULUS = Stimulus(times=np.array([0.3, 1.1]), values=np.array([[0.4, -0.5], [0.0, 0.7]]))
+LEVELS = np.array([[0.4, -0.5], [0.0, 0.7]])
+STIMULUS = Stimulus(times=np.array([0.3, 1.1]), values=LEVELS)
+OF_TRIALS = Stimulus(times=np.array([0.3, 1.1]), values=np.stack([LEVELS, -LEVELS]))
 
 
 def discretised(network, device, amplitude):
@@ -131,7 +133,7 @@ def test_spikes_and_latents_are_those_of_the_emulator(name, make_spiking):
 
 def test_groups_give_the_spikes_and_latents_of_the_emulator(make_spiking):
     network = make_spiking(neurons=100, seed=9, diffusion_factor=0.2 * np.eye(2))
-    theirs, ours = runs(network, config=IN_GROUPS, stimulus=STIMULUS)
+    theirs, ours = runs(network, config=IN_GROUPS, stimulus=OF_TRIALS)
     assert spikes_of(theirs).shape[1] > 500
     assert np.array_equal(spikes_of(theirs), spikes_of(ours))
     assert np.array_equal(theirs.samples, ours.samples)

@@ -42,10 +42,10 @@ def relaxed(any_backend, build, leak_only):
     return run
 
 
-def closed_form(times):
+def closed_form(times, levels=LEVELS):
     r""":math:`z(t) = z_0 e^{-t} + \sum_i (u_i - u_{i-1}) (1 - e^{-(t - t_i)})_+`, trials first."""
     t = np.arange(round(DURATION / EVERY)) * EVERY
-    jumps = np.diff(LEVELS, axis=0, prepend=0.0) @ INPUT_MAP.T
+    jumps = np.diff(levels, axis=-2, prepend=0.0) @ INPUT_MAP.T
     risen = -np.expm1(-np.maximum(t[:, None] - times, 0.0)) @ jumps
     return START[:, None] * np.exp(-t)[:, None] + risen
 
@@ -57,6 +57,15 @@ def tolerance(backend):
 
 def test_latents_relax_in_closed_form(any_backend, relaxed):
     assert np.abs(relaxed(STIMULUS) - closed_form(STIMULUS.times)).max() < tolerance(any_backend)
+
+
+def test_each_trial_may_have_an_input_of_its_own(any_backend, relaxed):
+    levels = np.stack([LEVELS, -0.5 * LEVELS[::-1]])
+    found = relaxed(Stimulus(times=STIMULUS.times, values=levels))
+    assert np.abs(found - closed_form(STIMULUS.times, levels)).max() < tolerance(any_backend)
+    assert np.abs(found - closed_form(STIMULUS.times, levels[::-1])).max() > tolerance(any_backend), "trials mixed up"
+    same = Stimulus(times=STIMULUS.times, values=np.stack([LEVELS, LEVELS]))
+    assert np.array_equal(relaxed(same), relaxed(STIMULUS))
 
 
 def test_an_input_one_step_late_is_noticed(any_backend, relaxed):

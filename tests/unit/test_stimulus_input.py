@@ -83,7 +83,9 @@ def test_times_and_values_must_agree(refuses):
 
 
 def test_values_need_an_axis_of_inputs(refuses):
-    with refuses(InputError, "Stimulus.values must have 2 axes (time, input), got shape (2,)"):
+    with refuses(
+        InputError, "Stimulus.values must have 2 axes (time, input, and trial before them or not), got shape (2,)"
+    ):
         Stimulus(times=[0.0, 1.0], values=[1.0, 2.0])
 
 
@@ -167,3 +169,38 @@ def test_a_network_is_no_stimulus(refuses, rate_of, tmp_path):
 def test_a_table_becomes_a_file_that_load_knows(tmp_path):
     Stimulus.load(table(tmp_path, "0,1\n1,2\n")).save(tmp_path / "u.safetensors")
     assert ddm2snn.load(tmp_path / "u.safetensors").values.tolist() == [[1.0], [2.0]]
+
+
+class TestTrials:
+    def test_a_folder_has_a_table_for_each_trial(self, tmp_path):
+        (tmp_path / "b.csv").write_text("0,2\n1,0\n")
+        (tmp_path / "a.CSV").write_text("0.5,1\n")
+        (tmp_path / "notes.txt").write_text("not a table")
+        stimulus = Stimulus.load(tmp_path)
+        assert stimulus.trials == 2
+        assert stimulus.times.tolist() == [0.0, 0.5, 1.0]
+        assert stimulus.values[..., 0].tolist() == [[0.0, 1.0, 1.0], [2.0, 2.0, 0.0]]
+
+    def test_it_is_saved_with_its_trials(self, tmp_path):
+        stimulus = Stimulus(times=[0.0], values=[[[1.0]], [[2.0]], [[3.0]]])
+        stimulus.save(tmp_path / "u.safetensors")
+        loaded = Stimulus.load(tmp_path / "u.safetensors")
+        assert loaded.fingerprint == stimulus.fingerprint
+        assert loaded.trials == 3
+
+    def test_an_empty_folder_is_refused(self, refuses, tmp_path):
+        with refuses(FileRefusedError, str(tmp_path), "is a folder without a .csv file", "one for each trial"):
+            Stimulus.load(tmp_path)
+
+    def test_tables_with_other_inputs_are_refused(self, refuses):
+        with refuses(InputError, "has 2 along `input`, but the network takes 1"):
+            Stimulus.of_trials([Stimulus(times=[0.0], values=[[1.0]]), STEPS])
+        with refuses(InputError, "one stimulus for each trial, none of them empty"):
+            Stimulus.of_trials([STEPS, Stimulus()])
+
+    def test_they_are_the_trials_of_a_run(self, refuses, make_rate):
+        network = make_rate(rank=1, input_map=[[1.0]])
+        stimulus = Stimulus(times=[0.0], values=[[[1.0]], [[-1.0]], [[0.0]]])
+        assert ddm2snn.simulate(network, duration=1.0, stimulus=stimulus).latent.sizes["trial"] == 3
+        with refuses(InputError, "inputs of 3 trials, and 4 are asked for"):
+            ddm2snn.simulate(network, duration=1.0, stimulus=stimulus, trials=4)

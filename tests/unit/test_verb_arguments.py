@@ -84,7 +84,7 @@ def test_a_sampling_interval_is_positive(refuses, network, bad):
         simulate(network, **SHORT, every=bad)
 
 
-@pytest.mark.parametrize("bad", [0, -1, 2.5, 2.0, "2", None])
+@pytest.mark.parametrize("bad", [0, -1, 2.5, 2.0, "2"])
 def test_trials_are_a_count(refuses, network, bad):
     with refuses(InputError, f"trials must be a whole number above zero, got {bad!r}"):
         simulate(network, **{**SHORT, "trials": bad})

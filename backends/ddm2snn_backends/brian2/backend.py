@@ -251,7 +251,7 @@ def _drive_here(loop: OpenLoop, shape: Shape, mode: Mode) -> Iterator[Float[np.n
     rows: list[np.ndarray] = []
     with _isolated(mode, shape.precision, seed):
         clock = b2.Clock(b2.second)
-        latents = latents_group(shape, 1, clock, loop.path)
+        latents = latents_group(shape, 1, clock, loop.path[:, None])
         neurons = neurons_group(shape, latents, 1, clock, sends=False)
         _assign(neurons, neuron_values(shape, loop), 1)
         neurons.v = loop.initial_voltage
@@ -278,8 +278,9 @@ def _run_program(schedule: Schedule, shape: Shape, mode: Mode, weights: Any, pro
         for_all = arguments_of("neurons", shared, shape.dtype, work)
         if weights is not None:
             for_all += arguments_of("dense", {"w": weights.T.ravel()}, shape.dtype, work)
-        if shape.stimulus:
-            schedule.inputs().tofile(work / "inputs")
+        inputs = schedule.inputs() if shape.stimulus else np.empty((0, 0, 0))
+        for own in range(inputs.shape[1]):
+            inputs[:, own].tofile(work / f"inputs-{own}")
         latents = latent_values(shape, schedule)
         settings: Values = {"steps": schedule.steps, "stride": schedule.stride, "report": report}
         settings |= dict(zip(("first", "last"), _spike_steps(schedule), strict=True))
@@ -287,7 +288,7 @@ def _run_program(schedule: Schedule, shape: Shape, mode: Mode, weights: Any, pro
         for trial, folder in enumerate(folders):
             folder.mkdir()
             if shape.stimulus:
-                (folder / "inputs").symlink_to(work / "inputs")
+                (folder / "inputs").symlink_to(work / f"inputs-{trial % inputs.shape[1]}")
             own = {name: value if np.ndim(value) == 0 else value[trial] for name, value in latents.items()}  # pyright: ignore[reportIndexIssue]
             own |= settings | {"seed": child_seed(schedule.seed, "brian2", "noise", str(trial))}
             start: Values = {"v": schedule.initial_voltage[trial]}

@@ -209,20 +209,27 @@ def _group(name: str, size: int, equations: list[str], wide: list[str], clock: A
     )  # fmt: skip
 
 
-def latents_group(shape: Shape, trials: int, clock: Any, feed: Float[np.ndarray, "step rank"] | None = None) -> Any:  # noqa: ANN401
+def latents_group(
+    shape: Shape,
+    trials: int,
+    clock: Any,  # noqa: ANN401
+    feed: Float[np.ndarray, "step trial rank"] | None = None,
+) -> Any:  # noqa: ANN401
     """One latent vector for each trial, updated at the end of a step; neurons see `seen0`..
 
-    `feed` holds the path of an open loop, or the latent input of a closed one, row by step. Without it (in a
-    standalone program) whoever runs the steps writes `seen0`.. or `input0`..
+    `feed` holds the path of an open loop, or the latent input of a closed one, row by step, of each trial or one for
+    all. Without it (in a standalone program) whoever runs the steps writes `seen0`.. or `input0`..
     """
     ranks = range(shape.rank)
     seen = [f"seen{c}" for c in ranks]
     namespace: dict[str, Any] = {}
     fed = seen if shape.driven else [f"input{c}" for c in ranks]
+    lines = []
     if feed is not None:
-        step = brian2().second
-        namespace = {f"path{c}": brian2().TimedArray(feed[:, c].copy(), dt=step) for c in ranks}
-    lines = [f"{name} = path{c}(t)" for c, name in enumerate(fed)] if feed is not None else []
+        step, at = brian2().second, "t" if feed.shape[1] == 1 else "t, i"
+        columns = feed[:, 0] if feed.shape[1] == 1 else feed
+        namespace = {f"path{c}": brian2().TimedArray(columns[..., c].copy(), dt=step) for c in ranks}
+        lines = [f"{name} = path{c}({at})" for c, name in enumerate(fed)]
     if shape.driven:
         group = _group("latents", trials, [f"{name} : 1" for name in seen], [], clock, namespace)
         if lines:

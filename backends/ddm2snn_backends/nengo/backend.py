@@ -150,7 +150,7 @@ def _closed_loop(
     inputs = schedule.inputs()
 
     def stimulus(t: float) -> np.ndarray:
-        return np.tile(inputs[round(t / schedule.dt_s) - 1], schedule.trials)
+        return np.broadcast_to(inputs[round(t / schedule.dt_s) - 1], (schedule.trials, network.rank)).ravel()
 
     with nengo.Network(seed=child_seed(schedule.seed, "nengo", "network")) as model:
         # one low-pass for all trials and sources: a filter per ensemble costs more than its neurons
