@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 _LONGEST_STEP = 0.01  # of a rate network or a target SDE, in rate time units
 _TIME_UNIT_S = 1.0  # a rate network has no clock: one rate time unit is taken as one second
 _BLOCK = 512
-_TRIALS = 16
+_TRIALS, _DURATION = 16, 60.0
 
 
 def simulate(
     network: Network,
     *,
     backend: str | Backend | None = None,
-    duration: float = 60.0,
+    duration: float | None = None,
     trials: int | None = None,
     seed: int = 0,
     every: float = 0.02,
@@ -70,7 +70,7 @@ def simulate(
         Simulator of a spiking network, or its name; by default the one that it was converted for. A rate network needs
         none, and takes the name "rate" alone.
     duration, every
-        Length and sampling interval in rate time units.
+        Length, by default that of the stimulus or 60, and sampling interval, in rate time units.
     trials
         Number of trials; by default those of the stimulus, or 16.
     seed
@@ -115,7 +115,8 @@ def simulate(
     selection = (SpikeSelection() if spikes else None) if isinstance(spikes, bool) else spikes
     given = stimulus or Stimulus()
     count = (given.trials or _TRIALS) if trials is None else trials
-    run = Run(network, duration, count, seed, dt_s, given, initial_latent, every, selection)
+    length = (given.duration or _DURATION) if duration is None else duration
+    run = Run(network, length, count, seed, dt_s, given, initial_latent, every, selection)
     if isinstance(network, RateNetwork):
         _refuse_simulator(network, backend)
         return _record_rate(run, network, progress)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.base.arrays import freeze_arrays
+from ddm2snn.base.arrays import as_count, check_positive, freeze_arrays
 from ddm2snn.base.files import require_file
+from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.stored import fingerprint_of, read_as, save_arrays
 from ddm2snn.errors import FileRefusedError, InputError
 
@@ -33,6 +34,8 @@ class Stimulus:
     values
         Input from each time on, in system units per rate time unit: shape (time, input) where all trials get the same,
         (trial, time, input) where each has its own.
+    duration
+        Length of a trial in rate time units, where the stimulus sets it.
 
     Examples
     --------
@@ -53,11 +56,14 @@ class Stimulus:
 
     times: Float[np.ndarray, " time"] = field(default_factory=lambda: np.zeros(0))
     values: Float[np.ndarray, "*trial time input"] = field(default_factory=lambda: np.zeros((0, 0)))
+    duration: float | None = None
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
         if (np.diff(self.times) <= 0).any():
             raise InputError("Stimulus.times must increase strictly; sort them and drop repetitions.")
+        if self.duration is not None:
+            check_positive("Stimulus", duration=self.duration)
 
     def __repr__(self) -> str:
         if self.empty:
@@ -99,7 +105,8 @@ class Stimulus:
         >>> Stimulus(times=[0.0, 50.0], values=[[0.1], [0.0]]).in_rate_time(10.0)
         Stimulus(switches=2, inputs=1, from 0 to 5)
         """
-        return Stimulus(times=self.times / time_scale, values=self.values * time_scale)
+        duration = None if self.duration is None else self.duration / time_scale
+        return Stimulus(times=self.times / time_scale, values=self.values * time_scale, duration=duration)
 
     @classmethod
     def of_trials(cls, trials: Sequence[Stimulus]) -> Stimulus:
@@ -124,7 +131,39 @@ class Stimulus:
             raise InputError("Stimulus.of_trials takes one stimulus for each trial, none of them empty.")
         times = np.unique(np.concatenate([each.times for each in trials]))
         inputs = trials[0].values.shape[-1]
-        return cls(times=times, values=np.stack([each.at(times, inputs) for each in trials]))
+        durations = [each.duration for each in trials if each.duration is not None]
+        values = np.stack([each.at(times, inputs) for each in trials])
+        return cls(times=times, values=values, duration=max(durations, default=None))
+
+    @classmethod
+    def within(
+        cls,
+        lowest: Sequence[float],
+        highest: Sequence[float],
+        *,
+        trials: int = 64,
+        duration: float = 40.0,
+        hold: float = 4.0,
+        seed: int = 0,
+    ) -> Stimulus:
+        """Random inputs within a box, drawn anew every `hold` rate time units: for networks whose trials are unknown.
+
+        Examples
+        --------
+        >>> stimulus = Stimulus.within([-1.0], [1.0], trials=2, duration=8.0)
+        >>> stimulus
+        Stimulus(trials=2, switches=2, inputs=1, from 0 to 4)
+        >>> bool((abs(stimulus.values) <= 1.0).all()), stimulus.duration
+        (True, 8.0)
+        """
+        check_positive("Stimulus", duration=duration, hold=hold)
+        low, high = (np.atleast_1d(np.asarray(bound, dtype=np.float64)) for bound in (lowest, highest))
+        if low.ndim != 1 or low.shape != high.shape or not (low <= high).all():
+            raise InputError(f"Stimulus.within needs lowest <= highest for each input, got {lowest} and {highest}.")
+        times = np.arange(0.0, duration, hold)
+        shape = as_count("trials", trials), len(times), len(low)
+        values = stream(check_seed(seed), "stimulus", "within").uniform(low, high, shape)
+        return cls(times=times, values=values, duration=duration)
 
     def save(self, path: Path | str) -> None:
         """Write as safetensors."""

@@ -41,6 +41,13 @@ def convert(
     rise_s: Annotated[
         float | None, typer.Option(help="Seconds in which synapses rise, 0 for at once; found if not given.")
     ] = None,
+    stimulus: Annotated[
+        Path | None, typer.Option(help="Input of the trials to follow: CSV, a folder of one for each trial, or ours.")
+    ] = None,
+    input_range: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Follow random inputs between two values, where trials are unknown."),
+    ] = None,
     dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
     neuron: Annotated[str | None, typer.Option(help=NEURONS)] = None,
     decoders: Annotated[str, typer.Option(help=DECODERS)] = "calibrated",
@@ -65,7 +72,8 @@ def convert(
     if figure is not None:
         check_figure_file(figure)
     model = neuron_model(neuron)
-    chosen = find_decoders(decoders, **({} if rise_s is None else {"rise_s": rise_s}))
+    given = {"rise_s": rise_s, "stimulus": _followed(network, stimulus, input_range, seed)}
+    chosen = find_decoders(decoders, **{name: value for name, value in given.items() if value is not None})
     population = None
     if neurons_per_unit is not None or model is not None:
         count = 4 if neurons_per_unit is None else neurons_per_unit
@@ -91,6 +99,20 @@ def convert(
     lines += [] if figure is None else [str(figure)]
     show(content, lines, as_json=as_json)
     return exit_code(missed, strict=strict)
+
+
+def _followed(
+    network: ddm2snn.RateNetwork, file: Path | None, input_range: tuple[float, float] | None, seed: int
+) -> ddm2snn.Stimulus | None:
+    """Input that the neurons are to follow, from one of two options."""
+    if file is None and input_range is None:
+        return None
+    if file is not None and input_range is not None:
+        raise InputError("--stimulus and --input-range both say what inputs there are. Give one of them.")
+    if file is not None:
+        return ddm2snn.Stimulus.load(file)
+    lowest, highest = ([bound] * network.input_map.shape[1] for bound in input_range or ())
+    return ddm2snn.Stimulus.within(lowest, highest, seed=seed)
 
 
 def plan(

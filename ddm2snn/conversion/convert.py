@@ -22,7 +22,7 @@ from ddm2snn.conversion.driving import EVERY, ClosedLoop
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_lag
 from ddm2snn.conversion.population import Population
-from ddm2snn.conversion.trajectories import stationary_states
+from ddm2snn.conversion.trajectories import latents_of
 from ddm2snn.errors import InputError, MissedWarning
 from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for, longest_decay_s
@@ -130,14 +130,15 @@ def convert(
     simulator = _simulator(backend, config)
     timing = population.neuron.timing_on(simulator.spike_timing)
     population.neuron.check_step(dt_s, timing)
-    states = to_internal(rate, stationary_states(rate, seed))
+    visited = decoders.visited(rate, seed)
+    states = latents_of(visited)
     longest_s = np.inf if config is None else longest_decay_s(config, dt_s)
     first_s = time_unit_s or whole_hundredths(
         natural_time_unit_s(rate, states, population.neurons_per_unit), dt_s, longest_s
     )
     clock = Clock(first_s, dt_s, timing, rise_s=0.0 if config is not None else decoders.rise(rate, states, first_s))
     ensemble, tuning = decoders.place(rate, population, clock, states, seed)
-    problem = _timed(Problem(rate, ensemble, states, seed), clock, config)
+    problem = _timed(Problem(rate, ensemble, visited, seed), clock, config)
     lengthened = None
     if time_unit_s is None and (pilot := decoders.pilot(problem, progress)) is not None:
         problem, lengthened = _lengthened(problem, decoders, pilot, longest_s, config)
@@ -343,7 +344,7 @@ def _measured(network: SpikingNetwork, problem: Problem) -> dict[str, Any]:
         "spikes_per_time_unit": float(mean_hz.sum() * network.time_unit_s),
     }
     if ensemble.device is None:  # never reported on a device, though `driven` takes its decode neurons along
-        lag_s, error_s = measure_lag(rate, ensemble, network.decoders, states, problem.rng("lag"))
+        lag_s, error_s = measure_lag(rate, ensemble, network.decoders, problem.visited, problem.rng("lag"))
         measured["lag"] = {"lag_s": lag_s.tolist(), "standard_error_s": error_s.tolist()}
     return measured
 
@@ -351,7 +352,10 @@ def _measured(network: SpikingNetwork, problem: Problem) -> dict[str, Any]:
 def _provenance(
     rate: RateNetwork, seed: int, population: Population, decoders: Decoders, diagnostics: Diagnostics
 ) -> dict[str, Any]:
-    settings = dataclasses.asdict(decoders) if dataclasses.is_dataclass(decoders) else {}
+    fields = dataclasses.fields(decoders) if dataclasses.is_dataclass(decoders) else ()
+    settings = {field.name: getattr(decoders, field.name) for field in fields}
+    if (stimulus := settings.pop("stimulus", None)) is not None:
+        settings["stimulus"] = stimulus.fingerprint
     return {
         "system": rate.provenance.get("system"),
         "seed": seed,

@@ -12,6 +12,7 @@ from ddm2snn.base.diffusion_tensor import symmetric_factor
 from ddm2snn.base.least_squares import NormalEquations, fit_ridge
 from ddm2snn.conversion.driving import driven
 from ddm2snn.conversion.noise_budget import diffusion_by_state, drift_errors, injected_by_state, smooth_features
+from ddm2snn.conversion.trajectories import Visited, latents_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -55,7 +56,7 @@ def spikes_by_state(
     rate: RateNetwork,
     ensemble: Ensemble,
     decoders: Float[np.ndarray, "rank neuron"],
-    states: Float[np.ndarray, "sample rank"],
+    states: Float[np.ndarray, "sample rank"] | Visited,
     rng: np.random.Generator,
 ) -> Tensor:
     """Diffusion tensor that the spikes bring along, as a function of the state, measured open loop."""
@@ -67,7 +68,7 @@ def spikes_by_state(
 def calibrate_factor(
     rate: RateNetwork,
     ensemble: Ensemble,
-    states: Float[np.ndarray, "sample rank"],
+    states: Float[np.ndarray, "sample rank"] | Visited,
     spikes: Tensor,
     settings: Calibrated,
     rng: np.random.Generator,
@@ -80,7 +81,7 @@ def calibrate_factor(
     columns_of, columns = ensemble.shared_columns(settings.most_decoders)
     duration = settings.duration_for(ensemble.neurons) / settings.trajectories
     held_out, entries = settings.trajectories // 4, rate.rank**2
-    width = entries + smooth_features(rate, states[:1]).shape[1]
+    width = entries + smooth_features(rate, latents_of(states)[:1]).shape[1]
     training, judged = (NormalEquations.empty(columns + 1, width) for _ in range(2))
     drive = _ShortFilter(ensemble, columns_of)
     for regressors, z in drive.along(rate, states, settings.trajectories, duration, rng, settings.perturbed):
@@ -99,7 +100,7 @@ def static_factor(
     rate: RateNetwork,
     ensemble: Ensemble,
     z: Float[np.ndarray, "sample rank"],
-    states: Float[np.ndarray, "sample rank"],
+    states: Float[np.ndarray, "sample rank"] | Visited,
     ridge: float,
     rng: np.random.Generator,
 ) -> DiffusionFactor:
@@ -154,7 +155,7 @@ class _ShortFilter:
     def along(
         self,
         rate: RateNetwork,
-        states: Float[np.ndarray, "sample rank"],
+        states: Float[np.ndarray, "sample rank"] | Visited,
         trajectories: int,
         duration: float,
         rng: np.random.Generator,
@@ -179,7 +180,7 @@ def _corrected(
     aim: _Aim,
     drive: _ShortFilter,
     weights: Float[np.ndarray, "column column"],
-    states: Float[np.ndarray, "sample rank"],
+    states: Float[np.ndarray, "sample rank"] | Visited,
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "column entry"], dict[str, Any]]:
     r"""Weights of the factor, changed until the mean of :math:`\hat G\hat G^\top` at a state is what to inject there.

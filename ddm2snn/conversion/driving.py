@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from ddm2snn.conversion.kernels.membranes import membrane_of
-from ddm2snn.conversion.trajectories import Trajectories, regression_target
+from ddm2snn.conversion.trajectories import Trajectories, Visited, drawn, regression_target
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -157,7 +157,7 @@ def _one_thread() -> Iterator[None]:
 def driven(
     rate: RateNetwork,
     ensemble: Ensemble,
-    states: Float[np.ndarray, "sample rank"],
+    states: Float[np.ndarray, "sample rank"] | Visited,
     columns: Int[np.ndarray, " neuron"],
     trajectories: int,
     duration: float,
@@ -167,18 +167,18 @@ def driven(
 ) -> Iterator[DrivenBlock]:
     """Drive an ensemble along trajectories of a rate network, open loop.
 
-    They start from some of the stationary `states`, and last `duration` rate time units each after a warm-up. The share
-    `perturbed` of them is perturbed; see `Trajectories`. Spikes pass the synaptic filter, or, without a device, one of
-    the time constant `filter_s`.
+    They start from some of the stationary `states`, or go through the trials that visit them with their inputs, and
+    last `duration` rate time units each after a warm-up. The share `perturbed` of them is perturbed; see
+    `Trajectories`. Spikes pass the synaptic filter, or, without a device, one of the time constant `filter_s`.
     """
-    start = states[rng.integers(len(states), size=trajectories)]
-    paths = Trajectories(rate, ensemble.clock, start, EVERY, rng, perturbed)
+    start, course = drawn(states, trajectories, rng)
+    paths = Trajectories(rate, ensemble.clock, start, EVERY, rng, perturbed, course)
     rise = ensemble.clock.rise_s / ensemble.clock.time_unit_s
     if filter_s is not None:
         ensemble = ensemble.timed(replace(ensemble.clock, time_unit_s=filter_s, rounded_decay=None, rise_s=0.0))
     drive = ensemble.drive(rng.random((trajectories, ensemble.neurons)), columns)
     blocks = along(paths, drive, duration)
-    if not (perturbed and rise and filter_s is None):
+    if not ((perturbed or course) and rise and filter_s is None):
         return blocks
     skipped = int(np.ceil(_FORGOTTEN * rise / paths.every))
     return _without_jumps(paths, blocks, float(np.exp(-paths.every)), skipped)

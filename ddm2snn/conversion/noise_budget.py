@@ -12,7 +12,7 @@ from ddm2snn.base.least_squares import fit_ridge
 from ddm2snn.conversion.clock import fastest_rate
 from ddm2snn.conversion.driving import EVERY, along, driven
 from ddm2snn.conversion.noise_spectrum import NoiseSpectrum, spectrum_of
-from ddm2snn.conversion.trajectories import Trajectories
+from ddm2snn.conversion.trajectories import Trajectories, Visited, drawn, latents_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -62,18 +62,24 @@ def measure_budget(
     rate: RateNetwork,
     ensemble: Ensemble,
     decoders: Float[np.ndarray, "rank neuron"],
-    states: Float[np.ndarray, "sample rank"],
+    states: Float[np.ndarray, "sample rank"] | Visited,
     rng: np.random.Generator,
     duration: float = _DURATION,
 ) -> MeasuredNoise:
     """Measure the noise of the decoded spikes' error, and its bias, on fresh trajectories of the rate network."""
     rise = ensemble.clock.rise_s / ensemble.clock.time_unit_s
     every = min(_EVERY, _OF_RISE * rise) if rise else _EVERY
-    start = states[rng.integers(len(states), size=_TRAJECTORIES)]
-    paths = Trajectories(rate, ensemble.clock, start, every, rng)
+    start, course = drawn(states, _TRAJECTORIES, rng)
+    if course is not None:
+        course.begins_again = False  # a jump would be noise
+    paths = Trajectories(rate, ensemble.clock, start, every, rng, course=course)
     drive = ensemble.drive(rng.random((_TRAJECTORIES, ensemble.neurons)), np.arange(ensemble.neurons))
     parts = [
-        (block.spikes_hz @ decoders.T - block.target, block.states - block.target, block.states)
+        (
+            block.spikes_hz @ decoders.T - block.target,
+            block.states - block.target - (0.0 if paths.fed is None else paths.fed),
+            block.states,
+        )
         for block in along(paths, drive, duration)
     ]
     error, noise, z = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
@@ -81,7 +87,7 @@ def measure_budget(
     spikes, drift_bias = diffusion_of(rate, error[:, ::stride], z[:, ::stride], stride * paths.every)
     target = target_diffusion(rate, z.reshape(-1, rate.rank))
     features = smooth_features(rate, z.reshape(-1, rate.rank)).reshape(*z.shape[:2], -1)
-    motion = fastest_rate(rate, states) / (2.0 * np.pi)
+    motion = fastest_rate(rate, latents_of(states)) / (2.0 * np.pi)
     spectrum = spectrum_of(error, noise, features, target, paths.every, motion)
     return MeasuredNoise(
         target, spectrum.mean_up_to(1.0 / (2.0 * np.pi * rise)) if rise else spikes, drift_bias, spectrum
@@ -92,7 +98,7 @@ def drift_errors(
     rate: RateNetwork,
     ensemble: Ensemble,
     decoders: Float[np.ndarray, "rank neuron"],
-    states: Float[np.ndarray, "sample rank"],
+    states: Float[np.ndarray, "sample rank"] | Visited,
     rng: np.random.Generator,
     duration: float,
 ) -> tuple[Float[np.ndarray, "trial sample rank"], Float[np.ndarray, "trial sample rank"]]:
@@ -192,7 +198,7 @@ def measure_lag(
     rate: RateNetwork,
     ensemble: Ensemble,
     decoders: Float[np.ndarray, "rank neuron"],
-    states: Float[np.ndarray, "sample rank"],
+    states: Float[np.ndarray, "sample rank"] | Visited,
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, " rank"], Float[np.ndarray, " rank"]]:
     r"""Residual lag of each latent in seconds, negative where the spikes lead, and its standard error.

@@ -236,6 +236,11 @@ def restructure(
     if not isinstance(structure, Structure):
         raise InputError(f"restructure needs a Sparse, Bounded or OneSign, got a {type(structure).__name__}.")
     _check_source(rate, network)
+    if "stimulus" in network.provenance.get("decoders", {}):
+        raise InputError(
+            "This network was calibrated in trials with inputs, and restructure knows stationary trajectories alone. "
+            "Restructure networks that were converted without a stimulus."
+        )
     if network.diffusion_decoders is not None:
         raise InputError(
             "This network's diffusion depends on the state, decoded by its neurons, which restructure does not solve "
@@ -300,8 +305,8 @@ def without_refractory(
     clock = dataclasses.replace(ensemble.clock, spike_timing="grid")
     neuron = dataclasses.replace(network.neuron, refractory_s=0.0)
     ensemble = dataclasses.replace(ensemble, neuron=neuron, clock=clock)
-    problem = Problem(rate, ensemble, to_internal(rate, stationary_states(rate, seed)), seed)
     chosen = decoders or Calibrated()
+    problem = Problem(rate, ensemble, chosen.visited(rate, seed), seed)
     solution = chosen.solve(problem, progress)
     solved = assemble(problem, solution, network.backend)
     provenance = {**network.provenance, "without_refractory": {"seed": seed, **solution.diagnostics}}

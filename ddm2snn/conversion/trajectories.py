@@ -2,25 +2,124 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ddm2snn.base.randomness import child_seed
 from ddm2snn.conversion.kernels.rate_steps import CODES, follow_paths
+from ddm2snn.errors import InputError
 from ddm2snn.network import to_internal
+from ddm2snn.schedule import latent_input
 from ddm2snn.simulate import simulate
 from ddm2snn.systems.integration import stable_step
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
     from ddm2snn.conversion.clock import Clock
     from ddm2snn.network import RateNetwork
+    from ddm2snn.stimulus import Stimulus
 
 
 _BETWEEN = 3.0  # rate time units between perturbations of a perturbed trajectory, in the mean
 _TRIALS, _DURATION, _STATES_EVERY = 128, 20.0, 0.5
+_AT_REST = 1e-3  # internal units, between the ends of runs
+_INPUT_EVERY = 0.1  # rate time units between states of trials with inputs
+
+
+@dataclass(frozen=True, eq=False)
+class Visited:
+    """States that a rate network goes through in trials with inputs, and the inputs that it gets there.
+
+    Parameters
+    ----------
+    latents, inputs
+        States in internal units, and latent inputs per rate time unit, which last for `every` rate time units.
+    following
+        Row of the state that comes next in the same trial, or -1 at its end.
+    every
+        Rate time units between states.
+    """
+
+    latents: Float[np.ndarray, "sample rank"]
+    inputs: Float[np.ndarray, "sample rank"]
+    following: Int[np.ndarray, " sample"]
+    every: float = _INPUT_EVERY
+
+    @classmethod
+    def of(cls, rate: RateNetwork, stimulus: Stimulus, seed: int) -> Visited:
+        """Trials of the rate network under a stimulus: of each of its trials as many as make 128 in all."""
+        if stimulus.duration is None:
+            stimulus = replace(stimulus, duration=float(stimulus.times[-1]) + _DURATION)
+        if stimulus.trials is not None:
+            stimulus = replace(stimulus, values=np.tile(stimulus.values, (-(-_TRIALS // stimulus.trials), 1, 1)))
+        trials = stimulus.trials or _TRIALS
+        states_seed = child_seed(seed, "conversion", "driven states")
+        run = simulate(rate, stimulus=stimulus, trials=trials, seed=states_seed, every=_INPUT_EVERY)
+        samples = run.samples.shape[1]
+        inputs = np.swapaxes(latent_input(stimulus, run.latent["time"].values, rate), 0, 1)
+        following = np.arange(1, trials * samples + 1).reshape(trials, samples)
+        following[:, -1] = -1
+        return cls(
+            to_internal(rate, run.samples).reshape(-1, rate.rank),
+            np.broadcast_to(inputs, run.samples.shape).reshape(-1, rate.rank),
+            following.ravel(),
+        )
+
+
+def drawn(
+    states: Float[np.ndarray, "sample rank"] | Visited, count: int, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, "trial rank"], Course | None]:
+    """Draw states to start from, and the courses of inputs that go on from there where there are any."""
+    if not isinstance(states, Visited):
+        return states[rng.integers(len(states), size=count)], None
+    rows = rng.integers(len(states.latents), size=count)
+    return states.latents[rows], Course(states, rows)
+
+
+def latents_of(states: Float[np.ndarray, "sample rank"] | Visited) -> Float[np.ndarray, "sample rank"]:
+    """The states alone."""
+    return states.latents if isinstance(states, Visited) else states
+
+
+class Course:
+    """Inputs along trajectories that go through trials, each from a row of the states on.
+
+    At the end of its trial a trajectory begins another one, or, with `begins_again` false, keeps its last input.
+    """
+
+    begins_again = True
+
+    def __init__(self, visited: Visited, rows: Int[np.ndarray, " trial"]) -> None:
+        self._visited, self._rows, self._spent = visited, rows, np.zeros(len(rows))
+        self._begun = np.zeros(len(rows), dtype=bool)
+        self._beginnings = np.setdiff1d(np.arange(len(visited.latents)), visited.following)
+
+    def advance(
+        self, samples: int, every: float, rng: np.random.Generator
+    ) -> tuple[
+        Float[np.ndarray, "trial sample rank"], Bool[np.ndarray, "trial sample"], Float[np.ndarray, "trial sample rank"]
+    ]:
+        """Inputs of the next intervals, which of them begin another trial, and the states that these begin with."""
+        shape = (len(self._rows), samples)
+        inputs = np.empty((*shape, self._visited.latents.shape[1]))
+        begins, places = np.empty(shape, dtype=bool), np.empty_like(inputs)
+        for sample in range(samples):
+            begins[:, sample], self._begun = self._begun, np.zeros_like(self._begun)
+            inputs[:, sample] = self._visited.inputs[self._rows]
+            places[:, sample] = self._visited.latents[self._rows]
+            self._spent += every
+            while (over := self._spent > (1.0 - 1e-9) * self._visited.every).any():
+                self._spent[over] -= self._visited.every
+                following = self._visited.following[self._rows]
+                self._rows = np.where(over & (following >= 0), following, self._rows)
+                ended = over & (following < 0)
+                if self.begins_again and ended.any():
+                    self._rows[ended] = rng.choice(self._beginnings, size=int(ended.sum()))
+                    self._begun |= ended
+        return inputs, begins, places
 
 
 def stationary_states(rate: RateNetwork, seed: int) -> Float[np.ndarray, "sample rank"]:
@@ -28,6 +127,34 @@ def stationary_states(rate: RateNetwork, seed: int) -> Float[np.ndarray, "sample
     states_seed = child_seed(seed, "conversion", "states")
     run = simulate(rate, duration=_DURATION, trials=_TRIALS, seed=states_seed, every=_STATES_EVERY)
     return run.samples[:, run.samples.shape[1] // 4 :].reshape(-1, rate.rank)
+
+
+def visited_under(
+    rate: RateNetwork, stimulus: Stimulus | None, seed: int
+) -> Float[np.ndarray, "sample rank"] | Visited:
+    """Stationary states in internal units, or what trials under a stimulus visit.
+
+    Raises
+    ------
+    InputError
+        Where there is no stimulus, and the network rests without one.
+    """
+    if stimulus is not None:
+        return Visited.of(rate, stimulus, seed)
+    states = to_internal(rate, stationary_states(rate, seed))
+    if not rate.internal_factor(states).any() and _comes_to_rest(rate, seed):
+        raise InputError(
+            "Without input this network comes to rest in one state, where no neuron learns what it is to decode "
+            "elsewhere. Give the stimulus of its trials, or the range of its inputs: "
+            "Calibrated(stimulus=...), Stimulus.within(lowest, highest)."
+        )
+    return states
+
+
+def _comes_to_rest(rate: RateNetwork, seed: int) -> bool:
+    """Whether runs without noise or input end in one state, ten times as late as states are taken."""
+    run = simulate(rate, duration=10 * _DURATION, trials=16, seed=seed, every=_DURATION)
+    return bool(np.ptp(to_internal(rate, run.samples[:, -1]), axis=0).max() < _AT_REST)
 
 
 def flow(rate: RateNetwork, z: Float[np.ndarray, "sample rank"], step: float) -> Float[np.ndarray, "sample rank"]:
@@ -77,19 +204,22 @@ class Trajectories:
 
     from a filter that holds nothing at the start, as that of the spikes.
 
-    A perturbation, which moves z elsewhere at once, is such a noise as well. Perturbed trajectories show the neurons
-    what lies between and beside the stationary states, such as the neighbourhood of an unstable fixed point that the
-    rate network never comes near. Without them decoders would be free to make it stable.
+    A perturbation, which moves z elsewhere at once, is such a noise as well, and so is an input: (1 - a) u in a step.
+    Perturbed trajectories show the neurons what lies between and beside the stationary states, such as the
+    neighbourhood of an unstable fixed point that the rate network never comes near. Without them decoders would be free
+    to make it stable.
 
     The drift is integrated in steps of its own (Heun) that hold a whole number of fine steps; within
     them it changes linearly, and the noise is that of each fine step.
 
-    Trials start from stationary `states`, and the share `perturbed` of them is perturbed. The sampling interval
-    `every`, in rate time units, is rounded to whole steps. `moved` (trial, sample) says where the last intervals began
-    with a perturbation.
+    Trials start from stationary `states`, and the share `perturbed` of them is perturbed; a `course` gives them inputs.
+    The sampling interval `every`, in rate time units, is rounded to whole steps. `moved` (trial, sample) says where the
+    last intervals began with a perturbation or another trial, and `fed` (trial, sample, rank) what of z - y at their
+    ends is input; None without.
     """
 
     moved: Bool[np.ndarray, "trial sample"]
+    fed: Float[np.ndarray, "trial sample rank"] | None = None
 
     def __init__(
         self,
@@ -99,8 +229,9 @@ class Trajectories:
         every: float,
         rng: np.random.Generator,
         perturbed: float = 0.0,
+        course: Course | None = None,
     ) -> None:
-        self._rng, self._states = rng, states
+        self._rng, self._states, self._course = rng, states, course
         self.trials, self.rank = states.shape
         self._perturbed = (np.arange(len(states)) * 0.618034) % 1.0 < perturbed  # spread evenly, held out or not
         step = clock.step
@@ -108,7 +239,7 @@ class Trajectories:
         self.fine = max(1, int(min(longest, every) / step))
         self.stride = self.fine * max(1, round(every / (self.fine * step)))
         self.every = self.stride * step
-        self._z, self._eta = states.copy(), states.copy()
+        self._z, self._eta, self._fed = states.copy(), states.copy(), np.zeros_like(states)
         spread = float(np.sqrt((1.0 - np.exp(-step) ** 2) / 2.0))
         by_state = np.empty((0, rate.rank, rate.rank)) if rate.diffusion_readout is None else rate.diffusion_readout
         self._units = (
@@ -129,9 +260,22 @@ class Trajectories:
         path = np.empty((trials, samples * self.stride, rank))
         target, states = np.empty((trials, samples, rank)), np.empty((trials, samples, rank))
         self.moved, places = self._perturbations(samples)
-        shocks = self._rng.standard_normal(path.shape), self.moved, places
+        inputs = np.empty((trials, 0, rank))
+        if self._course is not None:
+            inputs, begins, first = self._course.advance(samples, self.every, self._rng)
+            self.moved, places = self.moved | begins, np.where(begins[..., None], first, places)
+            self.fed = self._filtered(inputs)
+        shocks = self._rng.standard_normal(path.shape), self.moved, places, inputs
         follow_paths(self._units, self._times, shocks, self._z, self._eta, (path, target, states))
         return path, target, states
+
+    def _filtered(self, inputs: Float[np.ndarray, "trial sample rank"]) -> Float[np.ndarray, "trial sample rank"]:
+        """Inputs behind the leak at the ends of intervals."""
+        filtered, decay = np.empty_like(inputs), self._times[2] ** self.stride
+        for sample in range(inputs.shape[1]):
+            self._fed = decay * self._fed + (1.0 - decay) * inputs[:, sample]
+            filtered[:, sample] = self._fed
+        return filtered
 
     def _perturbations(
         self, samples: int

@@ -25,8 +25,10 @@ from ddm2snn.conversion import DECODERS, Decoders, Diagnostics, Ensemble, find_d
 from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.decoders import Problem, Solution
 from ddm2snn.conversion.population import encode
+from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.load import load_as
+from ddm2snn.network import to_internal
 from ddm2snn.workflow.recipe import ConversionSettings
 
 QUICK = {"backend": "reference", "time_unit_s": 0.2, "seed": 3}
@@ -47,6 +49,9 @@ class OnCurves:
         if in_loop:
             raise InputError("OnCurves knows nothing of a device. Leave hardware out.")
         return population or Population(6)
+
+    def visited(self, rate: ddm2snn.RateNetwork, seed: int) -> np.ndarray:
+        return to_internal(rate, stationary_states(rate, seed))
 
     def place(
         self, rate: ddm2snn.RateNetwork, population: Population, clock: Clock, states: np.ndarray, seed: int

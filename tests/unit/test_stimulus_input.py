@@ -204,3 +204,16 @@ class TestTrials:
         assert ddm2snn.simulate(network, duration=1.0, stimulus=stimulus).latent.sizes["trial"] == 3
         with refuses(InputError, "inputs of 3 trials, and 4 are asked for"):
             ddm2snn.simulate(network, duration=1.0, stimulus=stimulus, trials=4)
+
+    def test_a_conversion_follows_them(self, cli, quick_rate, tmp_path):
+        quick_rate.save(tmp_path / "rate.safetensors")
+        convert = ("convert", "rate.safetensors", "-o", "snn.safetensors", "--decoders", "static", "--time-unit-s", 0.2)
+        code, _, err = cli(*convert, "--input-range", -0.5, 0.5, "--seed", 3)
+        assert code == 0, err
+        asked = Stimulus.within([-0.5] * 2, [0.5] * 2, seed=3)
+        made = ddm2snn.load(tmp_path / "snn.safetensors")
+        assert made.provenance["decoders"]["stimulus"] == asked.fingerprint
+        asked.save(tmp_path / "u.safetensors")
+        code, _, err = cli(*convert, "--stimulus", "u.safetensors", "--input-range", -0.5, 0.5)
+        assert code == 2
+        assert "Give one of them" in err

@@ -32,7 +32,7 @@ def find_decoders(name: str, **settings: object) -> Decoders:
     Examples
     --------
     >>> find_decoders("static", ridge=0.02)
-    Static(ridge=0.02, compensate_lag=True)
+    Static(ridge=0.02, compensate_lag=True, stimulus=None)
     """
     kind = DECODERS.get(_FORMER_NAMES.get(name, name))
     if kind is None:

@@ -17,6 +17,7 @@ from ddm2snn.conversion.diffusion_factor import calibrate_factor, spikes_by_stat
 from ddm2snn.conversion.driving import ClosedLoop, DrivenBlock, driven
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget
 from ddm2snn.conversion.population import Population
+from ddm2snn.conversion.trajectories import Visited, drawn, visited_under
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.quantise import compensated
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from ddm2snn.conversion.ensemble import Ensemble
     from ddm2snn.network import RateNetwork
+    from ddm2snn.stimulus import Stimulus
 
 _RIDGES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 _SHORTEST_PILOT, _PILOT_BUDGET_DURATION = 500.0, 12.0  # rate time units
@@ -82,6 +84,8 @@ class Calibrated(Decoders):
     rise_s
         Seconds in which synapses rise, 0 for at once; by default `ddm2snn.conversion.clock.natural_rise_s`. Those of a
         device have no rise.
+    stimulus
+        Input of the trials that the neurons are to follow; without one, stationary trajectories.
 
     Examples
     --------
@@ -106,6 +110,7 @@ class Calibrated(Decoders):
     perturbed: float = 0.25
     rounds: int = 0
     rise_s: float | None = None
+    stimulus: Stimulus | None = None
 
     def __post_init__(self) -> None:
         if self.rise_s is not None and not 0 <= self.rise_s < np.inf:
@@ -145,6 +150,10 @@ class Calibrated(Decoders):
             )
         return population or Population()
 
+    def visited(self, rate: RateNetwork, seed: int) -> Float[np.ndarray, "sample rank"] | Visited:
+        """Stationary states, or what trials under `stimulus` visit."""
+        return visited_under(rate, self.stimulus, seed)
+
     def rise(self, rate: RateNetwork, states: Float[np.ndarray, "sample rank"], time_unit_s: float) -> float:
         """The rise that was asked for, or what suits the motion."""
         if self.rise_s is None:
@@ -158,7 +167,7 @@ class Calibrated(Decoders):
 
     def pilot(self, problem: Problem, progress: Progress) -> NoiseBudget:
         """Measure the spikes' noise with decoders of a shorter calibration."""
-        rate, ensemble, states = problem.rate, problem.ensemble, problem.states
+        rate, ensemble, states = problem.rate, problem.ensemble, problem.visited
         duration = max(_SHORTEST_PILOT, self.duration_for(ensemble.neurons) / 4)
         shorter = replace(self, duration=duration, rounds=0)
         regression = shorter.calibrate(rate, ensemble, states, problem.rng("pilot"), lambda s: progress(0.2 * s))
@@ -167,7 +176,7 @@ class Calibrated(Decoders):
 
     def solve(self, problem: Problem, progress: Progress) -> Solution:
         """Calibrate along paths of the rate network, whose noise is that of the closed loop, and measure the budget."""
-        rate, ensemble, states = problem.rate, problem.ensemble, problem.states
+        rate, ensemble, states = problem.rate, problem.ensemble, problem.visited
         rng = problem.rng("calibration")
         regression = self.calibrate(rate, ensemble, states, rng, lambda s: progress(0.2 + 0.7 * s))
         decoders = regression.decoders
@@ -191,7 +200,7 @@ class Calibrated(Decoders):
         self,
         rate: RateNetwork,
         ensemble: Ensemble,
-        states: Float[np.ndarray, "sample rank"],
+        states: Float[np.ndarray, "sample rank"] | Visited,
         rng: np.random.Generator,
         progress: Progress = no_progress,
     ) -> Regression:
@@ -209,7 +218,7 @@ class Calibrated(Decoders):
         _take_in(blocks, training, held_out, lambda share: progress(share / parts))
         regression = _solve(training, held_out, self.ridge)
         for part in range(1, parts):
-            start = states[rng.integers(len(states), size=self.trajectories)]
+            start, _ = drawn(states, self.trajectories, rng)
             loop = ClosedLoop(rate, ensemble, regression.decoders, columns, rate.diffusion_factor, start, rng)
             _take_in(loop.blocks(duration), training, held_out, lambda s, part=part: progress((part + s) / parts))
             regression = _solve(training, held_out, self.ridge)

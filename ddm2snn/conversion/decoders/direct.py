@@ -107,7 +107,7 @@ class Direct(Decoders):
         power = float((unscaled**2).sum())
         scale = float((unscaled * wanted).sum()) / power if power > 0 else LIF_UNIT.refractory_s
         decoders = scale * rate.right_vectors.T
-        budget = measure_budget(rate, ensemble, decoders, states, problem.rng("noise budget"))
+        budget = measure_budget(rate, ensemble, decoders, problem.visited, problem.rng("noise budget"))
         errors = scale * rates_hz - activation_target(rate, states, ensemble.clock)
         diagnostics = {
             "drift_error": budget.drift_bias.tolist(),

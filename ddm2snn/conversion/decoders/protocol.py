@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from ddm2snn.base.randomness import stream
+from ddm2snn.conversion.trajectories import Visited, latents_of, visited_under
 from ddm2snn.conversion.tuning import place
 from ddm2snn.errors import InputError
 
@@ -26,12 +27,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What decoders are to be found for: a rate network, its stationary states in internal units, and the neurons."""
+    """What decoders are to be found for: a rate network, where it goes, in internal units, and the neurons."""
 
     rate: RateNetwork
     ensemble: Ensemble
-    states: Float[np.ndarray, "sample rank"]
+    visited: Float[np.ndarray, "sample rank"] | Visited
     seed: int
+
+    @property
+    def states(self) -> Float[np.ndarray, "sample rank"]:
+        """States that are visited, whatever inputs lead there."""
+        return latents_of(self.visited)
 
     def rng(self, name: str) -> np.random.Generator:
         """Random stream of one part of the work; no part moves the numbers of another."""
@@ -80,8 +86,8 @@ class Decoders(Protocol):
     """A way of finding decoders: a frozen dataclass of its settings, with a name and the methods below.
 
     `ddm2snn.conversion.decoders.DECODERS` lists those that command line and recipes know by name. `convert` takes any
-    object that has these methods, and calls them in this order. A class that derives from this one inherits `place`,
-    `rise` and `pilot`.
+    object that has these methods, and calls them in this order. A class that derives from this one inherits
+    `visited`, `place`, `rise` and `pilot`.
     """
 
     name: ClassVar[str]
@@ -102,6 +108,10 @@ class Decoders(Protocol):
             Where these decoders cannot convert that.
         """
         ...
+
+    def visited(self, rate: RateNetwork, seed: int) -> Float[np.ndarray, "sample rank"] | Visited:
+        """Where the neurons are to follow the rate network: its stationary states, internal units."""
+        return visited_under(rate, None, seed)
 
     def place(
         self,

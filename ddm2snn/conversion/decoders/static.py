@@ -13,7 +13,7 @@ from ddm2snn.base.least_squares import fit_penalised, solve_penalised
 from ddm2snn.conversion.decoders.protocol import Decoders, Problem, Solution, curve_error, refuse_device
 from ddm2snn.conversion.diffusion_factor import static_factor
 from ddm2snn.conversion.population import Population
-from ddm2snn.conversion.trajectories import regression_target
+from ddm2snn.conversion.trajectories import Visited, regression_target, visited_under
 from ddm2snn.conversion.tuning import around
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ddm2snn.base.progress import Progress
     from ddm2snn.conversion.ensemble import Ensemble
     from ddm2snn.network import RateNetwork
+    from ddm2snn.stimulus import Stimulus
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Static(Decoders):
         this size.
     compensate_lag
         Whether to regress against the rates that neurons have while the latent moves along the flow.
+    stimulus
+        Input of the trials that the neurons are to follow; without one, stationary trajectories.
 
     Examples
     --------
@@ -54,6 +57,7 @@ class Static(Decoders):
 
     ridge: float = 0.01
     compensate_lag: bool = True
+    stimulus: Stimulus | None = None
 
     def __post_init__(self) -> None:
         check_positive("Static", ridge=self.ridge)
@@ -64,6 +68,10 @@ class Static(Decoders):
             refuse_device(self, "Static decoders are solved")
         return population or Population()
 
+    def visited(self, rate: RateNetwork, seed: int) -> Float[np.ndarray, "sample rank"] | Visited:
+        """Stationary states, or what trials under `stimulus` visit."""
+        return visited_under(rate, self.stimulus, seed)
+
     def solve(self, problem: Problem, progress: Progress) -> Solution:
         """Solve at states around the stationary ones, and judge at these."""
         rate, ensemble, states = problem.rate, problem.ensemble, problem.states
@@ -73,7 +81,7 @@ class Static(Decoders):
         diagnostics = {"drift_error": curve_error(decoded, target, problem.velocity)}
         if rate.diffusion_readout is None:
             return Solution(decoders, rate.diffusion_factor, diagnostics)
-        factor = static_factor(rate, ensemble, points, states, self.ridge, problem.rng("diffusion"))
+        factor = static_factor(rate, ensemble, points, problem.visited, self.ridge, problem.rng("diffusion"))
         return Solution(decoders, factor.constant, diagnostics | {"diffusion": factor.diagnostics}, factor=factor)
 
     def decode(

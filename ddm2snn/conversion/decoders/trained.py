@@ -111,7 +111,7 @@ class TrainedReadout(Decoders):
         belongs = np.equal.outer(ensemble.unit, np.arange(rate.units)) * scale[:, None]
         errors = constants + rates_hz @ belongs - activation_target(rate, states, ensemble.clock)
         decoded, target = rates_hz @ decoders.T + constant, regression_target(rate, states, ensemble.clock)
-        budget = measure_budget(rate, ensemble, decoders, states, problem.rng("noise budget"))
+        budget = measure_budget(rate, ensemble, decoders, problem.visited, problem.rng("noise budget"))
         diagnostics = {
             "drift_error": curve_error(decoded, target, velocity),
             "activation_error": np.sqrt((errors**2).mean(axis=0)).tolist(),

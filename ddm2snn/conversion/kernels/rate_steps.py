@@ -50,13 +50,14 @@ def follow_paths(units: tuple, times: tuple, shocks: tuple, z: np.ndarray, eta: 
 
     Units are those of a rate network with drift W_s phi(Gamma z + b) - z. `factor_readout` has no units where the
     diffusion is constant. Times are the fine step, how many of them a step of the drift has, the decay of the filter in
-    one, and the size of its noise. Shocks are normal numbers, shape (trial, step, rank), and which intervals begin
-    elsewhere, (trial, sample), and where. The course is written: path (trial, step, rank), filtered targets and states
-    (trial, sample, rank).
+    one, and the size of its noise. Shocks are normal numbers, shape (trial, step, rank), which intervals begin
+    elsewhere, (trial, sample), and where, and the inputs in them, (trial, sample, rank) or no samples of them. The
+    course is written: path (trial, step, rank), filtered targets and states (trial, sample, rank).
     """
     gamma, bias, readout, factor, factor_readout, activation = units
     step, fine, decay, spread = times
-    normals, moved, places = shocks
+    normals, moved, places, inputs = shocks
+    driven = inputs.shape[1] > 0
     path, target, states = course
     rank, count = gamma.shape
     span = fine * step
@@ -74,6 +75,8 @@ def follow_paths(units: tuple, times: tuple, shocks: tuple, z: np.ndarray, eta: 
                 outputs(x, gamma, bias, activation, h)
                 for c in range(rank):
                     slope[c] = np.dot(readout[c], h) - x[c]
+                    if driven:
+                        slope[c] += inputs[trial, sample, c]
                     for d in range(rank):
                         spread_factor[c, d] = factor[c, d]
                         if factor_readout.shape[2] > 0:
@@ -90,12 +93,16 @@ def follow_paths(units: tuple, times: tuple, shocks: tuple, z: np.ndarray, eta: 
                 outputs(ahead, gamma, bias, activation, h)
                 for c in range(rank):
                     bend[c] = (np.dot(readout[c], h) - ahead[c] - slope[c]) / (2.0 * span)
+                    if driven:
+                        bend[c] += inputs[trial, sample, c] / (2.0 * span)
                     walked[c] = 0.0
                     for s in range(fine):
                         time = s * step
                         path[trial, first + s, c] = x[c] + time * (slope[c] + time * bend[c]) + walked[c]
                         walked[c] += xi[s, c]
                         noise[c] = decay * noise[c] + xi[s, c]
+                        if driven:
+                            noise[c] += (1.0 - decay) * inputs[trial, sample, c]
                     x[c] += span * (slope[c] + span * bend[c]) + walked[c]
             for c in range(rank):
                 states[trial, sample, c] = x[c]
