@@ -109,13 +109,12 @@ class AdaptiveLIF(SpikingModel):
         step_s = self.grid_step_s(timing, dt_s)
         if step_s is not None:
             self.check_step(step_s, "grid")
+        interval_s = current[above]
+        for start in range(0, interval_s.size, _BLOCK):
+            part = interval_s[start : start + _BLOCK]
+            part[:] = self._interval_s(part) if step_s is None else self._grid_interval_s(part, step_s)
         rate = np.zeros(current.shape)
-        driven = current[above]
-        parts = [driven[start : start + _BLOCK] for start in range(0, driven.size, _BLOCK)]
-        intervals = [
-            self._interval_s(part) if step_s is None else self._grid_interval_s(part, step_s) for part in parts
-        ]
-        rate[above] = 1.0 / np.concatenate([*intervals, np.empty(0)])
+        rate[above] = 1.0 / interval_s
         return rate
 
     def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
@@ -151,9 +150,7 @@ class AdaptiveLIF(SpikingModel):
 
     def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Current at which the neuron fires steadily at `rate_hz` in continuous time (below 1 / refractory_s)."""
-        rate = np.asarray(rate_hz, dtype=np.float64)
-        self.check_rates(rate)
-        interval_s = 1.0 / rate
+        interval_s = 1.0 / self.check_rates(rate_hz)
         a = np.exp(-interval_s / self.tau_threshold_s)
         threshold = 1.0 + self.threshold_jump * a / -np.expm1(-interval_s / self.tau_threshold_s)
         return threshold / -np.expm1((self.refractory_s - interval_s) / self.tau_membrane_s)

@@ -152,12 +152,6 @@ class LIF(SpikingModel):
         ------
         InputError
             Where there are time constants for another number of neurons.
-
-        Examples
-        --------
-        >>> from ddm2snn.neuron import LIF, LogNormal
-        >>> LIF(LogNormal(0.02, 0.25)).for_neurons(4).tau_membrane_s.round(4)
-        array([0.02  , 0.0149, 0.0234, 0.0182])
         """
         taus_s = self.tau_membrane_s
         if isinstance(taus_s, LogNormal):
@@ -200,12 +194,7 @@ class LIF(SpikingModel):
         """
         current = np.asarray(current, dtype=np.float64)
         above = current > 1.0
-        climb_s = self._climb_s(np.where(above, current, 2.0))
-        step_s = self.grid_step_s(timing, dt_s)
-        if step_s is not None:
-            interval_s = step_s * (self.refractory_steps(step_s) + np.ceil(climb_s / step_s))
-        else:
-            interval_s = self.refractory_s + climb_s
+        interval_s = self._interval_s(np.where(above, current, 2.0), self.grid_step_s(timing, dt_s))
         return np.where(above, 1.0 / interval_s, 0.0)
 
     def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
@@ -229,8 +218,7 @@ class LIF(SpikingModel):
         above = current > 1.0
         j = np.where(above, current, 2.0)
         climb_s = self._climb_s(j)
-        interval_s = self.refractory_s + climb_s
-        lead = (j - 1.0) * climb_s - self._taus_s + 0.5 * interval_s
+        lead = (j - 1.0) * climb_s - self._taus_s + 0.5 * (self.refractory_s + climb_s)
         return np.where(above, lead, 0.0)
 
     def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
@@ -240,8 +228,7 @@ class LIF(SpikingModel):
         >>> LIF().rate_hz(LIF().current_at_rate([50.0, 100.0, 200.0])).round(9)
         array([ 50., 100., 200.])
         """
-        rate = np.asarray(rate_hz, dtype=np.float64)
-        self.check_rates(rate)
+        rate = self.check_rates(rate_hz)
         return 1.0 / -np.expm1((self.refractory_s - 1.0 / rate) / self._taus_s)
 
     def smooth_rates(
@@ -270,6 +257,13 @@ class LIF(SpikingModel):
                 "time constants."
             )
         return self.tau_membrane_s
+
+    def _interval_s(self, current: Float[np.ndarray, ...], step_s: float | None) -> Float[np.ndarray, ...]:
+        """Interval between spikes at currents above 1, in continuous time where there is no step."""
+        climb_s = self._climb_s(current)
+        if step_s is None:
+            return self.refractory_s + climb_s
+        return step_s * (self.refractory_steps(step_s) + np.ceil(climb_s / step_s))
 
     def _climb_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Time from reset to threshold at currents above 1."""

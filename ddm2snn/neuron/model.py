@@ -148,14 +148,16 @@ class SpikingModel(ABC):
                 f"Use dt_s = {refractory_s / steps:g}."
             )
 
-    def check_rates(self, rate_hz: Float[np.ndarray, ...]) -> None:
-        """Refuse rates that no current gives: zero, below, or as high as the refractory period forbids."""
-        finite = rate_hz[np.isfinite(rate_hz)]
-        if finite.size < rate_hz.size or not ((finite > 0) & (finite * self.refractory_s < 1)).all():
-            highest = f"below {1 / self.refractory_s:g} Hz (1 / refractory_s)" if self.refractory_s else ""
-            limit = f"rates above 0 and {highest}" if highest else "finite rates above 0 Hz"
-            asked = f"asked for {rate_hz.min():g} to {rate_hz.max():g} Hz"
-            raise InputError(f"{type(self).__name__} can fire at {limit}, {asked}.")
+    def check_rates(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        """Rates as an array; refused are those that no current gives: zero, below, or forbidden after a spike."""
+        rate, limit = np.asarray(rate_hz, dtype=np.float64), "finite rates above 0 Hz"
+        if self.refractory_s:
+            limit = f"rates above 0 and below {1 / self.refractory_s:g} Hz (1 / refractory_s)"
+        if not (np.isfinite(rate) & (rate > 0)).all() or (rate * self.refractory_s >= 1).any():
+            raise InputError(
+                f"{type(self).__name__} can fire at {limit}, asked for {rate.min():g} to {rate.max():g} Hz."
+            )
+        return rate
 
     def refractory_steps(self, dt_s: float) -> int:
         """Whole number of steps in the refractory period; a step that does not divide it is refused."""

@@ -79,6 +79,4 @@ class RectifiedLinear(SpikingModel):
 
     def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Current at which the neuron fires at `rate_hz` in continuous time, tau_membrane_s times the rate."""
-        rate = np.asarray(rate_hz, dtype=np.float64)
-        self.check_rates(rate)
-        return self.tau_membrane_s * rate
+        return self.tau_membrane_s * self.check_rates(rate_hz)
