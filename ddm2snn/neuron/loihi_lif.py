@@ -83,13 +83,7 @@ class LoihiLIF(LIF):
         return "grid"
 
     def decay(self, dt_s: float) -> float:
-        """Share of the voltage that is lost in one step: a whole number of 2^-decay_bits.
-
-        Raises
-        ------
-        InputError
-            Where it rounds to nothing, so that the current would never reach the voltage.
-        """
+        """Share of the voltage that is lost in one step: a whole number of 2^-decay_bits, of which zero is refused."""
         levels = 2**self.decay_bits
         level = round(-levels * float(np.expm1(-dt_s / self.tau_membrane_s)))
         if level == 0:

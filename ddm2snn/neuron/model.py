@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 
@@ -11,8 +11,6 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from jaxtyping import Float
 
 SpikeTiming = Literal["grid", "interpolated"]
@@ -36,11 +34,30 @@ class SpikingModel(ABC):
     tau_membrane_s: Any
     refractory_s: float = 0.0
 
-    @abstractmethod
     def rate_hz(
         self, current: Float[np.ndarray, ...], *, timing: SpikeTiming = "interpolated", dt_s: float | None = None
     ) -> Float[np.ndarray, ...]:
-        """Steady firing rate at constant current, in continuous time or on the time grid of a simulator."""
+        """Steady firing rate at constant current, in continuous time or on the time grid of a simulator.
+
+        Raises
+        ------
+        InputError
+            Where there is no such timing, or a grid with no step, or one that the refractory period forbids.
+        """
+        if timing not in get_args(SpikeTiming):
+            raise InputError(f"There is no spike timing {timing!r}; known are {', '.join(get_args(SpikeTiming))}.")
+        if timing == "interpolated":
+            return self._rate_hz(np.asarray(current, dtype=np.float64), None)
+        if dt_s is None:
+            raise InputError(
+                f"{type(self).__name__}.rate_hz on a grid needs dt_s, the step of the simulator; none was given."
+            )
+        self.check_step(dt_s, "grid")
+        return self._rate_hz(np.asarray(current, dtype=np.float64), dt_s)
+
+    @abstractmethod
+    def _rate_hz(self, current: Float[np.ndarray, ...], step_s: float | None) -> Float[np.ndarray, ...]:
+        """Rate at constant current; on the time grid where there is a step."""
 
     @abstractmethod
     def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
@@ -68,13 +85,7 @@ class SpikingModel(ABC):
 
     @property
     def single_tau_s(self) -> float:
-        """Membrane time constant of all neurons.
-
-        Raises
-        ------
-        InputError
-            Where neurons have time constants of their own.
-        """
+        """Membrane time constant of all neurons; refused where they have time constants of their own."""
         if not isinstance(self.tau_membrane_s, int | float | np.number):
             raise InputError(
                 f"{type(self).__name__} neurons have membrane time constants of their own here, where one for all is "
@@ -93,13 +104,7 @@ class SpikingModel(ABC):
         return self.refractory_s or float("inf")
 
     def for_neurons(self, count: int) -> Self:
-        """Model of a population of `count` neurons, in which parameters that are distributions become arrays.
-
-        Raises
-        ------
-        InputError
-            Where a parameter is an array of another length.
-        """
+        """Model of `count` neurons: distributions become arrays, and arrays of another length are refused."""
         return self
 
     def part(self, some: slice) -> Self:
@@ -113,22 +118,6 @@ class SpikingModel(ABC):
         is lost.
         """
         return simulator if self.refractory_s else "grid"
-
-    def grid_step_s(self, timing: SpikeTiming, dt_s: float | None) -> float | None:
-        """Step of the time grid that rates are asked for, None for continuous time.
-
-        Raises
-        ------
-        InputError
-            Where there is no such timing, or a grid without a step.
-        """
-        if timing not in get_args(SpikeTiming):
-            raise InputError(f"There is no spike timing {timing!r}; known are {', '.join(get_args(SpikeTiming))}.")
-        if timing == "grid" and dt_s is None:
-            raise InputError(
-                f"{type(self).__name__}.rate_hz on a grid needs dt_s, the step of the simulator; none was given."
-            )
-        return dt_s if timing == "grid" else None
 
     def check_step(self, dt_s: float, timing: SpikeTiming) -> None:
         """Refuse a time step that is longer than the refractory period or, on a grid, no divisor of it."""
