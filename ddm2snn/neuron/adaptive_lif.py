@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ddm2snn.base.arrays import check_positive
 from ddm2snn.neuron.model import SpikingModel
 
 if TYPE_CHECKING:
@@ -63,12 +62,6 @@ class AdaptiveLIF(SpikingModel):
     refractory_s: float = 0.002
     threshold_jump: float = 0.05
     tau_threshold_s: float = 0.1
-
-    def __post_init__(self) -> None:
-        check_positive(
-            "AdaptiveLIF", tau_membrane_s=self.tau_membrane_s, refractory_s=self.refractory_s,
-            threshold_jump=self.threshold_jump, tau_threshold_s=self.tau_threshold_s,
-        )  # fmt: skip
 
     @property
     def longest_lead_s(self) -> float:

@@ -34,6 +34,9 @@ class SpikingModel(ABC):
     tau_membrane_s: Any
     refractory_s: float = 0.0
 
+    def __post_init__(self) -> None:
+        check_positive(type(self).__name__, **vars(self))  # models with parameters of other kinds check for themselves
+
     def rate_hz(
         self, current: Float[np.ndarray, ...], *, timing: SpikeTiming = "interpolated", dt_s: float | None = None
     ) -> Float[np.ndarray, ...]:

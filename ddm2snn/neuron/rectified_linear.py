@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ddm2snn.base.arrays import check_positive
 from ddm2snn.neuron.model import SpikingModel
 
 if TYPE_CHECKING:
@@ -46,9 +45,6 @@ class RectifiedLinear(SpikingModel):
     threshold_current: ClassVar[float] = 0.0
 
     tau_membrane_s: float = 0.02
-
-    def __post_init__(self) -> None:
-        check_positive("RectifiedLinear", tau_membrane_s=self.tau_membrane_s)
 
     @property
     def longest_lead_s(self) -> float:
