@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -88,15 +89,17 @@ def export(
     as_json: JsonFlag = False,
 ) -> None:
     """Write a spiking network for another tool, with a sidecar of what its format cannot hold."""
-    from ddm2snn.exchange.export import exported
     from ddm2snn.load import load_as
 
     nir = ddm2snn.Nir(dialect, reader) if (dialect, reader) != ("factored", None) else None  # pyright: ignore[reportArgumentType] - checked inside
     spiking = load_as(network, ddm2snn.SpikingNetwork)
     rate = None if without_refractory is None else load_as(without_refractory, ddm2snn.RateNetwork)
     check_writable(output)
-    with shown(f"export {network}") as progress:
-        done = exported(spiking, output, format=form, nir=nir, without_refractory=rate, seed=seed, progress=progress)
+    with shown(f"export {network}") as progress, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=__name__)  # these sentences are printed below
+        done = ddm2snn.export(
+            spiking, output, format=form, nir=nir, without_refractory=rate, seed=seed, progress=progress
+        )
     lines = [*map(str, done.files), *(f"Warning: {sentence}" for sentence in done.lost), *done.notes]
     content = {"files": [str(file) for file in done.files], "lost": list(done.lost), "notes": list(done.notes)}
     show(content, lines, as_json=as_json)

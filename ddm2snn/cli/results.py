@@ -128,13 +128,7 @@ def run(
 
 
 def read_wells(text: str) -> Float[np.ndarray, "well rank"]:
-    """Centres of wells from JSON text, from a file of JSON or CSV, or the memories of a system by its name.
-
-    Raises
-    ------
-    InputError
-        Where the text is none of these, a system has no memories, or the numbers are no table.
-    """
+    """Centres of wells from JSON text, from a file of JSON or CSV, or the memories of a system by its name."""
     import numpy as np
 
     stripped = text.strip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ddm2snn.base.files import check_neighbour, check_writable, write_together
@@ -20,17 +20,7 @@ from ddm2snn.network import RateNetwork, SpikingNetwork
 
 @dataclass(frozen=True)
 class Exported:
-    """Files of an export, and sentences on them.
-
-    Parameters
-    ----------
-    files
-        The files; the first has the name that `export` was called with.
-    lost
-        What the format leaves out, with numbers.
-    notes
-        How to use the files.
-    """
+    """Files of an export, the one asked for first; what the format leaves out, with numbers; how to use them."""
 
     files: tuple[Path, ...]
     lost: tuple[str, ...] = ()
@@ -54,10 +44,6 @@ def export(
 
     Parameters
     ----------
-    network
-        The network.
-    path
-        File to write.
     format
         One of `FORMATS`.
     nir
@@ -65,10 +51,8 @@ def export(
     without_refractory
         The rate network that `network` was converted from. With it, the decoders are solved again for neurons without
         a refractory period; see `ddm2snn.conversion.structure.without_refractory`.
-    seed
-        Seed of this solution, and default seed of a script's run.
-    progress
-        Called with the finished share of the solution.
+    seed, progress
+        Of this solution; `seed` is the default seed of a script's run as well.
 
     Raises
     ------
@@ -93,25 +77,6 @@ def export(
     Exported(net.h5; lost: 0)
     True
     """
-    done = exported(
-        network, path, format=format, nir=nir, without_refractory=without_refractory, seed=seed, progress=progress
-    )
-    for sentence in done.lost:
-        warnings.warn(sentence, stacklevel=2)
-    return done
-
-
-def exported(
-    network: SpikingNetwork,
-    path: Path | str,
-    *,
-    format: str,
-    nir: Nir | None,
-    without_refractory: RateNetwork | None,
-    seed: int,
-    progress: Progress,
-) -> Exported:
-    """Do what `export` does, without warnings; the sentences are in the result."""
     if not isinstance(network, SpikingNetwork):
         raise InputError(f"export needs a SpikingNetwork, got a {type(network).__name__}. Convert first.")
     if format not in FORMATS:
@@ -126,19 +91,19 @@ def exported(
         from ddm2snn.conversion.structure import without_refractory as solve_again
 
         network = solve_again(network, without_refractory, seed=seed, progress=progress)
-    return FORMATS[format](network, Path(path), nir or Nir(), seed)
+    done = FORMATS[format](network, Path(path), nir or Nir(), seed)
+    for sentence in done.lost:
+        warnings.warn(sentence, stacklevel=2)
+    return done
 
 
 def _nir(network: SpikingNetwork, path: Path, form: Nir, seed: int) -> Exported:
     check_neighbour(sidecar_of(path), is_sidecar)
     graph, lost = graph_of(network, form), losses(network)
-    stored = set()
-    if form.dialect != "dense":
-        stored = {"encoders", "bias"} | ({"decoders"} if form.reader is None else set())
-        stored |= {"input_map"} if network.input_map.shape[1] else set()
+    exact = {"encoders": True, "bias": True, "decoders": form.reader is None, "input_map": network.input_map.size > 0}
+    stored = [name for name, held in exact.items() if held and form.dialect != "dense"]
     content, sidecar = graph_bytes(graph), sidecar_of(path)
-    as_json = {"format": "nir", "dialect": form.dialect, "reader": form.reader}
-    beside = sidecar_bytes(network, content, stored=stored, lost=lost, form=as_json)
+    beside = sidecar_bytes(network, content, stored=stored, lost=lost, form={"format": "nir", **asdict(form)})
     write_together({path: content, sidecar: beside})
     note = () if form.reader is None else (READERS[form.reader].note.replace("DT", f"{network.dt_s:g} s"),)
     return Exported((path, sidecar), tuple(lost), note)

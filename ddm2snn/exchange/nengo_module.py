@@ -26,11 +26,6 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[tuple
     those of backend "nengo-loihi", with decode neurons and blocks of the device that the network was converted for, or
     of Loihi 1. Where that device cannot hold the network, or noise depends on the state, it runs in Nengo only, and the
     reason is returned beside the two paths; it is empty otherwise.
-
-    Raises
-    ------
-    InputError
-        Where Nengo has no such neurons, or the path is no Python module.
     """
     module = Path(path)
     if module.suffix != ".py":

@@ -40,12 +40,11 @@ def graph_bytes(graph: Graph) -> bytes:
         raise InputError("NIR files are written with the package nir. Install ddm2snn[nir].") from error
     nodes: dict[str, Any] = {}
     for name, node in graph.nodes.items():
-        arrays = dict(node.arrays)
+        arrays: dict[str, Any] = dict(node.arrays)
         if node.kind in ("Input", "Output"):
             side = node.kind.lower()
-            nodes[name] = getattr(nir, node.kind)(**{f"{side}_type": {side: arrays["shape"]}})
-        else:
-            nodes[name] = getattr(nir, node.kind)(**arrays)
+            arrays = {f"{side}_type": {side: arrays["shape"]}}
+        nodes[name] = getattr(nir, node.kind)(**arrays)
     content = nir.NIRGraph(nodes=nodes, edges=list(graph.edges), metadata=dict(graph.metadata))
     buffer = io.BytesIO()
     nir.write(buffer, content)
@@ -55,11 +54,8 @@ def graph_bytes(graph: Graph) -> bytes:
 def read_graph(path: Path | str) -> Graph:
     """Read the graph of a NIR file, in a process of its own where no sidecar has the file's checksum.
 
-    Raises
-    ------
-    FileRefusedError
-        Where the file is missing, damaged, no NIR file, announces more numbers than it can hold, keeps them in another
-        file, or has nodes that this reader does not know.
+    Refused are files that are missing, damaged, no NIR files, announce more numbers than they can hold, keep them in
+    another file, or have nodes that this reader does not know.
     """
     existing = require_file(path)
     with damage_refused(existing, "a NIR file"):
@@ -203,10 +199,7 @@ def sidecar_bytes(
 def read_sidecar(path: Path | str, stored: Mapping[str, np.ndarray]) -> tuple[SpikingNetwork, dict[str, Any]]:
     """Network of a sidecar and of the arrays `stored` in its NIR file, and the form in which that was written.
 
-    Raises
-    ------
-    FileRefusedError
-        Where the sidecar is damaged, or does not belong to these arrays.
+    A sidecar that is damaged, or does not belong to these arrays, is refused.
     """
     sidecar = require_file(path)
     header = check_header(parse_json(sidecar.read_bytes(), f"{sidecar} is damaged: it", _REMEDY), sidecar)

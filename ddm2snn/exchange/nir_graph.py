@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from ddm2snn.errors import InputError
-
-if TYPE_CHECKING:
-    from ddm2snn.network import SpikingNetwork
+from ddm2snn.network import SpikingNetwork
 
 Dialect = Literal["factored", "latent", "dense"]
 """Where the filter stands: in each neuron's synapse behind the encoders, in k latents, or behind a dense matrix."""
@@ -23,15 +21,9 @@ SpikeUnit = Literal["per second", "per step"]
 class Reader:
     r"""How a simulator reads NIR: in forward Euler steps, with a spike counted as 1 in its step.
 
-    Parameters
-    ----------
-    step_s
-        The time step that is built in; None where the simulator takes any.
-    gains
-        Whether it wants :math:`w_{in} = \tau_{syn}/h` and :math:`R = \tau_{mem}/h`, so that nothing is scaled by the
-        step h: the threshold is then their product.
-    note
-        What its user has to know.
+    `step_s` is the time step that is built in, None where the simulator takes any. `gains` says whether it wants
+    :math:`w_{in} = \tau_{syn}/h` and :math:`R = \tau_{mem}/h`, so that nothing is scaled by the step h: the threshold
+    is then their product. `note` is for its user.
     """
 
     step_s: float | None
@@ -152,12 +144,6 @@ def graph_of(network: SpikingNetwork, form: Nir) -> Graph:
     misread; "dense" multiplies the factors out. :math:`\beta` passes through the filter in all but "latent", so that
     neurons are silent for the first part of T. NIR's voltages may fall below reset, which matters where latents move
     within a few membrane time constants; see `ddm2snn.exchange.nir_losses.floor_loss`.
-
-    Raises
-    ------
-    InputError
-        Where there is no such dialect or reader, NIR has no such neurons, or a product of the network's numbers
-        overflows.
     """
     form.check()
     neuron, n, dt_s, step_s = network.neuron, network.neurons, network.dt_s, form.step_s(network.dt_s)
@@ -170,11 +156,7 @@ def graph_of(network: SpikingNetwork, form: Nir) -> Graph:
     inputs = network.input_map if network.input_map.shape[1] else np.zeros((network.rank, 1))
     synapse, membrane = form.gain(network.time_unit_s, dt_s), form.gain(neuron.single_tau_s, dt_s)
     tau_mem, tau_syn = form.tau_s(neuron.single_tau_s, dt_s), form.tau_s(network.time_unit_s, dt_s)
-    spiking = {"v_leak": np.zeros(n), "v_reset": np.zeros(n), "r": np.full(n, membrane)}
-    cuba = {
-        **spiking, "tau_syn": np.full(n, tau_syn), "tau_mem": np.full(n, tau_mem), "w_in": np.full(n, synapse),
-        "v_threshold": np.full(n, synapse * membrane),
-    }  # fmt: skip
+    spiking = {"v_leak": 0.0, "v_reset": 0.0, "r": membrane}
     nodes = {"input": Node("Input", {"shape": np.array([inputs.shape[1]])})}
     if form.dialect == "dense":
         nodes["input_map"] = _affine(network.encoders @ inputs)
@@ -184,12 +166,11 @@ def graph_of(network: SpikingNetwork, form: Nir) -> Graph:
         nodes["decode"] = _affine(decode)
         nodes["encode"] = _affine(network.encoders, network.bias)
     if form.dialect == "latent":
-        k = network.rank
-        nodes["latent"] = Node("LI", {"tau": np.full(k, tau_syn), "r": np.ones(k), "v_leak": np.zeros(k)})
-        threshold = {"tau": np.full(n, tau_mem), "v_threshold": np.full(n, membrane)}
-        nodes["neurons"] = Node("LIF", {**spiking, **threshold})
+        nodes["latent"] = _uniform("LI", network.rank, tau=tau_syn, r=1.0, v_leak=0.0)
+        nodes["neurons"] = _uniform("LIF", n, tau=tau_mem, v_threshold=membrane, **spiking)
     else:
-        nodes["neurons"] = Node("CubaLIF", cuba)
+        times = {"tau_syn": tau_syn, "tau_mem": tau_mem}
+        nodes["neurons"] = _uniform("CubaLIF", n, w_in=synapse, v_threshold=synapse * membrane, **times, **spiking)
     nodes["output"] = Node("Output", {"shape": np.array([n])})
     edges = _EDGES[form.dialect]
     if network.rise_s:
@@ -218,9 +199,7 @@ def _with_rise(
     if form.dialect == "dense":  # the bias must not pass the rise: it stands with the input
         nodes["recurrent"] = _affine(nodes["recurrent"].arrays["weight"])
         nodes["input_map"] = _affine(nodes["input_map"].arrays["weight"], network.bias)
-    width = len(nodes[sends].arrays["weight"])
-    tau = {"tau": np.full(width, network.rise_s), "r": np.ones(width), "v_leak": np.zeros(width)}
-    nodes["rise"] = Node("LI", tau)
+    nodes["rise"] = _uniform("LI", len(nodes[sends].arrays["weight"]), tau=network.rise_s, r=1.0, v_leak=0.0)
     moved = tuple(("rise", target) if source == sends else (source, target) for source, target in edges)
     return (*moved, (sends, "rise"))
 
@@ -229,15 +208,14 @@ def _affine(weight: np.ndarray, bias: np.ndarray | None = None) -> Node:
     return Node("Affine", {"weight": weight, "bias": np.zeros(len(weight)) if bias is None else bias})
 
 
+def _uniform(kind: str, width: int, **parameters: float) -> Node:
+    return Node(kind, {name: np.full(width, value) for name, value in parameters.items()})
+
+
 def same_content(graph: Graph, other: Graph) -> bool:
     """Whether two graphs have the same nodes and edges, with the same numbers to the last bit."""
-    if set(graph.edges) != set(other.edges) or set(graph.nodes) != set(other.nodes):
-        return False
-    for name, node in graph.nodes.items():
-        arrays, others = node.arrays, other.nodes[name].arrays
-        if node.kind != other.nodes[name].kind or set(arrays) != set(others):
-            return False
-        for key, array in arrays.items():
-            if array.shape != others[key].shape or array.tobytes() != others[key].tobytes():
-                return False
-    return True
+    first, second = (
+        {name: (node.kind, {key: (a.shape, a.tobytes()) for key, a in node.arrays.items()}) for name, node in nodes}
+        for nodes in (graph.nodes.items(), other.nodes.items())
+    )
+    return set(graph.edges) == set(other.edges) and first == second

@@ -33,17 +33,10 @@ def import_nir(path: Path | str, *, spikes: SpikeUnit | None = None, dt_s: float
 
     Parameters
     ----------
-    path
-        The file.
     spikes
         What a spike counts, where the file does not say.
     dt_s
         Time step of the network, where the file does not say; that of its forward Euler steps where spikes count 1.
-
-    Raises
-    ------
-    InputError
-        Where the file is refused, its graph has another form, or neither file nor argument says what is needed.
     """
     graph = read_graph(path)
     if sidecar_of(path).exists():
@@ -162,9 +155,7 @@ def _parts(path: Path, graph: Graph) -> tuple[Node, Node, Node, Node, np.ndarray
     map of the input and the constant input of the latents.
     """
     nodes = graph.nodes
-    sources: dict[str, list[str]] = {name: [] for name in nodes}
-    for source, target in graph.edges:
-        sources[target].append(source)
+    sources = {name: [source for source, target in graph.edges if target == name] for name in nodes}
 
     def of_kind(names: Iterable[str], *kinds: str) -> list[str]:
         return [name for name in names if nodes[name].kind in kinds]
@@ -227,20 +218,21 @@ def _checked_rank(path: Path, neurons: Node, encode: Node, latent: Node, decode:
     if weight.ndim != 2 or 0 in weight.shape:
         raise InputError(f"{path}: the decoders must be (rank, neuron), found shape {weight.shape}. Transpose them.")
     rank, n = weight.shape
-    expected: list[tuple[Mapping[str, np.ndarray], str, tuple[int, ...]]] = [
-        (encode.arrays, "weight", (n, rank)), ({"bias": _bias(encode)}, "bias", (n,)),
-        ({"bias": _bias(decode)}, "bias", (rank,)),
-    ]  # fmt: skip
-    expected += [(neurons.arrays, name, (n,)) for name in _NEEDED[neurons.kind]]
-    expected += [(neurons.arrays, name, (n,)) for name in ("v_reset", "w_in") if name in neurons.arrays]
+
+    def check(arrays: Mapping[str, np.ndarray], names: Iterable[str], *shape: int) -> None:
+        for name in names:
+            actual = arrays[name].shape if name in arrays else None
+            if actual != shape:
+                raise InputError(f"{path}: {name} must have shape {shape}, found {actual or 'none'}.")
+
+    check(encode.arrays, ["weight"], n, rank)
+    check({"bias": _bias(encode)}, ["bias"], n)
+    check({"bias": _bias(decode)}, ["bias"], rank)
+    check(neurons.arrays, [*_NEEDED[neurons.kind], *sorted(neurons.arrays.keys() & {"v_reset", "w_in"})], n)
     if latent is not neurons:
-        expected += [(latent.arrays, name, (rank,)) for name in _NEEDED["LI"]]
-    for arrays, name, shape in expected:
-        actual = np.shape(arrays[name]) if name in arrays else None
-        if actual != shape:
-            raise InputError(f"{path}: {name} must have shape {shape}, found {actual or 'none'}.")
-    if latent is not neurons and latent.arrays["v_leak"].any():
-        raise InputError(f"{path}: the latents leak to other values than zero. Shift them to zero.")
+        check(latent.arrays, _NEEDED["LI"], rank)
+        if latent.arrays["v_leak"].any():
+            raise InputError(f"{path}: the latents leak to other values than zero. Shift them to zero.")
     return rank
 
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.network import to_internal
+from ddm2snn.network import SpikingNetwork, to_internal
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.network import SpikingNetwork
 
 _TIME_UNITS, _TRIALS = 6.0, 4  # of the run that counts spikes
 _MOST_WORK, _STEP_WORK = 1e8, 5000  # of it, in updates of a neuron: a second or two; work of a step without neurons
@@ -117,15 +116,12 @@ def losses(network: SpikingNetwork) -> list[str]:
             f"more than 1 %, at most by {worst:.0%}, since they answer late after inhibition. Convert with a "
             "longer time unit."
         )
-    noise = _noise_sentence(network)
-    return [*sentences, *([noise] if noise else [])]
-
-
-def _noise_sentence(network: SpikingNetwork) -> str:
-    """Size of the injected noise, root of the diagonal of G G^T, over the states that the network carries."""
+    # size of the injected noise, root of the diagonal of G G^T, over the states that the network carries
     sizes = np.sqrt((_diffusion_factors(network) ** 2).sum(axis=-1)) * network.latent_scale
-    if not sizes.any():
-        return ""
+    return [*sentences, _noise_sentence(network, sizes)] if sizes.any() else sentences
+
+
+def _noise_sentence(network: SpikingNetwork, sizes: Float[np.ndarray, "sample rank"]) -> str:
     ranges = zip(sizes.min(axis=0), sizes.max(axis=0), strict=True)
     words = ", ".join(f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}" for low, high in ranges)
     remedy = "the sidecar has the factor, which the input node can be fed with."

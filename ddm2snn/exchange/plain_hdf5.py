@@ -6,13 +6,10 @@ Schema, version 1. The file has the attributes ``format`` ("ddm2snn spiking netw
 ``dt_s``, ``spike_timing`` ("grid" or "interpolated"), ``backend``, ``rate_fingerprint``, ``provenance``, where
 synapses take time to rise ``rise_s``, and where the noise depends on the state ``diffusion_filter_s``.
 
-All other datasets are float64 (``unit``: int64), each with the attributes ``axes`` (names, comma separated) and
-``meaning``: ``encoders`` (neuron, rank), ``bias`` (neuron), ``decoders`` (rank, neuron), ``unit`` (neuron),
-``rate_left_vectors`` (unit, rank), ``diffusion_factor`` (rank, rank), ``input_map`` (rank, input), ``latent_offset``
-and ``latent_scale`` (rank), ``initial_latent`` (sample, rank), and where the noise depends on the state
-``diffusion_decoders`` (rank, rank, neuron), and where it is coloured ``noise_colour`` (rank, coefficient). A parameter
-of the neuron model that differs between neurons is a dataset of a dotted name, such as ``neuron.tau_membrane_s``
-(neuron).
+All other datasets, float64 (``unit``: int64), are the arrays of a `SpikingNetwork`, each with the attributes ``axes``
+(names, comma separated) and ``meaning``; ``diffusion_decoders`` and ``noise_colour`` are missing where the noise does
+not depend on the state or is white. A parameter of the neuron model that differs between neurons is a dataset of a
+dotted name, such as ``neuron.tau_membrane_s`` (neuron).
 """
 
 from __future__ import annotations
@@ -83,13 +80,7 @@ def is_plain(path: Path | str) -> bool:
 
 
 def read_hdf5(path: Path | str) -> SpikingNetwork:
-    """Read what `write_hdf5` wrote.
-
-    Raises
-    ------
-    FileRefusedError
-        Where the file is damaged, of a newer schema, or not of this one.
-    """
+    """Read what `write_hdf5` wrote; a file that is damaged, of a newer schema, or not of this one, is refused."""
     file = require_file(path)
     with damage_refused(file, "HDF5"):
         about, arrays = plain_content(file) if is_sealed(file) else read_apart(plain_content, file)

@@ -3,8 +3,7 @@
 PyNN 0.13 and its simulators, as far as they were tried (PyNN 0.13.0, NEST 3.10.0, Brian2 2.9.0, NEURON 9.0.2):
 
 - No simulator has a connection that carries a graded value with a weight of its own from one population to another,
-  which k latents between N neurons need. Spikes through N x N synapses of an ``IF_curr_exp`` would give the same
-  currents, each a step late, without the latents' noise; hence latents in the script, O(N k) in each step.
+  which k latents between N neurons need; hence latents in the script, O(N k) in each step.
 - ``pyNN.nest``: ``IF_curr_delta`` is NEST's ``iaf_psc_delta``, exact over a step, with a refractory period in whole
   steps and, by NEST's own parameter V_min, the floor of the voltage at reset: spikes of the reference one by one.
 - ``pyNN.brian2``: refractory periods end one step early, there is no floor of the voltage, and each step takes 0.1 s,
@@ -20,7 +19,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,12 +28,9 @@ from ddm2snn.base.files import check_neighbour, write_together
 from ddm2snn.base.randomness import check_seed
 from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
-from ddm2snn.network import to_internal
+from ddm2snn.network import SpikingNetwork, to_internal
 from ddm2snn.schedule import Schedule
 from ddm2snn.stimulus import Stimulus
-
-if TYPE_CHECKING:
-    from ddm2snn.network import SpikingNetwork
 
 PYNN_REQUIREMENTS = "pynn==0.13.0 nest-simulator==3.10.0"
 """Versions in which the spikes were compared."""
@@ -48,11 +44,6 @@ def write_brian2_script(network: SpikingNetwork, path: Path | str, *, seed: int 
 
     Initial states and noise, which may depend on the state, are those of backend "brian2" in mode "numpy" with one
     trial and the same seed, `seed` unless the script is told another.
-
-    Raises
-    ------
-    InputError
-        Where the path is no .py file, or the step does not fit the neurons.
     """
     script = _script_path(path, "A Brian2 script", network)
     neuron = network.neuron
@@ -106,11 +97,6 @@ def write_pynn_script(network: SpikingNetwork, path: Path | str, *, seed: int = 
     The script has a population in NEST, and the latents that couple it between NEST's steps. Initial states and noise,
     which may depend on the state, are those of backend "reference" with one trial and the same seed, `seed` unless the
     script is told another.
-
-    Raises
-    ------
-    InputError
-        Where the path is no .py file, PyNN has no such neurons, or the step does not fit them or NEST.
     """
     script, neuron = _script_path(path, "A PyNN script", network), network.neuron
     if not neuron.plain_lif:
@@ -149,6 +135,7 @@ def common_settings(network: SpikingNetwork) -> dict[str, object]:
     }  # fmt: skip
 
 
+@np.errstate(all="ignore")  # overflow is refused where it matters
 def weights_of(network: SpikingNetwork) -> dict[str, np.ndarray]:
     """Arrays that a script runs on, by their names in the network.
 
@@ -159,8 +146,7 @@ def weights_of(network: SpikingNetwork) -> dict[str, np.ndarray]:
     """
     names = ("encoders", "bias", "decoders", "diffusion_factor", "input_map", "latent_offset", "latent_scale")
     weights = {name: getattr(network, name) for name in (*names, "initial_latent")}
-    with np.errstate(all="ignore"):  # overflow is refused below, where it matters
-        initial = to_internal(network, network.initial_latent)
+    initial = to_internal(network, network.initial_latent)
     run = Schedule(network, network.dt_s, 1, 1, len(initial), 0, Stimulus(), initial)
     white = np.tile([1.0, 0.0, 0.0, 0.0, 0.0], (network.rank, 1))
     weights |= {
@@ -168,8 +154,7 @@ def weights_of(network: SpikingNetwork) -> dict[str, np.ndarray]:
         "noise_sections": white if run.noise_sections is None else run.noise_sections,
     }
     if network.diffusion_decoders is not None:
-        with np.errstate(all="ignore"):  # overflow is refused below
-            at_start = network.internal_factor(initial)
+        at_start = network.internal_factor(initial)
         if not np.isfinite(at_start).all():
             raise InputError("This network's diffusion is infinite at its initial latents. Scale its latents.")
         weights["diffusion_decoders"] = network.diffusion_decoders

@@ -30,20 +30,16 @@ whole numbers. A plain tuple, since Numba takes no named one into the body of a 
 
 
 class Compartments(NamedTuple):
-    """Compartments of a kind: weights of the axons that arrive, shape (axon, compartment), biases and thresholds."""
+    """Compartments of a kind, and their state.
+
+    weights: those of the axons that arrive, shape (axon, compartment). current, voltage, wait: shape (trial,
+    compartment), the last in refractory steps. fired, number: who fired last in a row for each trial, and how many.
+    """
 
     weights: np.ndarray
     bias: np.ndarray
     threshold: np.ndarray
     constants: Constants
-
-
-class ChipState(NamedTuple):
-    """Current, voltage, refractory steps left and who fired last, shapes (trial, compartment); their number, (trial,).
-
-    The first `number` entries in a row of `fired` are those that fired.
-    """
-
     current: np.ndarray
     voltage: np.ndarray
     wait: np.ndarray
@@ -118,20 +114,8 @@ def _advance(
 
 
 @numba.njit(cache=True)
-def _collect(fired: np.ndarray, count: int, weights: np.ndarray, arrived: np.ndarray) -> None:
-    """Sum of the weights of all axons that spiked, into `arrived`."""
-    arrived[:] = 0.0
-    for s in range(count):
-        row = weights[fired[s]]
-        for j in range(len(arrived)):
-            arrived[j] += row[j]
-
-
-@numba.njit(cache=True)
-def _collect_in_groups(
-    fired: np.ndarray, count: int, weights: np.ndarray, first: np.ndarray, arrived: np.ndarray
-) -> None:
-    """As `_collect`, where the weights of an axon begin at its own place, `first`."""
+def _collect(fired: np.ndarray, count: int, weights: np.ndarray, first: np.ndarray, arrived: np.ndarray) -> None:
+    """Sum of the weights of all axons that spiked, into `arrived`; those of an axon begin at its place in `first`."""
     arrived[:] = 0.0
     for s in range(count):
         row, begin = weights[fired[s]], first[fired[s]]
@@ -147,31 +131,25 @@ def closed_loop(
     links: Links,
     stride: int,
     offset: int,
-    population_state: ChipState,
-    decode_state: ChipState,
     results: Results,
 ) -> None:
     """Steps of the whole chip on many trials; latents are written after every `stride` steps from `offset`.
 
     bits: sign of the input spike of each latent, zero for none, shape (trial, step, rank).
     """
-    weights, bias, threshold = population.weights, population.bias, population.threshold
-    decode_weights, decode_bias, decode_threshold = decode.weights, decode.bias, decode.threshold
-    constants, decode_constants = population.constants, decode.constants
-    current, voltage, wait = population_state.current, population_state.voltage, population_state.wait
-    decode_current, decode_voltage, decode_wait = decode_state.current, decode_state.voltage, decode_state.wait
-    fired, number = population_state.fired, population_state.number
-    decode_fired, decode_number = decode_state.fired, decode_state.number
-    first, first_on, inputs = links.first, links.first_on, links.inputs
-    latent, raster, counts = results.latent, results.raster, results.counts
-    rank = bits.shape[2]
+    weights, bias, threshold, constants, current, voltage, wait, fired, number = population
+    decode_weights, decode_bias, decode_threshold, decode_constants = decode[:4]
+    decode_current, decode_voltage, decode_wait, decode_fired, decode_number = decode[4:]
+    first, first_on, inputs = links
+    latent, raster, counts = results
+    rank, at_zero = bits.shape[2], np.zeros(len(decode_bias), dtype=np.int64)
     for trial in numba.prange(bits.shape[0]):
         u, v, w, f = current[trial], voltage[trial], wait[trial], fired[trial]
         du, dv, dw, df = decode_current[trial], decode_voltage[trial], decode_wait[trial], decode_fired[trial]
         arrived, decode_arrived = np.empty(len(bias)), np.empty(len(decode_bias))
         for step in range(bits.shape[1]):
-            _collect(df, decode_number[trial], weights, arrived)
-            _collect_in_groups(f, number[trial], decode_weights, first, decode_arrived)
+            _collect(df, decode_number[trial], weights, at_zero, arrived)
+            _collect(f, number[trial], decode_weights, first, decode_arrived)
             for d in range(rank):
                 bit = bits[trial, step, d]
                 if bit != 0:
@@ -202,30 +180,24 @@ def open_loop(
     decode: Compartments,
     links: OpenLinks,
     stride: int,
-    population_state: ChipState,
-    decode_state: ChipState,
     out: np.ndarray,
 ) -> None:
     """Decode neurons at given latents drive the neurons; filtered spike trains, pooled, after every `stride` steps.
 
     path: latents, shape (trial, step, rank).
     """
-    weights, bias, threshold = population.weights, population.bias, population.threshold
-    decode_bias, decode_threshold = decode.bias, decode.threshold
-    constants, decode_constants = population.constants, decode.constants
-    current, voltage, wait = population_state.current, population_state.voltage, population_state.wait
-    decode_current, decode_voltage, decode_wait = decode_state.current, decode_state.voltage, decode_state.wait
-    fired, number = population_state.fired, population_state.number
-    decode_fired, decode_number = decode_state.fired, decode_state.number
-    gain, of_latent = links.gain, links.latent
-    decay, jump, columns, filtered = links.decay, links.jump, links.columns, links.filtered
+    weights, bias, threshold, constants, current, voltage, wait, fired, number = population
+    _, decode_bias, decode_threshold, decode_constants = decode[:4]
+    decode_current, decode_voltage, decode_wait, decode_fired, decode_number = decode[4:]
+    gain, of_latent, decay, jump, columns, filtered = links
+    at_zero = np.zeros(len(decode_bias), dtype=np.int64)
     for trial in numba.prange(path.shape[0]):
         u, v, w, f = current[trial], voltage[trial], wait[trial], fired[trial]
         du, dv, dw, df = decode_current[trial], decode_voltage[trial], decode_wait[trial], decode_fired[trial]
         r = filtered[trial]
         arrived, from_latent = np.empty(len(bias)), np.empty(len(decode_bias))
         for step in range(path.shape[1]):
-            _collect(df, decode_number[trial], weights, arrived)
+            _collect(df, decode_number[trial], weights, at_zero, arrived)
             for j in range(len(from_latent)):
                 from_latent[j] = gain[j] * path[trial, step, of_latent[j]]
             number[trial] = _advance(arrived, bias, threshold, constants, u, v, w, f)

@@ -12,23 +12,19 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
+from ddm2snn.base.hardware_config import HardwareConfig
+from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import stream
 from ddm2snn.hardware import arithmetic
-from ddm2snn.hardware.device import device_of, machine_of, per_compartment, population_blocks
+from ddm2snn.hardware.device import Device, Machine, device_of, machine_of, per_compartment, population_blocks
 from ddm2snn.hardware.layout import layout_of
-from ddm2snn.hardware.registers import registers_of
+from ddm2snn.hardware.registers import Registers, registers_of
+from ddm2snn.neuron import NeuronModel
 from ddm2snn.recording import Spikes
-from ddm2snn.schedule import blocks
+from ddm2snn.schedule import OpenLoop, Schedule, blocks
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-    from ddm2snn.base.hardware_config import HardwareConfig
-    from ddm2snn.base.progress import Progress
-    from ddm2snn.hardware.device import Device, Machine
-    from ddm2snn.hardware.registers import Registers
-    from ddm2snn.neuron import NeuronModel
-    from ddm2snn.schedule import OpenLoop, Schedule
 
 BLOCK = 512
 _GOLDEN = 0.618034
@@ -123,14 +119,13 @@ def run_device(
 ) -> tuple[Float[np.ndarray, "trial time rank"], Spikes | None, Int[np.ndarray, "trial kind"]]:
     """Simulate: internal latents at every sample, spikes where asked for, and counts of spikes by kind."""
     machine, decode, stride = ready.machine, ready.machine.device.decode_neurons, schedule.stride
-    population = _compartments(machine.population)
-    decoding = _compartments(machine.decode_neurons, np.concatenate(machine.decode_weights))
+    population = _compartments(machine.population, np.zeros_like(ready.voltage), ready.voltage)
+    decode_weights = np.concatenate(machine.decode_weights)
+    decoding = _compartments(machine.decode_neurons, ready.decode_current, ready.decode_voltage, decode_weights)
     inputs = np.zeros((2 * decode.rank, decode.neurons))
     if machine.amplitude is not None:
         inputs = np.concatenate([part.weights[1] for part in machine.decode_neurons], axis=1)
     links = arithmetic.Links(machine.first_decode_neuron, decode.first_on, np.ascontiguousarray(inputs))
-    state = _state_at(np.zeros_like(ready.voltage), ready.voltage)
-    decode_state = _state_at(ready.decode_current, ready.decode_voltage)
     trials, neurons = ready.voltage.shape
     samples, tables = [], [np.empty((3, 0), dtype=np.int64)]
     counts = np.zeros((trials, 3), dtype=np.int64)
@@ -139,7 +134,7 @@ def run_device(
         latent = np.zeros((trials, (offset + steps - 1) // stride + 1, *links.first_on.shape))
         raster = np.zeros((trials, steps if schedule.spikes is not None else 0, neurons), dtype=np.uint8)
         arithmetic.closed_loop(
-            ready.arriving(block), population, decoding, links, stride, offset, state, decode_state,
+            ready.arriving(block), population, decoding, links, stride, offset,
             arithmetic.Results(latent, raster, counts),
         )  # fmt: skip
         samples.append((latent[:, int(offset > 0) :] / machine.per_latent).sum(axis=2))
@@ -168,15 +163,14 @@ class DeviceDrive:
         columns: Int[np.ndarray, " neuron"],
     ) -> None:
         self.columns = int(columns.max()) + 1
-        self._population = _compartments(population)
+        start = voltage * per_compartment(population, "threshold")
+        start = np.floor(start) if population[0].whole else start
+        self._population = _compartments(population, np.zeros_like(voltage), start)
         decode, decay = device.decode_neurons, device.decay
         threshold = np.full(decode.neurons, 1.0 / device.dt_s)
         sums = (0.0, 1.0, 0.0, np.inf, np.inf, np.inf, False)
-        self._decode = arithmetic.Compartments(np.empty((0, 0)), decode.bias_hz, threshold, sums)  # no axons arrive
-        start = voltage * self._population.threshold
-        start = np.floor(start) if population[0].whole else start
-        self._state = _state_at(np.zeros_like(voltage), start)
-        self._decode_state = _state_at(np.zeros_like(decode_voltage), decode_voltage * threshold)
+        state = _state_at(np.zeros_like(decode_voltage), decode_voltage * threshold)
+        self._decode = arithmetic.Compartments(np.empty((0, 0)), decode.bias_hz, threshold, sums, *state)  # no axons
         self._links = arithmetic.OpenLinks(
             decode.gain * decode.share, decode.latent, decay, (1.0 - decay) / device.dt_s, columns,
             np.zeros_like(voltage),
@@ -206,9 +200,7 @@ class DeviceDrive:
     ) -> Float[np.ndarray, "trial sample column"]:
         """Filtered spike trains in Hz, pooled, after every `stride` steps along the internal latents `path`."""
         out = np.zeros((len(path), path.shape[1] // stride, self.columns))
-        arithmetic.open_loop(
-            path, self._population, self._decode, self._links, stride, self._state, self._decode_state, out,
-        )  # fmt: skip
+        arithmetic.open_loop(path, self._population, self._decode, self._links, stride, out)
         return out
 
 
@@ -228,7 +220,9 @@ def _decode_voltage(seed: int, trials: int, device: Device) -> Float[np.ndarray,
     return stream(seed, "device", "relay voltage").random((trials, device.decode_neurons.neurons))
 
 
-def _compartments(parts: tuple[Registers, ...], weights: np.ndarray | None = None) -> arithmetic.Compartments:
+def _compartments(
+    parts: tuple[Registers, ...], current: np.ndarray, voltage: np.ndarray, weights: np.ndarray | None = None
+) -> arithmetic.Compartments:
     """Compartments as the compiled steps take them, with the weights of all axons, by default those of the parts."""
     if weights is None:
         weights = np.concatenate([np.concatenate(part.weights) for part in parts], axis=1)
@@ -237,13 +231,11 @@ def _compartments(parts: tuple[Registers, ...], weights: np.ndarray | None = Non
         first.current_decay, first.voltage_decay, float(first.refractory_steps), first.input_limit,
         first.state_limit, first.voltage_limit, first.whole,
     )  # fmt: skip
-    threshold = per_compartment(parts, "threshold")
-    return arithmetic.Compartments(np.ascontiguousarray(weights), bias, threshold, constants)
+    threshold, state = per_compartment(parts, "threshold"), _state_at(current, voltage)
+    return arithmetic.Compartments(np.ascontiguousarray(weights), bias, threshold, constants, *state)
 
 
-def _state_at(current: np.ndarray, voltage: np.ndarray) -> arithmetic.ChipState:
-    """State of compartments that have not fired yet, shapes (trial, compartment)."""
-    trials = len(voltage)
-    fired = np.zeros(voltage.shape, dtype=np.int64)
-    number = np.zeros(trials, dtype=np.int64)
-    return arithmetic.ChipState(current.copy(), voltage.copy(), np.zeros_like(voltage), fired, number)
+def _state_at(current: np.ndarray, voltage: np.ndarray) -> tuple[np.ndarray, ...]:
+    """State of compartments that have not fired yet, as it stands in `arithmetic.Compartments`."""
+    fired, number = np.zeros(voltage.shape, dtype=np.int64), np.zeros(len(voltage), dtype=np.int64)
+    return current.copy(), voltage.copy(), np.zeros_like(voltage), fired, number

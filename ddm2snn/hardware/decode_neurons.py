@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.base.arrays import freeze_arrays
-from ddm2snn.network import to_internal
+from ddm2snn.base.hardware_config import DecodeNeuronSettings
+from ddm2snn.network import SpikingNetwork, to_internal
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-    from ddm2snn.base.hardware_config import DecodeNeuronSettings
-    from ddm2snn.network import SpikingNetwork
 
 _READOUT_POINTS = 201  # latents from -radius to radius over which the read-out is fitted
 _STATES, _STEPS, _SETTLED, _STEP = 32, 60, 30, 0.1  # states, steps of 0.1 time units, those left out
@@ -38,24 +36,11 @@ class DecodeNeurons:
     Where one core cannot take the axons of all neurons, each group of neurons has decode neurons of its own. They hold
     what that group decodes, with a radius of its own, and encoders add the groups up.
 
-    Parameters
-    ----------
-    latent
-        d, the latent of each neuron, shape (neuron,).
-    side
-        s, shape (neuron,): 1 for on, -1 for off neurons.
-    bias_hz
-        b, shape (neuron,).
-    radius
-        R, shape (group, rank), internal latent units; a group's decode neurons are consecutive.
-    swing_hz
-        g, change of the current from latent zero to the radius.
-    readout_s
-        c.
+    In these symbols `latent` is d, `side` s, `bias_hz` b, `radius` R in internal units, `readout_s` c and `swing_hz` g,
+    the change of the current from latent zero to the radius. A group's decode neurons are consecutive.
 
     Examples
     --------
-    >>> import numpy as np
     >>> from ddm2snn import find_hardware
     >>> settings = find_hardware("loihi1-emulator").decode_neurons
     >>> decode = DecodeNeurons.of_radius(settings, radius=np.array([[2.0, 3.0]]), dt_s=0.001)

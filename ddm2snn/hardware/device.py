@@ -8,19 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.backend import Unsupported
+from ddm2snn.base.hardware_config import HardwareConfig
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.decode_neurons import DecodeNeurons, radius_of, shared_radius
 from ddm2snn.hardware.layout import layout_of
-from ddm2snn.hardware.registers import Block, Registers, latent_decay, loss_of, registers_of
-from ddm2snn.network import to_internal
+from ddm2snn.hardware.registers import Block, Registers, Rounding, latent_decay, loss_of, registers_of
+from ddm2snn.network import SpikingNetwork, to_internal
+from ddm2snn.neuron import NeuronModel
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-    from ddm2snn.base.hardware_config import HardwareConfig
-    from ddm2snn.hardware.registers import Rounding
-    from ddm2snn.network import SpikingNetwork
-    from ddm2snn.neuron import NeuronModel
 
 
 @dataclass(frozen=True)
@@ -54,10 +51,8 @@ def device_for(
 ) -> Device:
     """Device with decode neurons whose radius follows from internal latents.
 
-    Raises
-    ------
-    InputError
-        Where the device has another time step, its filter is slower than the latents, or they than its slowest decay.
+    Refused are another time step than the device's, a filter slower than the latents, and latents slower than its
+    slowest decay.
     """
     if config.step_s is not None and abs(config.step_s - dt_s) > 1e-9 * dt_s:
         raise InputError(f"{config.name} computes in steps of {config.step_s:g} s, not {dt_s:g}. Use that dt_s.")
@@ -99,8 +94,6 @@ def decay_gaps(name: str, tau_s: float, config: HardwareConfig, dt_s: float) -> 
 def longest_decay_s(config: HardwareConfig, dt_s: float) -> float:
     """Longest time constant in seconds that the decay register holds; infinite where there is none.
 
-    Examples
-    --------
     >>> from ddm2snn import find_hardware
     >>> round(longest_decay_s(find_hardware("loihi1-emulator"), dt_s=0.001), 4)
     4.0955
@@ -134,13 +127,9 @@ class Machine:
     @property
     def decode_weights(self) -> list[Float[np.ndarray, "neuron decode"]]:
         """Weights of the neurons of each group to that group's decode neurons."""
-        starts = self.device.decode_neurons.first_on[:, 0]
-        weights: list[list[np.ndarray]] = [[] for _ in starts]
-        first = 0
-        for part in self.decode_neurons:
-            weights[int(np.searchsorted(starts, first, side="right")) - 1].append(part.weights[0])
-            first += len(part.bias)
-        return [np.concatenate(parts, axis=1) for parts in weights]
+        neurons, rank = sum(len(part.bias) for part in self.population), self.device.decode_neurons.rank
+        groups, parts = layout_of(neurons, rank, self.device.config).groups, iter(self.decode_neurons)
+        return [np.concatenate([next(parts).weights[0] for _ in group.decode_parts], axis=1) for group in groups]
 
     @property
     def first_decode_neuron(self) -> Int[np.ndarray, " neuron"]:
@@ -174,8 +163,7 @@ def population_blocks(
     """The neurons of a network, driven by decode neurons: weights are their output times encoders."""
     decode, config, dt_s = device.decode_neurons, device.config, device.dt_s
     weights = (encoders[:, decode.latent] * decode.output / dt_s).T
-    groups = [weights[decode.of_group(group)] for group in range(decode.groups)]
-    tau_s, refractory_s = neuron.single_tau_s, neuron.refractory_s
+    groups = np.split(weights, decode.groups)
     return [
         Block(
             name=f"neurons {part.start} to {part.stop - 1}",
@@ -183,8 +171,8 @@ def population_blocks(
             bias=bias[part].astype(np.float32),
             threshold=1.0,
             current_loss=loss_of(config.decode_neurons.filter_s, dt_s),
-            voltage_loss=loss_of(tau_s, dt_s),
-            refractory_steps=round(refractory_s / dt_s),
+            voltage_loss=loss_of(neuron.single_tau_s, dt_s),
+            refractory_steps=round(neuron.refractory_s / dt_s),
             leaky=True,
         )
         for part in layout_of(len(bias), encoders.shape[1], config).neuron_parts

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from ddm2snn.base.hardware_config import HardwareConfig
 from ddm2snn.base.progress import no_progress
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.chip import prepare, run_device
 from ddm2snn.hardware.layout import layout_of
-from ddm2snn.hardware.place import refuse_model_gaps
+from ddm2snn.hardware.place import refuse_gaps
+from ddm2snn.network import SpikingNetwork
 from ddm2snn.schedule import Run, Schedule
-
-if TYPE_CHECKING:
-    from ddm2snn.base.hardware_config import HardwareConfig
-    from ddm2snn.network import SpikingNetwork
 
 _PJ_PER_NJ = 1e3
 
@@ -39,7 +36,7 @@ class EnergyEstimate:
 
     def as_json(self) -> dict[str, Any]:
         """Every number, as JSON values."""
-        return dataclasses.asdict(self)
+        return asdict(self)
 
 
 def estimate_energy(
@@ -59,11 +56,6 @@ def estimate_energy(
 
     The mean rates of neurons and of decode neurons are those that a run on the device counts. `inputs` says whether
     stimulus or noise comes from the host.
-
-    Raises
-    ------
-    InputError
-        Where the device's configuration states no energies.
     """
     if config.energy is None:
         raise InputError(f"{config.name} states no energies. Add [energy] to its configuration, with a source.")
@@ -102,7 +94,7 @@ def energy_of_run(network: SpikingNetwork, config: HardwareConfig, seed: int = 0
     InputError
         Where the device cannot run the network, or states no energies.
     """
-    refuse_model_gaps(network, config)
+    refuse_gaps(network, config)
     run = Run(network, duration=10.0, trials=4, seed=seed)
     schedule = Schedule.of(run)
     counts = run_device(schedule, prepare(schedule, config), no_progress)[2]

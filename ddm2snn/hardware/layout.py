@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
+from ddm2snn.base.hardware_config import HardwareConfig
 from ddm2snn.errors import InputError
-
-if TYPE_CHECKING:
-    from ddm2snn.base.hardware_config import HardwareConfig
 
 _WEIGHTS_PER_GROUP, _HEAD_BITS, _WORD_BITS = 64, 10, 64
 _FLOATING_BITS = 8  # of a weight where a device has no bits, for the tables
@@ -20,8 +17,6 @@ def axon_bits(weights: int, weight_bits: int) -> int:
 
     The format of nengo_loihi.block.SynapseConfig.bits_per_axon without compression of indices.
 
-    Examples
-    --------
     >>> axon_bits(weights=64, weight_bits=8)
     576
     """
@@ -73,7 +68,6 @@ class Layout:
     (40, (slice(0, 256, None),), (slice(0, 40, None),))
     """
 
-    neurons: int
     rank: int
     decode_neurons: int
     weight_bits: int
@@ -112,10 +106,7 @@ class Layout:
 def layout_of(neurons: int, rank: int, config: HardwareConfig) -> Layout:
     """Lay neurons out in as few groups as one core of decode neurons has axons for, in the largest parts that fit.
 
-    Raises
-    ------
-    InputError
-        Where one core cannot hold what it must: the limit, the need, and the smallest change that would fit.
+    A refusal says what one core cannot hold: the limit, the need, and the smallest change that would fit.
     """
     limits, per_group = config.capacity, 2 * config.decode_neurons.pairs_per_latent * rank
     weight_bits = config.precision.weight_bits or _FLOATING_BITS
@@ -138,40 +129,38 @@ def layout_of(neurons: int, rank: int, config: HardwareConfig) -> Layout:
         )
         for group, part in enumerate(parts)
     ]  # fmt: skip
-    part_limits = [
-        limit for limit in (limits.compartments_per_core, config.placement.block_compartments) if limit is not None
-    ]
-    if limits.output_axons_per_core is not None:
-        cores = max(map(len, decode_parts))
-        if cores > limits.output_axons_per_core:
-            raise InputError(
-                f"{config.name} has {limits.output_axons_per_core} output axons per core; one neuron needs {cores} "
-                f"(one for each core of decode neurons). Use fewer decode_neurons.pairs_per_latent."
-            )
-        part_limits.append(limits.output_axons_per_core // cores)
+    cores, most_sent = max(map(len, decode_parts)), limits.output_axons_per_core
+    if most_sent is not None and cores > most_sent:
+        raise InputError(
+            f"{config.name} has {most_sent} output axons per core; one neuron needs {cores} "
+            f"(one for each core of decode neurons). Use fewer decode_neurons.pairs_per_latent."
+        )
+    part_limits = (limits.compartments_per_core, config.placement.block_compartments, most_sent and most_sent // cores)
     neuron_parts = [
         _parts(
-            part, decode_neurons, weight_bits, config, min(part_limits, default=None),
-            f"decode_neurons.pairs_per_latent <= {_most_axons(config, weight_bits) // (2 * rank * groups)}",
+            part, decode_neurons, weight_bits, config, min(filter(None, part_limits), default=None),
+            f"decode_neurons.pairs_per_latent <= {(_most_axons(config, weight_bits) or 0) // (2 * rank * groups)}",
         )
         for part in parts
     ]  # fmt: skip
-    groups_of_parts = tuple(map(Group, parts, neuron_parts, decode_parts))
-    layout = Layout(neurons, rank, decode_neurons, weight_bits, groups_of_parts)
-    _check_output_axons(layout, config)
+    layout = Layout(rank, decode_neurons, weight_bits, tuple(map(Group, parts, neuron_parts, decode_parts)))
+    size, cores = _length(layout.decode_parts[0]), len(layout.neuron_parts)
+    if most_sent is not None and size * cores > most_sent:
+        raise InputError(
+            f"{config.name} has {most_sent} output axons per core; {size} decode neurons need {size * cores} (one for "
+            f"each of {cores} cores of neurons). Use decode_neurons.pairs_per_latent <= "
+            f"{most_sent // cores // (2 * rank)}."
+        )
     return layout
 
 
 def _most_neurons(neurons: int, rank: int, weight_bits: int, config: HardwareConfig) -> int:
     """Neurons of a group: those whose axons one core of decode neurons takes, besides two for each latent."""
-    limits = config.capacity
-    axon_limits = [(limits.input_axons_per_core, "input axons")]
-    if limits.synapse_bits_per_core is not None:
-        axon_limits.append(
-            (_most_axons(config, weight_bits), f"axons' worth of {limits.synapse_bits_per_core} synapse bits")
-        )
-    most = neurons
-    for limit, words in axon_limits:
+    limits, most = config.capacity, neurons
+    for limit, words in (
+        (limits.input_axons_per_core, "input axons"),
+        (_most_axons(config, weight_bits), f"axons' worth of {limits.synapse_bits_per_core} synapse bits"),
+    ):
         if limit is not None and limit <= 2 * rank:
             raise InputError(
                 f"{config.name} has {limit} {words} per core; decode neurons need {2 * rank + 1} at least, two for "
@@ -179,16 +168,6 @@ def _most_neurons(neurons: int, rank: int, weight_bits: int, config: HardwareCon
             )
         most = most if limit is None else min(most, limit - 2 * rank)
     return most
-
-
-def _check_output_axons(layout: Layout, config: HardwareConfig) -> None:
-    most, size, cores = config.capacity.output_axons_per_core, _length(layout.decode_parts[0]), len(layout.neuron_parts)
-    if most is not None and size * cores > most:
-        pairs = most // cores // (2 * layout.rank)
-        raise InputError(
-            f"{config.name} has {most} output axons per core; {size} decode neurons need {size * cores} (one for each "
-            f"of {cores} cores of neurons). Use decode_neurons.pairs_per_latent <= {pairs}."
-        )
 
 
 def _length(part: slice) -> int:
@@ -212,7 +191,7 @@ def _parts(
     return tuple(slice(first, min(first + size, whole.stop)) for first in range(whole.start, whole.stop, size))
 
 
-def _most_axons(config: HardwareConfig, weight_bits: int) -> int:
+def _most_axons(config: HardwareConfig, weight_bits: int) -> int | None:
     """Axons of one weight each that fill the synapse memory of a core."""
     memory = config.capacity.synapse_bits_per_core
-    return 0 if memory is None else memory // axon_bits(1, weight_bits)
+    return memory and memory // axon_bits(1, weight_bits)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from ddm2snn.backend import Unsupported, step_gaps
+from ddm2snn.base.hardware_config import HardwareConfig
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.device import decay_gaps, device_of, machine_of
 from ddm2snn.hardware.layout import Core, axon_bits, layout_of
+from ddm2snn.network import SpikingNetwork
 
 if TYPE_CHECKING:
     import networkx
-
-    from ddm2snn.base.hardware_config import HardwareConfig
-    from ddm2snn.network import SpikingNetwork
-
 
 PER_CORE = {
     "compartments": "compartments_per_core",
@@ -67,9 +68,8 @@ class Placement:
     @property
     def synapse_cores(self) -> float | None:
         """Cores' worth of synapse memory in use."""
-        shares = [self.share(core, "synapse_bits") for core in self.cores]
-        limited = [share for share in shares if share is not None]
-        return sum(limited) if limited else None
+        limit = self.config.capacity.synapse_bits_per_core
+        return None if limit is None else sum(core.synapse_bits / limit for core in self.cores)
 
     def graph(self) -> networkx.DiGraph:
         """Cores as nodes, with their chip; edges carry the number of axons from one to the other."""
@@ -113,14 +113,11 @@ class Placement:
         head = f"{'core':30} chip" + "".join(f" {name.replace('_', ' '):>20}" for name in shown)
         rows = [head]
         for core, chip in zip(self.cores, self.chip, strict=True):
-            cells = [_cell(getattr(core, name), self.share(core, name)) for name in shown]
+            cells = [self._cell(core, name) for name in shown]
             rows.append(f"{core.name:30} {chip:4}" + "".join(f" {cell:>20}" for cell in cells))
         rows.append(f"{len(self.cores)} cores on {self.chips} chip(s), {self.axons_between_chips} axons between chips")
-        most = (max(self.cores, key=lambda core, name=name: getattr(core, name)) for name in BOARD_ONLY)
-        cells = [
-            f"{name.replace('_', ' ')} {_cell(getattr(core, name), self.share(core, name))}"
-            for name, core in zip(BOARD_ONLY, most, strict=True)
-        ]
+        most = {name: max(self.cores, key=attrgetter(name)) for name in BOARD_ONLY}
+        cells = [f"{name.replace('_', ' ')} {self._cell(core, name)}" for name, core in most.items()]
         rows.append(f"at most on one core, checked by a board only: {', '.join(cells)}")
         if self.synapse_cores is not None and self.dense_cores is not None:
             rows.append(
@@ -129,9 +126,9 @@ class Placement:
             )
         return rows
 
-
-def _cell(used: int, share: float | None) -> str:
-    return str(used) if share is None else f"{used} ({share:.1%})"
+    def _cell(self, core: Core, resource: str) -> str:
+        used, share = getattr(core, resource), self.share(core, resource)
+        return str(used) if share is None else f"{used} ({share:.1%})"
 
 
 def place(network: SpikingNetwork, config: HardwareConfig) -> Placement:
@@ -143,12 +140,7 @@ def place_sizes(neurons: int, rank: int, config: HardwareConfig) -> Placement:
     """Place a population of some neurons and latents on the cores of a device.
 
     Each core is full before the next is begun; cores go to chips one after the other, decode neurons first, or take
-    turns.
-
-    Raises
-    ------
-    InputError
-        Where it does not fit: the limit, the need, and the smallest change that would fit.
+    turns. A refusal says what does not fit: the limit, the need, and the smallest change that would fit.
     """
     layout, limits = layout_of(neurons, rank, config), config.capacity
     cores = tuple(layout.cores())
@@ -156,9 +148,12 @@ def place_sizes(neurons: int, rank: int, config: HardwareConfig) -> Placement:
         check_core(core, config)
     per_chip, chips = limits.cores_per_chip, limits.chips
     if per_chip is not None and chips is not None and len(cores) > per_chip * chips:
+        fitting = bisect(
+            range(1, neurons), per_chip * chips, key=lambda count: len(layout_of(count, rank, config).cores())
+        )
         raise InputError(
             f"{config.name} has {per_chip * chips} cores; {neurons} neurons and {layout.decode_neurons} decode neurons "
-            f"need {len(cores)}. Use at most {_most_neurons(neurons, rank, config)} neurons, or a board with "
+            f"need {len(cores)}. Use at most {fitting} neurons, or a board with "
             f"{-(-len(cores) // per_chip)} chips."
         )
     turns = config.placement.allocator == "round-robin" and chips is not None
@@ -182,13 +177,14 @@ def check_core(core: Core, config: HardwareConfig) -> None:
 
 def device_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> list[Unsupported]:
     """Gaps of every device: neuron models, diffusion that depends on the state, registers and limits."""
-    gaps = model_gaps(network, config, dt_s)
+    if gaps := model_gaps(network, config, dt_s):
+        return gaps
     try:
-        if not gaps:
-            _placed(network, config, dt_s)
+        machine_of(network, device_of(network, config, dt_s))
+        place(network, config)
     except InputError as error:
-        gaps = [_does_not_fit(config, error)]
-    return gaps
+        return [Unsupported("hardware", f"{config.name} cannot hold it", str(error).rstrip("."))]
+    return []
 
 
 def model_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> list[Unsupported]:
@@ -199,61 +195,30 @@ def model_gaps(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> 
     if network.diffusion_decoders is not None:
         reason = "spikes would have to multiply noise, which no synapse does"
         return [Unsupported("diffusion_decoders", reason, 'Use backend="brian2" or "nengo"')]
-    for name, value in (("rise_s", network.rise_s), ("noise_colour", network.noise_colour)):
-        if value is not None and (name == "noise_colour" or value):
+    for name, used in (("rise_s", network.rise_s > 0), ("noise_colour", network.noise_colour is not None)):
+        if used:
             reason = f"{config.name} has synapses that rise at once, and a host that sends white noise"
             return [Unsupported(name, reason, f"Convert with hardware={config.name}")]
-    precision, neuron, gaps = config.precision, network.neuron, []
-    refractory_s, longest = neuron.refractory_s, precision.longest_refractory_steps
+    refractory_s, longest, gaps = network.neuron.refractory_s, config.precision.longest_refractory_steps, []
     if longest is not None and round(refractory_s / dt_s) + 1 > longest:
-        most = (longest - 1) * dt_s
         gaps.append(Unsupported(
             "refractory_s", f"its register counts {longest - 1} steps of {dt_s:g} s, {refractory_s:g} s are "
-            f"{round(refractory_s / dt_s)}", f"Use refractory_s <= {most:g}"
+            f"{round(refractory_s / dt_s)}", f"Use refractory_s <= {(longest - 1) * dt_s:g}"
         ))  # fmt: skip
-    for name, tau_s in (("time_unit_s", network.time_unit_s), ("tau_membrane_s", neuron.single_tau_s)):
+    for name, tau_s in (("time_unit_s", network.time_unit_s), ("tau_membrane_s", network.neuron.single_tau_s)):
         gaps += decay_gaps(name, tau_s, config, dt_s)
     return gaps
 
 
 def placement_of(network: SpikingNetwork, config: HardwareConfig) -> Placement:
-    """Placement of a network that the device can hold in every way.
-
-    Raises
-    ------
-    InputError
-        Where it has a gap: neuron model, diffusion, registers or cores.
-    """
-    refuse_model_gaps(network, config)
-    try:
-        return _placed(network, config, network.dt_s)
-    except InputError as error:
-        raise InputError(str(_does_not_fit(config, error))) from error
-
-
-def refuse_model_gaps(network: SpikingNetwork, config: HardwareConfig) -> None:
-    """Refuse a network that a device cannot compute, wherever it is placed."""
-    gaps = step_gaps(network, network.dt_s, "grid") or model_gaps(network, config, network.dt_s)
-    if gaps:
-        raise InputError(" ".join(map(str, gaps)))
-
-
-def _placed(network: SpikingNetwork, config: HardwareConfig, dt_s: float) -> Placement:
-    """Placement of a network whose registers hold it."""
-    machine_of(network, device_of(network, config, dt_s))
+    """Placement of a network; one with a gap in neuron model, diffusion, registers or cores is refused."""
+    refuse_gaps(network, config, device_gaps)
     return place(network, config)
 
 
-def _does_not_fit(config: HardwareConfig, error: InputError) -> Unsupported:
-    return Unsupported("hardware", f"{config.name} cannot hold it", str(error).rstrip("."))
-
-
-def _most_neurons(neurons: int, rank: int, config: HardwareConfig) -> int:
-    """Largest number of neurons below one that needs too many cores, by halves."""
-    room = (config.capacity.cores_per_chip or 0) * (config.capacity.chips or 0)
-    fits, past = 0, neurons
-    while past - fits > 1:
-        middle = (fits + past) // 2
-        layout = layout_of(middle, rank, config)
-        fits, past = (middle, past) if len(layout.decode_parts) + len(layout.neuron_parts) <= room else (fits, middle)
-    return fits
+def refuse_gaps(
+    network: SpikingNetwork, config: HardwareConfig, gaps_of: Callable[..., list[Unsupported]] = model_gaps
+) -> None:
+    """Refuse a network that a device cannot compute, by default wherever it is placed."""
+    if gaps := step_gaps(network, network.dt_s, "grid") or gaps_of(network, config, network.dt_s):
+        raise InputError(" ".join(map(str, gaps)))

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ddm2snn.base.hardware_config import HardwareConfig
 from ddm2snn.errors import InputError
-from ddm2snn.hardware.device import device_of, machine_of, per_compartment
+from ddm2snn.hardware.device import Device, Machine, device_of, machine_of, per_compartment
 from ddm2snn.hardware.layout import layout_of
-from ddm2snn.hardware.registers import Block, check_precision, loss_of, registers_of
+from ddm2snn.hardware.registers import Block, Registers, Rounding, check_precision, loss_of, registers_of
+from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import LoihiLIF
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-    from ddm2snn.base.hardware_config import HardwareConfig
-    from ddm2snn.hardware.device import Device, Machine
-    from ddm2snn.hardware.registers import Registers, Rounding
-    from ddm2snn.network import SpikingNetwork
 
 
 @dataclass(frozen=True)
 class RoundedWeights:
     """What rounding does to weights of one kind.
 
-    Parameters
-    ----------
-    bits_lost, bits_left
-        Bits that the lowest exponent shifts out, and the others.
-    saturated_share, flushed_share
-        Shares of weights that were clipped, and that became zero.
-    exponents
-        Exponent of each group of weights, to base 2.
-    relative_error
-        Norm of the error over the norm of what was rounded.
+    The lowest of the `exponents`, to base 2 for each group of weights, shifts `bits_lost` out. `saturated_share` was
+    clipped and `flushed_share` became zero. `relative_error` is the norm of the error over that of the weights.
     """
 
     bits_lost: int
@@ -49,20 +37,9 @@ class RoundedWeights:
 
 @dataclass(frozen=True)
 class QuantisationDiagnostics:
-    """What rounding does to a network.
+    """What rounding does to a network; None where the device has no bits, and nothing was rounded.
 
-    Parameters
-    ----------
-    hardware
-        Name of the device.
-    rounding
-        How weights were rounded; None where the device has no bits, and nothing was.
-    encoders, decoders
-        What happened to them; None where nothing was rounded.
-    bias_error
-        Relative error of the biases.
-    tau_membrane_s, time_unit_s
-        Time constants that have the rounded decays.
+    `bias_error` is relative, and the time constants are those of the rounded decays.
     """
 
     hardware: str
@@ -77,7 +54,7 @@ class QuantisationDiagnostics:
         """Every number, as JSON values."""
         if self.rounding is None:
             return {"hardware": self.hardware, "rounding": None}
-        content = dataclasses.asdict(self)
+        content = asdict(self)
         for name in ("encoders", "decoders"):
             content[name]["exponents"] = list(content[name]["exponents"])
         bias = {"relative_error": content.pop("bias_error")}
@@ -112,10 +89,6 @@ def quantise(
 
     Parameters
     ----------
-    network
-        The network; left as it is.
-    config
-        The device.
     rounding, rng
         "deterministic" rounds weights to the nearest, "stochastic" up or down by chance, right on average; the
         latter needs `rng`.
@@ -135,7 +108,7 @@ def quantise(
     device = device_of(network, config, network.dt_s)
     machine = machine_of(network, device, rounding=rounding, rng=rng)
     decay = machine.population[0].voltage_decay
-    rounded = dataclasses.replace(
+    rounded = replace(
         network,
         **_rounded_arrays(network, machine),
         neuron=LoihiLIF(-network.dt_s / np.log(decay), network.neuron.refractory_s, config.precision.decay_bits or 12),

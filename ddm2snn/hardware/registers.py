@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ddm2snn.base.hardware_config import Precision
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-    from ddm2snn.base.hardware_config import Precision
 
 Rounding = Literal["deterministic", "stochastic"]
 _REAL_EXPONENT = 6  # a weight of exponent 0 counts 2^6: nengo_loihi.block.SynapseConfig.get_real_weight_exp
@@ -62,11 +61,11 @@ class Registers:
     voltage_decay: float
     refractory_steps: int
     per_current: float
-    per_voltage: float
     per_weight: float
-    input_limit: float
-    state_limit: float
-    voltage_limit: float
+    per_voltage: float = 1.0
+    input_limit: float = np.inf
+    state_limit: float = np.inf
+    voltage_limit: float = np.inf
     saturated: float = 0.0
     flushed: float = 0.0
 
@@ -95,8 +94,6 @@ def check_precision(precision: Precision) -> bool:
 def loss_of(tau_s: float, dt_s: float) -> float:
     """Share that is lost in one step: 1 - exp(-dt / tau), and all of it where tau is zero, in 32 bits.
 
-    Examples
-    --------
     >>> loss_of(tau_s=0.02, dt_s=0.001)
     0.04877057671546936
     """
@@ -106,8 +103,6 @@ def loss_of(tau_s: float, dt_s: float) -> float:
 def latent_decay(precision: Precision, loss: float) -> float:
     """Share of a current that is left after one step, as the device rounds it.
 
-    Examples
-    --------
     >>> from ddm2snn import find_hardware
     >>> latent_decay(find_hardware("loihi1-emulator").precision, loss=0.01)
     0.989990234375
@@ -125,10 +120,7 @@ def registers_of(
 ) -> Registers:
     """Put a block into registers; stochastic rounding of weights needs `rng`.
 
-    Raises
-    ------
-    InputError
-        Where bits are missing, or no exponent lets thresholds and biases, or weights of very different size, fit.
+    Refused are missing bits, and thresholds, biases or weights of very different size that no exponent lets fit.
     """
     if not check_precision(precision):
         return _in_floating_point(block)
@@ -290,9 +282,5 @@ def _in_floating_point(block: Block) -> Registers:
         voltage_decay=1.0 - block.voltage_loss,
         refractory_steps=block.refractory_steps,
         per_current=per_current,
-        per_voltage=1.0,
         per_weight=block.current_loss * per_current,
-        input_limit=np.inf,
-        state_limit=np.inf,
-        voltage_limit=np.inf,
     )

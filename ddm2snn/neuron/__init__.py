@@ -28,14 +28,8 @@ def find_neuron(name: str) -> NeuronModel:
 
     The name "heterogeneous-lif" is that of a `LIF` whose membrane time constants are `LogNormal`.
 
-    Raises
-    ------
-    InputError
-        Where there is no model of that name.
-
     Examples
     --------
-    >>> from ddm2snn.neuron import find_neuron
     >>> find_neuron("rectified-linear")
     RectifiedLinear(tau_membrane_s=0.02)
     >>> find_neuron("heterogeneous-lif")

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ddm2snn.base.arrays import check_positive
-from ddm2snn.neuron.model import SpikeTiming, SpikingModel
+from ddm2snn.neuron.model import SpikingModel
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -33,10 +32,6 @@ class AdaptiveLIF(SpikingModel):
 
     Parameters
     ----------
-    tau_membrane_s
-        Membrane time constant in seconds.
-    refractory_s
-        Absolute refractory period in seconds.
     threshold_jump
         Delta, by which a spike raises the threshold, in units of the threshold at rest.
     tau_threshold_s
@@ -68,12 +63,6 @@ class AdaptiveLIF(SpikingModel):
     threshold_jump: float = 0.05
     tau_threshold_s: float = 0.1
 
-    def __post_init__(self) -> None:
-        check_positive(
-            "AdaptiveLIF", tau_membrane_s=self.tau_membrane_s, refractory_s=self.refractory_s,
-            threshold_jump=self.threshold_jump, tau_threshold_s=self.tau_threshold_s,
-        )  # fmt: skip
-
     @property
     def longest_lead_s(self) -> float:
         """Bound on `lead_s`: that of a LIF, and the time in which the threshold forgets."""
@@ -87,12 +76,8 @@ class AdaptiveLIF(SpikingModel):
         """Factor by which what the threshold has above rest shrinks in one step."""
         return float(np.exp(-dt_s / self.tau_threshold_s))
 
-    def rate_hz(
-        self, current: Float[np.ndarray, ...], *, timing: SpikeTiming = "interpolated", dt_s: float | None = None
-    ) -> Float[np.ndarray, ...]:
-        r"""Steady firing rate at constant current.
-
-        In continuous time :math:`1/P` with P the root of
+    def _rate_hz(self, current: Float[np.ndarray, ...], step_s: float | None) -> Float[np.ndarray, ...]:
+        r"""Rate at constant current: in continuous time :math:`1/P` with P the root of
 
         .. math:: g(P) = J\big(1 - e^{-(P - t_\text{ref})/\tau_m}\big) - 1 - \frac{\Delta}{e^{P/\tau_\theta} - 1},
 
@@ -101,21 +86,15 @@ class AdaptiveLIF(SpikingModel):
         with :math:`a = e^{-dt/\tau_\theta}` and n the smallest number of steps after which the voltage is above
         the threshold. In the long run only :math:`\lceil P/dt \rceil` and one less occur; between them the map
         preserves the order on a circle, so that the mean over N intervals is that of infinitely many within
-        :math:`dt/N` (N = 256; our derivation). Zero for :math:`J \le 1`. Raises as that of
-        `LIF` does.
+        :math:`dt/N` (N = 256; our derivation). Zero for :math:`J \le 1`.
         """
-        current = np.asarray(current, dtype=np.float64)
         above = current > 1.0
-        step_s = self.grid_step_s(timing, dt_s)
-        if step_s is not None:
-            self.check_step(step_s, "grid")
+        interval_s = current[above]
+        for start in range(0, interval_s.size, _BLOCK):
+            part = interval_s[start : start + _BLOCK]
+            part[:] = self._interval_s(part) if step_s is None else self._grid_interval_s(part, step_s)
         rate = np.zeros(current.shape)
-        driven = current[above]
-        parts = [driven[start : start + _BLOCK] for start in range(0, driven.size, _BLOCK)]
-        intervals = [
-            self._interval_s(part) if step_s is None else self._grid_interval_s(part, step_s) for part in parts
-        ]
-        rate[above] = 1.0 / np.concatenate([*intervals, np.empty(0)])
+        rate[above] = 1.0 / interval_s
         return rate
 
     def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
@@ -151,9 +130,7 @@ class AdaptiveLIF(SpikingModel):
 
     def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Current at which the neuron fires steadily at `rate_hz` in continuous time (below 1 / refractory_s)."""
-        rate = np.asarray(rate_hz, dtype=np.float64)
-        self.check_rates(rate)
-        interval_s = 1.0 / rate
+        interval_s = 1.0 / self.check_rates(rate_hz)
         a = np.exp(-interval_s / self.tau_threshold_s)
         threshold = 1.0 + self.threshold_jump * a / -np.expm1(-interval_s / self.tau_threshold_s)
         return threshold / -np.expm1((self.refractory_s - interval_s) / self.tau_membrane_s)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ddm2snn.base.arrays import as_array, check_positive
 from ddm2snn.errors import InputError
-from ddm2snn.neuron.model import SpikeTiming, SpikingModel
+from ddm2snn.neuron.model import SpikingModel
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -37,7 +37,6 @@ class LogNormal:
 
     Examples
     --------
-    >>> from ddm2snn.neuron import LogNormal
     >>> LogNormal(median_s=0.02, spread=0.25).quantiles(4).round(4)
     array([0.02  , 0.0149, 0.0234, 0.0182])
     """
@@ -146,19 +145,7 @@ class LIF(SpikingModel):
         return not isinstance(self.tau_membrane_s, np.ndarray | LogNormal)
 
     def for_neurons(self, count: int) -> LIF:
-        """Model of a population of `count` neurons, whose time constants are quantiles where they are a distribution.
-
-        Raises
-        ------
-        InputError
-            Where there are time constants for another number of neurons.
-
-        Examples
-        --------
-        >>> from ddm2snn.neuron import LIF, LogNormal
-        >>> LIF(LogNormal(0.02, 0.25)).for_neurons(4).tau_membrane_s.round(4)
-        array([0.02  , 0.0149, 0.0234, 0.0182])
-        """
+        """Model of `count` neurons, whose time constants are quantiles where they are a distribution."""
         taus_s = self.tau_membrane_s
         if isinstance(taus_s, LogNormal):
             return replace(self, tau_membrane_s=taus_s.quantiles(count))
@@ -177,36 +164,19 @@ class LIF(SpikingModel):
     def decay_factor(self, dt_s: float) -> float | Float[np.ndarray, " neuron"]:
         """Factor by which the distance of a voltage from its current shrinks in one step, of all neurons or of each.
 
-        >>> from ddm2snn import LIF
         >>> LIF(tau_membrane_s=[0.01, 0.02]).decay_factor(dt_s=0.001).round(4)
         array([0.9048, 0.9512])
         """
         return np.exp(-dt_s / self._taus_s)
 
-    def rate_hz(
-        self, current: Float[np.ndarray, ...], *, timing: SpikeTiming = "interpolated", dt_s: float | None = None
-    ) -> Float[np.ndarray, ...]:
-        r"""Firing rate at constant current.
+    def _rate_hz(self, current: Float[np.ndarray, ...], step_s: float | None) -> Float[np.ndarray, ...]:
+        r"""Rate at constant current: in continuous time :math:`1/(t_\text{ref} + q)`, zero for :math:`J \le 1`.
 
-        In continuous time :math:`1/(t_\text{ref} + q)` with
-        :math:`q = \tau_m \ln\frac{J}{J-1}`; on a grid a spike waits for the end of its step and the
-        next integration starts on the grid, so :math:`1/(dt\,(R + \lceil q/dt \rceil))` with
-        :math:`R = t_\text{ref}/dt` steps. Zero for :math:`J \le 1`.
-
-        Raises
-        ------
-        InputError
-            Where `timing` is "grid" and `dt_s` is missing, not positive or longer than the refractory period.
+        Here :math:`q = \tau_m \ln\frac{J}{J-1}`. On a grid a spike waits for the end of its step and the next
+        integration starts on the grid: :math:`1/(dt\,(R + \lceil q/dt \rceil))` with :math:`R = t_\text{ref}/dt`.
         """
-        current = np.asarray(current, dtype=np.float64)
         above = current > 1.0
-        climb_s = self._climb_s(np.where(above, current, 2.0))
-        step_s = self.grid_step_s(timing, dt_s)
-        if step_s is not None:
-            interval_s = step_s * (self.refractory_steps(step_s) + np.ceil(climb_s / step_s))
-        else:
-            interval_s = self.refractory_s + climb_s
-        return np.where(above, 1.0 / interval_s, 0.0)
+        return np.where(above, 1.0 / self._interval_s(np.where(above, current, 2.0), step_s), 0.0)
 
     def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         r"""Time by which an asynchronous population runs ahead of a slowly moving current.
@@ -221,7 +191,6 @@ class LIF(SpikingModel):
         (Our derivation, by averaging over the uniform phase.) Zero below threshold; meaningful where the
         current changes little within one interval, so callers bound it.
 
-        >>> from ddm2snn import LIF
         >>> LIF().lead_s([0.5, 2.0, 1e6]).round(5)  # far above threshold: half the refractory period
         array([0.     , 0.00179, 0.001  ])
         """
@@ -229,19 +198,16 @@ class LIF(SpikingModel):
         above = current > 1.0
         j = np.where(above, current, 2.0)
         climb_s = self._climb_s(j)
-        interval_s = self.refractory_s + climb_s
-        lead = (j - 1.0) * climb_s - self._taus_s + 0.5 * interval_s
+        lead = (j - 1.0) * climb_s - self._taus_s + 0.5 * (self.refractory_s + climb_s)
         return np.where(above, lead, 0.0)
 
     def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Current at which the neuron fires at `rate_hz` in continuous time (rates below 1 / refractory_s).
 
-        >>> from ddm2snn import LIF
         >>> LIF().rate_hz(LIF().current_at_rate([50.0, 100.0, 200.0])).round(9)
         array([ 50., 100., 200.])
         """
-        rate = np.asarray(rate_hz, dtype=np.float64)
-        self.check_rates(rate)
+        rate = self.check_rates(rate_hz)
         return 1.0 / -np.expm1((self.refractory_s - 1.0 / rate) / self._taus_s)
 
     def smooth_rates(
@@ -270,6 +236,13 @@ class LIF(SpikingModel):
                 "time constants."
             )
         return self.tau_membrane_s
+
+    def _interval_s(self, current: Float[np.ndarray, ...], step_s: float | None) -> Float[np.ndarray, ...]:
+        """Interval between spikes at currents above 1, in continuous time where there is no step."""
+        climb_s = self._climb_s(current)
+        if step_s is None:
+            return self.refractory_s + climb_s
+        return step_s * (self.refractory_steps(step_s) + np.ceil(climb_s / step_s))
 
     def _climb_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Time from reset to threshold at currents above 1."""

@@ -24,9 +24,11 @@ class LoihiLIF(LIF):
         \delta = 2^{-b}\operatorname{round}\big(2^b (1 - e^{-dt/\tau_m})\big), \qquad
         v_t > 1 \Rightarrow \text{spike},\; v \leftarrow 0 \text{ for } t_\text{ref}/dt \text{ steps}
 
-    with the current of the same step and v >= 0; in the limit of short steps and many bits it is `LIF`. The decay is
-    rounded to the device's b bits (Davies et al., IEEE Micro 38(1), 2018); voltages, currents and weights are in
-    floating point. Spikes fall on the time grid, also of a simulator that interpolates those of other neurons.
+    with the current of the same step and v >= 0; in the limit of short steps and many bits it is `LIF`, whose rate it
+    has in continuous time. On a grid its interval is :math:`R + n` steps with :math:`R = t_\text{ref}/dt` and n the
+    smallest number with :math:`J (1 - (1-\delta)^n) > 1`. The decay is rounded to the device's b bits (Davies et al.,
+    IEEE Micro 38(1), 2018); voltages, currents and weights are in floating point. Spikes fall on the time grid, also of
+    a simulator that interpolates those of other neurons.
 
     Parameters
     ----------
@@ -81,13 +83,7 @@ class LoihiLIF(LIF):
         return "grid"
 
     def decay(self, dt_s: float) -> float:
-        """Share of the voltage that is lost in one step: a whole number of 2^-decay_bits.
-
-        Raises
-        ------
-        InputError
-            Where it rounds to nothing, so that the current would never reach the voltage.
-        """
+        """Share of the voltage that is lost in one step: a whole number of 2^-decay_bits, of which zero is refused."""
         levels = 2**self.decay_bits
         level = round(-levels * float(np.expm1(-dt_s / self.tau_membrane_s)))
         if level == 0:
@@ -101,26 +97,15 @@ class LoihiLIF(LIF):
         """Factor by which the distance of a voltage from its current shrinks in one step."""
         return 1.0 - self.decay(dt_s)
 
-    def rate_hz(
-        self, current: Float[np.ndarray, ...], *, timing: SpikeTiming = "interpolated", dt_s: float | None = None
-    ) -> Float[np.ndarray, ...]:
-        r"""Firing rate at constant current.
-
-        On a grid :math:`1/(dt\,(R + n))` with :math:`R = t_\text{ref}/dt` and n the smallest number of steps with
-        :math:`J (1 - (1-\delta)^n) > 1`. In continuous time, the limit of short steps and many bits, that of
-        `LIF`. Zero for :math:`J \le 1`. Raises as that of `LIF` does.
-        """
-        current = np.asarray(current, dtype=np.float64)
-        step_s = self.grid_step_s(timing, dt_s)
+    def _interval_s(self, current: Float[np.ndarray, ...], step_s: float | None) -> Float[np.ndarray, ...]:
         if step_s is None:
-            return super().rate_hz(current)
-        above = current > 1.0
-        j, factor = np.where(above, current, 2.0), self.decay_factor(step_s)
+            return super()._interval_s(current, None)
+        j, factor = current, self.decay_factor(step_s)
         steps = np.maximum(np.ceil(np.log1p(-1.0 / j) / np.log(factor)), 1.0) if factor > 0 else np.ones(j.shape)
         # a rounded decay can reach the threshold after a whole number of steps, where logarithms miss by rounding
         steps = steps - ((steps > 1.0) & (j * (1.0 - factor ** (steps - 1.0)) > 1.0))
         steps = steps + (j * (1.0 - factor**steps) <= 1.0)
-        return np.where(above, 1.0 / (step_s * (self.refractory_steps(step_s) + steps)), 0.0)
+        return step_s * (self.refractory_steps(step_s) + steps)
 
     def check_step(self, dt_s: float, timing: SpikeTiming) -> None:
         """Refuse a time step that does not divide the refractory period, or in which the voltage does not decay."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 
@@ -11,8 +11,6 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from jaxtyping import Float
 
 SpikeTiming = Literal["grid", "interpolated"]
@@ -36,11 +34,33 @@ class SpikingModel(ABC):
     tau_membrane_s: Any
     refractory_s: float = 0.0
 
-    @abstractmethod
+    def __post_init__(self) -> None:
+        check_positive(type(self).__name__, **vars(self))  # models with parameters of other kinds check for themselves
+
     def rate_hz(
         self, current: Float[np.ndarray, ...], *, timing: SpikeTiming = "interpolated", dt_s: float | None = None
     ) -> Float[np.ndarray, ...]:
-        """Steady firing rate at constant current, in continuous time or on the time grid of a simulator."""
+        """Steady firing rate at constant current, in continuous time or on the time grid of a simulator.
+
+        Raises
+        ------
+        InputError
+            Where there is no such timing, or a grid with no step, or one that the refractory period forbids.
+        """
+        if timing not in get_args(SpikeTiming):
+            raise InputError(f"There is no spike timing {timing!r}; known are {', '.join(get_args(SpikeTiming))}.")
+        if timing == "interpolated":
+            return self._rate_hz(np.asarray(current, dtype=np.float64), None)
+        if dt_s is None:
+            raise InputError(
+                f"{type(self).__name__}.rate_hz on a grid needs dt_s, the step of the simulator; none was given."
+            )
+        self.check_step(dt_s, "grid")
+        return self._rate_hz(np.asarray(current, dtype=np.float64), dt_s)
+
+    @abstractmethod
+    def _rate_hz(self, current: Float[np.ndarray, ...], step_s: float | None) -> Float[np.ndarray, ...]:
+        """Rate at constant current; on the time grid where there is a step."""
 
     @abstractmethod
     def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
@@ -68,13 +88,7 @@ class SpikingModel(ABC):
 
     @property
     def single_tau_s(self) -> float:
-        """Membrane time constant of all neurons.
-
-        Raises
-        ------
-        InputError
-            Where neurons have time constants of their own.
-        """
+        """Membrane time constant of all neurons; refused where they have time constants of their own."""
         if not isinstance(self.tau_membrane_s, int | float | np.number):
             raise InputError(
                 f"{type(self).__name__} neurons have membrane time constants of their own here, where one for all is "
@@ -93,13 +107,7 @@ class SpikingModel(ABC):
         return self.refractory_s or float("inf")
 
     def for_neurons(self, count: int) -> Self:
-        """Model of a population of `count` neurons, in which parameters that are distributions become arrays.
-
-        Raises
-        ------
-        InputError
-            Where a parameter is an array of another length.
-        """
+        """Model of `count` neurons: distributions become arrays, and arrays of another length are refused."""
         return self
 
     def part(self, some: slice) -> Self:
@@ -113,22 +121,6 @@ class SpikingModel(ABC):
         is lost.
         """
         return simulator if self.refractory_s else "grid"
-
-    def grid_step_s(self, timing: SpikeTiming, dt_s: float | None) -> float | None:
-        """Step of the time grid that rates are asked for, None for continuous time.
-
-        Raises
-        ------
-        InputError
-            Where there is no such timing, or a grid without a step.
-        """
-        if timing not in get_args(SpikeTiming):
-            raise InputError(f"There is no spike timing {timing!r}; known are {', '.join(get_args(SpikeTiming))}.")
-        if timing == "grid" and dt_s is None:
-            raise InputError(
-                f"{type(self).__name__}.rate_hz on a grid needs dt_s, the step of the simulator; none was given."
-            )
-        return dt_s if timing == "grid" else None
 
     def check_step(self, dt_s: float, timing: SpikeTiming) -> None:
         """Refuse a time step that is longer than the refractory period or, on a grid, no divisor of it."""
@@ -148,14 +140,16 @@ class SpikingModel(ABC):
                 f"Use dt_s = {refractory_s / steps:g}."
             )
 
-    def check_rates(self, rate_hz: Float[np.ndarray, ...]) -> None:
-        """Refuse rates that no current gives: zero, below, or as high as the refractory period forbids."""
-        finite = rate_hz[np.isfinite(rate_hz)]
-        if finite.size < rate_hz.size or not ((finite > 0) & (finite * self.refractory_s < 1)).all():
-            highest = f"below {1 / self.refractory_s:g} Hz (1 / refractory_s)" if self.refractory_s else ""
-            limit = f"rates above 0 and {highest}" if highest else "finite rates above 0 Hz"
-            asked = f"asked for {rate_hz.min():g} to {rate_hz.max():g} Hz"
-            raise InputError(f"{type(self).__name__} can fire at {limit}, {asked}.")
+    def check_rates(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        """Rates as an array; refused are those that no current gives: zero, below, or forbidden after a spike."""
+        rate, limit = np.asarray(rate_hz, dtype=np.float64), "finite rates above 0 Hz"
+        if self.refractory_s:
+            limit = f"rates above 0 and below {1 / self.refractory_s:g} Hz (1 / refractory_s)"
+        if not (np.isfinite(rate) & (rate > 0)).all() or (rate * self.refractory_s >= 1).any():
+            raise InputError(
+                f"{type(self).__name__} can fire at {limit}, asked for {rate.min():g} to {rate.max():g} Hz."
+            )
+        return rate
 
     def refractory_steps(self, dt_s: float) -> int:
         """Whole number of steps in the refractory period; a step that does not divide it is refused."""

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ddm2snn.base.arrays import check_positive
-from ddm2snn.neuron.model import SpikeTiming, SpikingModel
+from ddm2snn.neuron.model import SpikingModel
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -47,27 +46,15 @@ class RectifiedLinear(SpikingModel):
 
     tau_membrane_s: float = 0.02
 
-    def __post_init__(self) -> None:
-        check_positive("RectifiedLinear", tau_membrane_s=self.tau_membrane_s)
-
     @property
     def longest_lead_s(self) -> float:
         """Zero, as `lead_s` is."""
         return 0.0
 
-    def rate_hz(
-        self, current: Float[np.ndarray, ...], *, timing: SpikeTiming = "interpolated", dt_s: float | None = None
-    ) -> Float[np.ndarray, ...]:
-        r"""Firing rate at constant current.
-
-        :math:`\max(J, 0)/\tau_m` in continuous time, and at most :math:`1/dt` on a grid. Raises as that of `LIF` does.
-        """
-        rate = np.maximum(np.asarray(current, dtype=np.float64), 0.0) / self.tau_membrane_s
-        step_s = self.grid_step_s(timing, dt_s)
-        if step_s is None:
-            return rate
-        self.check_step(step_s, "grid")
-        return np.minimum(rate, 1.0 / step_s)
+    def _rate_hz(self, current: Float[np.ndarray, ...], step_s: float | None) -> Float[np.ndarray, ...]:
+        r"""Rate at constant current: :math:`\max(J, 0)/\tau_m`, on a grid at most :math:`1/dt`."""
+        rate = np.maximum(current, 0.0) / self.tau_membrane_s
+        return rate if step_s is None else np.minimum(rate, 1.0 / step_s)
 
     def lead_s(self, current: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         r"""Time by which an asynchronous population runs ahead of a moving current: none.
@@ -79,6 +66,4 @@ class RectifiedLinear(SpikingModel):
 
     def current_at_rate(self, rate_hz: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Current at which the neuron fires at `rate_hz` in continuous time, tau_membrane_s times the rate."""
-        rate = np.asarray(rate_hz, dtype=np.float64)
-        self.check_rates(rate)
-        return self.tau_membrane_s * rate
+        return self.tau_membrane_s * self.check_rates(rate_hz)

@@ -16,16 +16,16 @@ from ddm2snn.fidelity.samples import Grid
 from ddm2snn.plots.recordings import after
 from ddm2snn.plots.style import (
     COLOURS,
-    MARKERS,
     PALE,
     WIDTH,
     common_legend,
     latent_name,
     legend,
     line_style,
-    new_figure,
     panels,
     plain,
+    subplots,
+    symbol,
     wrapped,
 )
 from ddm2snn.recording import Recording
@@ -45,23 +45,22 @@ _COLUMNS = 3
 
 def excess_plot(reports: Sequence[FidelityReport]) -> Figure:
     """Excess of every measure with its 95 % interval, beside the floor at one; open symbols are within chance."""
-    names = list(dict.fromkeys(m.name for report in reports for m in report.measures))
     labels = {m.name: m.label for report in reports for m in report.measures}
-    figure = new_figure(WIDTH, 0.75 + (0.2 + 0.1 * len(reports)) * len(names))
-    axis = figure.subplots()
+    names = list(labels)
+    figure, axis = subplots(WIDTH, 0.75 + (0.2 + 0.1 * len(reports)) * len(names))
     axis.axvline(1.0, color=COLOURS[0], lw=1)
     offsets = np.linspace(-0.24, 0.24, len(reports)) if len(reports) > 1 else [0.0]
     for index, (report, offset) in enumerate(zip(reports, offsets, strict=True)):
-        colour, marker = COLOURS[1 + index % (len(COLOURS) - 1)], MARKERS[index % len(MARKERS)]
-        axis.plot([], [], color=colour, marker=marker, ls="", label=report.label)
+        style = symbol(index)
+        axis.plot([], [], ls="", label=report.label, **style)
         for measure in report.measures:
             y, x = names.index(measure.name) + offset, max(measure.excess, 0.05)
             low, high = measure.excess_interval or (x, x)
-            axis.plot([max(low, 0.05), max(high, 0.05)], [y, y], color=colour, lw=1.4)
-            face = colour if measure.differs else "white"
-            axis.plot(x, y, marker=marker, color=colour, mfc=face, ms=5, alpha=1.0 if measure.informative else 0.35)
+            axis.plot([max(low, 0.05), max(high, 0.05)], [y, y], color=style["color"], lw=1.4)
+            face = style["color"] if measure.differs else "white"
+            axis.plot(x, y, mfc=face, ms=5, alpha=1.0 if measure.informative else 0.35, **style)
     axis.set(xscale="log", ylim=(len(names) - 0.4, -0.6), xlabel="distance / floor (1: as close as a second run)")
-    axis.set_yticks(range(len(names)), [labels[name] for name in names])
+    axis.set_yticks(range(len(names)), list(labels.values()))
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.grid(axis="x", color="#e3e6ea", lw=0.7)
     axis.set_axisbelow(True)
@@ -80,19 +79,19 @@ def drift_fields(reference: Recording, tests: Mapping[str, Recording], *, burn_i
     if reference.rank == 1:
         return _drift_curves(grid, fields)
     rows = len(tests)
-    figure = new_figure(WIDTH, 0.2 + 2.9 * rows)
-    axes = figure.subplots(rows, 3, sharex=True, sharey=True, squeeze=False)
+    figure, axes = subplots(WIDTH, 0.2 + 2.9 * rows, rows, 3, sharex=True, sharey=True, squeeze=False)
     of_reference = fields["reference"]
-    settled = _settled(of_reference)
+    settled = of_reference.settled(_FEWEST)
     size = float(np.sqrt(np.nanmean((of_reference.drift[settled] ** 2).sum(axis=1)))) if settled.any() else 1.0
     for row, name in zip(axes, tests, strict=True):
-        both = settled & _settled(fields[name])
-        change = fields[name].drift - of_reference.drift
-        error = np.hypot(fields[name].drift_error, of_reference.drift_error)
+        field = fields[name]
+        both = settled & field.settled(_FEWEST)
+        change = field.drift - of_reference.drift
+        error = np.hypot(field.drift_error, of_reference.drift_error)
         beyond = np.any(np.abs(change[both]) > 2 * error[both], axis=1)
         off = float(np.sqrt(np.mean((change[both] ** 2).sum(axis=1)))) if both.any() else 0.0
         _arrows(row[0], grid, of_reference.drift, settled, size, COLOURS[0])
-        _arrows(row[1], grid, fields[name].drift, _settled(fields[name]), size, COLOURS[1])
+        _arrows(row[1], grid, field.drift, field.settled(_FEWEST), size, COLOURS[1])
         _arrows(row[2], grid, change, both, max(off, 1e-12), np.where(beyond, COLOURS[2], PALE))
         row[0].set(title="reference", ylabel=latent_name(reference.rank - 1))
         row[1].set(title=name)
@@ -103,13 +102,7 @@ def drift_fields(reference: Recording, tests: Mapping[str, Recording], *, burn_i
 
 
 def probability_currents(reference: Recording, tests: Mapping[str, Recording], *, burn_in: float = 0.0) -> Figure:
-    """Stationary probability current of the reference and of each test, arrows of one scale; for rank 2 or more.
-
-    Raises
-    ------
-    InputError
-        In rank 1, where no current goes round.
-    """
+    """Stationary probability current of the reference and of each test, arrows of one scale; for rank 2 or more."""
     if reference.rank < 2:
         raise InputError("A stationary process of one latent has no probability current. Leave the figure out.")
     samples, grid = _planes(reference, tests, burn_in, _ARROWS)
@@ -133,17 +126,17 @@ def diffusion_ellipses(reference: Recording, tests: Mapping[str, Recording], *, 
     if reference.rank == 1:
         return _diffusion_curves(grid, fields)
     figure, axes = panels(len(tests), _COLUMNS, top=0.5, row=lambda columns: 2.9 if len(tests) > 1 else 3.6)
-    settled = fields["reference"].diffusion[_settled(fields["reference"])]
+    settled = fields["reference"].diffusion[fields["reference"].settled(_FEWEST)]
     largest = np.sqrt(np.abs(settled[:, [0, 1], [0, 1]]).max(axis=0)) if len(settled) else 1.0
     scale = 0.44 * grid.width / np.maximum(largest, 1e-12)
     for index, (axis, name) in enumerate(zip(axes.flat, tests, strict=False)):
         for which, colour, style in (("reference", COLOURS[0], "-"), (name, COLOURS[1 + index % 6], "--")):
-            for cell in np.flatnonzero(_settled(fields[which])):
+            for cell in np.flatnonzero(fields[which].settled(_FEWEST)):
                 ring = _ellipse(fields[which].diffusion[cell]) * scale + grid.centres[cell]
                 axis.plot(ring[:, 0], ring[:, 1], color=colour, lw=1.1, ls=style)
             axis.plot([], [], color=colour, ls=style, label=which)
-        axis.set(xlabel=latent_name(0), xlim=(grid.low[0], grid.high[0]), ylim=(grid.low[1], grid.high[1]))
-        plain(axis)
+        axis.set_xlabel(latent_name(0))
+        _plain_cells(axis, grid)
         legend(axis, columns=5 if len(tests) < _COLUMNS else 1)
     for axis in axes[:, 0]:
         axis.set_ylabel(latent_name(reference.rank - 1))
@@ -152,26 +145,21 @@ def diffusion_ellipses(reference: Recording, tests: Mapping[str, Recording], *, 
 
 def ladder_plot(stages: Sequence[Stage]) -> Figure:
     """Excess of the prominent measures at each stage, against the first stage and against the one before."""
-    figure = new_figure(WIDTH, 3.4)
-    axes = figure.subplots(1, 2, sharey=True)
+    figure, axes = subplots(WIDTH, 3.4, columns=2, sharey=True)
     judged = [stage for stage in stages if stage.against_first is not None]
-    all_measures = [measure for stage in judged for measure in _by_name(stage.against_first).values()]
-    names = list(dict.fromkeys(measure.name for measure in all_measures if measure.entry.prominence))
+    measures = [measure for stage in judged for measure in _by_name(stage.against_first).values()]
+    labels = {measure.name: measure.label.split(" (")[0] for measure in measures if measure.entry.prominence}
     for axis, which, title in zip(axes, ("against_first", "against_previous"),
                                   ("against the first stage", "against the stage before"), strict=True):  # fmt: skip
         axis.axhline(1.0, color=COLOURS[0], lw=1)
-        reports: list[FidelityReport | None] = [getattr(stage, which) for stage in judged]
-        for index, name in enumerate(names):
-            values = [measure for report in reports if (measure := _by_name(report).get(name))]
-            places = [i for i, report in enumerate(reports) if name in _by_name(report)]
-            x = np.array(places) + 0.09 * (index - (len(names) - 1) / 2)
-            colour, marker = COLOURS[1 + index % 6], MARKERS[index % len(MARKERS)]
-            for place, measure in zip(x, values, strict=True):
+        reports = [_by_name(getattr(stage, which)) for stage in judged]
+        for index, (name, label) in enumerate(labels.items()):
+            shown = {place: report[name] for place, report in enumerate(reports) if name in report}
+            x, style = np.array(list(shown)) + 0.09 * (index - (len(labels) - 1) / 2), symbol(index)
+            for place, measure in zip(x, shown.values(), strict=True):
                 if measure.excess_interval:
-                    axis.plot([place] * 2, np.maximum(measure.excess_interval, 0.1), color=colour, lw=1.2)
-            shown = [max(m.excess, 0.1) for m in values]
-            label = values[0].label.split(" (")[0] if values else name
-            axis.plot(x, shown, color=colour, marker=marker, ms=5, ls="", label=label)
+                    axis.plot([place] * 2, np.maximum(measure.excess_interval, 0.1), color=style["color"], lw=1.2)
+            axis.plot(x, [max(m.excess, 0.1) for m in shown.values()], ms=5, ls="", label=label, **style)
         axis.set(yscale="log", title=title, xlim=(-0.5, len(judged) - 0.5))
         axis.set_xticks(range(len(judged)), [wrapped(r.name) for r in judged], size=8.5 if len(judged) < 5 else 7)
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -202,10 +190,6 @@ def _fields(samples: Mapping[str, np.ndarray], every: float, grid: Grid) -> dict
     return {name: estimate_field(field_sums(x, every, grid, lag)) for name, x in samples.items()}
 
 
-def _settled(field: Field) -> np.ndarray:
-    return field.settled(_FEWEST)
-
-
 def _arrows(
     axis: Axes, grid: Grid, drift: np.ndarray, shown: np.ndarray, size: float, colour: str | np.ndarray
 ) -> None:
@@ -213,23 +197,26 @@ def _arrows(
     centres = grid.centres[shown]
     arrow = drift[shown] * grid.width.min() / size
     axis.quiver(*centres.T, *arrow.T, color=colour, angles="xy", scale_units="xy", scale=1.0, width=0.005, pivot="mid")
+    _plain_cells(axis, grid)
+
+
+def _plain_cells(axis: Axes, grid: Grid) -> None:
     axis.set(xlim=(grid.low[0], grid.high[0]), ylim=(grid.low[1], grid.high[1]))
     plain(axis)
 
 
 def _drift_curves(grid: Grid, fields: Mapping[str, Field]) -> Figure:
-    figure = new_figure(WIDTH, 3.2)
-    left, right = figure.subplots(1, 2, sharex=True)
+    figure, (left, right) = subplots(WIDTH, 3.2, columns=2, sharex=True)
     for index, (name, field) in enumerate(fields.items()):
-        shown = _settled(field)
+        shown = field.settled(_FEWEST)
         left.plot(grid.centres[shown, 0], field.drift[shown, 0], label=name, **line_style(index))
         change = field.drift[:, 0] - fields["reference"].drift[:, 0]
         error = 2 * np.hypot(field.drift_error[:, 0], fields["reference"].drift_error[:, 0])
-        both = shown & _settled(fields["reference"])
+        both = shown & fields["reference"].settled(_FEWEST)
         if index:
             right.plot(grid.centres[both, 0], change[both], **line_style(index))
         else:
-            right.fill_between(grid.centres[both, 0], -error[both], error[both], color="#c9ced6", lw=0)
+            right.fill_between(grid.centres[both, 0], -error[both], error[both], color=PALE, lw=0)
     left.set(xlabel=latent_name(0), ylabel="drift")
     right.set(xlabel=latent_name(0), ylabel="difference from the reference")
     for axis in (left, right):
@@ -240,13 +227,12 @@ def _drift_curves(grid: Grid, fields: Mapping[str, Field]) -> Figure:
 
 
 def _diffusion_curves(grid: Grid, fields: Mapping[str, Field]) -> Figure:
-    figure = new_figure(WIDTH, 3.0)
-    axis = figure.subplots()
+    figure, axis = subplots(WIDTH, 3.0)
     for index, (name, field) in enumerate(fields.items()):
-        shown = _settled(field)
+        shown = field.settled(_FEWEST)
         middle, error = field.diffusion[shown, 0, 0], 2 * field.diffusion_error[shown, 0, 0]
         if not index:
-            axis.fill_between(grid.centres[shown, 0], middle - error, middle + error, color="#c9ced6", lw=0)
+            axis.fill_between(grid.centres[shown, 0], middle - error, middle + error, color=PALE, lw=0)
         axis.plot(grid.centres[shown, 0], middle, label=name, **line_style(index))
     axis.set(xlabel=latent_name(0), ylabel="diffusion", ylim=(0, None))
     plain(axis)

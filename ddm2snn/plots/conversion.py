@@ -12,9 +12,21 @@ from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.noise_budget import target_diffusion
 from ddm2snn.conversion.trajectories import flow, regression_target
 from ddm2snn.errors import InputError
-from ddm2snn.hardware.place import BOARD_ONLY, PER_CORE
-from ddm2snn.network import RateNetwork, to_internal
-from ddm2snn.plots.style import COLOURS, HATCH, MARKERS, PALE, WIDTH, latent_name, line_style, new_figure, plain
+from ddm2snn.hardware.place import BOARD_ONLY, PER_CORE, Placement
+from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
+from ddm2snn.plots.style import (
+    COLOURS,
+    HATCH,
+    MARKERS,
+    PALE,
+    WIDTH,
+    latent_name,
+    line_style,
+    panels,
+    plain,
+    subplots,
+    symbol,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +37,6 @@ if TYPE_CHECKING:
 
     from ddm2snn.conversion.convert import Conversion
     from ddm2snn.conversion.diagnostics import Diagnostics, Lag, Noise, Spectrum
-    from ddm2snn.hardware.place import Placement
-    from ddm2snn.network import SpikingNetwork
 
     Tensor = Float[np.ndarray, "rank rank"]
 
@@ -40,7 +50,7 @@ _TALLEST = 14.0  # inches
 
 
 def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
-    r"""Draw what a conversion learned about itself; touches no global state.
+    r"""Draw what a conversion learned about itself.
 
     - Tuning curves :math:`F(E_j z + \beta_j)` of some neurons over the state :math:`x_i = \Gamma_i z + b_i` of
       their units.
@@ -56,13 +66,6 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
 
     Of a network that was converted in the loop of a device the decoding error is that which the loop measured, in
     numbers: the neurons' curves know nothing of decode neurons. The lag is left out, since it is not measured there.
-
-    Parameters
-    ----------
-    conversion
-        What `ddm2snn.convert` returned.
-    rate
-        The rate network that it came from.
 
     Raises
     ------
@@ -80,11 +83,9 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     ensemble = replace(Ensemble.of(network), bias=network.bias - network.encoders @ constant)  # at latents of `rate`
     calibration = diagnostics.calibration
     curve = {} if calibration is None else calibration.held_out_error
-    panels = 5 + (len(curve) > 1)
-    rows = -(-panels // _COLUMNS)
-    figure = new_figure(WIDTH, 0.2 + _ROW * rows)
+    figure, axes = panels(5 + (len(curve) > 1), _COLUMNS, top=0.2, row=lambda columns: _ROW, shared=False)
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
-    tuning, error, noise, spectrum, lag, *more = figure.subplots(rows, _COLUMNS).flat
+    tuning, error, noise, spectrum, lag, *more = axes.flat
     _tuning_curves(tuning, network, rate, cloud, ensemble)
     if diagnostics.lag is not None:
         _decoding_error(error, network, rate, cloud, ensemble, constant)
@@ -102,14 +103,12 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     _spectrum(spectrum, network, diagnostics)
     if calibration is not None and len(curve) > 1:
         _held_out(more[0], curve, calibration.ridge)
-    for axis in more[panels - 5 :]:  # places without a panel
-        axis.set_visible(False)
     plain(tuning, error, noise, spectrum, lag, *more)
     return figure
 
 
 def _words(axis: Axes, title: str, words: str) -> None:
-    """A panel that says why it has no curve."""
+    """Say why a panel has no curve."""
     axis.set_title(title)
     axis.text(0.5, 0.5, words, ha="center", va="center", transform=axis.transAxes, size=9)
     axis.set(xticks=[], yticks=[])
@@ -164,14 +163,13 @@ def _decoding_error(
 
 
 def _noise_by_frequency(axis: Axes, spectrum: Spectrum) -> None:
-    for latent, (spikes, total) in enumerate(
-        zip(np.transpose(spectrum.spikes), np.transpose(spectrum.total), strict=True)
-    ):
-        colour = COLOURS[1 + latent % (len(COLOURS) - 1)]
-        axis.semilogx(spectrum.frequency, 100 * total, color=colour, lw=1.3, label=latent_name(latent))
-        axis.semilogx(spectrum.frequency, 100 * spikes, color=colour, lw=1.1, ls="--")
+    spikes, total = 100 * np.array(spectrum.spikes), 100 * np.array(spectrum.total)
+    for latent in range(total.shape[1]):
+        colour = symbol(latent)["color"]
+        axis.semilogx(spectrum.frequency, total[:, latent], color=colour, lw=1.3, label=latent_name(latent))
+        axis.semilogx(spectrum.frequency, spikes[:, latent], color=colour, lw=1.1, ls="--")
     axis.axhline(100, color=COLOURS[0], ls=":", lw=1.1)
-    top = max(150.0, 110 * float(np.max(spectrum.total)))
+    top = max(150.0, 1.1 * float(total.max()))
     axis.set(xlabel="frequency per rate time unit", ylabel="% of the target's noise", ylim=(0, 1.25 * top))
     axis.legend(
         loc="upper left", ncols=3, frameon=False, fontsize=8.5, title="dashed: spikes alone", title_fontsize=8.5
@@ -183,22 +181,21 @@ def _noise_budget(axis: Axes, network: SpikingNetwork, measured: Noise | None, t
     spikes = None if measured is None else np.array(measured.spikes)
     factor = network.internal_factor(to_internal(network, network.initial_latent))
     share, added = _shares(target, spikes, (factor @ np.swapaxes(factor, -1, -2)).mean(axis=0))
-    axis.set_title("Noise budget")
     if not len(share):
         _words(axis, "Noise budget", "the target has no noise")
         return
+    axis.set_title("Noise budget")
     place = np.arange(1, len(share) + 1)
     axis.bar(place, 100 * added, _BAR, color=PALE, label="injected")
     if spikes is not None:
-        bars = axis.bar(place, 100 * share, _BAR, bottom=100 * added, color=COLOURS[2], label="spikes")
-        for bar in bars:
-            bar.set(hatch=HATCH, ec="white")
+        axis.bar(
+            place, 100 * share, _BAR, bottom=100 * added, color=COLOURS[2], hatch=HATCH, ec="white", label="spikes"
+        )
     axis.axhline(100, color=COLOURS[0], ls="--", lw=1.1, label="target")
     top = 100 * max(1.0, float((share + added).max()))
     order = ", spikes unmeasured" if spikes is None else ", largest spike noise first"
     axis.set(xlabel=f"direction{order}", ylabel="% of the target's diffusion", ylim=(0, 1.45 * top))
-    axis.set_xticks(place[:: max(1, len(place) // 8)])
-    axis.set_xlim(0.4, len(place) + 0.6)
+    axis.set(xlim=(0.4, len(place) + 0.6), xticks=place[:: max(1, len(place) // 8)])
     axis.legend(loc="upper right", ncols=2, frameon=False, fontsize=8.5)
 
 
@@ -281,8 +278,7 @@ def draw_placement(placement: Placement) -> Figure:
     cores, resources = placement.cores, [name for name in PER_CORE if name not in BOARD_ONLY]
     share = np.array([[placement.share(core, name) or 0.0 for name in resources] for core in cores])
     named = len(cores) <= _NAMED
-    figure = new_figure(WIDTH, min(_TALLEST, 1.5 + (_CORE_ROW if named else _CORE_ROW / 3) * len(cores)))
-    axis = figure.subplots()
+    figure, axis = subplots(WIDTH, min(_TALLEST, 1.5 + (_CORE_ROW if named else _CORE_ROW / 3) * len(cores)))
     image = axis.imshow(share, aspect="auto", cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest")
     axis.set_xticks(range(len(resources)), [name.replace("_", " ") for name in resources])
     axis.xaxis.set_ticks_position("top")

@@ -21,9 +21,9 @@ from ddm2snn.plots.style import (
     legend,
     limits,
     line_style,
-    new_figure,
     panels,
     plain,
+    subplots,
     wrapped,
 )
 from ddm2snn.recording import Recording
@@ -67,8 +67,8 @@ def phase_portraits(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
 def latent_traces(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
     """One trial of each recording over time, a panel per latent dimension."""
     rank = next(iter(recordings.values())).rank
-    figure = new_figure(WIDTH, 1.5 * rank + 0.8)
-    axes = figure.subplots(rank, 1, sharex=True, squeeze=False)[:, 0]
+    figure, axes = subplots(WIDTH, 1.5 * rank + 0.8, rows=rank, sharex=True, squeeze=False)
+    axes = axes[:, 0]
     for index, (name, recording) in enumerate(recordings.items()):
         trace = after(recording, burn_in)[0]
         steps = min(len(trace), round(_TRACE_SPAN / recording.every))
@@ -90,14 +90,12 @@ def marginal_densities(recordings: Recordings, *, burn_in: float = 0.0) -> Figur
     for dimension, axis in enumerate(axes):
         values = {name: after(r, burn_in)[..., dimension].ravel() for name, r in recordings.items()}
         edges = np.linspace(*limits(np.concatenate(list(values.values()))), 101)
-        for index, value in enumerate(values.values()):
+        for index, (name, value) in enumerate(values.items()):
             density, _ = np.histogram(value, bins=edges, density=True)
-            axis.plot((edges[1:] + edges[:-1]) / 2, density, lw=1.3, **line_style(index))
+            axis.plot((edges[1:] + edges[:-1]) / 2, density, label=name, lw=1.3, **line_style(index))
         axis.set(xlabel=latent_name(dimension), ylim=(0, None))
         plain(axis)
     axes[0].set_ylabel("density")
-    for index, name in enumerate(recordings):
-        axes[0].plot([], [], label=name, **line_style(index))
     common_legend(axes[0], columns=6)
     return figure
 
@@ -121,7 +119,7 @@ def spectra(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
             if index == 0 and len(binned) > 1:
                 margin = 2 * np.sqrt(2 / len(binned)) * binned.std(axis=0, ddof=1)
                 low = np.maximum(mean - margin, 0.02 * mean)
-                axis.fill_between(centre, low, mean + margin, color="#c9ced6", lw=0, label="second run (95 %)")
+                axis.fill_between(centre, low, mean + margin, color=PALE, lw=0, label="second run (95 %)")
             axis.loglog(centre, mean, label=name, lw=1.2, **line_style(index))
             axis.set(xlabel="frequency (cycles per rate time unit)", title=latent_name(dimension))
             plain(axis)
@@ -131,13 +129,7 @@ def spectra(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
 
 
 def spike_raster(recording: Recording, *, name: str = "") -> Figure:
-    """Spikes of the first trial, neuron by neuron, above the latents that they carry.
-
-    Raises
-    ------
-    InputError
-        Where the recording holds no spikes.
-    """
+    """Spikes of the first trial, neuron by neuron, above the latents that they carry."""
     if recording.spikes is None:
         raise InputError("This recording holds no spikes. Simulate with spikes recorded.")
     spikes, course = recording.spikes, recording.latent["time"].values
@@ -147,8 +139,7 @@ def spike_raster(recording: Recording, *, name: str = "") -> Figure:
     neurons = int(spikes.neuron.max(initial=0)) + 1
     every = max(1, -(-neurons // _RASTER_NEURONS))
     drawn = (spikes.trial == spikes.trial.min(initial=0)) & (time >= start) & (spikes.neuron % every == 0)
-    figure = new_figure(WIDTH, 4.4)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
+    figure, (above, below) = subplots(WIDTH, 4.4, rows=2, sharex=True, height_ratios=(2.2, 1))
     above.plot(time[drawn] - start, spikes.neuron[drawn], "|", color=COLOURS[0], ms=1.8, mew=0.5, rasterized=True)
     shown = f"one in {every} of {neurons} neurons" if every > 1 else f"{neurons} neurons"
     above.set(ylabel=shown, title=name, ylim=(-1, neurons))
@@ -164,8 +155,7 @@ def spike_raster(recording: Recording, *, name: str = "") -> Figure:
 
 def spike_histograms(statistics: Mapping[str, SpikeStatistics]) -> Figure:
     """Mean rates of the neurons, and how regularly each fires."""
-    figure = new_figure(WIDTH, 2.9)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = subplots(WIDTH, 2.9, columns=2)
     highest = max(max(float(s.rates_hz.max(initial=0.0)) for s in statistics.values()), 1.0)
     for index, (name, of_network) in enumerate(statistics.items()):
         style = line_style(index)
@@ -182,8 +172,8 @@ def spike_histograms(statistics: Mapping[str, SpikeStatistics]) -> Figure:
 
 def noise_shares(shares: Mapping[str, NoiseShare]) -> Figure:
     """Variance of the noise of each latent: injected, on top what spikes bring along, beside the rate network's."""
-    figure = new_figure(WIDTH, 2.9)
-    axes = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
+    figure, axes = subplots(WIDTH, 2.9, columns=len(shares), sharey=True, squeeze=False)
+    axes = axes[0]
     for axis, (name, share) in zip(axes, shares.items(), strict=True):
         place = np.arange(len(share.target))
         whole = np.where(share.target > 0, share.target, 1.0)

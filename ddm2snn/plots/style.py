@@ -30,11 +30,12 @@ _SHADE = "#5b6470"
 _LETTERS = 12  # in a line of a wrapped name
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Empty figure that pyplot does not know of."""
+def subplots(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:  # noqa: ANN401
+    """Figure that pyplot does not know of, in inches, and its axes; see `matplotlib.figure.Figure.subplots`."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained", dpi=130)
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=130)
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def check_figure_file(path: Path) -> None:
@@ -62,8 +63,8 @@ def panels(
     """Axes of `count` panels, `most` beside each other, in rows of `row(columns)` inches; other places are hidden."""
     columns = min(most, count)
     rows = -(-count // columns)
-    figure = new_figure(WIDTH, top + rows * row(columns))
-    axes = figure.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False)
+    height = top + rows * row(columns)
+    figure, axes = subplots(WIDTH, height, rows, columns, sharex=shared, sharey=shared, squeeze=False)
     for axis in axes.flat[count:]:
         axis.set_visible(False)
     return figure, axes
@@ -89,6 +90,11 @@ def common_legend(axis: Axes, columns: int, size: float = 9) -> None:
     """Names of one of the axes, above the whole figure."""
     names = axis.get_legend_handles_labels()
     axis.figure.legend(*names, loc="outside upper left", ncols=columns, frameon=False, fontsize=size)
+
+
+def symbol(index: int) -> dict[str, Any]:
+    """Colour, none of them black, and marker of the series with this index."""
+    return {"color": COLOURS[1 + index % (len(COLOURS) - 1)], "marker": MARKERS[index % len(MARKERS)]}
 
 
 def line_style(index: int) -> dict[str, Any]:

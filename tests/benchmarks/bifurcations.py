@@ -37,7 +37,7 @@ import ddm2snn
 from ddm2snn import RateNetwork, SpikingNetwork, Stimulus, System, Training
 from ddm2snn.analysis import find_fixed_points
 from ddm2snn.errors import MissedWarning
-from ddm2snn.plots.style import COLOURS, MARKERS, new_figure, save_figure
+from ddm2snn.plots.style import COLOURS, MARKERS, save_figure, subplots
 from ddm2snn.systems.integration import integrate
 
 if TYPE_CHECKING:
@@ -326,9 +326,8 @@ def as_lines(rows: Sequence[Row]) -> list[str]:
 
 def draw(rows: Sequence[Row]) -> Figure:
     """Order parameter against the parameter, a panel for each family."""
-    figure = new_figure(3.6 * len(rows), 3.4)
-    axes = np.atleast_1d(figure.subplots(1, len(rows)))
-    for axis, row in zip(axes, rows, strict=True):
+    figure, axes = subplots(3.6 * len(rows), 3.4, columns=len(rows), squeeze=False)
+    for axis, row in zip(axes[0], rows, strict=True):
         family = FAMILIES[row.family]
         p = np.linspace(-family.reach, family.reach, 200)
         axis.plot(p, np.maximum(family.control[0](p), 0.0), color="0.6", lw=1.0, label="target without noise")

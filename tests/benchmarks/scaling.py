@@ -48,7 +48,7 @@ from ddm2snn.conversion.noise_budget import diffusion_of, target_diffusion
 from ddm2snn.conversion.prediction import predict
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
-from ddm2snn.plots.style import COLOURS, MARKERS, legend, new_figure, plain
+from ddm2snn.plots.style import COLOURS, MARKERS, legend, plain, subplots
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -210,8 +210,7 @@ def memory_table(rate: RateNetwork) -> tuple[str, bool]:
 
 def draw(found: dict[str, tuple[tuple[float, ...], dict[str, Errors]]], file: Path) -> None:
     """Bias and noise against each size, one column for each sweep; dashed: predicted."""
-    figure = new_figure(4.5 * len(found), 6.0)
-    axes = figure.subplots(2, len(found), squeeze=False)
+    figure, axes = subplots(4.5 * len(found), 6.0, 2, len(found), squeeze=False)
     for column, (part, (sizes, sweeps)) in enumerate(found.items()):
         for index, (label, errors) in enumerate(sweeps.items()):
             for name, values in errors.curves().items():

@@ -310,7 +310,9 @@ def test_the_commands_export_and_import(make_spiking, tmp_path: Path, capsys: py
             main(given)
         assert left.value.code == status
         if "--json" in given:
-            said = json.loads(capsys.readouterr().out)
+            written = capsys.readouterr()
+            assert "Warning" not in written.err, "the sentences are in what is printed, once"
+            said = json.loads(written.out)
             assert said["files"] == [f"{folder}/net.nir", f"{folder}/net.nir.json"]
             assert "from_nir" in said["notes"][0]
             assert "refractory period" in said["lost"][0]
