@@ -30,7 +30,10 @@ from ddm2snn.systems.settling import (
 from ddm2snn.systems.system import System
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
+
+    from ddm2snn.systems.settling import Which
+    from ddm2snn.systems.system import States
 
 _ROUNDS, _FIRST_STEPS, _LONGER = 15, 500, 1.6  # of the search: each round has more steps than the one before
 BUDGET = sum(int(_FIRST_STEPS * _LONGER**number) for number in range(_ROUNDS))
@@ -69,7 +72,7 @@ class Scales:
     origin: Float[np.ndarray, " rank"]
     size: Float[np.ndarray, " rank"]
     time: float
-    states: Float[np.ndarray, "sample rank"] | None = None
+    states: States | None = None
 
     def __repr__(self) -> str:
         figures = ", ".join(f"{o:.3g} +- {s:.3g}" for o, s in zip(self.origin, self.size, strict=True))
@@ -104,16 +107,14 @@ def find_scales(system: System, rng: np.random.Generator, progress: Progress = n
     return _level(system, _scales_of(system, states, states))
 
 
-def _scales_of(
-    system: System, states: Float[np.ndarray, "sample rank"], start: Float[np.ndarray, "sample rank"] | None
-) -> Scales:
+def _scales_of(system: System, states: States, start: States | None) -> Scales:
     origin, size = states.mean(axis=0), states.std(axis=0)
     speed = np.sqrt(np.mean((system.checked_drift(states) / size) ** 2))
     time = float(1.0 / speed) if system.time_scale is None else system.time_scale
     return Scales(origin, size, time, None if start is None else (start - origin) / size)
 
 
-def _search(system: System, rng: np.random.Generator, progress: Progress) -> Float[np.ndarray, "sample rank"]:
+def _search(system: System, rng: np.random.Generator, progress: Progress) -> States:
     """Stationary states, those of each trajectory in proportion to time."""
     z, far, sizes = _starts(system, rng)
     first, step, steps, travels, spread = z, None, _FIRST_STEPS, [], None
@@ -164,19 +165,17 @@ def _starts(system: System, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     return z, far, sizes
 
 
-def _spread(judged: Settled, kept: Bool[np.ndarray, " trial"]) -> Float[np.ndarray, " rank"]:
+def _spread(judged: Settled, kept: Which) -> Float[np.ndarray, " rank"]:
     """Standard deviation of the states of all trajectories that are kept."""
     return np.sqrt((judged.deviation[kept] ** 2).mean(axis=0) + judged.mean[kept].var(axis=0))
 
 
-def _together(judged: Settled, kept: Bool[np.ndarray, " trial"]) -> bool:
+def _together(judged: Settled, kept: Which) -> bool:
     """Whether no settled trajectory is elsewhere than most, and all go everywhere in time."""
     return not (judged.settled & apart_from_most(judged, kept)).any() and mixed(judged, kept)
 
 
-def _of_one_basin(
-    system: System, judged: Settled, kept: Bool[np.ndarray, " trial"], sizes: Float[np.ndarray, " trial"]
-) -> Bool[np.ndarray, " trial"]:
+def _of_one_basin(system: System, judged: Settled, kept: Which, sizes: Float[np.ndarray, " trial"]) -> Which:
     """Trajectories of the basin in which most are, from starts of its own size; refused where there are others."""
     apart = apart_from_most(judged, kept)
     most = kept & ~apart
@@ -210,7 +209,7 @@ def _growth(system: System, first: np.ndarray, last: np.ndarray) -> str:
     )
 
 
-def _travel(start: Float[np.ndarray, "trial rank"], course: Course) -> Float[np.ndarray, " rank"]:
+def _travel(start: States, course: Course) -> Float[np.ndarray, " rank"]:
     """Speed at which each latent went straight on in a course, from the smallest starts; NaN where it did not."""
     some = slice(0, 4 * PER_SIZE)
     with np.errstate(all="ignore"):
@@ -236,12 +235,7 @@ def _moves_on(system: System, latent: int, speed: float) -> str:
     )
 
 
-def _refuse_rest(
-    system: System,
-    judged: Settled,
-    kept: Bool[np.ndarray, " trial"],
-    sizes: Float[np.ndarray, " trial"] | None,
-) -> None:
+def _refuse_rest(system: System, judged: Settled, kept: Which, sizes: Float[np.ndarray, " trial"] | None) -> None:
     """Refuse latents that come to rest, and motion without noise that is as large as its start was."""
     still = (judged.deviation == 0).all(axis=0)
     if kept.sum() >= _FEWEST:  # a few that started far outside may hang there
@@ -269,7 +263,7 @@ def _refuse_rest(
         )
 
 
-def _basins(system: System, judged: Settled, kept: Bool[np.ndarray, " trial"]) -> str:
+def _basins(system: System, judged: Settled, kept: Which) -> str:
     mean = judged.mean[kept]
     latent = int(np.argmax(mean.var(axis=0) / (judged.deviation[kept] ** 2).mean(axis=0)))
     low, high = np.quantile(mean[:, latent], (0.1, 0.9))

@@ -12,6 +12,10 @@ from ddm2snn.systems.system import System
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
+    from ddm2snn.systems.system import States
+
+    Which = Bool[np.ndarray, " trial"]
+
 SIZES = 10.0 ** np.arange(-12, 13)
 PER_SIZE = 8  # trajectories that start at each size
 _TOLERANCE = 0.01  # of a step: error over the distance that the trajectory travels
@@ -38,7 +42,7 @@ class Course(NamedTuple):
 
     states: Float[np.ndarray, "record trial rank"]
     weight: Float[np.ndarray, "record trial"]
-    end: Float[np.ndarray, "trial rank"]
+    end: States
     step: Float[np.ndarray, " trial"]
 
 
@@ -53,15 +57,15 @@ class Settled(NamedTuple):
         Whether the last two quarters agree and the trajectory has gone far enough to tell.
     """
 
-    mean: Float[np.ndarray, "trial rank"]
-    deviation: Float[np.ndarray, "trial rank"]
-    settled: Bool[np.ndarray, " trial"]
+    mean: States
+    deviation: States
+    settled: Which
 
 
 def advance(
     system: System,
-    z: Float[np.ndarray, "trial rank"],
-    far: Float[np.ndarray, "trial rank"],
+    z: States,
+    far: States,
     known: Float[np.ndarray, " trial"] | None,
     steps: int,
     rng: np.random.Generator,
@@ -128,9 +132,7 @@ def judge(system: System, course: Course) -> Settled:
     return Settled(mean, deviation, settled)
 
 
-def gathered(
-    judged: Settled, sizes: Float[np.ndarray, " trial"] | None
-) -> tuple[Bool[np.ndarray, " trial"], Bool[np.ndarray, " trial"]]:
+def gathered(judged: Settled, sizes: Float[np.ndarray, " trial"] | None) -> tuple[Which, Which]:
     """Trajectories that started within reach of the states, and those of them that move as the settled ones do.
 
     With sizes of the starts, the settled ones are those of the four smallest of which half or more have settled.
@@ -150,31 +152,31 @@ def gathered(
     return within, within & near.all(axis=1)
 
 
-def _robust(judged: Settled, some: Bool[np.ndarray, " trial"]) -> tuple[np.ndarray, np.ndarray]:
+def _robust(judged: Settled, some: Which) -> tuple[np.ndarray, np.ndarray]:
     """Middle and size of the states of some trajectories, by medians and quartiles."""
     low, middle, high = np.quantile(judged.mean[some], (0.25, 0.5, 0.75), axis=0)
     return middle, np.sqrt(np.median(judged.deviation[some] ** 2, axis=0) + ((high - low) / 1.35) ** 2)
 
 
-def apart_from_most(judged: Settled, kept: Bool[np.ndarray, " trial"]) -> Bool[np.ndarray, " trial"]:
+def apart_from_most(judged: Settled, kept: Which) -> Which:
     """Trajectories that are elsewhere than most: still on their way, or in a basin of their own."""
     middle, size = _robust(judged, kept)
     return kept & (np.abs(judged.mean - middle) > _APART * size).any(axis=1)
 
 
-def mixed(judged: Settled, kept: Bool[np.ndarray, " trial"]) -> bool:
+def mixed(judged: Settled, kept: Which) -> bool:
     """Whether trajectories went everywhere in time: their means differ less than each of them moves."""
     between, within = judged.mean[kept].var(axis=0), (judged.deviation[kept] ** 2).mean(axis=0)
     return bool((between < _MIXED * (between + within)).all())
 
 
-def drawn(course: Course, kept: Bool[np.ndarray, " trial"], rng: np.random.Generator) -> np.ndarray:
+def drawn(course: Course, kept: Which, rng: np.random.Generator) -> States:
     """States of the last half of a course, each trajectory as often and each state in proportion to its time."""
     half = len(course.states) // 2
     trials = np.flatnonzero(kept)
     each = -(-4096 // len(trials))
-    drawn = []
+    states = []
     for trial in trials:
         weight = course.weight[half:, trial]
-        drawn.append(course.states[half:, trial][rng.choice(len(weight), size=each, p=weight / weight.sum())])
-    return np.concatenate(drawn)
+        states.append(course.states[half:, trial][rng.choice(len(weight), size=each, p=weight / weight.sum())])
+    return np.concatenate(states)

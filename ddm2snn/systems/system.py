@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from ddm2snn.systems.scales import Scales
 
+    States = Float[np.ndarray, "sample rank"]
+    Paths = Float[np.ndarray, "trial time rank"]
+
 Drift = Callable[["Float[np.ndarray, '... rank']"], "Float[np.ndarray, '... rank']"]
 Factor = Callable[["Float[np.ndarray, '... rank']"], "Float[np.ndarray, '... rank rank']"]
 Sampler = Callable[[np.random.Generator, int], "Float[np.ndarray, 'sample rank']"]

@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
     from ddm2snn.network import RateNetwork
-    from ddm2snn.systems.system import System
+    from ddm2snn.systems.system import Paths, States, System
 
     State = Float[np.ndarray, " rank"]
-    States = Float[np.ndarray, "state rank"]
-    Paths = Float[np.ndarray, "trial time rank"]
     Chosen = Bool[np.ndarray, " trial"]
 
 HAS_ESCAPED = 1e3
@@ -246,7 +244,7 @@ class InternalSystem:
         """Drift plus z at internal latents."""
         return self.system.checked_drift(to_system(self.network, z)) / self.network.latent_scale + z
 
-    def internal_factor(self, z: States) -> Float[np.ndarray, "state rank rank"]:
+    def internal_factor(self, z: States) -> Float[np.ndarray, "sample rank rank"]:
         """Diffusion factor at internal latents."""
         return self.system.factor(to_system(self.network, z)) / self.network.latent_scale[:, None]
 
