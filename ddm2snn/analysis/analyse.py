@@ -29,9 +29,7 @@ from ddm2snn.network import RateNetwork
 from ddm2snn.systems.integration import stable_step
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-
-    Samples = Float[np.ndarray, "trial time rank"]
+    from ddm2snn.systems.system import Paths
 
 _EVERY = 0.2  # rate time units between stationary samples
 _FULL_STATES = 2000
@@ -45,8 +43,6 @@ class Analysis:
 
     Parameters
     ----------
-    network
-        The network.
     samples
         Stationary latents, shape (trial, time, rank).
     subspace, recovery_error
@@ -54,8 +50,6 @@ class Analysis:
         standard deviations.
     symmetry, projection
         Norms of the parts of W, None for activations without a closed form; how `latent_parts` shares the drift.
-    fixed_points
-        Zeros of the drift.
     cycle, irreversibility, lyapunov
         None where there is none; `left_out` says why.
     left_out
@@ -63,7 +57,7 @@ class Analysis:
     """
 
     network: RateNetwork
-    samples: Samples
+    samples: Paths
     subspace: Subspace
     recovery_error: float
     symmetry: SymmetryNorms | None
@@ -146,14 +140,8 @@ def analyse(
 
     Parameters
     ----------
-    network
-        The network.
     projection
         How the drift is shared between the symmetric and the antisymmetric part; see `latent_parts`.
-    seed
-        Seed of all randomness.
-    progress
-        Called with the finished share.
 
     Raises
     ------
@@ -214,7 +202,7 @@ FixedPoint(kind='stable node', place=[0.958]))
     )  # fmt: skip
 
 
-def _subspace(network: RateNetwork, samples: Samples) -> tuple[Subspace, float]:
+def _subspace(network: RateNetwork, samples: Paths) -> tuple[Subspace, float]:
     """Recover the subspace from full states; the largest error of latents in standard deviations."""
     latent = samples[:, :: -(-samples.shape[0] * samples.shape[1] // _FULL_STATES)]
     states = full_state(network, latent)
@@ -224,7 +212,7 @@ def _subspace(network: RateNetwork, samples: Samples) -> tuple[Subspace, float]:
 
 
 def _irreversibility(
-    network: RateNetwork, samples: Samples, seed: int, left_out: dict[str, str]
+    network: RateNetwork, samples: Paths, seed: int, left_out: dict[str, str]
 ) -> Irreversibility | None:
     if network.rank > _HIGHEST_RANK:
         left_out["irreversibility"] = f"checked for up to {_HIGHEST_RANK} latents, the network has {network.rank}"
@@ -238,7 +226,7 @@ def _irreversibility(
     return split_drift(network.drift, network.diffusion, samples, rng=stream(seed, "analysis", "irreversibility"))
 
 
-def _fixed_points(network: RateNetwork, samples: Samples, seed: int) -> tuple[FixedPoint, ...]:
+def _fixed_points(network: RateNetwork, samples: Paths, seed: int) -> tuple[FixedPoint, ...]:
     """Search from half samples, half points spread evenly over their range, and the mean."""
     rng = stream(seed, "analysis", "fixed points")
     flat = samples.reshape(-1, network.rank)
@@ -248,7 +236,7 @@ def _fixed_points(network: RateNetwork, samples: Samples, seed: int) -> tuple[Fi
     return find_fixed_points(network.drift, starts, jacobian=network_jacobian(network))
 
 
-def _cycle(network: RateNetwork, samples: Samples, left_out: dict[str, str]) -> LimitCycle | None:
+def _cycle(network: RateNetwork, samples: Paths, left_out: dict[str, str]) -> LimitCycle | None:
     if network.rank == 1:
         left_out["cycle"] = "one latent cannot go round"
         return None

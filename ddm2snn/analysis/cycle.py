@@ -69,16 +69,8 @@ def find_cycle(
     of M(T), :math:`\dot M = J(z(t)) M,\ M(0) = 1`. Source: Guckenheimer, Holmes, Nonlinear Oscillations
     (1983), section 1.5.
 
-    Parameters
-    ----------
-    drift
-        f on arrays (..., rank).
-    start
-        Initial state, shape (rank,).
-    duration
-        Time to follow the flow, in time units of the drift: six periods at least.
-    jacobian
-        Jacobian of the drift; central differences by default.
+    The `duration`, in time units of the drift, must hold six periods at least. Without a `jacobian` of the drift its
+    central differences are taken.
 
     Raises
     ------

@@ -22,10 +22,8 @@ from ddm2snn.systems.integration import stable_step
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.systems.system import Drift
+    from ddm2snn.systems.system import Drift, Paths, States
 
-    States = Float[np.ndarray, "trial rank"]
-    Samples = Float[np.ndarray, "trial time rank"]
 
 FEWEST_LATENTS = 3
 """An autonomous flow of one or two latents has no positive exponent (Poincare, Bendixson)."""
@@ -46,12 +44,7 @@ _FEWEST_POINTS = 5
 class LyapunovSpectrum:
     """Lyapunov exponents, per time unit, by falling value.
 
-    Parameters
-    ----------
-    exponents
-        Mean over trajectories, shape (rank,).
-    standard_error
-        Of these means, from the scatter over independent trajectories, shape (rank,).
+    They are means over trajectories; their standard error comes from the scatter over independent ones.
 
     Examples
     --------
@@ -104,18 +97,12 @@ def lyapunov_spectrum(
 
     Parameters
     ----------
-    drift
-        f on arrays (..., rank).
     starts
         Initial states, shape (trial, rank), two trials or more for a standard error.
-    dt
-        Time step.
-    duration, burn_in
-        Time that is averaged over and time before, in the time units of the drift.
+    dt, duration, burn_in
+        Time step, time that is averaged over and time before, in the time units of the drift.
     jacobian
         Jacobian of the drift; central differences by default.
-    progress
-        Called with the finished share.
 
     Raises
     ------
@@ -255,8 +242,8 @@ def twin_exponent(name: str, first: Recording, second: Recording) -> Exponent:
 
 
 def twin_divergence(
-    first: Samples,
-    second: Samples,
+    first: Paths,
+    second: Paths,
     every: float,
     weights: Float[np.ndarray, "draw trial"] | None = None,
     *,
@@ -300,7 +287,7 @@ def twin_divergence(
     return slopes
 
 
-def log_distance(first: Samples, second: Samples) -> Float[np.ndarray, "trial time"]:
+def log_distance(first: Paths, second: Paths) -> Float[np.ndarray, "trial time"]:
     """Natural logarithm of the distance of twin runs, in units of the first run's standard deviations.
 
     Raises

@@ -39,6 +39,7 @@ _ROUNDS, _FIRST_STEPS, _LONGER = 15, 500, 1.6  # of the search: each round has m
 BUDGET = sum(int(_FIRST_STEPS * _LONGER**number) for number in range(_ROUNDS))
 """Steps that the search takes at most, of 200 trajectories together."""
 _EARLY = 2  # rounds at first, after which trajectories may still be falling in
+_SMALLEST = slice(0, 4 * PER_SIZE)  # trajectories that show where the others lead to
 _SAME_SPREAD = 0.3  # logarithm of the ratio of two spreads that agree
 _FEWEST = 3 * PER_SIZE  # trajectories that tell where the states are
 _ENOUGH = 0.7  # of the trajectories within reach have settled at the end of the search
@@ -188,18 +189,16 @@ def _of_one_basin(system: System, judged: Settled, kept: Which, sizes: Float[np.
 
 def _grows(before: np.ndarray, after: np.ndarray) -> bool:
     """Whether trajectories from the smallest starts still go far beyond where they were."""
-    some = slice(0, 4 * PER_SIZE)
     with np.errstate(all="ignore"):
-        then, now = (np.median(np.abs(z[some]).max(axis=1)) for z in (before, after))
+        then, now = (np.median(np.abs(z[_SMALLEST]).max(axis=1)) for z in (before, after))
     return not now <= min(3 * then, _BEYOND)
 
 
 def _growth(system: System, first: np.ndarray, last: np.ndarray) -> str:
     """Say how trajectories leave: at a steady speed, or ever faster."""
-    some = slice(0, 4 * PER_SIZE)
     with np.errstate(all="ignore"):
-        speed, at_first = (np.median(np.abs(system.checked_drift(z[some])), axis=0) for z in (last, first))
-        size = np.median(np.abs(last[some]), axis=0)
+        speed, at_first = (np.median(np.abs(system.checked_drift(z[_SMALLEST])), axis=0) for z in (last, first))
+        size = np.median(np.abs(last[_SMALLEST]), axis=0)
     latent = int(np.argmax(np.where(np.isfinite(size), size, np.inf)))
     if speed[latent] < 10 * at_first[latent]:
         return _moves_on(system, latent, float(speed[latent]))
@@ -211,11 +210,11 @@ def _growth(system: System, first: np.ndarray, last: np.ndarray) -> str:
 
 def _travel(start: States, course: Course) -> Float[np.ndarray, " rank"]:
     """Speed at which each latent went straight on in a course, from the smallest starts; NaN where it did not."""
-    some = slice(0, 4 * PER_SIZE)
     with np.errstate(all="ignore"):
-        gone, visited = course.end[some] - start[some], np.ptp(course.states[:, some], axis=0)
+        gone, visited = course.end[_SMALLEST] - start[_SMALLEST], np.ptp(course.states[:, _SMALLEST], axis=0)
         straight = np.median(np.abs(gone) / visited, axis=0) > _STRAIGHT
-        return np.where(straight, np.median(gone / course.weight[:, some].sum(axis=0)[:, None], axis=0), np.nan)
+        speed = gone / course.weight[:, _SMALLEST].sum(axis=0)[:, None]
+        return np.where(straight, np.median(speed, axis=0), np.nan)
 
 
 def _onwards(travels: list[Float[np.ndarray, " rank"]]) -> int | None:

@@ -32,12 +32,8 @@ _MIXED = 0.5  # largest share of the variance that lies between trajectories
 class Course(NamedTuple):
     """A stretch of trajectories with steps of their own, recorded a thousand times at most.
 
-    Parameters
-    ----------
-    states, weight
-        Recorded states, shape (record, trial, rank), and the time that each stands for, shape (record, trial).
-    end, step
-        Last states and the next step of each trajectory.
+    The `weight` of a recorded state is the time that it stands for; `end` and `step` are the last states and the next
+    step of each trajectory.
     """
 
     states: Float[np.ndarray, "record trial rank"]
@@ -47,14 +43,9 @@ class Course(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What the last half of a course says of each trajectory.
+    """What the last half of a course says of each trajectory: mean and deviation over time, and whether it has settled.
 
-    Parameters
-    ----------
-    mean, deviation
-        Over time, shape (trial, rank).
-    settled
-        Whether the last two quarters agree and the trajectory has gone far enough to tell.
+    It has where the last two quarters agree and the trajectory has gone far enough to tell.
     """
 
     mean: States
