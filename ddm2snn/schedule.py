@@ -32,12 +32,8 @@ _MOST_STEPS = 2**53  # whole numbers above are no floats
 class SpikeSelection:
     """Which spikes a recording keeps.
 
-    Parameters
-    ----------
-    window
-        First and last moment in rate time units, both included; all by default.
-    neurons
-        Neurons whose spikes are kept; all by default.
+    The `window` holds the first and the last moment in rate time units, both included. Without it, or without
+    `neurons`, all are kept.
 
     Examples
     --------
@@ -157,28 +153,39 @@ class DecodedFactor:
     start: Float[np.ndarray, "trial entry"]
 
 
+class _Clock:
+    """What is left after one step of a run, or of an open-loop drive, of a spiking network."""
+
+    network: SpikingNetwork
+    dt_s: float
+
+    @cached_property
+    def decay(self) -> float:
+        """exp(-dt/T) with T = `network.time_unit_s`: the share of a latent that is left after one step."""
+        return float(np.exp(-self.dt_s / self.network.time_unit_s))
+
+    @property
+    def rise_decay(self) -> float:
+        """exp(-dt/`network.rise_s`): the share of what spikes decode that is left after one step; 0 without a rise."""
+        return float(np.exp(-self.dt_s / self.network.rise_s)) if self.network.rise_s else 0.0
+
+
 @dataclass(frozen=True, eq=False)
-class Schedule:
+class Schedule(_Clock):
     """A run of a spiking network in the numbers that every adapter shares: checked, in steps, in internal units.
 
     `ddm2snn.backend.Backend` gives the equations in which they stand.
 
     Parameters
     ----------
-    network
-        The network: encoders (neuron, rank), bias (neuron,), decoders (rank, neuron) and the neuron model.
-    dt_s, steps
-        Length of a step in seconds, and number of steps.
     stride
         Steps between two samples.
-    trials
-        Number of independent trials.
     seed
         Seed of all that an adapter draws, such as its noise.
     stimulus
         Input over time; `inputs` has its values at the steps.
     initial_latent
-        Latents at time zero, shape (trial, rank).
+        Latents at time zero.
     spikes
         Which spikes to record; None for none. An adapter may return all of them.
     """
@@ -226,16 +233,6 @@ class Schedule:
     def samples(self) -> int:
         """Number of samples: one at steps 0, stride, 2 stride and so on below `steps`."""
         return -(-self.steps // self.stride)
-
-    @cached_property
-    def decay(self) -> float:
-        """exp(-dt/T) with T = `network.time_unit_s`: the share of a latent that is left after one step."""
-        return float(np.exp(-self.dt_s / self.network.time_unit_s))
-
-    @property
-    def rise_decay(self) -> float:
-        """exp(-dt/`network.rise_s`): the share of what spikes decode that is left after one step; 0 without a rise."""
-        return float(np.exp(-self.dt_s / self.network.rise_s)) if self.network.rise_s else 0.0
 
     @cached_property
     def initial_decoded(self) -> Float[np.ndarray, "trial rank"]:
@@ -287,7 +284,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, eq=False)
-class OpenLoop:
+class OpenLoop(_Clock):
     """An open-loop drive of one trial: latents are given for every step, and what spikes decode goes nowhere.
 
     `path` holds the latents z during each step, in internal units. The other fields are those of `Schedule`.
@@ -309,16 +306,6 @@ class OpenLoop:
 
     def __repr__(self) -> str:
         return f"OpenLoop({self.network.neurons} neurons, {len(self.path)} steps of {self.dt_s:g} s)"
-
-    @property
-    def decay(self) -> float:
-        """exp(-dt/T) with T = `network.time_unit_s`: the share of a filtered spike that is left after one step."""
-        return float(np.exp(-self.dt_s / self.network.time_unit_s))
-
-    @property
-    def rise_decay(self) -> float:
-        """exp(-dt/`network.rise_s`); 0 without a rise."""
-        return float(np.exp(-self.dt_s / self.network.rise_s)) if self.network.rise_s else 0.0
 
     @property
     def initial_voltage(self) -> Float[np.ndarray, " neuron"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -126,20 +126,18 @@ class Recipe(Settings):
 
         A path in the file is relative to its folder.
         """
-        recipe = read_settings(path, cls)
-        file, separator, attribute = recipe.system.rpartition(":")
-        if separator and file.endswith(".py"):
-            recipe = recipe.model_copy(update={"system": f"{(Path(path).parent / file).resolve()}:{attribute}"})
-        folder = Path(path).parent
-        devices = tuple(str((folder / name).resolve()) if name.endswith(".toml") else name for name in recipe.hardware)
-        return recipe.model_copy(update={"hardware": devices})
+        return read_settings(path, cls)._with_files(lambda name: (Path(path).parent / name).resolve())
 
     @property
     def without_folders(self) -> Recipe:
         """The same recipe with the names of its files alone: equal in every folder, and telling nothing of it."""
-        devices = tuple(Path(name).name if name.endswith(".toml") else name for name in self.hardware)
+        return self._with_files(lambda name: Path(name).name)
+
+    def _with_files(self, moved: Callable[[str], Path | str]) -> Recipe:
+        """The same recipe with other names of its files."""
         file, separator, attribute = self.system.rpartition(":")
-        system = f"{Path(file).name}:{attribute}" if separator and file.endswith(".py") else self.system
+        system = f"{moved(file)}:{attribute}" if separator and file.endswith(".py") else self.system
+        devices = tuple(str(moved(name)) if name.endswith(".toml") else name for name in self.hardware)
         return self.model_copy(update={"system": system, "hardware": devices})
 
     def as_toml(self) -> str:
