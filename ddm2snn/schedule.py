@@ -135,16 +135,9 @@ class Run:
 class DecodedFactor:
     """The part of the diffusion factor that spikes decode, flattened by rows: entry = row * rank + column.
 
-    Parameters
-    ----------
-    decoders
-        H, shape (entry, neuron), internal units per Hz.
-    filter_s
-        Time constant of the exponential filter behind H, in seconds.
-    decay
-        exp(-dt/filter_s): the share of a filtered entry that is left after one step.
-    start
-        Filtered entries at time zero, from the steady rates at the initial latents; shape (trial, entry).
+    The `decoders` H are in internal units per Hz. Behind them is an exponential filter of time constant `filter_s`, in
+    seconds; `decay` = exp(-dt/filter_s) is the share of a filtered entry that is left after one step, and `start` holds
+    the filtered entries at time zero, from the steady rates at the initial latents.
     """
 
     decoders: Float[np.ndarray, "entry neuron"]
@@ -202,13 +195,7 @@ class Schedule(_Clock):
 
     @classmethod
     def of(cls, run: Run) -> Schedule:
-        """Put a run into steps.
-
-        Raises
-        ------
-        InputError
-            Where the run is one of a rate network, or its sampling interval is no whole number of steps.
-        """
+        """Put a run of a spiking network into steps, a whole number of them in each sampling interval."""
         network = run.network
         if not isinstance(network, SpikingNetwork):
             raise InputError("Only runs of a SpikingNetwork have a schedule, got a RateNetwork. Convert it first.")

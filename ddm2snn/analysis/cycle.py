@@ -25,15 +25,9 @@ _POINTS = 400
 class LimitCycle:
     """An attracting periodic orbit.
 
-    Parameters
-    ----------
-    period
-        In time units of the drift.
-    orbit
-        Equally spaced in time over one period, shape (time, rank); the last point meets the first.
-    multipliers
-        Complex Floquet multipliers, shape (rank,), by falling size: one is 1, along the orbit; the others have
-        a size below 1 where the cycle attracts.
+    Its `period` is in time units of the drift. The `orbit` is equally spaced in time over one period; the last point
+    meets the first. Of the complex Floquet `multipliers`, by falling size, one is 1, along the orbit; the others have a
+    size below 1 where the cycle attracts.
     """
 
     period: float

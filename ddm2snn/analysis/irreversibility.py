@@ -179,13 +179,7 @@ def split_drift(
 
 
 def diffusivity(tensor: Tensor, latent: Latents) -> Tensors:
-    """D = G G^T / 2 at `latent`, shape (..., rank, rank).
-
-    Raises
-    ------
-    InputError
-        Where a direction carries no noise, so that D has no inverse.
-    """
+    """D = G G^T / 2 at `latent`, shape (..., rank, rank); refused where a direction carries no noise."""
     half = 0.5 * tensor(np.asarray(latent, dtype=np.float64))
     values = np.linalg.eigvalsh(half)
     largest = values.max()

@@ -204,11 +204,6 @@ def drift_exponent(
 def twin_starts(starts: States, trials: int, seed: int, apart: float = APART) -> tuple[States, States]:
     """Initial states of twin runs: stationary ones, and the same `apart` standard deviations away in any direction.
 
-    Raises
-    ------
-    InputError
-        For fewer than two stationary states, which have no deviation.
-
     Examples
     --------
     >>> states = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
@@ -259,11 +254,6 @@ def twin_divergence(
     exponent of its spikes besides; this one is of the latents, above whatever distance the spikes maintain. Times are
     in rate time units. `weights` say how often each draw counts each trial; by default all count once.
 
-    Raises
-    ------
-    InputError
-        As `log_distance`.
-
     Examples
     --------
     >>> time = 0.1 * np.arange(50)
@@ -289,11 +279,6 @@ def twin_divergence(
 
 def log_distance(first: Paths, second: Paths) -> Float[np.ndarray, "trial time"]:
     """Natural logarithm of the distance of twin runs, in units of the first run's standard deviations.
-
-    Raises
-    ------
-    InputError
-        For arrays of different shapes, too few samples, or twins that are equal in every sample.
 
     Examples
     --------

@@ -58,13 +58,7 @@ class Features:
 
     @classmethod
     def on(cls, points: States, *, bumps: int, width: float, rng: np.random.Generator) -> Features:
-        """Features with bumps spread over `points`: each centre is the candidate furthest from those before.
-
-        Raises
-        ------
-        InputError
-            Where the points lie in a plane of fewer dimensions, so that they cannot be whitened.
-        """
+        """Features with bumps spread over `points`: each centre is the candidate furthest from those before."""
         mean = points.mean(axis=0)
         covariance = np.atleast_2d(np.cov(points.T))
         if np.linalg.matrix_rank(covariance) < len(covariance):

@@ -71,13 +71,7 @@ class Subspace:
 
 
 def latent_projector(network: RateNetwork) -> Float[np.ndarray, "rank unit"]:
-    r""":math:`\Gamma^+`, the map from full states (less b) to internal latents.
-
-    Raises
-    ------
-    InputError
-        Where the columns of Gamma are dependent, so that latents cannot be read off the state.
-    """
+    r""":math:`\Gamma^+`, the map from full states (less b) to internal latents; needs independent columns."""
     dimensions = int(np.linalg.matrix_rank(network.left_vectors))
     if dimensions < network.rank:
         raise InputError(

@@ -50,11 +50,6 @@ def integrate(
     The factor G is a matrix, or a function of arrays (..., rank). The forcing u is constant over each step, and zero by
     default.
 
-    Raises
-    ------
-    InputError
-        Where a trajectory leaves the range of finite numbers.
-
     Examples
     --------
     >>> rng, still = np.random.default_rng(0), np.zeros((1, 1))
@@ -91,12 +86,7 @@ def _noise(
 def stable_step(drift: Drift, points: States, *, tolerance: float = 1e-4) -> float:
     """Largest step 2^-m at which one Heun step differs from two half steps by `tolerance` of the spread.
 
-    Judged at the 99th percentile over `points`, without noise.
-
-    Raises
-    ------
-    InputError
-        Where sixteen halvings of 1/16 do not suffice.
+    Judged at the 99th percentile over `points`, without noise. Sixteen halvings of 1/16 are tried.
 
     Examples
     --------

@@ -60,14 +60,8 @@ class Scales:
     The internal time unit is that in which the drift moves a latent by its own standard deviation, as a root mean
     square over latents and stationary states.
 
-    Parameters
-    ----------
-    origin, size
-        Centre and standard deviation of the stationary states in system units, shape (rank,).
-    time
-        Units of the system's time in an internal one.
-    states
-        Stationary states in internal coordinates, shape (sample, rank), from which to start; standard normal if None.
+    `origin` and `size` are centre and standard deviation of the stationary states in system units; `states` are some in
+    internal coordinates, from which to start, which is at standard normal ones if None.
     """
 
     origin: Float[np.ndarray, " rank"]
@@ -88,12 +82,8 @@ class Scales:
 def find_scales(system: System, rng: np.random.Generator, progress: Progress = no_progress) -> Scales:
     """Find where a system's stationary states lie, how large they are and how fast they move.
 
-    A system that declares `time_scale` and `initial` is taken as it is.
-
-    Raises
-    ------
-    InputError
-        Where there is no stationary state to find, in the words of what was seen instead.
+    A system that declares `time_scale` and `initial` is taken as it is. One without stationary states is refused in the
+    words of what was seen instead.
 
     Examples
     --------

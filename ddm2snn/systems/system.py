@@ -34,12 +34,8 @@ class System:
 
     Parameters
     ----------
-    name
-        Lower-case name.
-    rank
-        Dimension k of z.
     drift
-        f on arrays (..., rank).
+        f on arrays (..., rank), rank being the dimension of z.
     diffusion
         The factor G: a number (times the identity), a (rank, rank) matrix, or a function of arrays
         (..., rank) that returns (..., rank, rank); the tensor is G G^T.

@@ -54,11 +54,6 @@ class Cloud:
 def stationary_cloud(system: System, count: int, rng: np.random.Generator) -> Cloud:
     """Draw `count` points from independent trajectories, after a relaxation.
 
-    Raises
-    ------
-    InputError
-        Where the drift or the diffusion is not finite, trajectories diverge, or a latent does not move.
-
     Examples
     --------
     >>> from ddm2snn.systems import quartic_wells
@@ -110,12 +105,13 @@ def evenly(pool: States, count: int, rng: np.random.Generator) -> States:
     """
     # a cell is identified by a hash of its indices, since their product may exceed 64 bits
     multipliers = rng.integers(1, 2**63, size=pool.shape[1], dtype=np.uint64) | np.uint64(1)
+    chosen = np.empty(0, dtype=np.int64)
     for size in 0.025 * 1.3 ** np.arange(20):
         cell = np.floor(pool / size).astype(np.int64).view(np.uint64)
-        _, first = np.unique((cell * multipliers).sum(axis=1, dtype=np.uint64), return_index=True)
-        if len(first) <= count:
+        _, chosen = np.unique((cell * multipliers).sum(axis=1, dtype=np.uint64), return_index=True)
+        if len(chosen) <= count:
             break
-    chosen = rng.permutation(first)[:count]
+    chosen = rng.permutation(chosen)[:count]
     rest = rng.integers(len(pool), size=count - len(chosen))
     return pool[rng.permutation(np.concatenate([chosen, rest]))]
 
@@ -184,11 +180,6 @@ def task_of(system: System, count: int, rng: np.random.Generator, *, rounded: bo
 
     With `rounded`, points and drift are rounded to binary fractions that are coarse against the errors of arithmetic:
     then a system gives the same task, bit for bit, in whatever units it is written.
-
-    Raises
-    ------
-    InputError
-        Where the system cannot be sampled, or its drift or diffusion cannot be fitted.
     """
     pool = stationary_cloud(system, min(_POOL * count, max(count, _LARGEST_POOL)), rng)
     if rounded:

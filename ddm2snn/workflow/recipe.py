@@ -152,16 +152,8 @@ class DeviceStage:
     Each stage has a conversion of its own, with the device in the loop that decoders are solved in, so that the
     difference between two stages is that of the devices and not of decoders made for another one.
 
-    Parameters
-    ----------
-    name
-        Such as "loihi1-emulator-simreal" (floating point) or "loihi1-emulator-sim".
-    previous
-        Name of the stage before.
-    config
-        The device.
-    target
-        nengo-loihi's word for the arithmetic: "simreal" without rounding, "sim" with it.
+    Its name is such as "loihi1-emulator-simreal" (floating point) or "loihi1-emulator-sim"; `previous` is that of the
+    stage before. The `target` is nengo-loihi's word for the arithmetic: "simreal" without rounding, "sim" with it.
     """
 
     name: str

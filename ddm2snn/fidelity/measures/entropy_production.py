@@ -128,11 +128,6 @@ def entropy_rate(moments: CurrentMoments, weights: Weights | None = None) -> Flo
     Source: Otsubo, Ito, Dechant, Sagawa, Phys. Rev. E 101 (2020); Manikandan, Gupta, Krishnamurthy, Phys. Rev. Lett.
     124 (2020); the corrections are ours.
 
-    Raises
-    ------
-    InputError
-        For fewer than two trials, which give no covariance.
-
     Examples
     --------
     >>> moments = np.array([[3.0], [3.0]]), np.array([[[2.0]], [[2.0]]])

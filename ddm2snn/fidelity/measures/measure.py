@@ -145,18 +145,10 @@ class Measure(ABC):
 
 @dataclass(frozen=True, eq=False)
 class ReferenceSamples:
-    """Trials of all recordings of a reference, one recording after the other.
+    """Trials of all recordings of a reference, one recording after the other: finite, with no constant latent.
 
-    Parameters
-    ----------
-    samples
-        Finite, with no constant latent.
-    trials
-        Trials of one recording.
-    every
-        Sampling interval in rate time units.
-    wells
-        Centres of the wells, two or more, if there are any.
+    One recording has `trials` trials. The sampling interval `every` is in rate time units. The centres of `wells` are
+    two or more, if there are any.
 
     Examples
     --------

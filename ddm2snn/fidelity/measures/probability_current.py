@@ -32,11 +32,6 @@ def cell_currents(samples: Samples, every: float, grid: Grid, lag: int = 1) -> F
     Source: Gonzalez, Neu, Teitsworth, Phys. Rev. E 99 (2019); Lander, Mehl, Blickle, Bechinger, Seifert, Phys. Rev. E
     86 (2012).
 
-    Raises
-    ------
-    InputError
-        For samples that are no finite (trial, time, rank) of two samples or more.
-
     Examples
     --------
     >>> line = np.linspace(0.0, 1.0, 5).reshape(1, 5, 1)  # moves by 0.25 in a time unit
