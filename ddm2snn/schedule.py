@@ -54,13 +54,6 @@ class SpikeSelection:
         if asked.ndim != 1 or not asked.size or asked.dtype.kind not in "iu" or asked.min() < 0:
             raise InputError(f"SpikeSelection.neurons must be a list of neurons, got {self.neurons!r}.")
 
-    def check_within(self, neurons: int) -> None:
-        """Refuse a neuron that a network of `neurons` neurons does not have."""
-        if self.neurons is not None and (last := max(self.neurons)) >= neurons:
-            raise InputError(
-                f"SpikeSelection.neurons asks for neuron {last}; the network has neurons 0 to {neurons - 1}."
-            )
-
     def of(self, spikes: Spikes, time_unit_s: float) -> Spikes:
         """Spikes of `neurons` within `window`."""
         if self.window is None and self.neurons is None:
@@ -107,7 +100,11 @@ class Run:
         if self.spikes is not None:
             if not isinstance(self.network, SpikingNetwork):
                 raise InputError("A rate network has no spikes to record. Convert it first, or leave spikes out.")
-            self.spikes.check_within(self.network.neurons)
+            asked, neurons = self.spikes.neurons, self.network.neurons
+            if asked is not None and (last := max(asked)) >= neurons:
+                raise InputError(
+                    f"SpikeSelection.neurons asks for neuron {last}; the network has neurons 0 to {neurons - 1}."
+                )
         if self.initial_latent is None:
             return
         initial = np.asarray(self.initial_latent, dtype=np.float64)

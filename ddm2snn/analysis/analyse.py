@@ -41,19 +41,8 @@ _HIGHEST_RANK = 3  # up to which the split by time reversal has been checked
 class Analysis:
     """Results of all analyses of a rate network; latents and drifts in system units, times in rate time units.
 
-    Parameters
-    ----------
-    samples
-        Stationary latents, shape (trial, time, rank).
-    subspace, recovery_error
-        Affine subspace recovered from full states, and the largest error of the latents that are read off it, in
-        standard deviations.
-    symmetry, projection
-        Norms of the parts of W, None for activations without a closed form; how `latent_parts` shares the drift.
-    cycle, irreversibility, lyapunov
-        None where there is none; `left_out` says why.
-    left_out
-        Reasons by the name of the analysis.
+    The `samples` are stationary. `recovery_error` is the largest error of the latents that are read off the recovered
+    `subspace`, in standard deviations. What does not apply is None, and `left_out` has the reason under its name.
     """
 
     network: RateNetwork
@@ -138,10 +127,7 @@ def analyse(
     entropy production, fixed points, limit cycle, Lyapunov spectrum. What does not apply is left out with
     its reason.
 
-    Parameters
-    ----------
-    projection
-        How the drift is shared between the symmetric and the antisymmetric part; see `latent_parts`.
+    `latent_parts` says how a projection shares the drift between the symmetric and the antisymmetric part.
 
     Raises
     ------

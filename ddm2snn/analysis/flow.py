@@ -122,8 +122,6 @@ def stationary_paths(
     ... )
     >>> rng = np.random.default_rng(0)
     >>> path = stationary_paths(network, trials=20, duration=5.0, every=0.5, burn_in=5.0, rng=rng)
-    >>> path.shape
-    (20, 10, 1)
     >>> np.abs(path).mean().round(1)  # around the two stable states, at -0.96 and 0.96
     np.float64(1.0)
     """

@@ -149,8 +149,6 @@ def sequence(
 
     Parameters
     ----------
-    count
-        Number of memories.
     strength
         alpha, angular velocity of the current where the density is lowest along the ring.
     radius, width, noise

@@ -123,11 +123,10 @@ def _search(system: System, rng: np.random.Generator, progress: Progress) -> Sta
                 enough = (judged.settled & kept).sum() >= _ENOUGH * within.sum()
                 if same and (number >= _PATIENCE or (enough and (sizes is None or _together(judged, kept)))):
                     break
-        if number >= 2 * _EARLY and _grows(z, course.end):
-            raise InputError(_growth(system, first, course.end))
+        if number >= 2 * _EARLY:
+            _refuse_growth(system, first, z, course.end)
         travels.append(_travel(z, course))
-        if (onwards := _onwards(travels)) is not None:
-            raise InputError(_moves_on(system, onwards, float(travels[-1][onwards])))
+        _refuse_straight_ways(system, travels)
         z, step, steps = course.end, course.step, int(_LONGER * steps)
     else:
         raise InputError(
@@ -177,22 +176,18 @@ def _of_one_basin(system: System, judged: Settled, kept: Which, sizes: Float[np.
     return inside if inside.sum() >= _FEWEST else most
 
 
-def _grows(before: np.ndarray, after: np.ndarray) -> bool:
-    """Whether trajectories from the smallest starts still go far beyond where they were."""
+def _refuse_growth(system: System, first: States, before: States, after: States) -> None:
+    """Refuse trajectories from the smallest starts that still go far beyond where they were."""
     with np.errstate(all="ignore"):
         then, now = (np.median(np.abs(z[_SMALLEST]).max(axis=1)) for z in (before, after))
-    return not now <= min(3 * then, _BEYOND)
-
-
-def _growth(system: System, first: np.ndarray, last: np.ndarray) -> str:
-    """Say how trajectories leave: at a steady speed, or ever faster."""
-    with np.errstate(all="ignore"):
-        speed, at_first = (np.median(np.abs(system.checked_drift(z[_SMALLEST])), axis=0) for z in (last, first))
-        size = np.median(np.abs(last[_SMALLEST]), axis=0)
+        if now <= min(3 * then, _BEYOND):
+            return
+        speed, at_first = (np.median(np.abs(system.checked_drift(z[_SMALLEST])), axis=0) for z in (after, first))
+        size = np.median(np.abs(after[_SMALLEST]), axis=0)
     latent = int(np.argmax(np.where(np.isfinite(size), size, np.inf)))
     if speed[latent] < 10 * at_first[latent]:
-        return _moves_on(system, latent, float(speed[latent]))
-    return (
+        raise InputError(_moves_on(system, latent, float(speed[latent])))
+    raise InputError(
         f"System {system.name}: its trajectories still grow after a long relaxation, so there is no stationary "
         "state to train on. Check the sign of its drift, or confine it."
     )
@@ -207,14 +202,14 @@ def _travel(start: States, course: Course) -> Float[np.ndarray, " rank"]:
         return np.where(straight, np.median(speed, axis=0), np.nan)
 
 
-def _onwards(travels: list[Float[np.ndarray, " rank"]]) -> int | None:
-    """Latent that went straight on at one speed in the last three rounds, if there is one."""
-    if len(travels) < 5:
-        return None
+def _refuse_straight_ways(system: System, travels: list[Float[np.ndarray, " rank"]]) -> None:
+    """Refuse a latent that went straight on at one speed in the last three rounds."""
     last = np.array(travels[-3:])
     with np.errstate(all="ignore"):
         steady = (np.abs(last / last[-1] - 1.0) < 0.3).all(axis=0)
-    return int(np.flatnonzero(steady)[0]) if steady.any() else None
+    if len(travels) >= 5 and steady.any():
+        latent = int(np.argmax(steady))
+        raise InputError(_moves_on(system, latent, float(last[-1, latent])))
 
 
 def _moves_on(system: System, latent: int, speed: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import traceback
 from collections.abc import Callable
@@ -57,15 +58,11 @@ def of_points(function: Callable[..., Any], rank: int) -> Callable[..., Float[np
             columns = np.stack([np.broadcast_to(_numbers(part), len(z)) for part in columns])
         return _numbers(columns).reshape(rank, len(z)).T
 
-    def chosen() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        try:
-            with np.errstate(all="ignore"):
-                same = np.allclose(at_once(times, points), each(times, points), rtol=1e-12, atol=0, equal_nan=True)
-        except Exception:  # noqa: BLE001 - a function of one point may fail on columns in any way
-            return each
-        return at_once if same else each
-
-    evaluate = chosen()
+    evaluate = each
+    # a function of one point may fail on columns in any way
+    with contextlib.suppress(Exception), np.errstate(all="ignore"):
+        if np.allclose(at_once(times, points), each(times, points), rtol=1e-12, atol=0, equal_nan=True):
+            evaluate = at_once
 
     def of_arrays(z: np.ndarray, time: np.ndarray | float = 0.0) -> np.ndarray:
         flat = z.reshape(-1, rank)

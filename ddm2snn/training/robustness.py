@@ -39,12 +39,8 @@ _TARGETS = 64  # trajectories of the target, at most, that say how much it moves
 class Ends:
     """Which trajectories were lost, and how, as `Return` defines it; none is counted twice.
 
-    Parameters
-    ----------
-    escaped, astray, still
-        Shape (trial,). A trajectory is astray or still where it is so in any of the windows that were watched.
-    path
-        States while they were watched, shape (trial, time, rank), in standard deviations from the target's mean.
+    A trajectory is astray or still where it is so in any of the windows that were watched. The `path` holds the states
+    while they were watched, in standard deviations from the target's mean.
     """
 
     escaped: Chosen

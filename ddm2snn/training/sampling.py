@@ -128,17 +128,9 @@ def _moved(z: States, rng: np.random.Generator) -> States:
 class Task:
     """What the outputs of the units are fitted to.
 
-    Parameters
-    ----------
-    cloud
-        Stationary states, system units, whose mean and standard deviations standardise the coordinates.
-    points, target, weight
-        Regressors z (sample, rank), outputs (sample, output) and weights (sample,).
-    unit
-        What one unit of each output stands for, shape (output,). The first outputs are the latents of z + f(z). Where
-        the diffusion depends on the state, the entries of the factor G follow.
-    factor
-        Constant part of G, shape (rank, rank).
+    Mean and standard deviations of the `cloud` standardise the coordinates of the regressors `points`. The first
+    outputs are the latents of z + f(z). Where the diffusion depends on the state, the entries of G follow, less the
+    constant `factor`. One unit of each output of the `target` stands for `unit`.
     """
 
     cloud: Cloud

@@ -117,8 +117,6 @@ def train(
         Target SDE, or its name.
     units
         Rate units; by default the system's own number.
-    seed
-        Seed of samples and starting weights.
 
     Returns
     -------

@@ -74,8 +74,6 @@ class Recipe(Settings):
     ----------
     system
         Built-in name or ``path/to/file.py:attribute``, relative to the recipe's folder.
-    seed
-        Seed of everything.
     backends
         Spiking backends to convert for and run on.
     hardware
@@ -85,8 +83,6 @@ class Recipe(Settings):
         arithmetic with the same spikes.
     reference_runs
         Independent runs of the rate network; the floor is the mean distance over their pairs.
-    training, conversion, simulation
-        Sections of settings.
 
     Examples
     --------

@@ -43,8 +43,6 @@ class Page:
     ----------
     recordings
         Recordings by name, the reference first; those with the name of a report are shown in the figures of fields.
-    reports
-        Comparisons with the reference.
     command
         Command that makes the page again.
     tables, summary
