@@ -15,18 +15,7 @@ import numpy as np
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.errors import InputError
 from ddm2snn.systems.integration import integrate, stable_step
-from ddm2snn.systems.settling import (
-    PER_SIZE,
-    SIZES,
-    Course,
-    Settled,
-    advance,
-    apart_from_most,
-    drawn,
-    gathered,
-    judge,
-    mixed,
-)
+from ddm2snn.systems.settling import PER_SIZE, SIZES, Course, Settled, advance, judge
 from ddm2snn.systems.system import System
 
 if TYPE_CHECKING:
@@ -114,11 +103,11 @@ def _search(system: System, rng: np.random.Generator, progress: Progress) -> Sta
         judged = judge(system, course)
         known = np.isfinite(judged.deviation) & (judged.deviation > 0)
         far = np.where(known, judged.deviation, far)
-        within, kept = gathered(judged, sizes)
+        within, kept = judged.gathered(sizes)
         if number >= _EARLY:
             _refuse_rest(system, judged, kept, sizes)
             if (judged.settled & kept).sum() >= _FEWEST:
-                before, spread = spread, _spread(judged, kept)
+                before, spread = spread, judged.spread(kept)
                 same = before is not None and (np.abs(np.log(spread / before)) < _SAME_SPREAD).all()
                 enough = (judged.settled & kept).sum() >= _ENOUGH * within.sum()
                 if same and (number >= _PATIENCE or (enough and (sizes is None or _together(judged, kept)))):
@@ -134,7 +123,7 @@ def _search(system: System, rng: np.random.Generator, progress: Progress) -> Sta
             "slower than the rest, or it has no stationary state. Give `initial`, states to start from."
         )
     progress(1.0)
-    return drawn(course, kept if sizes is None else _of_one_basin(system, judged, kept, sizes), rng)
+    return course.drawn(kept if sizes is None else _of_one_basin(system, judged, kept, sizes), rng)
 
 
 def _starts(system: System, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -155,21 +144,16 @@ def _starts(system: System, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     return z, far, sizes
 
 
-def _spread(judged: Settled, kept: Which) -> Float[np.ndarray, " rank"]:
-    """Standard deviation of the states of all trajectories that are kept."""
-    return np.sqrt((judged.deviation[kept] ** 2).mean(axis=0) + judged.mean[kept].var(axis=0))
-
-
 def _together(judged: Settled, kept: Which) -> bool:
     """Whether no settled trajectory is elsewhere than most, and all go everywhere in time."""
-    return not (judged.settled & apart_from_most(judged, kept)).any() and mixed(judged, kept)
+    return not (judged.settled & judged.apart_from_most(kept)).any() and judged.mixed(kept)
 
 
 def _of_one_basin(system: System, judged: Settled, kept: Which, sizes: Float[np.ndarray, " trial"]) -> Which:
     """Trajectories of the basin in which most are, from starts of its own size; refused where there are others."""
-    apart = apart_from_most(judged, kept)
+    apart = judged.apart_from_most(kept)
     most = kept & ~apart
-    if (judged.settled & apart).sum() > _FEW * kept.sum() or not mixed(judged, most):
+    if (judged.settled & apart).sum() > _FEW * kept.sum() or not judged.mixed(most):
         raise InputError(_basins(system, judged, kept))
     distance = (np.abs(np.median(judged.mean[most], axis=0)) + np.median(judged.deviation[most], axis=0)).max()
     inside = most & (sizes <= distance)  # others may still be on their way

@@ -41,6 +41,17 @@ class Course(NamedTuple):
     end: States
     step: Float[np.ndarray, " trial"]
 
+    def drawn(self, kept: Which, rng: np.random.Generator) -> States:
+        """States of the last half of a course, each trajectory as often and each state in proportion to its time."""
+        half = len(self.states) // 2
+        trials = np.flatnonzero(kept)
+        each = -(-4096 // len(trials))
+        states = []
+        for trial in trials:
+            weight = self.weight[half:, trial]
+            states.append(self.states[half:, trial][rng.choice(len(weight), size=each, p=weight / weight.sum())])
+        return np.concatenate(states)
+
 
 class Settled(NamedTuple):
     """What the last half of a course says of each trajectory: mean and deviation over time, and whether it has settled.
@@ -51,6 +62,44 @@ class Settled(NamedTuple):
     mean: States
     deviation: States
     settled: Which
+
+    def gathered(self, sizes: Float[np.ndarray, " trial"] | None) -> tuple[Which, Which]:
+        """Trajectories that started within reach of the states, and those of them that move as the settled ones do.
+
+        With sizes of the starts, the settled ones are those of the four smallest of which half or more have settled.
+        """
+        first = self.settled
+        if sizes is not None:
+            share = first.reshape(-1, PER_SIZE).mean(axis=1)
+            first = first & np.isin(np.arange(len(first)) // PER_SIZE, np.flatnonzero(share >= 0.5)[:4])
+        if not first.any():
+            return first, first
+        middle, size = self._robust(first)
+        within = np.ones(len(first), dtype=bool)
+        if sizes is not None:
+            within = sizes <= _FARTHEST * (np.abs(middle) + size).max()
+        near = (np.abs(self.mean - middle) < _STRAY * size) & (self.deviation < _LARGE * size)
+        near &= self.settled[:, None] | (self.deviation > _SMALL * size)  # slow and not settled: still falling in
+        return within, within & near.all(axis=1)
+
+    def _robust(self, some: Which) -> tuple[np.ndarray, np.ndarray]:
+        """Middle and size of the states of some trajectories, by medians and quartiles."""
+        low, middle, high = np.quantile(self.mean[some], (0.25, 0.5, 0.75), axis=0)
+        return middle, np.sqrt(np.median(self.deviation[some] ** 2, axis=0) + ((high - low) / 1.35) ** 2)
+
+    def apart_from_most(self, kept: Which) -> Which:
+        """Trajectories that are elsewhere than most: still on their way, or in a basin of their own."""
+        middle, size = self._robust(kept)
+        return kept & (np.abs(self.mean - middle) > _APART * size).any(axis=1)
+
+    def spread(self, kept: Which) -> Float[np.ndarray, " rank"]:
+        """Standard deviation of the states of all trajectories that are kept."""
+        return np.sqrt((self.deviation[kept] ** 2).mean(axis=0) + self.mean[kept].var(axis=0))
+
+    def mixed(self, kept: Which) -> bool:
+        """Whether trajectories went everywhere in time: their means differ less than each of them moves."""
+        between, within = self.mean[kept].var(axis=0), (self.deviation[kept] ** 2).mean(axis=0)
+        return bool((between < _MIXED * (between + within)).all())
 
 
 def advance(
@@ -121,53 +170,3 @@ def judge(system: System, course: Course) -> Settled:
         settled = np.isfinite(mean).all(axis=1) & (variance > 0).all(axis=1) & (speed * elapsed[-1] > _TURNS)
         settled &= (ramp < _RAMP).all(axis=1) & (swell < _SWELL).all(axis=1)
     return Settled(mean, deviation, settled)
-
-
-def gathered(judged: Settled, sizes: Float[np.ndarray, " trial"] | None) -> tuple[Which, Which]:
-    """Trajectories that started within reach of the states, and those of them that move as the settled ones do.
-
-    With sizes of the starts, the settled ones are those of the four smallest of which half or more have settled.
-    """
-    first = judged.settled
-    if sizes is not None:
-        share = first.reshape(-1, PER_SIZE).mean(axis=1)
-        first = first & np.isin(np.arange(len(first)) // PER_SIZE, np.flatnonzero(share >= 0.5)[:4])
-    if not first.any():
-        return first, first
-    middle, size = _robust(judged, first)
-    within = np.ones(len(first), dtype=bool)
-    if sizes is not None:
-        within = sizes <= _FARTHEST * (np.abs(middle) + size).max()
-    near = (np.abs(judged.mean - middle) < _STRAY * size) & (judged.deviation < _LARGE * size)
-    near &= judged.settled[:, None] | (judged.deviation > _SMALL * size)  # slow and not settled: still falling in
-    return within, within & near.all(axis=1)
-
-
-def _robust(judged: Settled, some: Which) -> tuple[np.ndarray, np.ndarray]:
-    """Middle and size of the states of some trajectories, by medians and quartiles."""
-    low, middle, high = np.quantile(judged.mean[some], (0.25, 0.5, 0.75), axis=0)
-    return middle, np.sqrt(np.median(judged.deviation[some] ** 2, axis=0) + ((high - low) / 1.35) ** 2)
-
-
-def apart_from_most(judged: Settled, kept: Which) -> Which:
-    """Trajectories that are elsewhere than most: still on their way, or in a basin of their own."""
-    middle, size = _robust(judged, kept)
-    return kept & (np.abs(judged.mean - middle) > _APART * size).any(axis=1)
-
-
-def mixed(judged: Settled, kept: Which) -> bool:
-    """Whether trajectories went everywhere in time: their means differ less than each of them moves."""
-    between, within = judged.mean[kept].var(axis=0), (judged.deviation[kept] ** 2).mean(axis=0)
-    return bool((between < _MIXED * (between + within)).all())
-
-
-def drawn(course: Course, kept: Which, rng: np.random.Generator) -> States:
-    """States of the last half of a course, each trajectory as often and each state in proportion to its time."""
-    half = len(course.states) // 2
-    trials = np.flatnonzero(kept)
-    each = -(-4096 // len(trials))
-    states = []
-    for trial in trials:
-        weight = course.weight[half:, trial]
-        states.append(course.states[half:, trial][rng.choice(len(weight), size=each, p=weight / weight.sum())])
-    return np.concatenate(states)
