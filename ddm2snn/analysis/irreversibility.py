@@ -125,17 +125,11 @@ def split_drift(
     used. Orthogonality: Dechant, Sasa, Ito, Phys. Rev. Research 4, L012034 (2022). Split: Risken, The
     Fokker-Planck Equation, section 6.4, for variables that are even under time reversal.
 
-    Parameters
-    ----------
-    drift, tensor
-        f and G G^T, in the sense of Ito.
-    samples
-        Stationary states, shape (trial, time, rank). At most 20,000, evenly spaced, are used. Blocks of
-        successive trials are left out together, and resampled for the interval.
-    bumps
-        Gaussian bumps among the features. With 240 Phi was within 2 % of the Fokker-Planck equation's for four planar
-        processes with a current, and some 1e-4 too high for two without; within 5 % for a linear process in three
-        dimensions, in which nonlinear ones have no known value to check.
+    Drift and `tensor` G G^T are meant in the sense of Ito. Of the stationary samples at most 20,000, evenly spaced, are
+    used. Blocks of successive trials are left out together, and resampled for the interval. With 240 Gaussian `bumps`
+    among the features Phi was within 2 % of the Fokker-Planck equation's for four planar processes with a current, and
+    some 1e-4 too high for two without; within 5 % for a linear process in three dimensions, in which nonlinear ones
+    have no known value to check.
 
     Raises
     ------

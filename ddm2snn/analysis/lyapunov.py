@@ -95,14 +95,8 @@ def lyapunov_spectrum(
     together; every five steps :math:`Q = Q' R` is orthonormalised, and the exponents are the mean of
     :math:`\log|R_{ii}|` over time. Source: Benettin, Galgani, Giorgilli, Strelcyn, Meccanica 15 (1980).
 
-    Parameters
-    ----------
-    starts
-        Initial states, shape (trial, rank), two trials or more for a standard error.
-    dt, duration, burn_in
-        Time step, time that is averaged over and time before, in the time units of the drift.
-    jacobian
-        Jacobian of the drift; central differences by default.
+    Two starts or more give a standard error. Times are in the time units of the drift; the average is over `duration`,
+    after the `burn_in`. Without a `jacobian` of the drift its central differences are taken.
 
     Raises
     ------

@@ -134,14 +134,8 @@ class Regression:
     score matching. The first has no noise where there is no current, the second does not depend on the
     current. Weights are fitted to the weighted mean of the two that scatters least over blocks.
 
-    Parameters
-    ----------
-    count, power
-        Samples, and q, sums of y^T D^-1 y.
-    direct, overlap
-        r, sums of gradients times y; weighted mean of r and the term of score matching.
-    gram
-        G, sums of gradients times D times gradients.
+    `count` is that of the samples, `power` q sums y^T D^-1 y, `direct` r sums gradients times y, and `gram` G gradients
+    times D times gradients; `overlap` is the weighted mean.
     """
 
     count: OfBlocks

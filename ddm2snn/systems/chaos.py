@@ -37,15 +37,9 @@ def lorenz(sigma: float = 10.0, rho: float = 28.0, beta: float = 8.0 / 3.0, nois
 
     .. math:: f(x, y, z) = (\sigma (y - x),\; x (\rho - z) - y,\; x y - \beta z)
 
-    Source: Lorenz, J. Atmos. Sci. 20 (1963); as a target of drift-diffusion matching in arXiv 2602.14885.
-
-    Parameters
-    ----------
-    sigma, rho, beta
-        The usual parameters. (A widely copied spiking example of Lorenz's system has one term too many, which
-        amounts to rho = 38.5.)
-    noise
-        Per square root of the time unit, in each variable (our choice).
+    The noise, in each variable, is per square root of the time unit (our choice). A widely copied spiking example of
+    Lorenz's system has one term too many, which amounts to rho = 38.5. Source: Lorenz, J. Atmos. Sci. 20 (1963); as a
+    target of drift-diffusion matching in arXiv 2602.14885.
 
     Examples
     --------
@@ -122,15 +116,9 @@ def from_dysts(name: str, noise: float = 0.01) -> System:
     and ``time_unit``: m, s and the original time that a rate time unit lasts. m, s and the starting points come
     from one noise-free trajectory of 140 periods; the collection's own are far off for some flows, such as Bouali2.
 
-    Parameters
-    ----------
-    name
-        As the collection spells it; `names` lists them.
-    noise
-        sigma, per square root of the rate time unit in latents of unit variance (our choice).
+    Names are as the collection spells them; `names` lists them. The noise sigma (our choice) is per square root of the
+    rate time unit in latents of unit variance.
 
-    Notes
-    -----
     Flows of small basins, which noise 0.01 drives to infinity (SprottL, SprottQ, RabinovichFabrikant), are refused;
     most of them take 0.001. Flows that preserve volumes (NoseHoover, SprottA, NuclearQuadrupole) wander away from
     their orbits under noise: they have no stationary state.

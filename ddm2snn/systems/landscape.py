@@ -102,12 +102,7 @@ def memories(places: Float[np.ndarray, "memory rank"], *, width: float = 0.3, no
     so p is stationary exactly and the process is in equilibrium. An input u tilts the energy,
     :math:`U - u \cdot z`, so that the memory furthest along u becomes its global minimum.
 
-    Parameters
-    ----------
-    places
-        Memories, shape (memory, rank), more than `width` apart.
-    width, noise
-        s and sigma.
+    The `places` are more than a `width` s apart; the `noise` is sigma.
 
     Examples
     --------
@@ -147,12 +142,8 @@ def sequence(
     stationary at every strength; at strength zero the process is in equilibrium. (Our construction of the
     autonomous sequences of arXiv 2602.14885.)
 
-    Parameters
-    ----------
-    strength
-        alpha, angular velocity of the current where the density is lowest along the ring.
-    radius, width, noise
-        Radius of the ring, width of the Gaussians, sigma.
+    The `strength` alpha is the angular velocity of the current where the density is lowest along the ring; the `width`
+    is that of the Gaussians, the `noise` sigma.
 
     Examples
     --------

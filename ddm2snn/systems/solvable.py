@@ -93,12 +93,8 @@ def anisotropic(stretch: float = 3.0, noise: float = 0.8) -> System:
     the lower-triangular one of Cholesky, which is smooth in z. Source of the drift: Gardiner, Handbook of
     Stochastic Methods, section 5.3.5 (potential conditions). D and p are our choice.
 
-    Parameters
-    ----------
-    stretch
-        alpha, above zero: how much stronger the noise far out is along the radius.
-    noise
-        sigma, per square root of the time unit.
+    The `stretch` alpha, above zero, is how much stronger the noise far out is along the radius; the `noise` sigma is
+    per square root of the time unit.
 
     Examples
     --------

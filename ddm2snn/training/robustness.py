@@ -62,25 +62,16 @@ class Ends:
 class Return:
     """Counts of trajectories, and how they were started.
 
-    Parameters
-    ----------
-    far
-        Trajectories from far outside.
-    perturbed
-        Trajectories from stationary states, under three times the noise for as long as they have to come back.
-    escaped
-        Left for good, beyond a thousand standard deviations. Trajectories that come back when they are given ten times
-        as long count neither here nor below, nor do starts from which the target itself does not come back by then.
-    astray
-        Ended elsewhere: most of the last states lie further from the target's stationary states than 1.5 times the
-        distance within which 999 of 1,000 stationary states have another one.
-    still
-        Came to rest: the last states move less than a twentieth of what any trajectory of the target moves in as long.
-    time_units
-        Rate time units for coming back, and for being watched afterwards.
-    place
-        Where those that are astray or still stay, in standard deviations from the mean of each latent; None without
-        any.
+    The `far` ones start far outside, the `perturbed` ones from stationary states, under three times the noise for as
+    long as they have to come back. Both `time_units` are those for coming back, and for being watched afterwards. What
+    comes back when it is given ten times as long is not lost, nor is what the target itself loses by then. The others:
+
+    - `escaped`: left for good, beyond a thousand standard deviations.
+    - `astray`: most of the last states lie further from the target's stationary states than 1.5 times the distance
+      within which 999 of 1,000 stationary states have another one.
+    - `still`: the last states move less than a twentieth of what any trajectory of the target moves in as long.
+
+    `place` is where those that are astray or still stay, in standard deviations from the mean of each latent.
     """
 
     far: int
@@ -193,15 +184,9 @@ def watch(
 ) -> Ends:
     """Follow trajectories of a network, and say which were lost in any window of ten rate time units.
 
-    Parameters
-    ----------
-    stationary, starts
-        States of the target, and initial states, system units. The more stationary states (64 and up), the better they
-        tell what is astray and what is still.
-    duration, relaxation
-        Rate time units to watch, and to let pass before.
-    target
-        Whether to follow the target itself: what it loses from these starts is no fault of the network.
+    They start at `starts`, and are watched for a `duration` after a `relaxation`. The more `stationary` states of the
+    target (64 and up), the better they tell what is astray and what is still. All states are in system units. With
+    `target` the target itself is followed: what it loses from these starts is no fault of the network.
     """
     check_positive("watch", duration=duration)
     z = to_internal(network, _enough(stationary, 2))

@@ -39,20 +39,10 @@ _HIDDEN = ("drift_error", "diagnostics", "robustness", "stages")  # entries of a
 class Page:
     """Content of a report page.
 
-    Parameters
-    ----------
-    recordings
-        Recordings by name, the reference first; those with the name of a report are shown in the figures of fields.
-    command
-        Command that makes the page again.
-    tables, summary
-        Further tables, and further content of summary.json.
-    ladder
-        Steps from the target on, if there are several.
-    rasters, networks
-        By the same names, recordings with spikes, and spiking networks for their connectivity, noise and size.
-    missed
-        Sentences on what training and conversions did not reach, which come first.
+    The first of the `recordings` is the reference; those with the name of a report are shown in the figures of fields.
+    `rasters` are recordings with spikes, and `networks` spiking networks, whose connectivity, noise and size are shown.
+    `tables` and `summary` are further tables, and further content of summary.json. The `command` makes the page again.
+    Sentences on what training and conversions `missed` come first.
     """
 
     title: str
