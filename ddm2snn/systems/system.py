@@ -186,13 +186,9 @@ class System:
     ) -> System:
         """System whose drift is written for one point: f(z), or f(t, z) as SciPy's solvers take it.
 
-        Parameters
-        ----------
-        function
-            Takes a point of shape (rank,) and returns rank numbers as an array, a list or a tensor of torch. It may be
-            compiled by Numba. It is called once for many points where that gives the same, else once for each.
-        name, others
-            As in `System`, the diffusion among them; by default the name is that of the function.
+        The function takes a point of shape (rank,) and returns rank numbers as an array, a list or a tensor of torch.
+        It may be compiled by Numba. It is called once for many points where that gives the same, else once for each.
+        By default the name is that of the function. The others are parameters of `System`, the diffusion among them.
 
         Raises
         ------
@@ -228,18 +224,9 @@ def forced(
     .. math:: dz = f(t, z)\,dt + G\,dw, \qquad t = \theta / \omega, \qquad \omega = 2\pi / \text{period}, \\
         \dot c = -\omega s + \omega (1 - c^2 - s^2) c, \qquad \dot s = \omega c + \omega (1 - c^2 - s^2) s.
 
-    Parameters
-    ----------
-    function
-        f(t, z) of one point z of shape (rank,), with `period` in t.
-    period
-        In units of the system's time.
-    rank
-        Latents without those of the phase.
-    diffusion
-        G of these latents, a number or a matrix; the phase has no noise.
-    name, others
-        As in `System`, whose rank is `rank` + 2.
+    The function f(t, z) takes one point z of shape (rank,), without the latents of the phase, and has the `period`, in
+    units of the system's time, in t. The `diffusion` is that of these latents, a number or a matrix; the phase has no
+    noise. The others are parameters of `System`, whose rank is `rank` + 2.
 
     Examples
     --------

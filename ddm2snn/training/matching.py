@@ -100,7 +100,7 @@ def starting_projection(
     task: Task, units: int, training: Training, rng: np.random.Generator, device: Device
 ) -> VariableProjection:
     """Place hidden units on the points, in random directions, with the gain that starts at the lowest loss."""
-    directions = rng.standard_normal((units, task.rank))
+    directions = rng.standard_normal((units, task.points.shape[1]))
     directions *= rng.uniform(0.4, 1.6, (units, 1)) / np.linalg.norm(directions, axis=1, keepdims=True)
     centres = task.points[rng.integers(len(task.points), size=units)]
     threshold = 1.0 if training.activation == "lif" else 0.0

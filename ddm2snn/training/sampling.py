@@ -140,15 +140,10 @@ class Task:
     unit: Float[np.ndarray, " output"]
     factor: Float[np.ndarray, "rank rank"]
 
-    @property
-    def rank(self) -> int:
-        """Number of latents."""
-        return self.points.shape[1]
-
     def network(self, projection: VariableProjection, ridge: float) -> RateNetwork:
         """Rate network of the hidden units as they are, with the read-out at a ridge."""
         gamma, bias = projection.hidden_weights()
-        readout, rank = projection.readout(ridge) * self.unit, self.rank
+        readout, rank = projection.readout(ridge) * self.unit, self.points.shape[1]
         entries = readout[:, rank:]
         return RateNetwork(
             left_vectors=gamma,

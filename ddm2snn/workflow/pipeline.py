@@ -157,7 +157,6 @@ class _Pipeline:
     def _simulation(
         self, name: str, need: str, network: str, backend: str | Backend, settings: Mapping[str, Any]
     ) -> Step:
-        """Run of a network."""
         run, file = self.recipe.simulation, f"{name}.nc"
         action = partial(
             self._simulate, file, network, backend, name, duration=run.burn_in + run.duration, trials=run.trials
@@ -204,7 +203,6 @@ class _Pipeline:
         }
 
     def _train(self, progress: Progress) -> None:
-        """Train the rate network."""
         settings = self.recipe.training
         network = train(
             self.system, units=settings.units, seed=self.recipe.seed, progress=progress,
@@ -213,7 +211,6 @@ class _Pipeline:
         network.save(self.folder / _RATE_FILE)
 
     def _simulate_target(self, progress: Progress) -> None:
-        """Record the target system."""
         settings, rate = self.recipe.simulation, self._rate_network()
         files = self._target_files
         for index, file in enumerate(files):
@@ -237,7 +234,6 @@ class _Pipeline:
         recording.save(self.folder / file)
 
     def _report(self, progress: Progress) -> None:
-        """Compare all recordings and write the report page."""
         recipe, shared = self.recipe, self.recipe.without_folders
         rates = [self._recording(f"rate-{i + 1}.nc") for i in range(recipe.reference_runs)]
         targets = [self._recording(file) for file in self._target_files]

@@ -173,7 +173,6 @@ class ReferenceSamples:
         return cls(np.concatenate(list(recordings)), len(recordings[0]), every, wells)
 
     def __repr__(self) -> str:
-        """Sizes only."""
         _, time, rank = self.samples.shape
         return (
             f"ReferenceSamples(runs={self.runs}, trials={self.trials}, time={time}, rank={rank}, every={self.every:g})"

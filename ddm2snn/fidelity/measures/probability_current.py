@@ -39,8 +39,7 @@ def cell_currents(samples: Samples, every: float, grid: Grid, lag: int = 1) -> F
     array([0.09375, 0.15625])
     """
     parts = [_displacement_sums(samples[:, phase::lag], lag * every, grid) for phase in range(lag)]
-    steps = sum(samples[:, phase::lag].shape[1] - 1.0 for phase in range(lag))
-    return np.sum(parts, axis=0) / steps
+    return np.sum(parts, axis=0) / (samples.shape[1] - lag)
 
 
 def _displacement_sums(samples: Samples, every: float, grid: Grid) -> Float[np.ndarray, "trial cell rank"]:
