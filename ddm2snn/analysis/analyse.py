@@ -125,9 +125,7 @@ def analyse(
 
     Recovered subspace, symmetric and antisymmetric part with energy, reversible and irreversible drift with
     entropy production, fixed points, limit cycle, Lyapunov spectrum. What does not apply is left out with
-    its reason.
-
-    `latent_parts` says how a projection shares the drift between the symmetric and the antisymmetric part.
+    its reason. `latent_parts` says how a projection shares the drift between symmetric and antisymmetric part.
 
     Raises
     ------
@@ -174,12 +172,7 @@ FixedPoint(kind='stable node', place=[0.958]))
     progress(0.6)
     cycle = _cycle(network, samples, left_out)
     progress(0.7)
-    spectrum = lyapunov_spectrum(
-        network.drift, samples[: int(np.clip(256 * 64 // network.units, 16, 64)), -1], duration=60.0, burn_in=20.0,
-        # a Runge-Kutta step of order 4 is far more accurate than the Heun step that this is chosen for
-        dt=stable_step(network.drift, network.initial_latent, tolerance=1e-3),
-        jacobian=network_jacobian(network), progress=lambda share: progress(0.7 + 0.3 * share),
-    )  # fmt: skip
+    spectrum = _lyapunov(network, samples, lambda share: progress(0.7 + 0.3 * share))
     progress(1.0)
     return Analysis(
         network=original, samples=samples, subspace=subspace, recovery_error=error,
@@ -220,6 +213,15 @@ def _fixed_points(network: RateNetwork, samples: Paths, seed: int) -> tuple[Fixe
     anywhere = rng.uniform(flat.min(axis=0), flat.max(axis=0), (_STARTS // 2, network.rank))
     starts = np.concatenate([visited, anywhere, flat.mean(axis=0, keepdims=True)])
     return find_fixed_points(network.drift, starts, jacobian=network_jacobian(network))
+
+
+def _lyapunov(network: RateNetwork, samples: Paths, progress: Progress) -> LyapunovSpectrum:
+    starts = samples[: int(np.clip(256 * 64 // network.units, 16, 64)), -1]
+    # a Runge-Kutta step of order 4 is far more accurate than the Heun step that this is chosen for
+    dt = stable_step(network.drift, network.initial_latent, tolerance=1e-3)
+    return lyapunov_spectrum(
+        network.drift, starts, dt=dt, duration=60.0, burn_in=20.0, jacobian=network_jacobian(network), progress=progress
+    )
 
 
 def _cycle(network: RateNetwork, samples: Paths, left_out: dict[str, str]) -> LimitCycle | None:

@@ -134,8 +134,8 @@ class Regression:
     score matching. The first has no noise where there is no current, the second does not depend on the
     current. Weights are fitted to the weighted mean of the two that scatters least over blocks.
 
-    `count` is that of the samples, `power` q sums y^T D^-1 y, `direct` r sums gradients times y, and `gram` G gradients
-    times D times gradients; `overlap` is the weighted mean.
+    Over the samples of a block, of which there are `count`, `power` q sums y^T D^-1 y, `direct` r gradients times y,
+    and `gram` G gradients times D times gradients. `overlap` is the weighted mean.
     """
 
     count: OfBlocks

@@ -59,7 +59,7 @@ def power_spectra(samples: Samples, every: float) -> Spectra:
 
 
 def smoothed_spectra(samples: Samples, every: float) -> Spectra:
-    """Periodograms of each trial, smoothed by a Gaussian of `SMOOTHING` bins; frequencies in cycles per time unit.
+    """Periodograms of each trial, smoothed by a Gaussian of `SMOOTHING` bins; frequencies as in `power_spectra`.
 
     The published variant, up to the order of smoothing and averaging over trials, which is free. (It standardises each
     series first, which the normalisation of `hellinger` makes of no consequence.) A bin is one over the length of a
