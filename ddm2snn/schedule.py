@@ -166,18 +166,9 @@ class Schedule(_Clock):
 
     `ddm2snn.backend.Backend` gives the equations in which they stand.
 
-    Parameters
-    ----------
-    stride
-        Steps between two samples.
-    seed
-        Seed of all that an adapter draws, such as its noise.
-    stimulus
-        Input over time; `inputs` has its values at the steps.
-    initial_latent
-        Latents at time zero.
-    spikes
-        Which spikes to record; None for none. An adapter may return all of them.
+    There are `stride` steps between two samples. The seed is that of all that an adapter draws, such as its noise, and
+    `inputs` has the values of the stimulus at the steps. `spikes` says which spikes to record, None for none; an
+    adapter may return all of them.
     """
 
     network: SpikingNetwork

@@ -25,12 +25,8 @@ class Stimulus:
     The network's input map turns it into the latent input u(t) of
     ``dz = (-z + W_s phi(Gamma z + b) + u(t)) dt + G dw``; by default the two are the same.
 
-    Parameters
-    ----------
-    times
-        Strictly increasing switching times in rate time units, shape (time,).
-    values
-        Input from each time on, shape (time, input), in system units per rate time unit.
+    The `times` increase strictly, in rate time units; the `values`, shape (time, input), are in system units per rate
+    time unit.
 
     Examples
     --------

@@ -23,7 +23,7 @@ _NOT_OWN = ("site-packages", "dist-packages", "numpy/", "<__array_function__")
 def values_of(
     function: Callable[[Any], Any], what: str, latent: Float[np.ndarray, "... rank"], shape: tuple[int, ...]
 ) -> Float[np.ndarray, "..."]:
-    """Values of a user's function of arrays, which is given a read-only array; a failure is told with its own line."""
+    """Values of a user's function of arrays, which is given a read-only array; a failure names the line in it."""
     state = np.asarray(latent, dtype=np.float64).view()
     state.setflags(write=False)
     try:
