@@ -32,12 +32,8 @@ _MOST_STEPS = 2**53  # whole numbers above are no floats
 class SpikeSelection:
     """Which spikes a recording keeps.
 
-    Parameters
-    ----------
-    window
-        First and last moment in rate time units, both included; all by default.
-    neurons
-        Neurons whose spikes are kept; all by default.
+    The `window` holds the first and the last moment in rate time units, both included. Without it, or without
+    `neurons`, all are kept.
 
     Examples
     --------
@@ -57,13 +53,6 @@ class SpikeSelection:
         asked = np.asarray(self.neurons)
         if asked.ndim != 1 or not asked.size or asked.dtype.kind not in "iu" or asked.min() < 0:
             raise InputError(f"SpikeSelection.neurons must be a list of neurons, got {self.neurons!r}.")
-
-    def check_within(self, neurons: int) -> None:
-        """Refuse a neuron that a network of `neurons` neurons does not have."""
-        if self.neurons is not None and (last := max(self.neurons)) >= neurons:
-            raise InputError(
-                f"SpikeSelection.neurons asks for neuron {last}; the network has neurons 0 to {neurons - 1}."
-            )
 
     def of(self, spikes: Spikes, time_unit_s: float) -> Spikes:
         """Spikes of `neurons` within `window`."""
@@ -111,7 +100,11 @@ class Run:
         if self.spikes is not None:
             if not isinstance(self.network, SpikingNetwork):
                 raise InputError("A rate network has no spikes to record. Convert it first, or leave spikes out.")
-            self.spikes.check_within(self.network.neurons)
+            asked, neurons = self.spikes.neurons, self.network.neurons
+            if asked is not None and (last := max(asked)) >= neurons:
+                raise InputError(
+                    f"SpikeSelection.neurons asks for neuron {last}; the network has neurons 0 to {neurons - 1}."
+                )
         if self.stimulus.trials not in (None, self.trials):
             raise InputError(
                 f"The stimulus has inputs of {self.stimulus.trials} trials, and {self.trials} are asked for. "
@@ -144,16 +137,9 @@ class Run:
 class DecodedFactor:
     """The part of the diffusion factor that spikes decode, flattened by rows: entry = row * rank + column.
 
-    Parameters
-    ----------
-    decoders
-        H, shape (entry, neuron), internal units per Hz.
-    filter_s
-        Time constant of the exponential filter behind H, in seconds.
-    decay
-        exp(-dt/filter_s): the share of a filtered entry that is left after one step.
-    start
-        Filtered entries at time zero, from the steady rates at the initial latents; shape (trial, entry).
+    The `decoders` H are in internal units per Hz. Behind them is an exponential filter of time constant `filter_s`, in
+    seconds; `decay` = exp(-dt/filter_s) is the share of a filtered entry that is left after one step, and `start` holds
+    the filtered entries at time zero, from the steady rates at the initial latents.
     """
 
     decoders: Float[np.ndarray, "entry neuron"]
@@ -162,30 +148,32 @@ class DecodedFactor:
     start: Float[np.ndarray, "trial entry"]
 
 
+class _Clock:
+    """What is left after one step of a run, or of an open-loop drive, of a spiking network."""
+
+    network: SpikingNetwork
+    dt_s: float
+
+    @cached_property
+    def decay(self) -> float:
+        """exp(-dt/T) with T = `network.time_unit_s`: the share of a latent that is left after one step."""
+        return float(np.exp(-self.dt_s / self.network.time_unit_s))
+
+    @property
+    def rise_decay(self) -> float:
+        """exp(-dt/`network.rise_s`): the share of what spikes decode that is left after one step; 0 without a rise."""
+        return float(np.exp(-self.dt_s / self.network.rise_s)) if self.network.rise_s else 0.0
+
+
 @dataclass(frozen=True, eq=False)
-class Schedule:
+class Schedule(_Clock):
     """A run of a spiking network in the numbers that every adapter shares: checked, in steps, in internal units.
 
     `ddm2snn.backend.Backend` gives the equations in which they stand.
 
-    Parameters
-    ----------
-    network
-        The network: encoders (neuron, rank), bias (neuron,), decoders (rank, neuron) and the neuron model.
-    dt_s, steps
-        Length of a step in seconds, and number of steps.
-    stride
-        Steps between two samples.
-    trials
-        Number of independent trials.
-    seed
-        Seed of all that an adapter draws, such as its noise.
-    stimulus
-        Input over time; `inputs` has its values at the steps.
-    initial_latent
-        Latents at time zero, shape (trial, rank).
-    spikes
-        Which spikes to record; None for none. An adapter may return all of them.
+    There are `stride` steps between two samples. The seed is that of all that an adapter draws, such as its noise, and
+    `inputs` has the values of the stimulus at the steps. `spikes` says which spikes to record, None for none; an
+    adapter may return all of them.
     """
 
     network: SpikingNetwork
@@ -200,13 +188,7 @@ class Schedule:
 
     @classmethod
     def of(cls, run: Run) -> Schedule:
-        """Put a run into steps.
-
-        Raises
-        ------
-        InputError
-            Where the run is one of a rate network, or its sampling interval is no whole number of steps.
-        """
+        """Put a run of a spiking network into steps, a whole number of them in each sampling interval."""
         network = run.network
         if not isinstance(network, SpikingNetwork):
             raise InputError("Only runs of a SpikingNetwork have a schedule, got a RateNetwork. Convert it first.")
@@ -231,16 +213,6 @@ class Schedule:
     def samples(self) -> int:
         """Number of samples: one at steps 0, stride, 2 stride and so on below `steps`."""
         return -(-self.steps // self.stride)
-
-    @cached_property
-    def decay(self) -> float:
-        """exp(-dt/T) with T = `network.time_unit_s`: the share of a latent that is left after one step."""
-        return float(np.exp(-self.dt_s / self.network.time_unit_s))
-
-    @property
-    def rise_decay(self) -> float:
-        """exp(-dt/`network.rise_s`): the share of what spikes decode that is left after one step; 0 without a rise."""
-        return float(np.exp(-self.dt_s / self.network.rise_s)) if self.network.rise_s else 0.0
 
     @cached_property
     def initial_decoded(self) -> Float[np.ndarray, "trial rank"]:
@@ -292,7 +264,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, eq=False)
-class OpenLoop:
+class OpenLoop(_Clock):
     """An open-loop drive of one trial: latents are given for every step, and what spikes decode goes nowhere.
 
     `path` holds the latents z during each step, in internal units. The other fields are those of `Schedule`.
@@ -314,16 +286,6 @@ class OpenLoop:
 
     def __repr__(self) -> str:
         return f"OpenLoop({self.network.neurons} neurons, {len(self.path)} steps of {self.dt_s:g} s)"
-
-    @property
-    def decay(self) -> float:
-        """exp(-dt/T) with T = `network.time_unit_s`: the share of a filtered spike that is left after one step."""
-        return float(np.exp(-self.dt_s / self.network.time_unit_s))
-
-    @property
-    def rise_decay(self) -> float:
-        """exp(-dt/`network.rise_s`); 0 without a rise."""
-        return float(np.exp(-self.dt_s / self.network.rise_s)) if self.network.rise_s else 0.0
 
     @property
     def initial_voltage(self) -> Float[np.ndarray, " neuron"]:

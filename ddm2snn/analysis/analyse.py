@@ -29,9 +29,7 @@ from ddm2snn.network import RateNetwork
 from ddm2snn.systems.integration import stable_step
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-
-    Samples = Float[np.ndarray, "trial time rank"]
+    from ddm2snn.systems.system import Paths
 
 _EVERY = 0.2  # rate time units between stationary samples
 _FULL_STATES = 2000
@@ -43,27 +41,12 @@ _HIGHEST_RANK = 3  # up to which the split by time reversal has been checked
 class Analysis:
     """Results of all analyses of a rate network; latents and drifts in system units, times in rate time units.
 
-    Parameters
-    ----------
-    network
-        The network.
-    samples
-        Stationary latents, shape (trial, time, rank).
-    subspace, recovery_error
-        Affine subspace recovered from full states, and the largest error of the latents that are read off it, in
-        standard deviations.
-    symmetry, projection
-        Norms of the parts of W, None for activations without a closed form; how `latent_parts` shares the drift.
-    fixed_points
-        Zeros of the drift.
-    cycle, irreversibility, lyapunov
-        None where there is none; `left_out` says why.
-    left_out
-        Reasons by the name of the analysis.
+    The `samples` are stationary. `recovery_error` is the largest error of the latents that are read off the recovered
+    `subspace`, in standard deviations. What does not apply is None, and `left_out` has the reason under its name.
     """
 
     network: RateNetwork
-    samples: Samples
+    samples: Paths
     subspace: Subspace
     recovery_error: float
     symmetry: SymmetryNorms | None
@@ -142,18 +125,7 @@ def analyse(
 
     Recovered subspace, symmetric and antisymmetric part with energy, reversible and irreversible drift with
     entropy production, fixed points, limit cycle, Lyapunov spectrum. What does not apply is left out with
-    its reason.
-
-    Parameters
-    ----------
-    network
-        The network.
-    projection
-        How the drift is shared between the symmetric and the antisymmetric part; see `latent_parts`.
-    seed
-        Seed of all randomness.
-    progress
-        Called with the finished share.
+    its reason. `latent_parts` says how a projection shares the drift between symmetric and antisymmetric part.
 
     Raises
     ------
@@ -200,12 +172,7 @@ FixedPoint(kind='stable node', place=[0.958]))
     progress(0.6)
     cycle = _cycle(network, samples, left_out)
     progress(0.7)
-    spectrum = lyapunov_spectrum(
-        network.drift, samples[: int(np.clip(256 * 64 // network.units, 16, 64)), -1], duration=60.0, burn_in=20.0,
-        # a Runge-Kutta step of order 4 is far more accurate than the Heun step that this is chosen for
-        dt=stable_step(network.drift, network.initial_latent, tolerance=1e-3),
-        jacobian=network_jacobian(network), progress=lambda share: progress(0.7 + 0.3 * share),
-    )  # fmt: skip
+    spectrum = _lyapunov(network, samples, lambda share: progress(0.7 + 0.3 * share))
     progress(1.0)
     return Analysis(
         network=original, samples=samples, subspace=subspace, recovery_error=error,
@@ -214,7 +181,7 @@ FixedPoint(kind='stable node', place=[0.958]))
     )  # fmt: skip
 
 
-def _subspace(network: RateNetwork, samples: Samples) -> tuple[Subspace, float]:
+def _subspace(network: RateNetwork, samples: Paths) -> tuple[Subspace, float]:
     """Recover the subspace from full states; the largest error of latents in standard deviations."""
     latent = samples[:, :: -(-samples.shape[0] * samples.shape[1] // _FULL_STATES)]
     states = full_state(network, latent)
@@ -224,7 +191,7 @@ def _subspace(network: RateNetwork, samples: Samples) -> tuple[Subspace, float]:
 
 
 def _irreversibility(
-    network: RateNetwork, samples: Samples, seed: int, left_out: dict[str, str]
+    network: RateNetwork, samples: Paths, seed: int, left_out: dict[str, str]
 ) -> Irreversibility | None:
     if network.rank > _HIGHEST_RANK:
         left_out["irreversibility"] = f"checked for up to {_HIGHEST_RANK} latents, the network has {network.rank}"
@@ -238,7 +205,7 @@ def _irreversibility(
     return split_drift(network.drift, network.diffusion, samples, rng=stream(seed, "analysis", "irreversibility"))
 
 
-def _fixed_points(network: RateNetwork, samples: Samples, seed: int) -> tuple[FixedPoint, ...]:
+def _fixed_points(network: RateNetwork, samples: Paths, seed: int) -> tuple[FixedPoint, ...]:
     """Search from half samples, half points spread evenly over their range, and the mean."""
     rng = stream(seed, "analysis", "fixed points")
     flat = samples.reshape(-1, network.rank)
@@ -248,7 +215,16 @@ def _fixed_points(network: RateNetwork, samples: Samples, seed: int) -> tuple[Fi
     return find_fixed_points(network.drift, starts, jacobian=network_jacobian(network))
 
 
-def _cycle(network: RateNetwork, samples: Samples, left_out: dict[str, str]) -> LimitCycle | None:
+def _lyapunov(network: RateNetwork, samples: Paths, progress: Progress) -> LyapunovSpectrum:
+    starts = samples[: int(np.clip(256 * 64 // network.units, 16, 64)), -1]
+    # a Runge-Kutta step of order 4 is far more accurate than the Heun step that this is chosen for
+    dt = stable_step(network.drift, network.initial_latent, tolerance=1e-3)
+    return lyapunov_spectrum(
+        network.drift, starts, dt=dt, duration=60.0, burn_in=20.0, jacobian=network_jacobian(network), progress=progress
+    )
+
+
+def _cycle(network: RateNetwork, samples: Paths, left_out: dict[str, str]) -> LimitCycle | None:
     if network.rank == 1:
         left_out["cycle"] = "one latent cannot go round"
         return None

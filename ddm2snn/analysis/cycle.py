@@ -25,15 +25,9 @@ _POINTS = 400
 class LimitCycle:
     """An attracting periodic orbit.
 
-    Parameters
-    ----------
-    period
-        In time units of the drift.
-    orbit
-        Equally spaced in time over one period, shape (time, rank); the last point meets the first.
-    multipliers
-        Complex Floquet multipliers, shape (rank,), by falling size: one is 1, along the orbit; the others have
-        a size below 1 where the cycle attracts.
+    Its `period` is in time units of the drift. The `orbit` is equally spaced in time over one period; the last point
+    meets the first. Of the complex Floquet `multipliers`, by falling size, one is 1, along the orbit; the others have a
+    size below 1 where the cycle attracts.
     """
 
     period: float
@@ -69,16 +63,8 @@ def find_cycle(
     of M(T), :math:`\dot M = J(z(t)) M,\ M(0) = 1`. Source: Guckenheimer, Holmes, Nonlinear Oscillations
     (1983), section 1.5.
 
-    Parameters
-    ----------
-    drift
-        f on arrays (..., rank).
-    start
-        Initial state, shape (rank,).
-    duration
-        Time to follow the flow, in time units of the drift: six periods at least.
-    jacobian
-        Jacobian of the drift; central differences by default.
+    The `duration`, in time units of the drift, must hold six periods at least. Without a `jacobian` of the drift its
+    central differences are taken.
 
     Raises
     ------

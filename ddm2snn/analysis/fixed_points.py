@@ -14,7 +14,7 @@ from ddm2snn.errors import InputError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.systems.system import Drift
+    from ddm2snn.systems.system import Drift, States
 
 _HYPERBOLIC = 1e-6  # real parts below this share of the largest eigenvalue decide nothing
 _ITERATIONS = 60
@@ -25,12 +25,7 @@ _REACH = 1.5  # half widths of the range of the starts
 class FixedPoint:
     """A zero of the drift.
 
-    Parameters
-    ----------
-    place
-        Shape (rank,), in the units of the drift's argument.
-    jacobian
-        Shape (rank, rank), per time unit.
+    Its `place` is in the units of the drift's argument, the `jacobian` of the drift there per time unit.
     """
 
     place: Float[np.ndarray, " rank"]
@@ -77,9 +72,7 @@ class FixedPoint:
         }
 
 
-def find_fixed_points(
-    drift: Drift, starts: Float[np.ndarray, "sample rank"], *, jacobian: Jacobian | None = None
-) -> tuple[FixedPoint, ...]:
+def find_fixed_points(drift: Drift, starts: States, *, jacobian: Jacobian | None = None) -> tuple[FixedPoint, ...]:
     """Zeros of a drift by damped Newton iteration from many starts at once.
 
     Each start follows the Newton direction, its length halved until the residual falls (Nocedal, Wright,
@@ -87,14 +80,7 @@ def find_fixed_points(
     one. A search from samples can miss zeros. Zeros further from the middle of the starts than 1.5 half widths of
     their range are left out: a trained drift is not fitted there.
 
-    Parameters
-    ----------
-    drift
-        f on arrays (..., rank).
-    starts
-        Where to start, shape (sample, rank).
-    jacobian
-        Its Jacobian; central differences by default.
+    Without a `jacobian` of the drift its central differences are taken.
 
     Raises
     ------
@@ -125,9 +111,7 @@ def find_fixed_points(
     return tuple(FixedPoint(place=place, jacobian=slopes(place)) for place in places)
 
 
-def _damped_step(
-    drift: Drift, jacobian: Jacobian, z: Float[np.ndarray, "sample rank"], half: Float[np.ndarray, " rank"]
-) -> Float[np.ndarray, "sample rank"]:
+def _damped_step(drift: Drift, jacobian: Jacobian, z: States, half: Float[np.ndarray, " rank"]) -> States:
     """One Newton step of each point, no longer than the range, halved until the residual falls."""
     value = drift(z)
     # the pseudo-inverse, since a solver would stop at any singular Jacobian
@@ -149,7 +133,7 @@ def _damped_step(
     return best
 
 
-def _distinct(points: Float[np.ndarray, "sample rank"], half: Float[np.ndarray, " rank"]) -> list[np.ndarray]:
+def _distinct(points: States, half: Float[np.ndarray, " rank"]) -> list[np.ndarray]:
     """Points that are further than 1e-6 half widths from every earlier one, in lexical order."""
     distinct: list[np.ndarray] = []
     for point in points:

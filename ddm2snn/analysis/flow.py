@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ddm2snn.network import RateNetwork
-    from ddm2snn.systems.system import Drift, Factor
+    from ddm2snn.systems.system import Drift, Factor, Latents, Paths, Tensors
 
-Jacobian = Callable[["Float[np.ndarray, '... rank']"], "Float[np.ndarray, '... rank rank']"]
+Jacobian = Callable[["Latents"], "Tensors"]
 
 # central differences: rounding over the step balances the step squared near the cube root of the precision
 _STEP = float(np.finfo(np.float64).eps ** (1 / 3))
@@ -49,7 +49,7 @@ def central_jacobian(drift: Drift) -> Jacobian:
            [0., 6.]])
     """
 
-    def jacobian(latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
+    def jacobian(latent: Latents) -> Tensors:
         z = np.asarray(latent, dtype=np.float64)
         step = _STEP * np.maximum(1.0, np.abs(z))
         shift = step[..., None] * np.eye(z.shape[-1])  # (..., latent that is moved, rank)
@@ -85,7 +85,7 @@ def network_jacobian(network: RateNetwork) -> Jacobian:
     products = np.einsum("in,nj->nij", w_s, gamma).reshape(network.units, rank * rank)
     ratio = network.latent_scale[:, None] / network.latent_scale
 
-    def jacobian(latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
+    def jacobian(latent: Latents) -> Tensors:
         z = to_internal(network, latent)
         gain = slope(z @ gamma.T + network.bias)
         return ((gain @ products).reshape(*z.shape, rank) - np.eye(rank)) * ratio
@@ -102,7 +102,7 @@ def stationary_paths(
     burn_in: float,
     rng: np.random.Generator,
     progress: Progress = no_progress,
-) -> Float[np.ndarray, "trial time rank"]:
+) -> Paths:
     """Trajectories of ``dz = f(z) dt + G(z) dw`` from the network's initial states, after a burn-in.
 
     Trajectories are in system units. Their duration, sampling interval and burn-in are in rate time units; the step is
@@ -122,8 +122,6 @@ def stationary_paths(
     ... )
     >>> rng = np.random.default_rng(0)
     >>> path = stationary_paths(network, trials=20, duration=5.0, every=0.5, burn_in=5.0, rng=rng)
-    >>> path.shape
-    (20, 10, 1)
     >>> np.abs(path).mean().round(1)  # around the two stable states, at -0.96 and 0.96
     np.float64(1.0)
     """

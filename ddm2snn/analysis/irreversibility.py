@@ -14,9 +14,9 @@ from ddm2snn.errors import InputError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.systems.system import Drift
+    from ddm2snn.systems.system import Drift, Latents, Paths, States, Tensors
 
-Tensor = Callable[["Float[np.ndarray, '... rank']"], "Float[np.ndarray, '... rank rank']"]
+Tensor = Callable[["Latents"], "Tensors"]
 """Diffusion tensor G G^T as a function of the state."""
 
 MOST_SAMPLES = 20000
@@ -66,16 +66,8 @@ class Irreversibility:
     .. math:: f = f_\text{rev} + f_\text{irr}, \quad f_\text{rev} = D\nabla\log p + \nabla\cdot D, \quad
         J = p f_\text{irr}, \quad \Phi = \langle f_\text{irr}^\top D^{-1} f_\text{irr}\rangle
 
-    Parameters
-    ----------
-    drift, tensor
-        f and G G^T = 2 D as functions of arrays (..., rank).
-    features, weights
-        log p is the sum of the features times the weights, up to a constant.
-    log_norm
-        Logarithm of the integral of exp(features . weights).
-    entropy_production
-        Phi, per time unit, in units of Boltzmann's constant, with its 95 % interval.
+    The `tensor` is G G^T = 2 D. Up to a constant, log p is the sum of the `features` times the `weights`; `log_norm` is
+    the logarithm of the integral of its exponential. `entropy_production` is Phi, per time unit, in units of k_B.
     """
 
     drift: Drift
@@ -88,24 +80,24 @@ class Irreversibility:
     def __repr__(self) -> str:
         return f"Irreversibility(entropy_production={self.entropy_production}, features={self.features})"
 
-    def log_density(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "..."]:
+    def log_density(self, latent: Latents) -> Float[np.ndarray, "..."]:
         """Log p at `latent`, shape (...); an extrapolation outside the samples that it was fitted to."""
         return self.features.value(latent) @ self.weights - self.log_norm
 
-    def score(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+    def score(self, latent: Latents) -> Latents:
         """Gradient of log p at `latent`."""
         return self.features.gradient(latent) @ self.weights
 
-    def reversible(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+    def reversible(self, latent: Latents) -> Latents:
         """Part of the drift that keeps its sign when time runs backwards; units of the drift."""
         half = 0.5 * self.tensor(np.asarray(latent, dtype=np.float64))
         return np.einsum("...ij,...j->...i", half, self.score(latent)) + divergence(self.tensor, latent)
 
-    def irreversible(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+    def irreversible(self, latent: Latents) -> Latents:
         """Part of the drift that changes its sign when time runs backwards: the local mean velocity."""
         return self.drift(np.asarray(latent, dtype=np.float64)) - self.reversible(latent)
 
-    def current(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+    def current(self, latent: Latents) -> Latents:
         """Stationary probability current J = p f_irr."""
         return np.exp(self.log_density(latent))[..., None] * self.irreversible(latent)
 
@@ -113,7 +105,7 @@ class Irreversibility:
 def split_drift(
     drift: Drift,
     tensor: Tensor,
-    samples: Float[np.ndarray, "trial time rank"],
+    samples: Paths,
     *,
     bumps: int = 240,
     rng: np.random.Generator,
@@ -133,19 +125,11 @@ def split_drift(
     used. Orthogonality: Dechant, Sasa, Ito, Phys. Rev. Research 4, L012034 (2022). Split: Risken, The
     Fokker-Planck Equation, section 6.4, for variables that are even under time reversal.
 
-    Parameters
-    ----------
-    drift, tensor
-        f and G G^T as functions of arrays (..., rank), in the sense of Ito.
-    samples
-        Stationary states, shape (trial, time, rank). At most 20,000, evenly spaced, are used. Blocks of
-        successive trials are left out together, and resampled for the interval.
-    bumps
-        Gaussian bumps among the features. With 240 Phi was within 2 % of the Fokker-Planck equation's for four planar
-        processes with a current, and some 1e-4 too high for two without; within 5 % for a linear process in three
-        dimensions, in which nonlinear ones have no known value to check.
-    rng
-        Places the bumps, draws the bootstrap.
+    Drift and `tensor` G G^T are meant in the sense of Ito. Of the stationary samples at most 20,000, evenly spaced, are
+    used. Blocks of successive trials are left out together, and resampled for the interval. With 240 Gaussian `bumps`
+    among the features Phi was within 2 % of the Fokker-Planck equation's for four planar processes with a current, and
+    some 1e-4 too high for two without; within 5 % for a linear process in three dimensions, in which nonlinear ones
+    have no known value to check.
 
     Raises
     ------
@@ -188,14 +172,8 @@ def split_drift(
     )
 
 
-def diffusivity(tensor: Tensor, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
-    """D = G G^T / 2 at `latent`, shape (..., rank, rank).
-
-    Raises
-    ------
-    InputError
-        Where a direction carries no noise, so that D has no inverse.
-    """
+def diffusivity(tensor: Tensor, latent: Latents) -> Tensors:
+    """D = G G^T / 2 at `latent`, shape (..., rank, rank); refused where a direction carries no noise."""
     half = 0.5 * tensor(np.asarray(latent, dtype=np.float64))
     values = np.linalg.eigvalsh(half)
     largest = values.max()
@@ -207,7 +185,7 @@ def diffusivity(tensor: Tensor, latent: Float[np.ndarray, "... rank"]) -> Float[
     return half
 
 
-def divergence(tensor: Tensor, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+def divergence(tensor: Tensor, latent: Latents) -> Latents:
     r""":math:`(\nabla\cdot D)_i = \sum_j \partial_j D_{ij}` by central differences, shape (..., rank).
 
     Examples
@@ -225,9 +203,7 @@ def divergence(tensor: Tensor, latent: Float[np.ndarray, "... rank"]) -> Float[n
     return total
 
 
-def _log_norm(
-    points: Float[np.ndarray, "sample rank"], log_p: Float[np.ndarray, " sample"], rng: np.random.Generator
-) -> float:
+def _log_norm(points: States, log_p: Float[np.ndarray, " sample"], rng: np.random.Generator) -> float:
     r"""Logarithm of :math:`Z = \int e^\psi`, from :math:`\langle q e^{-\psi}\rangle = 1 / Z` for any density q.
 
     q is a kernel density estimate from other samples, so that the ratio varies little.

@@ -22,10 +22,8 @@ from ddm2snn.systems.integration import stable_step
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.systems.system import Drift
+    from ddm2snn.systems.system import Drift, Paths, States
 
-    States = Float[np.ndarray, "trial rank"]
-    Samples = Float[np.ndarray, "trial time rank"]
 
 FEWEST_LATENTS = 3
 """An autonomous flow of one or two latents has no positive exponent (Poincare, Bendixson)."""
@@ -46,12 +44,7 @@ _FEWEST_POINTS = 5
 class LyapunovSpectrum:
     """Lyapunov exponents, per time unit, by falling value.
 
-    Parameters
-    ----------
-    exponents
-        Mean over trajectories, shape (rank,).
-    standard_error
-        Of these means, from the scatter over independent trajectories, shape (rank,).
+    They are means over trajectories; their standard error comes from the scatter over independent ones.
 
     Examples
     --------
@@ -102,20 +95,8 @@ def lyapunov_spectrum(
     together; every five steps :math:`Q = Q' R` is orthonormalised, and the exponents are the mean of
     :math:`\log|R_{ii}|` over time. Source: Benettin, Galgani, Giorgilli, Strelcyn, Meccanica 15 (1980).
 
-    Parameters
-    ----------
-    drift
-        f on arrays (..., rank).
-    starts
-        Initial states, shape (trial, rank), two trials or more for a standard error.
-    dt
-        Time step.
-    duration, burn_in
-        Time that is averaged over and time before, in the time units of the drift.
-    jacobian
-        Jacobian of the drift; central differences by default.
-    progress
-        Called with the finished share.
+    Two starts or more give a standard error. Times are in the time units of the drift; the average is over `duration`,
+    after the `burn_in`. Without a `jacobian` of the drift its central differences are taken.
 
     Raises
     ------
@@ -217,11 +198,6 @@ def drift_exponent(
 def twin_starts(starts: States, trials: int, seed: int, apart: float = APART) -> tuple[States, States]:
     """Initial states of twin runs: stationary ones, and the same `apart` standard deviations away in any direction.
 
-    Raises
-    ------
-    InputError
-        For fewer than two stationary states, which have no deviation.
-
     Examples
     --------
     >>> states = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
@@ -255,8 +231,8 @@ def twin_exponent(name: str, first: Recording, second: Recording) -> Exponent:
 
 
 def twin_divergence(
-    first: Samples,
-    second: Samples,
+    first: Paths,
+    second: Paths,
     every: float,
     weights: Float[np.ndarray, "draw trial"] | None = None,
     *,
@@ -271,11 +247,6 @@ def twin_divergence(
     the twins start too far apart, or `every` is too long. A spiking network whose twins share their noise has an
     exponent of its spikes besides; this one is of the latents, above whatever distance the spikes maintain. Times are
     in rate time units. `weights` say how often each draw counts each trial; by default all count once.
-
-    Raises
-    ------
-    InputError
-        As `log_distance`.
 
     Examples
     --------
@@ -300,13 +271,8 @@ def twin_divergence(
     return slopes
 
 
-def log_distance(first: Samples, second: Samples) -> Float[np.ndarray, "trial time"]:
+def log_distance(first: Paths, second: Paths) -> Float[np.ndarray, "trial time"]:
     """Natural logarithm of the distance of twin runs, in units of the first run's standard deviations.
-
-    Raises
-    ------
-    InputError
-        For arrays of different shapes, too few samples, or twins that are equal in every sample.
 
     Examples
     --------

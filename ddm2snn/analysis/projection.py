@@ -14,6 +14,8 @@ from ddm2snn.errors import InputError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from ddm2snn.systems.system import Latents, States, Tensors
+
     OfBlocks = Float[np.ndarray, " block"]
     Slopes = Float[np.ndarray, "block feature"]
     Weights = Float[np.ndarray, " feature"]
@@ -31,14 +33,7 @@ class Features:
     so that the logarithm of any Gaussian density lies in their span, and others are approached as bumps are
     added. There is no constant, since only gradients matter.
 
-    Parameters
-    ----------
-    mean, root
-        m, shape (rank,), and R with R R^T the covariance, shape (rank, rank).
-    centres
-        c, shape (bump, rank), whitened.
-    width
-        s, in standard deviations.
+    `mean` is m, the `root` R with R R^T the covariance; whitened `centres` c and `width` s are in standard deviations.
 
     Examples
     --------
@@ -62,16 +57,8 @@ class Features:
         return f"Features(rank={len(self.mean)}, bumps={len(self.centres)}, width={self.width:g})"
 
     @classmethod
-    def on(
-        cls, points: Float[np.ndarray, "sample rank"], *, bumps: int, width: float, rng: np.random.Generator
-    ) -> Features:
-        """Features with bumps spread over `points`: each centre is the candidate furthest from those before.
-
-        Raises
-        ------
-        InputError
-            Where the points lie in a plane of fewer dimensions, so that they cannot be whitened.
-        """
+    def on(cls, points: States, *, bumps: int, width: float, rng: np.random.Generator) -> Features:
+        """Features with bumps spread over `points`: each centre is the candidate furthest from those before."""
         mean = points.mean(axis=0)
         covariance = np.atleast_2d(np.cov(points.T))
         if np.linalg.matrix_rank(covariance) < len(covariance):
@@ -82,13 +69,13 @@ class Features:
         middle = int((white**2).sum(axis=1).argmin())
         return cls(mean, root, spread_out(white, min(bumps, len(white)), middle)[0], width)
 
-    def value(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... feature"]:
+    def value(self, latent: Latents) -> Float[np.ndarray, "... feature"]:
         """The features at `latent`, shape (..., feature)."""
         v = self._white(latent)
         first, second = np.triu_indices(v.shape[-1])
         return np.concatenate([v, v[..., first] * v[..., second], self._bumps(v)], axis=-1)
 
-    def gradient(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank feature"]:
+    def gradient(self, latent: Latents) -> Float[np.ndarray, "... rank feature"]:
         """Their gradients by `latent`, shape (..., rank, feature)."""
         v = self._white(latent)
         rank = v.shape[-1]
@@ -100,9 +87,7 @@ class Features:
         slopes = np.concatenate([linear, quadratic, pull * self._bumps(v)[..., None, :]], axis=-1)
         return np.linalg.inv(self.root).T @ slopes
 
-    def curvature(
-        self, latent: Float[np.ndarray, "... rank"], half: Float[np.ndarray, "... rank rank"]
-    ) -> Float[np.ndarray, "... feature"]:
+    def curvature(self, latent: Latents, half: Tensors) -> Float[np.ndarray, "... feature"]:
         r""":math:`\sum_{ij} D_{ij}\,\partial_i\partial_j\varphi_a` at `latent` for D = `half`, shape (..., feature)."""
         v = self._white(latent)
         inverse = np.linalg.inv(self.root)
@@ -113,17 +98,15 @@ class Features:
         bumps = ((d @ pull) * pull).sum(axis=-2) - trace / self.width**2
         return np.concatenate([np.zeros_like(v), 2 * d[..., first, second], bumps * self._bumps(v)], axis=-1)
 
-    def _white(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+    def _white(self, latent: Latents) -> Latents:
         return (np.asarray(latent, dtype=np.float64) - self.mean) @ np.linalg.inv(self.root).T
 
-    def _bumps(self, v: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... bump"]:
+    def _bumps(self, v: Latents) -> Float[np.ndarray, "... bump"]:
         square = (v**2).sum(-1)[..., None] - 2 * v @ self.centres.T + (self.centres**2).sum(axis=1)
         return np.exp(-square / (2 * self.width**2))
 
 
-def spread_out(
-    pool: Float[np.ndarray, "sample rank"], count: int, first: int
-) -> tuple[Float[np.ndarray, "bump rank"], float]:
+def spread_out(pool: States, count: int, first: int) -> tuple[Float[np.ndarray, "bump rank"], float]:
     """Points of a pool from the index `first` on, each furthest from those before; distance of the last from these.
 
     Examples
@@ -151,18 +134,8 @@ class Regression:
     score matching. The first has no noise where there is no current, the second does not depend on the
     current. Weights are fitted to the weighted mean of the two that scatters least over blocks.
 
-    Parameters
-    ----------
-    count
-        Samples, shape (block,).
-    power
-        q, sums of y^T D^-1 y, shape (block,).
-    direct
-        r, sums of gradients times y, shape (block, feature).
-    overlap
-        Weighted mean of r and the term of score matching, shape (block, feature).
-    gram
-        G, sums of gradients times D times gradients, shape (block, feature, feature).
+    Over the samples of a block, of which there are `count`, `power` q sums y^T D^-1 y, `direct` r gradients times y,
+    and `gram` G gradients times D times gradients. `overlap` is the weighted mean.
     """
 
     count: OfBlocks
@@ -175,10 +148,10 @@ class Regression:
     def of(
         cls,
         features: Features,
-        points: Float[np.ndarray, "sample rank"],
-        target: Float[np.ndarray, "sample rank"],
+        points: States,
+        target: States,
         half: Float[np.ndarray, "sample rank rank"],
-        drift_of_noise: Float[np.ndarray, "sample rank"],
+        drift_of_noise: States,
         blocks: int,
     ) -> Regression:
         """Sums over `blocks` blocks of stationary `points`, for y, D and div D there."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ddm2snn.network import RateNetwork
+    from ddm2snn.systems.system import Latents
 
 MOST_SAMPLES = 4096
 
@@ -23,15 +24,9 @@ MOST_SAMPLES = 4096
 class Subspace:
     r"""Affine subspace :math:`x = m + C y` found by principal component analysis.
 
-    Parameters
-    ----------
-    mean
-        m, shape (unit,).
-    components
-        Orthonormal columns of C, shape (unit, component), by falling variance; as many as `rank`.
-    deviations
-        Standard deviation along every principal axis, shape (axis,): the singular values of the centred
-        data over the square root of the number of samples.
+    `mean` is m, and `components` the orthonormal columns of C by falling variance, as many as `rank`. `deviations` are
+    the standard deviations along every principal axis: the singular values of the centred data over the square root of
+    the number of samples.
     """
 
     mean: Float[np.ndarray, " unit"]
@@ -53,7 +48,7 @@ class Subspace:
         """Coordinates y of full states, shape (..., component)."""
         return (np.asarray(state) - self.mean) @ self.components
 
-    def latents(self, network: RateNetwork, state: Float[np.ndarray, "... unit"]) -> Float[np.ndarray, "... rank"]:
+    def latents(self, network: RateNetwork, state: Float[np.ndarray, "... unit"]) -> Latents:
         r"""Latents of `network` in system units, read off the coordinates y of full states; shape (..., rank).
 
         .. math:: z = o + \Lambda\,\Gamma^+ (m - b + C y)
@@ -76,13 +71,7 @@ class Subspace:
 
 
 def latent_projector(network: RateNetwork) -> Float[np.ndarray, "rank unit"]:
-    r""":math:`\Gamma^+`, the map from full states (less b) to internal latents.
-
-    Raises
-    ------
-    InputError
-        Where the columns of Gamma are dependent, so that latents cannot be read off the state.
-    """
+    r""":math:`\Gamma^+`, the map from full states (less b) to internal latents; needs independent columns."""
     dimensions = int(np.linalg.matrix_rank(network.left_vectors))
     if dimensions < network.rank:
         raise InputError(
@@ -92,7 +81,7 @@ def latent_projector(network: RateNetwork) -> Float[np.ndarray, "rank unit"]:
     return np.linalg.pinv(network.left_vectors)
 
 
-def full_state(network: RateNetwork, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... unit"]:
+def full_state(network: RateNetwork, latent: Latents) -> Float[np.ndarray, "... unit"]:
     r"""State :math:`x = \Gamma z + b` of every unit, shape (..., unit), at latents in system units."""
     return to_internal(network, latent) @ network.left_vectors.T + network.bias
 
@@ -105,12 +94,7 @@ def recover_subspace(state: Float[np.ndarray, "trial time unit"], *, most: int =
     leave: machine precision times the longer side of the data times the norm of its rows. (The paper
     recovers latents up to an affine map: arXiv 2602.14885.)
 
-    Parameters
-    ----------
-    state
-        x(t), shape (trial, time, unit).
-    most
-        Largest number of samples that the decomposition sees; evenly spaced ones are taken.
+    The decomposition sees `most` samples at most, evenly spaced ones.
 
     Raises
     ------

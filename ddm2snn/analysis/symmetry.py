@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ddm2snn.network import RateNetwork
+    from ddm2snn.systems.system import Latents
 
 Projection = Literal["gradient-flow", "pseudo-inverse"]
 """Projection of S phi and A phi onto the subspace of Gamma; see `latent_parts`."""
@@ -65,16 +66,11 @@ r""":math:`\int_0^{\phi(x)}\phi^{-1}(s)\,ds = x\phi(x) - \int_0^x\phi(y)\,dy`, w
 class LatentParts:
     """Drift of the latents split by the symmetry of the recurrent matrix; in system units per rate time unit.
 
-    Parameters
-    ----------
-    symmetric
-        Leak and symmetric part, shape (..., rank).
-    antisymmetric
-        Antisymmetric part, shape (..., rank); the two add up to the drift of ``network.in_rate_time``.
+    The leak counts to the symmetric part. The two add up to the drift of ``network.in_rate_time``.
     """
 
-    symmetric: Float[np.ndarray, "... rank"]
-    antisymmetric: Float[np.ndarray, "... rank"]
+    symmetric: Latents
+    antisymmetric: Latents
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,9 +142,7 @@ def check_projection(projection: Projection) -> None:
         raise InputError(f"projection is {projection!r}; known are {', '.join(get_args(Projection))}. Use one of them.")
 
 
-def latent_parts(
-    network: RateNetwork, latent: Float[np.ndarray, "... rank"], *, projection: Projection = "gradient-flow"
-) -> LatentParts:
+def latent_parts(network: RateNetwork, latent: Latents, *, projection: Projection = "gradient-flow") -> LatentParts:
     r"""Split the latent drift into what S and A contribute, projected onto the subspace of :math:`\Gamma`.
 
     .. math:: f_S = \Lambda(-z + P S\phi), \qquad f_A = \Lambda P A\phi, \qquad f = f_S + f_A
@@ -174,14 +168,7 @@ def latent_parts(
     Decomposition as in arXiv 2602.14885, which says that the symmetric dynamics descend the energy; both projections
     are ours.
 
-    Parameters
-    ----------
-    network
-        The network.
-    latent
-        Shape (..., rank), system units.
-    projection
-        How S and A are projected onto the subspace.
+    The `latent` is in system units.
 
     Raises
     ------
@@ -201,9 +188,7 @@ def latent_parts(
     return LatentParts(symmetric * network.latent_scale, 0.5 * (forward - backward) * network.latent_scale)
 
 
-def _by_slope(
-    network: RateNetwork, state: Float[np.ndarray, "... unit"], inward: Float[np.ndarray, "... rank"]
-) -> Float[np.ndarray, "... rank"]:
+def _by_slope(network: RateNetwork, state: Float[np.ndarray, "... unit"], inward: Latents) -> Latents:
     r""":math:`P W^\top\phi = P W_s^\top\,(\Gamma^\top\phi)` with P weighted by the slopes of the units."""
     if network.activation not in SLOPES:
         raise InputError(

@@ -81,6 +81,15 @@ def mean_of_finite(values: np.ndarray, axis: int = 0) -> np.ndarray:
     return np.where(count > 0, np.where(finite, values, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan)
 
 
+def rms_difference(test: np.ndarray, reference: np.ndarray) -> float:
+    """Root-mean-square difference of two arrays.
+
+    >>> rms_difference(np.array([[1.5, 2.5]]), np.array([[1.0, 2.0]]))
+    0.5
+    """
+    return float(np.sqrt(((test - reference) ** 2).mean()))
+
+
 def lagged_products(samples: Samples, lags: int) -> Float[np.ndarray, "trial lag rank"]:
     r"""Mean products of each trial with itself, by fast Fourier transform.
 

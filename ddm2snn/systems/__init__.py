@@ -35,11 +35,9 @@ __all__ = [
 def find_system(name: str) -> System:
     """Built-in system by name, or a user's own.
 
-    Parameters
-    ----------
-    name
-        A built-in system such as ``vanderpol``; ``dysts:Name`` for a chaotic flow of the collection dysts, as
-        `from_dysts` takes it; or ``path/to/file.py:attribute`` for a `System` in a Python file, which is executed.
+    A name is that of a built-in system such as ``vanderpol``; ``dysts:Name`` for a chaotic flow of the collection
+    dysts, as `from_dysts` takes it; or ``path/to/file.py:attribute`` for a `System` in a Python file, which is
+    executed.
 
     Raises
     ------

@@ -21,6 +21,8 @@ from ddm2snn.systems.system import Drift, System
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from ddm2snn.systems.system import Latents, States
+
 _CYCLE = 6.6633  # rate time units that a period lasts: van der Pol's cycle at mu = 1
 _LARGEST_RANK = 6
 _TRANSIENT, _RECORDED, _PER_PERIOD = 20, 140, 30  # periods, periods, points
@@ -35,15 +37,9 @@ def lorenz(sigma: float = 10.0, rho: float = 28.0, beta: float = 8.0 / 3.0, nois
 
     .. math:: f(x, y, z) = (\sigma (y - x),\; x (\rho - z) - y,\; x y - \beta z)
 
-    Source: Lorenz, J. Atmos. Sci. 20 (1963); as a target of drift-diffusion matching in arXiv 2602.14885.
-
-    Parameters
-    ----------
-    sigma, rho, beta
-        The usual parameters. (A widely copied spiking example of Lorenz's system has one term too many, which
-        amounts to rho = 38.5.)
-    noise
-        Per square root of the time unit, in each variable (our choice).
+    The noise, in each variable, is per square root of the time unit (our choice). A widely copied spiking example of
+    Lorenz's system has one term too many, which amounts to rho = 38.5. Source: Lorenz, J. Atmos. Sci. 20 (1963); as a
+    target of drift-diffusion matching in arXiv 2602.14885.
 
     Examples
     --------
@@ -120,15 +116,9 @@ def from_dysts(name: str, noise: float = 0.01) -> System:
     and ``time_unit``: m, s and the original time that a rate time unit lasts. m, s and the starting points come
     from one noise-free trajectory of 140 periods; the collection's own are far off for some flows, such as Bouali2.
 
-    Parameters
-    ----------
-    name
-        As the collection spells it; `names` lists them.
-    noise
-        sigma, per square root of the rate time unit in latents of unit variance (our choice).
+    Names are as the collection spells them; `names` lists them. The noise sigma (our choice) is per square root of the
+    rate time unit in latents of unit variance.
 
-    Notes
-    -----
     Flows of small basins, which noise 0.01 drives to infinity (SprottL, SprottQ, RabinovichFabrikant), are refused;
     most of them take 0.001. Flows that preserve volumes (NoseHoover, SprottA, NuclearQuadrupole) wander away from
     their orbits under noise: they have no stationary state.
@@ -155,7 +145,7 @@ def from_dysts(name: str, noise: float = 0.01) -> System:
     offset, scale, time_unit = path.mean(axis=0), path.std(axis=0), facts["period"] / _CYCLE
     points, flow = (path - offset) / scale, _on_arrays(model)
 
-    def drift(z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+    def drift(z: Latents) -> Latents:
         return time_unit * flow(offset + scale * z) / scale
 
     _check_confined(name, drift, points, noise)
@@ -233,11 +223,7 @@ def _why_not(flows: ModuleType, name: str, facts: Mapping[str, Any]) -> str | No
     return None if _agrees(model, points, early) else "its formula holds for single points only, not for arrays"
 
 
-def _agrees(
-    model: Any,  # noqa: ANN401 - the type belongs to the optional package
-    points: Float[np.ndarray, "sample rank"],
-    expected: Float[np.ndarray, "sample rank"],
-) -> bool:
+def _agrees(model: Any, points: States, expected: States) -> bool:  # noqa: ANN401 - of the optional package
     """Whether the formula on arrays gives what the package's own gives point by point."""
     try:
         values = _on_arrays(model)(points)
@@ -263,7 +249,7 @@ def _on_arrays(model: Any) -> Drift:  # noqa: ANN401
         def evaluate(columns: Float[np.ndarray, "rank sample"]) -> Any:  # noqa: ANN401
             return wide.rhs(columns, 0.0)
 
-    def drift(z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+    def drift(z: Latents) -> Latents:
         columns = np.moveaxis(np.asarray(z), -1, 0).reshape(np.shape(z)[-1], -1)
         rows = [np.broadcast_to(row, columns.shape[1:]) for row in evaluate(columns)]
         return np.stack(rows, axis=-1).reshape(np.shape(z))
@@ -271,7 +257,7 @@ def _on_arrays(model: Any) -> Drift:  # noqa: ANN401
     return drift
 
 
-def _attractor(name: str, model: Any, facts: Mapping[str, Any]) -> Float[np.ndarray, "sample rank"]:  # noqa: ANN401
+def _attractor(name: str, model: Any, facts: Mapping[str, Any]) -> States:  # noqa: ANN401
     """Noise-free trajectory after its transient; refused where it comes to rest.
 
     Integrates the formula on arrays, which rounds alike with and without Numba: another rounding would lead
@@ -297,7 +283,7 @@ def _attractor(name: str, model: Any, facts: Mapping[str, Any]) -> Float[np.ndar
     return path
 
 
-def _check_confined(name: str, drift: Drift, points: Float[np.ndarray, "sample rank"], noise: float) -> None:
+def _check_confined(name: str, drift: Drift, points: States, noise: float) -> None:
     """Refuse noise that drives trajectories out of the basin of their attractor."""
     rng = np.random.default_rng(0)
     state = points[rng.integers(len(points), size=_TRIALS)]

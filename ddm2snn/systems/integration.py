@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.systems.system import Drift, Factor
+    from ddm2snn.systems.system import Drift, Factor, Latents, Paths, States
 
 
-def heun_step(
-    drift: Drift, state: Float[np.ndarray, "... rank"], dt: float, increment: Float[np.ndarray, "... rank"]
-) -> Float[np.ndarray, "... rank"]:
+def heun_step(drift: Drift, state: Latents, dt: float, increment: Latents) -> Latents:
     """One step of the Heun scheme in the drift: strong order 1, weak order 2 for additive noise.
 
     `increment` is the noise of the step, G sqrt(dt) xi with G at the beginning of the step: noise whose
@@ -37,36 +36,19 @@ def heun_step(
 def integrate(
     drift: Drift,
     factor: Float[np.ndarray, "rank rank"] | Factor,
-    state: Float[np.ndarray, "trial rank"],
+    state: States,
     *,
     dt: float,
     steps: int,
     stride: int,
     rng: np.random.Generator,
     forcing: Float[np.ndarray, "step trial rank"] | None = None,
-    progress: Callable[[float], None] = lambda share: None,
-) -> Float[np.ndarray, "trial time rank"]:
+    progress: Progress = no_progress,
+) -> Paths:
     """Trajectories of ``dz = (f(z) + u) dt + G(z) dw``, sampled each `stride` steps from the initial state on.
 
-    Parameters
-    ----------
-    drift, factor
-        f, and G as a matrix or as a function of arrays (..., rank).
-    state
-        Initial states, shape (trial, rank).
-    dt, steps, stride
-        Time step, number of steps, and steps between samples.
-    rng
-        Source of the noise.
-    forcing
-        u, constant over each step, shape (step, trial, rank), where one trial stands for all; zero by default.
-    progress
-        Called with the finished share.
-
-    Raises
-    ------
-    InputError
-        Where a trajectory leaves the range of finite numbers.
+    The factor G is a matrix, or a function of arrays (..., rank). The forcing u is constant over each step, of
+    each trial or one for all, and zero by default.
 
     Examples
     --------
@@ -93,7 +75,7 @@ def integrate(
 
 def _noise(
     factor: Float[np.ndarray, "rank rank"] | Factor, root: float, rng: np.random.Generator
-) -> Callable[[Float[np.ndarray, "trial rank"]], Float[np.ndarray, "trial rank"]]:
+) -> Callable[[States], States]:
     """Noise of one step as a function of the state at its beginning."""
     if callable(factor):
         return lambda z: root * (factor(z) @ rng.standard_normal((*z.shape, 1)))[..., 0]
@@ -101,15 +83,10 @@ def _noise(
     return lambda z: rng.standard_normal(z.shape) @ scaled
 
 
-def stable_step(drift: Drift, points: Float[np.ndarray, "sample rank"], *, tolerance: float = 1e-4) -> float:
+def stable_step(drift: Drift, points: States, *, tolerance: float = 1e-4) -> float:
     """Largest step 2^-m at which one Heun step differs from two half steps by `tolerance` of the spread.
 
-    Judged at the 99th percentile over `points`, without noise.
-
-    Raises
-    ------
-    InputError
-        Where sixteen halvings of 1/16 do not suffice.
+    Judged at the 99th percentile over `points`, without noise. Sixteen halvings of 1/16 are tried.
 
     Examples
     --------

@@ -13,6 +13,8 @@ from ddm2snn.systems.system import System
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from ddm2snn.systems.system import Latents
+
 
 def quartic_wells(rank: int, noise: float = 0.5) -> System:
     r"""Wells at :math:`(\pm 1, \ldots, \pm 1)`: ``doublewell`` for rank 1, ``fourwell`` for rank 2.
@@ -50,8 +52,8 @@ def quartic_wells(rank: int, noise: float = 0.5) -> System:
 
 
 def mixture_log_density(
-    z: Float[np.ndarray, "... rank"], memories: Float[np.ndarray, "memory rank"], width: float
-) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "... rank"]]:
+    z: Latents, memories: Float[np.ndarray, "memory rank"], width: float
+) -> tuple[Float[np.ndarray, "..."], Latents]:
     r"""Logarithm, up to a constant, of a sum of Gaussians of equal weight, and its gradient.
 
     .. math:: \log p = \log \sum_m e^{z \cdot z_m / s^2 - |z_m|^2 / 2 s^2} - |z|^2 / 2 s^2
@@ -63,7 +65,7 @@ def mixture_log_density(
 
 
 def relative_weights(
-    z: Float[np.ndarray, "... rank"], memories: Float[np.ndarray, "memory rank"], width: float
+    z: Latents, memories: Float[np.ndarray, "memory rank"], width: float
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "memory ..."]]:
     r"""Logarithm of the largest Gaussian at z, and the ratio of each to it.
 
@@ -80,11 +82,11 @@ def relative_weights(
 
 
 def mixture_score(
-    z: Float[np.ndarray, "... rank"],
+    z: Latents,
     share: Float[np.ndarray, "memory ..."],
     memories: Float[np.ndarray, "memory rank"],
     width: float,
-) -> Float[np.ndarray, "... rank"]:
+) -> Latents:
     r"""Gradient of :math:`\log p`: :math:`(\sum_m w_m z_m / \sum_m w_m - z) / s^2` with w the weights `share`."""
     total = share.sum(axis=0)
     each = (slice(None), *[None] * (share.ndim - 1))
@@ -100,12 +102,7 @@ def memories(places: Float[np.ndarray, "memory rank"], *, width: float = 0.3, no
     so p is stationary exactly and the process is in equilibrium. An input u tilts the energy,
     :math:`U - u \cdot z`, so that the memory furthest along u becomes its global minimum.
 
-    Parameters
-    ----------
-    places
-        Memories, shape (memory, rank), more than `width` apart.
-    width, noise
-        s and sigma.
+    The `places` are more than a `width` s apart; the `noise` is sigma.
 
     Examples
     --------
@@ -145,14 +142,8 @@ def sequence(
     stationary at every strength; at strength zero the process is in equilibrium. (Our construction of the
     autonomous sequences of arXiv 2602.14885.)
 
-    Parameters
-    ----------
-    count
-        Number of memories.
-    strength
-        alpha, angular velocity of the current where the density is lowest along the ring.
-    radius, width, noise
-        Radius of the ring, width of the Gaussians, sigma.
+    The `strength` alpha is the angular velocity of the current where the density is lowest along the ring; the `width`
+    is that of the Gaussians, the `noise` sigma.
 
     Examples
     --------

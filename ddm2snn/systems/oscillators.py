@@ -19,13 +19,8 @@ def van_der_pol(mu: float = 1.0, noise: float = 0.1) -> System:
 
     .. math:: dx = y\,dt + \sigma\,dw_1, \qquad dy = (\mu (1 - x^2) y - x)\,dt + \sigma\,dw_2
 
-    Parameters
-    ----------
-    mu
-        Nonlinearity (1 is our choice).
-    noise
-        sigma, per square root of the time unit (our choice too: arXiv 2602.14885, which matches noisy van der Pol
-        oscillators, is no source of either value).
+    The nonlinearity mu and the noise sigma, per square root of the time unit, are our choice: arXiv 2602.14885, which
+    matches noisy van der Pol oscillators, is no source of either value.
 
     Examples
     --------
@@ -75,14 +70,8 @@ def stuart_landau(
     ``known["mean_square_radius"]`` the mean of r^2. Source: the drift, e.g. Kuramoto, Chemical Oscillations,
     Waves, and Turbulence (1984), section 2.2; the noise, its strength and the density are ours.
 
-    Parameters
-    ----------
-    mu
-        Distance from the bifurcation, above zero.
-    omega, beta
-        Angular velocity at the origin, and by how much it falls with the squared radius.
-    noise, growth
-        sigma, per square root of the time unit, and kappa.
+    `mu` is the distance from the bifurcation, above zero, `omega` the angular velocity at the origin, which falls with
+    the squared radius by `beta`. The `noise` sigma is per square root of the time unit; `growth` is kappa.
 
     Examples
     --------

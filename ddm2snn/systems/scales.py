@@ -15,27 +15,20 @@ import numpy as np
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.errors import InputError
 from ddm2snn.systems.integration import integrate, stable_step
-from ddm2snn.systems.settling import (
-    PER_SIZE,
-    SIZES,
-    Course,
-    Settled,
-    advance,
-    apart_from_most,
-    drawn,
-    gathered,
-    judge,
-    mixed,
-)
+from ddm2snn.systems.settling import PER_SIZE, SIZES, Course, Settled, advance, judge
 from ddm2snn.systems.system import System
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
+
+    from ddm2snn.systems.settling import Which
+    from ddm2snn.systems.system import States
 
 _ROUNDS, _FIRST_STEPS, _LONGER = 15, 500, 1.6  # of the search: each round has more steps than the one before
 BUDGET = sum(int(_FIRST_STEPS * _LONGER**number) for number in range(_ROUNDS))
 """Steps that the search takes at most, of 200 trajectories together."""
 _EARLY = 2  # rounds at first, after which trajectories may still be falling in
+_SMALLEST = slice(0, 4 * PER_SIZE)  # trajectories that show where the others lead to
 _SAME_SPREAD = 0.3  # logarithm of the ratio of two spreads that agree
 _FEWEST = 3 * PER_SIZE  # trajectories that tell where the states are
 _ENOUGH = 0.7  # of the trajectories within reach have settled at the end of the search
@@ -56,20 +49,14 @@ class Scales:
     The internal time unit is that in which the drift moves a latent by its own standard deviation, as a root mean
     square over latents and stationary states.
 
-    Parameters
-    ----------
-    origin, size
-        Centre and standard deviation of the stationary states in system units, shape (rank,).
-    time
-        Units of the system's time in an internal one.
-    states
-        Stationary states in internal coordinates, shape (sample, rank), from which to start; standard normal if None.
+    `origin` and `size` are centre and standard deviation of the stationary states in system units; `states` are some in
+    internal coordinates, from which to start, which is at standard normal ones if None.
     """
 
     origin: Float[np.ndarray, " rank"]
     size: Float[np.ndarray, " rank"]
     time: float
-    states: Float[np.ndarray, "sample rank"] | None = None
+    states: States | None = None
 
     def __repr__(self) -> str:
         figures = ", ".join(f"{o:.3g} +- {s:.3g}" for o, s in zip(self.origin, self.size, strict=True))
@@ -84,12 +71,8 @@ class Scales:
 def find_scales(system: System, rng: np.random.Generator, progress: Progress = no_progress) -> Scales:
     """Find where a system's stationary states lie, how large they are and how fast they move.
 
-    A system that declares `time_scale` and `initial` is taken as it is.
-
-    Raises
-    ------
-    InputError
-        Where there is no stationary state to find, in the words of what was seen instead.
+    A system that declares `time_scale` and `initial` is taken as it is. One without stationary states is refused in the
+    words of what was seen instead.
 
     Examples
     --------
@@ -104,16 +87,14 @@ def find_scales(system: System, rng: np.random.Generator, progress: Progress = n
     return _level(system, _scales_of(system, states, states))
 
 
-def _scales_of(
-    system: System, states: Float[np.ndarray, "sample rank"], start: Float[np.ndarray, "sample rank"] | None
-) -> Scales:
+def _scales_of(system: System, states: States, start: States | None) -> Scales:
     origin, size = states.mean(axis=0), states.std(axis=0)
     speed = np.sqrt(np.mean((system.checked_drift(states) / size) ** 2))
     time = float(1.0 / speed) if system.time_scale is None else system.time_scale
     return Scales(origin, size, time, None if start is None else (start - origin) / size)
 
 
-def _search(system: System, rng: np.random.Generator, progress: Progress) -> Float[np.ndarray, "sample rank"]:
+def _search(system: System, rng: np.random.Generator, progress: Progress) -> States:
     """Stationary states, those of each trajectory in proportion to time."""
     z, far, sizes = _starts(system, rng)
     first, step, steps, travels, spread = z, None, _FIRST_STEPS, [], None
@@ -122,20 +103,19 @@ def _search(system: System, rng: np.random.Generator, progress: Progress) -> Flo
         judged = judge(system, course)
         known = np.isfinite(judged.deviation) & (judged.deviation > 0)
         far = np.where(known, judged.deviation, far)
-        within, kept = gathered(judged, sizes)
+        within, kept = judged.gathered(sizes)
         if number >= _EARLY:
             _refuse_rest(system, judged, kept, sizes)
             if (judged.settled & kept).sum() >= _FEWEST:
-                before, spread = spread, _spread(judged, kept)
+                before, spread = spread, judged.spread(kept)
                 same = before is not None and (np.abs(np.log(spread / before)) < _SAME_SPREAD).all()
                 enough = (judged.settled & kept).sum() >= _ENOUGH * within.sum()
                 if same and (number >= _PATIENCE or (enough and (sizes is None or _together(judged, kept)))):
                     break
-        if number >= 2 * _EARLY and _grows(z, course.end):
-            raise InputError(_growth(system, first, course.end))
+        if number >= 2 * _EARLY:
+            _refuse_growth(system, first, z, course.end)
         travels.append(_travel(z, course))
-        if (onwards := _onwards(travels)) is not None:
-            raise InputError(_moves_on(system, onwards, float(travels[-1][onwards])))
+        _refuse_straight_ways(system, travels)
         z, step, steps = course.end, course.step, int(_LONGER * steps)
     else:
         raise InputError(
@@ -143,7 +123,7 @@ def _search(system: System, rng: np.random.Generator, progress: Progress) -> Flo
             "slower than the rest, or it has no stationary state. Give `initial`, states to start from."
         )
     progress(1.0)
-    return drawn(course, kept if sizes is None else _of_one_basin(system, judged, kept, sizes), rng)
+    return course.drawn(kept if sizes is None else _of_one_basin(system, judged, kept, sizes), rng)
 
 
 def _starts(system: System, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -164,69 +144,56 @@ def _starts(system: System, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     return z, far, sizes
 
 
-def _spread(judged: Settled, kept: Bool[np.ndarray, " trial"]) -> Float[np.ndarray, " rank"]:
-    """Standard deviation of the states of all trajectories that are kept."""
-    return np.sqrt((judged.deviation[kept] ** 2).mean(axis=0) + judged.mean[kept].var(axis=0))
-
-
-def _together(judged: Settled, kept: Bool[np.ndarray, " trial"]) -> bool:
+def _together(judged: Settled, kept: Which) -> bool:
     """Whether no settled trajectory is elsewhere than most, and all go everywhere in time."""
-    return not (judged.settled & apart_from_most(judged, kept)).any() and mixed(judged, kept)
+    return not (judged.settled & judged.apart_from_most(kept)).any() and judged.mixed(kept)
 
 
-def _of_one_basin(
-    system: System, judged: Settled, kept: Bool[np.ndarray, " trial"], sizes: Float[np.ndarray, " trial"]
-) -> Bool[np.ndarray, " trial"]:
+def _of_one_basin(system: System, judged: Settled, kept: Which, sizes: Float[np.ndarray, " trial"]) -> Which:
     """Trajectories of the basin in which most are, from starts of its own size; refused where there are others."""
-    apart = apart_from_most(judged, kept)
+    apart = judged.apart_from_most(kept)
     most = kept & ~apart
-    if (judged.settled & apart).sum() > _FEW * kept.sum() or not mixed(judged, most):
+    if (judged.settled & apart).sum() > _FEW * kept.sum() or not judged.mixed(most):
         raise InputError(_basins(system, judged, kept))
     distance = (np.abs(np.median(judged.mean[most], axis=0)) + np.median(judged.deviation[most], axis=0)).max()
     inside = most & (sizes <= distance)  # others may still be on their way
     return inside if inside.sum() >= _FEWEST else most
 
 
-def _grows(before: np.ndarray, after: np.ndarray) -> bool:
-    """Whether trajectories from the smallest starts still go far beyond where they were."""
-    some = slice(0, 4 * PER_SIZE)
+def _refuse_growth(system: System, first: States, before: States, after: States) -> None:
+    """Refuse trajectories from the smallest starts that still go far beyond where they were."""
     with np.errstate(all="ignore"):
-        then, now = (np.median(np.abs(z[some]).max(axis=1)) for z in (before, after))
-    return not now <= min(3 * then, _BEYOND)
-
-
-def _growth(system: System, first: np.ndarray, last: np.ndarray) -> str:
-    """Say how trajectories leave: at a steady speed, or ever faster."""
-    some = slice(0, 4 * PER_SIZE)
-    with np.errstate(all="ignore"):
-        speed, at_first = (np.median(np.abs(system.checked_drift(z[some])), axis=0) for z in (last, first))
-        size = np.median(np.abs(last[some]), axis=0)
+        then, now = (np.median(np.abs(z[_SMALLEST]).max(axis=1)) for z in (before, after))
+        if now <= min(3 * then, _BEYOND):
+            return
+        speed, at_first = (np.median(np.abs(system.checked_drift(z[_SMALLEST])), axis=0) for z in (after, first))
+        size = np.median(np.abs(after[_SMALLEST]), axis=0)
     latent = int(np.argmax(np.where(np.isfinite(size), size, np.inf)))
     if speed[latent] < 10 * at_first[latent]:
-        return _moves_on(system, latent, float(speed[latent]))
-    return (
+        raise InputError(_moves_on(system, latent, float(speed[latent])))
+    raise InputError(
         f"System {system.name}: its trajectories still grow after a long relaxation, so there is no stationary "
         "state to train on. Check the sign of its drift, or confine it."
     )
 
 
-def _travel(start: Float[np.ndarray, "trial rank"], course: Course) -> Float[np.ndarray, " rank"]:
+def _travel(start: States, course: Course) -> Float[np.ndarray, " rank"]:
     """Speed at which each latent went straight on in a course, from the smallest starts; NaN where it did not."""
-    some = slice(0, 4 * PER_SIZE)
     with np.errstate(all="ignore"):
-        gone, visited = course.end[some] - start[some], np.ptp(course.states[:, some], axis=0)
+        gone, visited = course.end[_SMALLEST] - start[_SMALLEST], np.ptp(course.states[:, _SMALLEST], axis=0)
         straight = np.median(np.abs(gone) / visited, axis=0) > _STRAIGHT
-        return np.where(straight, np.median(gone / course.weight[:, some].sum(axis=0)[:, None], axis=0), np.nan)
+        speed = gone / course.weight[:, _SMALLEST].sum(axis=0)[:, None]
+        return np.where(straight, np.median(speed, axis=0), np.nan)
 
 
-def _onwards(travels: list[Float[np.ndarray, " rank"]]) -> int | None:
-    """Latent that went straight on at one speed in the last three rounds, if there is one."""
-    if len(travels) < 5:
-        return None
+def _refuse_straight_ways(system: System, travels: list[Float[np.ndarray, " rank"]]) -> None:
+    """Refuse a latent that went straight on at one speed in the last three rounds."""
     last = np.array(travels[-3:])
     with np.errstate(all="ignore"):
         steady = (np.abs(last / last[-1] - 1.0) < 0.3).all(axis=0)
-    return int(np.flatnonzero(steady)[0]) if steady.any() else None
+    if len(travels) >= 5 and steady.any():
+        latent = int(np.argmax(steady))
+        raise InputError(_moves_on(system, latent, float(last[-1, latent])))
 
 
 def _moves_on(system: System, latent: int, speed: float) -> str:
@@ -236,12 +203,7 @@ def _moves_on(system: System, latent: int, speed: float) -> str:
     )
 
 
-def _refuse_rest(
-    system: System,
-    judged: Settled,
-    kept: Bool[np.ndarray, " trial"],
-    sizes: Float[np.ndarray, " trial"] | None,
-) -> None:
+def _refuse_rest(system: System, judged: Settled, kept: Which, sizes: Float[np.ndarray, " trial"] | None) -> None:
     """Refuse latents that come to rest, and motion without noise that is as large as its start was."""
     still = (judged.deviation == 0).all(axis=0)
     if kept.sum() >= _FEWEST:  # a few that started far outside may hang there
@@ -269,7 +231,7 @@ def _refuse_rest(
         )
 
 
-def _basins(system: System, judged: Settled, kept: Bool[np.ndarray, " trial"]) -> str:
+def _basins(system: System, judged: Settled, kept: Which) -> str:
     mean = judged.mean[kept]
     latent = int(np.argmax(mean.var(axis=0) / (judged.deviation[kept] ** 2).mean(axis=0)))
     low, high = np.quantile(mean[:, latent], (0.1, 0.9))

@@ -12,6 +12,10 @@ from ddm2snn.systems.system import System
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
+    from ddm2snn.systems.system import States
+
+    Which = Bool[np.ndarray, " trial"]
+
 SIZES = 10.0 ** np.arange(-12, 13)
 PER_SIZE = 8  # trajectories that start at each size
 _TOLERANCE = 0.01  # of a step: error over the distance that the trajectory travels
@@ -28,40 +32,80 @@ _MIXED = 0.5  # largest share of the variance that lies between trajectories
 class Course(NamedTuple):
     """A stretch of trajectories with steps of their own, recorded a thousand times at most.
 
-    Parameters
-    ----------
-    states, weight
-        Recorded states, shape (record, trial, rank), and the time that each stands for, shape (record, trial).
-    end, step
-        Last states and the next step of each trajectory.
+    The `weight` of a recorded state is the time that it stands for; `end` and `step` are the last states and the next
+    step of each trajectory.
     """
 
     states: Float[np.ndarray, "record trial rank"]
     weight: Float[np.ndarray, "record trial"]
-    end: Float[np.ndarray, "trial rank"]
+    end: States
     step: Float[np.ndarray, " trial"]
+
+    def drawn(self, kept: Which, rng: np.random.Generator) -> States:
+        """States of the last half of a course, each trajectory as often and each state in proportion to its time."""
+        half = len(self.states) // 2
+        trials = np.flatnonzero(kept)
+        each = -(-4096 // len(trials))
+        states = []
+        for trial in trials:
+            weight = self.weight[half:, trial]
+            states.append(self.states[half:, trial][rng.choice(len(weight), size=each, p=weight / weight.sum())])
+        return np.concatenate(states)
 
 
 class Settled(NamedTuple):
-    """What the last half of a course says of each trajectory.
+    """What the last half of a course says of each trajectory: mean and deviation over time, and whether it has settled.
 
-    Parameters
-    ----------
-    mean, deviation
-        Over time, shape (trial, rank).
-    settled
-        Whether the last two quarters agree and the trajectory has gone far enough to tell.
+    It has where the last two quarters agree and the trajectory has gone far enough to tell.
     """
 
-    mean: Float[np.ndarray, "trial rank"]
-    deviation: Float[np.ndarray, "trial rank"]
-    settled: Bool[np.ndarray, " trial"]
+    mean: States
+    deviation: States
+    settled: Which
+
+    def gathered(self, sizes: Float[np.ndarray, " trial"] | None) -> tuple[Which, Which]:
+        """Trajectories that started within reach of the states, and those of them that move as the settled ones do.
+
+        With sizes of the starts, the settled ones are those of the four smallest of which half or more have settled.
+        """
+        first = self.settled
+        if sizes is not None:
+            share = first.reshape(-1, PER_SIZE).mean(axis=1)
+            first = first & np.isin(np.arange(len(first)) // PER_SIZE, np.flatnonzero(share >= 0.5)[:4])
+        if not first.any():
+            return first, first
+        middle, size = self._robust(first)
+        within = np.ones(len(first), dtype=bool)
+        if sizes is not None:
+            within = sizes <= _FARTHEST * (np.abs(middle) + size).max()
+        near = (np.abs(self.mean - middle) < _STRAY * size) & (self.deviation < _LARGE * size)
+        near &= self.settled[:, None] | (self.deviation > _SMALL * size)  # slow and not settled: still falling in
+        return within, within & near.all(axis=1)
+
+    def _robust(self, some: Which) -> tuple[np.ndarray, np.ndarray]:
+        """Middle and size of the states of some trajectories, by medians and quartiles."""
+        low, middle, high = np.quantile(self.mean[some], (0.25, 0.5, 0.75), axis=0)
+        return middle, np.sqrt(np.median(self.deviation[some] ** 2, axis=0) + ((high - low) / 1.35) ** 2)
+
+    def apart_from_most(self, kept: Which) -> Which:
+        """Trajectories that are elsewhere than most: still on their way, or in a basin of their own."""
+        middle, size = self._robust(kept)
+        return kept & (np.abs(self.mean - middle) > _APART * size).any(axis=1)
+
+    def spread(self, kept: Which) -> Float[np.ndarray, " rank"]:
+        """Standard deviation of the states of all trajectories that are kept."""
+        return np.sqrt((self.deviation[kept] ** 2).mean(axis=0) + self.mean[kept].var(axis=0))
+
+    def mixed(self, kept: Which) -> bool:
+        """Whether trajectories went everywhere in time: their means differ less than each of them moves."""
+        between, within = self.mean[kept].var(axis=0), (self.deviation[kept] ** 2).mean(axis=0)
+        return bool((between < _MIXED * (between + within)).all())
 
 
 def advance(
     system: System,
-    z: Float[np.ndarray, "trial rank"],
-    far: Float[np.ndarray, "trial rank"],
+    z: States,
+    far: States,
     known: Float[np.ndarray, " trial"] | None,
     steps: int,
     rng: np.random.Generator,
@@ -126,55 +170,3 @@ def judge(system: System, course: Course) -> Settled:
         settled = np.isfinite(mean).all(axis=1) & (variance > 0).all(axis=1) & (speed * elapsed[-1] > _TURNS)
         settled &= (ramp < _RAMP).all(axis=1) & (swell < _SWELL).all(axis=1)
     return Settled(mean, deviation, settled)
-
-
-def gathered(
-    judged: Settled, sizes: Float[np.ndarray, " trial"] | None
-) -> tuple[Bool[np.ndarray, " trial"], Bool[np.ndarray, " trial"]]:
-    """Trajectories that started within reach of the states, and those of them that move as the settled ones do.
-
-    With sizes of the starts, the settled ones are those of the four smallest of which half or more have settled.
-    """
-    first = judged.settled
-    if sizes is not None:
-        share = first.reshape(-1, PER_SIZE).mean(axis=1)
-        first = first & np.isin(np.arange(len(first)) // PER_SIZE, np.flatnonzero(share >= 0.5)[:4])
-    if not first.any():
-        return first, first
-    middle, size = _robust(judged, first)
-    within = np.ones(len(first), dtype=bool)
-    if sizes is not None:
-        within = sizes <= _FARTHEST * (np.abs(middle) + size).max()
-    near = (np.abs(judged.mean - middle) < _STRAY * size) & (judged.deviation < _LARGE * size)
-    near &= judged.settled[:, None] | (judged.deviation > _SMALL * size)  # slow and not settled: still falling in
-    return within, within & near.all(axis=1)
-
-
-def _robust(judged: Settled, some: Bool[np.ndarray, " trial"]) -> tuple[np.ndarray, np.ndarray]:
-    """Middle and size of the states of some trajectories, by medians and quartiles."""
-    low, middle, high = np.quantile(judged.mean[some], (0.25, 0.5, 0.75), axis=0)
-    return middle, np.sqrt(np.median(judged.deviation[some] ** 2, axis=0) + ((high - low) / 1.35) ** 2)
-
-
-def apart_from_most(judged: Settled, kept: Bool[np.ndarray, " trial"]) -> Bool[np.ndarray, " trial"]:
-    """Trajectories that are elsewhere than most: still on their way, or in a basin of their own."""
-    middle, size = _robust(judged, kept)
-    return kept & (np.abs(judged.mean - middle) > _APART * size).any(axis=1)
-
-
-def mixed(judged: Settled, kept: Bool[np.ndarray, " trial"]) -> bool:
-    """Whether trajectories went everywhere in time: their means differ less than each of them moves."""
-    between, within = judged.mean[kept].var(axis=0), (judged.deviation[kept] ** 2).mean(axis=0)
-    return bool((between < _MIXED * (between + within)).all())
-
-
-def drawn(course: Course, kept: Bool[np.ndarray, " trial"], rng: np.random.Generator) -> np.ndarray:
-    """States of the last half of a course, each trajectory as often and each state in proportion to its time."""
-    half = len(course.states) // 2
-    trials = np.flatnonzero(kept)
-    each = -(-4096 // len(trials))
-    drawn = []
-    for trial in trials:
-        weight = course.weight[half:, trial]
-        drawn.append(course.states[half:, trial][rng.choice(len(weight), size=each, p=weight / weight.sum())])
-    return np.concatenate(drawn)

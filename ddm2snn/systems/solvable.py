@@ -13,13 +13,13 @@ from ddm2snn.systems.system import System
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    Matrix = Float[np.ndarray, "rank rank"]
+
 _MATRIX = ((-1.0, 1.0), (-1.0, -1.0))
 _FACTOR = ((0.5, 0.0), (0.2, 0.4))
 
 
-def ornstein_uhlenbeck(
-    matrix: Float[np.ndarray, "rank rank"] | tuple = _MATRIX, factor: Float[np.ndarray, "rank rank"] | tuple = _FACTOR
-) -> System:
+def ornstein_uhlenbeck(matrix: Matrix | tuple = _MATRIX, factor: Matrix | tuple = _FACTOR) -> System:
     r"""Linear drift, constant diffusion: :math:`dz = B z\,dt + G\,dw`.
 
     Stationary covariance S from :math:`B S + S B^\top + G G^\top = 0`; entropy production rate, with
@@ -30,12 +30,7 @@ def ornstein_uhlenbeck(
     which is zero just where the process is reversible. Source: Gardiner, Handbook of Stochastic Methods,
     section 4.5; Godreche, Luck, J. Phys. A 52 (2019).
 
-    Parameters
-    ----------
-    matrix
-        B, whose eigenvalues must have negative real parts.
-    factor
-        G.
+    The eigenvalues of the `matrix` B must have negative real parts; `factor` is G.
 
     Examples
     --------
@@ -69,9 +64,7 @@ def ornstein_uhlenbeck(
     )
 
 
-def _entropy_production(
-    b: Float[np.ndarray, "rank rank"], g: Float[np.ndarray, "rank rank"], covariance: Float[np.ndarray, "rank rank"]
-) -> float:
+def _entropy_production(b: Matrix, g: Matrix, covariance: Matrix) -> float:
     """Entropy production rate per time unit; infinite where a noiseless direction carries a current."""
     diffusion = g @ g.T / 2
     irreversible = b + diffusion @ np.linalg.inv(covariance)
@@ -100,12 +93,8 @@ def anisotropic(stretch: float = 3.0, noise: float = 0.8) -> System:
     the lower-triangular one of Cholesky, which is smooth in z. Source of the drift: Gardiner, Handbook of
     Stochastic Methods, section 5.3.5 (potential conditions). D and p are our choice.
 
-    Parameters
-    ----------
-    stretch
-        alpha, above zero: how much stronger the noise far out is along the radius.
-    noise
-        sigma, per square root of the time unit.
+    The `stretch` alpha, above zero, is how much stronger the noise far out is along the radius; the `noise` sigma is
+    per square root of the time unit.
 
     Examples
     --------

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
     from ddm2snn.systems.scales import Scales
 
-Drift = Callable[["Float[np.ndarray, '... rank']"], "Float[np.ndarray, '... rank']"]
-Factor = Callable[["Float[np.ndarray, '... rank']"], "Float[np.ndarray, '... rank rank']"]
-Sampler = Callable[[np.random.Generator, int], "Float[np.ndarray, 'sample rank']"]
+    Latents = Float[np.ndarray, "... rank"]
+    Tensors = Float[np.ndarray, "... rank rank"]
+    States = Float[np.ndarray, "sample rank"]
+    Paths = Float[np.ndarray, "trial time rank"]
+
+Drift = Callable[["Latents"], "Latents"]
+Factor = Callable[["Latents"], "Tensors"]
+Sampler = Callable[[np.random.Generator, int], "States"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +34,8 @@ class System:
 
     Parameters
     ----------
-    name
-        Lower-case name.
-    rank
-        Dimension k of z.
     drift
-        f on arrays (..., rank).
+        f on arrays (..., rank), rank being the dimension of z.
     diffusion
         The factor G: a number (times the identity), a (rank, rank) matrix, or a function of arrays
         (..., rank) that returns (..., rank, rank); the tensor is G G^T.
@@ -123,20 +124,14 @@ class System:
         constant = self.constant_factor
         return self.factor if constant is None else constant
 
-    def factor(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
-        """Factor G at `latent`, shape (..., rank, rank).
-
-        Raises
-        ------
-        InputError
-            Where the user's function returns another shape.
-        """
+    def factor(self, latent: Latents) -> Tensors:
+        """Factor G at `latent`, shape (..., rank, rank); a function that returns another shape is refused."""
         shape = (*np.shape(latent), self.rank)
         if not callable(self.diffusion):
             return np.broadcast_to(np.asarray(self.diffusion), shape)
         return values_of(self.diffusion, f"System {self.name}: diffusion", latent, shape)
 
-    def starts(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "sample rank"]:
+    def starts(self, rng: np.random.Generator, count: int) -> States:
         """Draw `count` starting points, shape (count, rank)."""
         drawn = rng.standard_normal((count, self.rank)) if self.initial is None else self.initial(rng, count)
         points = np.asarray(drawn, dtype=np.float64)
@@ -144,14 +139,8 @@ class System:
             raise InputError(f"System.initial must return shape ({count}, {self.rank}), got {points.shape}.")
         return points
 
-    def checked_drift(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
-        """Drift f at `latent`, shape (..., rank).
-
-        Raises
-        ------
-        InputError
-            Where the user's function returns another shape.
-        """
+    def checked_drift(self, latent: Latents) -> Latents:
+        """Drift f at `latent`, shape (..., rank); a function that returns another shape is refused."""
         return values_of(self.drift, f"System {self.name}: drift", latent, np.shape(latent))
 
     def in_scales(self, scales: Scales) -> System:
@@ -161,13 +150,13 @@ class System:
             return replace(self, time_scale=1.0)
         pool, factor, root = scales.states, self.constant_factor, float(np.sqrt(time))
 
-        def initial(rng: np.random.Generator, count: int) -> Float[np.ndarray, "sample rank"]:
+        def initial(rng: np.random.Generator, count: int) -> States:
             if pool is not None:
                 return pool[rng.integers(len(pool), size=count)]
             starts = self.starts(rng, count)
             return starts if self.initial is None else (starts - origin) / size
 
-        def inner_factor(z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
+        def inner_factor(z: Latents) -> Tensors:
             return self.factor(origin + size * z) * (root / size[:, None])
 
         return replace(
@@ -197,17 +186,9 @@ class System:
     ) -> System:
         """System whose drift is written for one point: f(z), or f(t, z) as SciPy's solvers take it.
 
-        Parameters
-        ----------
-        function
-            Takes a point of shape (rank,) and returns rank numbers as an array, a list or a tensor of torch. It may be
-            compiled by Numba. It is called once for many points where that gives the same, else once for each.
-        rank
-            Dimension of the points.
-        name
-            By default that of the function.
-        others
-            Further parameters of `System`, the diffusion among them.
+        The function takes a point of shape (rank,) and returns rank numbers as an array, a list or a tensor of torch.
+        It may be compiled by Numba. It is called once for many points where that gives the same, else once for each.
+        By default the name is that of the function. The others are parameters of `System`, the diffusion among them.
 
         Raises
         ------
@@ -243,18 +224,9 @@ def forced(
     .. math:: dz = f(t, z)\,dt + G\,dw, \qquad t = \theta / \omega, \qquad \omega = 2\pi / \text{period}, \\
         \dot c = -\omega s + \omega (1 - c^2 - s^2) c, \qquad \dot s = \omega c + \omega (1 - c^2 - s^2) s.
 
-    Parameters
-    ----------
-    function
-        f(t, z) of one point z of shape (rank,), with `period` in t.
-    period
-        In units of the system's time.
-    rank
-        Latents without those of the phase.
-    diffusion
-        G of these latents, a number or a matrix; the phase has no noise.
-    name, others
-        As in `System`, whose rank is `rank` + 2.
+    The function f(t, z) takes one point z of shape (rank,), without the latents of the phase, and has the `period`, in
+    units of the system's time, in t. The `diffusion` is that of these latents, a number or a matrix; the phase has no
+    noise. The others are parameters of `System`, whose rank is `rank` + 2.
 
     Examples
     --------
@@ -273,7 +245,7 @@ def forced(
     name = _name_of(function) if name is None else name
     inner, omega = of_points(function, rank), 2.0 * np.pi / period
 
-    def drift(z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
+    def drift(z: Latents) -> Latents:
         cosine, sine = z[..., rank], z[..., rank + 1]
         driven = inner(z[..., :rank], np.arctan2(sine, cosine) % (2.0 * np.pi) / omega)
         back = omega * (1.0 - cosine**2 - sine**2)

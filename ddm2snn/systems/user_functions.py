@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import traceback
 from collections.abc import Callable
@@ -22,13 +23,7 @@ _NOT_OWN = ("site-packages", "dist-packages", "numpy/", "<__array_function__")
 def values_of(
     function: Callable[[Any], Any], what: str, latent: Float[np.ndarray, "... rank"], shape: tuple[int, ...]
 ) -> Float[np.ndarray, "..."]:
-    """Values of a user's function of arrays, which is given a read-only array.
-
-    Raises
-    ------
-    InputError
-        Where the function fails, in one line with its own line that did, or returns another shape.
-    """
+    """Values of a user's function of arrays, which is given a read-only array; a failure names the line in it."""
     state = np.asarray(latent, dtype=np.float64).view()
     state.setflags(write=False)
     try:
@@ -63,15 +58,11 @@ def of_points(function: Callable[..., Any], rank: int) -> Callable[..., Float[np
             columns = np.stack([np.broadcast_to(_numbers(part), len(z)) for part in columns])
         return _numbers(columns).reshape(rank, len(z)).T
 
-    def chosen() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        try:
-            with np.errstate(all="ignore"):
-                same = np.allclose(at_once(times, points), each(times, points), rtol=1e-12, atol=0, equal_nan=True)
-        except Exception:  # noqa: BLE001 - a function of one point may fail on columns in any way
-            return each
-        return at_once if same else each
-
-    evaluate = chosen()
+    evaluate = each
+    # a function of one point may fail on columns in any way
+    with contextlib.suppress(Exception), np.errstate(all="ignore"):
+        if np.allclose(at_once(times, points), each(times, points), rtol=1e-12, atol=0, equal_nan=True):
+            evaluate = at_once
 
     def of_arrays(z: np.ndarray, time: np.ndarray | float = 0.0) -> np.ndarray:
         flat = z.reshape(-1, rank)

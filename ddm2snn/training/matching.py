@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ddm2snn.network import RateNetwork
-    from ddm2snn.systems.system import System
+    from ddm2snn.systems.system import States, System
     from ddm2snn.training.train import Training
 
 _MISFIT_ALLOWED = 4.0  # times the squared error asked for: training points beside the stationary states fit less well
@@ -100,7 +100,7 @@ def starting_projection(
     task: Task, units: int, training: Training, rng: np.random.Generator, device: Device
 ) -> VariableProjection:
     """Place hidden units on the points, in random directions, with the gain that starts at the lowest loss."""
-    directions = rng.standard_normal((units, task.rank))
+    directions = rng.standard_normal((units, task.points.shape[1]))
     directions *= rng.uniform(0.4, 1.6, (units, 1)) / np.linalg.norm(directions, axis=1, keepdims=True)
     centres = task.points[rng.integers(len(task.points), size=units)]
     threshold = 1.0 if training.activation == "lif" else 0.0
@@ -121,9 +121,7 @@ def starting_projection(
     return with_gain(_GAINS[int(np.argmin(losses))], 1)
 
 
-def _judged(
-    network: RateNetwork, ridge: float, system: System, states: Float[np.ndarray, "sample rank"]
-) -> dict[str, float]:
+def _judged(network: RateNetwork, ridge: float, system: System, states: States) -> dict[str, float]:
     """Measure the errors of a network, fitted at a ridge, on states that it was not fitted to."""
     return {
         "ridge": ridge,
@@ -146,9 +144,7 @@ def _choice(stages: Sequence[Mapping[str, float]], training: Training) -> int:
     return min(range(len(stages)), key=lambda number: stages[number]["drift_error"])
 
 
-def drift_error(
-    network: RateNetwork, system: System, points: Float[np.ndarray, "sample rank"]
-) -> Float[np.ndarray, " rank"]:
+def drift_error(network: RateNetwork, system: System, points: States) -> Float[np.ndarray, " rank"]:
     """Relative root-mean-square error of the drift per latent: |f_net - f| / |f| over `points`.
 
     Examples
@@ -169,7 +165,7 @@ def drift_error(
     return np.sqrt(((network.drift(points) - truth) ** 2).mean(axis=0) / (truth**2).mean(axis=0))
 
 
-def diffusion_error(network: RateNetwork, system: System, points: Float[np.ndarray, "sample rank"]) -> float:
+def diffusion_error(network: RateNetwork, system: System, points: States) -> float:
     """Relative root-mean-square error of the tensor G G^T over `points`, in Frobenius norm.
 
     Latents are in units of the network's scale, so that none outweighs the others. Zero where the system has no noise.

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
     from ddm2snn.network import RateNetwork
-    from ddm2snn.systems.system import System
+    from ddm2snn.systems.system import Paths, States, System
+
+    State = Float[np.ndarray, " rank"]
+    Chosen = Bool[np.ndarray, " trial"]
 
 HAS_ESCAPED = 1e3
 """Standard deviations from the mean beyond which a trajectory has escaped."""
@@ -28,7 +31,7 @@ _EVERY = 0.25  # rate time units between samples
 _FAR = (2.0, 6.0)  # distance of far starts from the mean, in standard deviations per latent
 _NOISE_FACTOR = 3.0  # of perturbed trajectories
 _LEAST_MOTION = 0.05  # of a trajectory, relative to the least of any of the target
-_TRAJECTORIES, _RELAXATION, _WATCHED = 32, 10.0, 10.0  # of `check_return`, of each kind, and rate time units
+_RELAXATION, _WATCHED = 10.0, 10.0  # rate time units
 _TARGETS = 64  # trajectories of the target, at most, that say how much it moves
 
 
@@ -36,25 +39,21 @@ _TARGETS = 64  # trajectories of the target, at most, that say how much it moves
 class Ends:
     """Which trajectories were lost, and how, as `Return` defines it; none is counted twice.
 
-    Parameters
-    ----------
-    escaped, astray, still
-        Shape (trial,). A trajectory is astray or still where it is so in any of the windows that were watched.
-    path
-        States while they were watched, shape (trial, time, rank), in standard deviations from the target's mean.
+    A trajectory is astray or still where it is so in any of the windows that were watched. The `path` holds the states
+    while they were watched, in standard deviations from the target's mean.
     """
 
-    escaped: Bool[np.ndarray, " trial"]
-    astray: Bool[np.ndarray, " trial"]
-    still: Bool[np.ndarray, " trial"]
-    path: Float[np.ndarray, "trial time rank"]
+    escaped: Chosen
+    astray: Chosen
+    still: Chosen
+    path: Paths
 
     @property
-    def lost(self) -> Bool[np.ndarray, " trial"]:
+    def lost(self) -> Chosen:
         """Trajectories that were lost in any way, shape (trial,)."""
         return self.escaped | self.astray | self.still
 
-    def of(self, some: Int[np.ndarray, " some"] | Bool[np.ndarray, " trial"]) -> Ends:
+    def of(self, some: Int[np.ndarray, " some"] | Chosen) -> Ends:
         """The same of some of the trajectories."""
         return Ends(self.escaped[some], self.astray[some], self.still[some], self.path[some])
 
@@ -63,25 +62,16 @@ class Ends:
 class Return:
     """Counts of trajectories, and how they were started.
 
-    Parameters
-    ----------
-    far
-        Trajectories from far outside.
-    perturbed
-        Trajectories from stationary states, under three times the noise for as long as they have to come back.
-    escaped
-        Left for good, beyond a thousand standard deviations. Trajectories that come back when they are given ten times
-        as long count neither here nor below, nor do starts from which the target itself does not come back by then.
-    astray
-        Ended elsewhere: most of the last states lie further from the target's stationary states than 1.5 times the
-        distance within which 999 of 1,000 stationary states have another one.
-    still
-        Came to rest: the last states move less than a twentieth of what any trajectory of the target moves in as long.
-    time_units
-        Rate time units for coming back, and for being watched afterwards.
-    place
-        Where those that are astray or still stay, in standard deviations from the mean of each latent; None without
-        any.
+    The `far` ones start far outside, the `perturbed` ones from stationary states, under three times the noise for as
+    long as they have to come back. Both `time_units` are those for coming back, and for being watched afterwards. What
+    comes back when it is given ten times as long is not lost, nor is what the target itself loses by then. The others:
+
+    - `escaped`: left for good, beyond a thousand standard deviations.
+    - `astray`: most of the last states lie further from the target's stationary states than 1.5 times the distance
+      within which 999 of 1,000 stationary states have another one.
+    - `still`: the last states move less than a twentieth of what any trajectory of the target moves in as long.
+
+    `place` is where those that are astray or still stay, in standard deviations from the mean of each latent.
     """
 
     far: int
@@ -99,26 +89,12 @@ class Return:
 
 
 def check_return(
-    network: RateNetwork,
-    system: System,
-    stationary: Float[np.ndarray, "sample rank"],
-    rng: np.random.Generator,
-    trajectories: int = _TRAJECTORIES,
-) -> tuple[Return, Float[np.ndarray, "trial rank"]]:
+    network: RateNetwork, system: System, stationary: States, rng: np.random.Generator, trajectories: int = 32
+) -> tuple[Return, States]:
     """Start trajectories far outside and perturb as many by strong noise; count how they end after 10 time units.
 
     Also returns where those that are astray or still stay, shape (trial, rank), in standard deviations from the mean.
-
-    Parameters
-    ----------
-    network, system
-        What was trained, and on what.
-    stationary
-        Stationary states of the target, system units.
-    rng
-        Source of starts and noise.
-    trajectories
-        Number of each kind.
+    The `stationary` states are the target's, in system units; `trajectories` is the number of each kind.
     """
     z = to_internal(network, _enough(stationary, 2 * trajectories))[:trajectories]
     dt = integration_step(network, stationary)
@@ -133,7 +109,9 @@ def check_return(
         ends = watch(network, system, stationary, last, rng, duration=_WATCHED, relaxation=PATIENCE * _RELAXATION)
         stay = ends.lost
         if stay.any():
-            stay[stay] = ~_lost_by_the_target(network, system, stationary, (far, z), lost[stay], rng)
+            late = lost[stay]
+            starts = far[late[late < trajectories]], z[late[late >= trajectories] - trajectories]
+            stay[stay] = ~_lost_by_the_target(InternalSystem(system, network), stationary, *starts, rng)
         ends = ends.of(stay)
     places = ends.path[~ends.escaped].mean(axis=1)
     back = Return(
@@ -149,39 +127,29 @@ def check_return(
 
 
 def _lost_by_the_target(
-    network: RateNetwork,
-    system: System,
-    stationary: Float[np.ndarray, "sample rank"],
-    starts: tuple[Float[np.ndarray, "trial rank"], Float[np.ndarray, "trial rank"]],
-    lost: Int[np.ndarray, " some"],
-    rng: np.random.Generator,
-) -> Bool[np.ndarray, " some"]:
-    """Which of some trajectories the target itself loses, from the same states and after the same noise, in as long."""
-    far, unperturbed = starts
-    target, outside = InternalSystem(system, network), lost[lost < len(far)]
-    edge = np.abs(to_internal(network, stationary)).max(axis=0)
+    target: InternalSystem, stationary: States, far: States, perturbed: States, rng: np.random.Generator
+) -> Chosen:
+    """Which trajectories the target itself loses in as long: from far states, and from others after the same noise."""
+    edge = np.abs(to_internal(target.network, stationary)).max(axis=0)
     try:
-        dt = min(_EVERY / 4, stable_step(system.checked_drift, stationary))
-        under_noise = unperturbed[lost[len(outside) :] - len(far)]
-        perturbed = _follow(target, under_noise, dt, _RELAXATION, rng, noise_factor=_NOISE_FACTOR)[:, -1]
+        dt = min(_EVERY / 4, stable_step(target.system.checked_drift, stationary))
+        after_noise = _follow(target, perturbed, dt, _RELAXATION, rng, noise_factor=_NOISE_FACTOR)[:, -1]
         # from far outside noise is nothing beside the drift, which takes steps of many sizes
-        return np.array([not returns(target, each, edge) for each in np.concatenate([far[outside], perturbed])])
+        return np.array([not returns(target, start, edge) for start in np.concatenate([far, after_noise])])
     except InputError:  # the target is not finite there, or too steep to follow: no place to come back from
-        return lost < len(far)
+        return np.arange(len(far) + len(perturbed)) < len(far)
 
 
-def returns(target: InternalSystem, start: Float[np.ndarray, " rank"], edge: Float[np.ndarray, " rank"]) -> bool:
+def returns(target: InternalSystem, start: State, edge: State) -> bool:
     """Whether the target, without noise, ends within the edges of the stationary states, sooner or later."""
     # most are back early: the rest is ten times the work
     return any(
-        bool((np.abs(without_noise(target, start, duration)) <= edge).all())
+        bool((np.abs(_without_noise(target, start, duration)) <= edge).all())
         for duration in (_RELAXATION, PATIENCE * _RELAXATION)
     )
 
 
-def without_noise(
-    target: InternalSystem, start: Float[np.ndarray, " rank"], duration: float
-) -> Float[np.ndarray, " rank"]:
+def _without_noise(target: InternalSystem, start: State, duration: float) -> State:
     """State that the target's flow leads to in some rate time units; NaN where it leaves for good or is not finite."""
     from scipy.integrate import solve_ivp
 
@@ -196,7 +164,7 @@ def without_noise(
     return path.y[:, -1] if path.status == 0 else np.full_like(start, np.nan)
 
 
-def far_starts(network: RateNetwork, count: int, rng: np.random.Generator) -> Float[np.ndarray, "trial rank"]:
+def far_starts(network: RateNetwork, count: int, rng: np.random.Generator) -> States:
     """States two to six standard deviations per latent away from the mean, in random directions; system units."""
     direction = rng.standard_normal((count, network.rank))
     direction /= np.sqrt((direction**2).mean(axis=1, keepdims=True))
@@ -206,32 +174,21 @@ def far_starts(network: RateNetwork, count: int, rng: np.random.Generator) -> Fl
 def watch(
     network: RateNetwork,
     system: System,
-    stationary: Float[np.ndarray, "sample rank"],
-    starts: Float[np.ndarray, "trial rank"],
+    stationary: States,
+    starts: States,
     rng: np.random.Generator,
     *,
     duration: float,
     relaxation: float = 0.0,
-    window: float = 10.0,
     target: bool = False,
 ) -> Ends:
-    """Follow trajectories of a network and say which were lost.
+    """Follow trajectories of a network, and say which were lost in any window of ten rate time units.
 
-    Parameters
-    ----------
-    network, system, stationary
-        What was trained, on what, and stationary states of the target, system units; the more (64 and up), the
-        better they tell what is astray and what is still.
-    starts
-        Initial states, system units.
-    rng
-        Source of noise.
-    duration, relaxation, window
-        Rate time units to watch, to let pass before, and of each window in which a trajectory is judged.
-    target
-        Whether to follow the target itself: what it loses from these starts is no fault of the network.
+    They start at `starts`, and are watched for a `duration` after a `relaxation`. The more `stationary` states of the
+    target (64 and up), the better they tell what is astray and what is still. All states are in system units. With
+    `target` the target itself is followed: what it loses from these starts is no fault of the network.
     """
-    check_positive("watch", duration=duration, window=window)
+    check_positive("watch", duration=duration)
     z = to_internal(network, _enough(stationary, 2))
     dt = integration_step(network, stationary)
     field = InternalSystem(system, network) if target else network
@@ -239,20 +196,20 @@ def watch(
         dt = min(dt, stable_step(system.checked_drift, starts))
     path = _follow(field, to_internal(network, starts), dt, relaxation + duration, rng)
     watched = path[:, min(path.shape[1] - 2, round(relaxation / _EVERY)) :]
-    windows = np.array_split(watched, max(1, round(duration / window)), axis=1)
-    least = _motion(_target_path(network, system, stationary[-_TARGETS:], dt, window, rng)).min()
+    windows = np.array_split(watched, max(1, round(duration / _WATCHED)), axis=1)
+    least = _motion(_target_path(network, system, stationary[-_TARGETS:], dt, rng)).min()
     gone = escaped(path[:, -1])[:, 0]
     away = np.any([astray(part, z) for part in windows], axis=0) & ~gone
     still = np.any([_motion(part) < _LEAST_MOTION * least for part in windows], axis=0) & ~gone & ~away
     return Ends(gone, away, still, watched)
 
 
-def integration_step(network: RateNetwork, stationary: Float[np.ndarray, "sample rank"]) -> float:
+def integration_step(network: RateNetwork, stationary: States) -> float:
     """Time step that resolves the network's drift at stationary states and the interval between samples."""
     return min(stable_step(network.drift, stationary), _EVERY / 4)
 
 
-def escaped(z: Float[np.ndarray, "trial rank"]) -> Bool[np.ndarray, "trial one"]:
+def escaped(z: States) -> Bool[np.ndarray, "trial one"]:
     """Whether states in internal units lie beyond `HAS_ESCAPED`."""
     return np.abs(z).max(axis=-1, keepdims=True) > HAS_ESCAPED
 
@@ -264,16 +221,16 @@ class InternalSystem:
     system: System
     network: RateNetwork
 
-    def internal_readout(self, z: Float[np.ndarray, "trial rank"]) -> Float[np.ndarray, "trial rank"]:
+    def internal_readout(self, z: States) -> States:
         """Drift plus z at internal latents."""
         return self.system.checked_drift(to_system(self.network, z)) / self.network.latent_scale + z
 
-    def internal_factor(self, z: Float[np.ndarray, "trial rank"]) -> Float[np.ndarray, "trial rank rank"]:
+    def internal_factor(self, z: States) -> Float[np.ndarray, "sample rank rank"]:
         """Diffusion factor at internal latents."""
         return self.system.factor(to_system(self.network, z)) / self.network.latent_scale[:, None]
 
 
-def _enough(stationary: Float[np.ndarray, "sample rank"], fewest: int) -> Float[np.ndarray, "sample rank"]:
+def _enough(stationary: States, fewest: int) -> States:
     if len(stationary) < fewest:
         raise InputError(f"check_return and watch need {fewest} stationary states or more, got {len(stationary)}.")
     return stationary
@@ -281,13 +238,13 @@ def _enough(stationary: Float[np.ndarray, "sample rank"], fewest: int) -> Float[
 
 def _follow(
     field: RateNetwork | InternalSystem,
-    start: Float[np.ndarray, "trial rank"],
+    start: States,
     dt: float,
     duration: float,
     rng: np.random.Generator,
     *,
     noise_factor: float = 1.0,
-) -> Float[np.ndarray, "trial time rank"]:
+) -> Paths:
     """Trajectories in internal units; one that has escaped stops where it is."""
 
     def drift(state: np.ndarray) -> np.ndarray:
@@ -300,31 +257,20 @@ def _follow(
     return integrate(drift, factor, start, dt=dt, steps=max(2, round(duration / dt)), stride=stride, rng=rng)
 
 
-def _target_path(
-    network: RateNetwork,
-    system: System,
-    start: Float[np.ndarray, "trial rank"],
-    dt: float,
-    duration: float,
-    rng: np.random.Generator,
-) -> Float[np.ndarray, "trial time rank"]:
-    """Trajectories of the target, in the network's internal units."""
+def _target_path(network: RateNetwork, system: System, start: States, dt: float, rng: np.random.Generator) -> Paths:
+    """Trajectories of the target over one window, in the network's internal units."""
     step = min(dt, stable_step(system.checked_drift, start))
-    stride = max(1, round(_EVERY / step))
-    path = integrate(
-        system.checked_drift, system.noise, start, dt=step, steps=max(2, round(duration / step)), stride=stride, rng=rng
-    )
+    steps, stride = max(2, round(_WATCHED / step)), max(1, round(_EVERY / step))
+    path = integrate(system.checked_drift, system.noise, start, dt=step, steps=steps, stride=stride, rng=rng)
     return to_internal(network, path)
 
 
-def _motion(path: Float[np.ndarray, "trial time rank"]) -> Float[np.ndarray, " trial"]:
+def _motion(path: Paths) -> Float[np.ndarray, " trial"]:
     """Root-mean-square distance of each trajectory from its own mean."""
     return np.sqrt(path.var(axis=1).sum(axis=-1))
 
 
-def astray(
-    path: Float[np.ndarray, "trial time rank"], stationary: Float[np.ndarray, "sample rank"]
-) -> Bool[np.ndarray, " trial"]:
+def astray(path: Paths, stationary: States) -> Chosen:
     """Trajectories most of whose states are too far from the stationary states; see `Return`."""
     from scipy.spatial import KDTree
 

@@ -14,7 +14,7 @@ from ddm2snn.systems.integration import integrate, stable_step
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from ddm2snn.systems.system import System
+    from ddm2snn.systems.system import States, System
     from ddm2snn.training.variable_projection import VariableProjection
 
 _POOL = 32  # stationary states to choose each training point from
@@ -30,15 +30,10 @@ _POINT_GRID, _DRIFT_GRID = 2.0**-16, 2.0**-26  # of rounded points and drifts, i
 class Cloud:
     """Points of a system's stationary distribution.
 
-    Parameters
-    ----------
-    points
-        Shape (sample, rank), system units.
-    dt
-        Time step of the integration that they come from.
+    `points` are in system units; `dt` is the time step of the integration that they come from.
     """
 
-    points: Float[np.ndarray, "sample rank"]
+    points: States
     dt: float
 
     def __repr__(self) -> str:
@@ -58,11 +53,6 @@ class Cloud:
 
 def stationary_cloud(system: System, count: int, rng: np.random.Generator) -> Cloud:
     """Draw `count` points from independent trajectories, after a relaxation.
-
-    Raises
-    ------
-    InputError
-        Where the drift or the diffusion is not finite, trajectories diverge, or a latent does not move.
 
     Examples
     --------
@@ -89,19 +79,15 @@ def stationary_cloud(system: System, count: int, rng: np.random.Generator) -> Cl
     dt = min(dt, stable_step(system.checked_drift, state))
     per_trajectory = -(-count // _TRAJECTORIES)
     stride = max(1, round(0.1 / dt))
-    path = integrate(
-        system.checked_drift, system.noise, state, dt=dt, steps=per_trajectory * stride, stride=stride,
-        rng=rng,
-    )  # fmt: skip
+    steps = per_trajectory * stride
+    path = integrate(system.checked_drift, system.noise, state, dt=dt, steps=steps, stride=stride, rng=rng)
     points = rng.permutation(path.reshape(-1, system.rank))[:count]
     if (points.std(axis=0) <= 1e-9 * (1 + np.abs(points.mean(axis=0)))).any():
         raise InputError(f"System {system.name}: a latent is constant in the stationary state. Drop it or add noise.")
     return Cloud(points, dt)
 
 
-def training_points(
-    pool: Float[np.ndarray, "state rank"], count: int, rng: np.random.Generator
-) -> Float[np.ndarray, "sample rank"]:
+def training_points(pool: States, count: int, rng: np.random.Generator) -> States:
     """Points to train on, out of many stationary states in standardised coordinates.
 
     The first half are stationary. The others cover the visited region evenly, however rarely a part of it is visited;
@@ -112,9 +98,7 @@ def training_points(
     return np.concatenate([stationary, even[::2], _moved(even[1::2], rng)])
 
 
-def evenly(
-    pool: Float[np.ndarray, "state rank"], count: int, rng: np.random.Generator
-) -> Float[np.ndarray, "sample rank"]:
+def evenly(pool: States, count: int, rng: np.random.Generator) -> States:
     """Choose `count` states that lie evenly over the visited region: one for each cell of a grid.
 
     The grid is the finest of a series with at most `count` occupied cells; the rest is drawn at random.
@@ -124,16 +108,15 @@ def evenly(
     chosen = np.empty(0, dtype=np.int64)
     for size in 0.025 * 1.3 ** np.arange(20):
         cell = np.floor(pool / size).astype(np.int64).view(np.uint64)
-        _, first = np.unique((cell * multipliers).sum(axis=1, dtype=np.uint64), return_index=True)
-        chosen = first
-        if len(first) <= count:
+        _, chosen = np.unique((cell * multipliers).sum(axis=1, dtype=np.uint64), return_index=True)
+        if len(chosen) <= count:
             break
     chosen = rng.permutation(chosen)[:count]
     rest = rng.integers(len(pool), size=count - len(chosen))
     return pool[rng.permutation(np.concatenate([chosen, rest]))]
 
 
-def _moved(z: Float[np.ndarray, "sample rank"], rng: np.random.Generator) -> Float[np.ndarray, "sample rank"]:
+def _moved(z: States, rng: np.random.Generator) -> States:
     """Move all points at random, and scale half of them outwards by a factor of up to 1.5."""
     out = z + _SHIFT * rng.standard_normal(z.shape)
     half = len(z) // 2
@@ -145,35 +128,22 @@ def _moved(z: Float[np.ndarray, "sample rank"], rng: np.random.Generator) -> Flo
 class Task:
     """What the outputs of the units are fitted to.
 
-    Parameters
-    ----------
-    cloud
-        Stationary states, system units, whose mean and standard deviations standardise the coordinates.
-    points, target, weight
-        Regressors z (sample, rank), outputs (sample, output) and weights (sample,).
-    unit
-        What one unit of each output stands for, shape (output,). The first outputs are the latents of z + f(z). Where
-        the diffusion depends on the state, the entries of the factor G follow.
-    factor
-        Constant part of G, shape (rank, rank).
+    Mean and standard deviations of the `cloud` standardise the coordinates of the regressors `points`. The first
+    outputs are the latents of z + f(z). Where the diffusion depends on the state, the entries of G follow, less the
+    constant `factor`. One unit of each output of the `target` stands for `unit`.
     """
 
     cloud: Cloud
-    points: Float[np.ndarray, "sample rank"]
+    points: States
     target: Float[np.ndarray, "sample output"]
     weight: Float[np.ndarray, " sample"]
     unit: Float[np.ndarray, " output"]
     factor: Float[np.ndarray, "rank rank"]
 
-    @property
-    def rank(self) -> int:
-        """Number of latents."""
-        return self.points.shape[1]
-
     def network(self, projection: VariableProjection, ridge: float) -> RateNetwork:
         """Rate network of the hidden units as they are, with the read-out at a ridge."""
         gamma, bias = projection.hidden_weights()
-        readout, rank = projection.readout(ridge) * self.unit, self.rank
+        readout, rank = projection.readout(ridge) * self.unit, self.points.shape[1]
         entries = readout[:, rank:]
         return RateNetwork(
             left_vectors=gamma,
@@ -197,11 +167,6 @@ def task_of(system: System, count: int, rng: np.random.Generator, *, rounded: bo
 
     With `rounded`, points and drift are rounded to binary fractions that are coarse against the errors of arithmetic:
     then a system gives the same task, bit for bit, in whatever units it is written.
-
-    Raises
-    ------
-    InputError
-        Where the system cannot be sampled, or its drift or diffusion cannot be fitted.
     """
     pool = stationary_cloud(system, min(_POOL * count, max(count, _LARGEST_POOL)), rng)
     if rounded:
@@ -231,7 +196,7 @@ def task_of(system: System, count: int, rng: np.random.Generator, *, rounded: bo
     return Task(cloud, z, np.hstack([target, entries]), weight, np.hstack([unit, size]), centre)
 
 
-def _triangular(system: System, states: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, "sample rank rank"]:
+def _triangular(system: System, states: States) -> Float[np.ndarray, "sample rank rank"]:
     """Lower-triangular factors of the system's tensor: its own where they are triangular, else by Cholesky."""
     factor = system.factor(states)
     if not np.isfinite(factor).all():

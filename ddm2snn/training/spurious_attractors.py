@@ -26,9 +26,7 @@ from ddm2snn.training.robustness import (
 from ddm2snn.training.variable_projection import VariableProjection
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-
-    from ddm2snn.systems.system import System
+    from ddm2snn.systems.system import States, System
     from ddm2snn.training.sampling import Task
 
 _ROUNDS = 8
@@ -44,25 +42,15 @@ def returning(
     system: System,
     task: Task,
     ridge: float,
-    states: tuple[Float[np.ndarray, "sample rank"], Float[np.ndarray, "sample rank"]],
+    states: tuple[States, States],
     seed: int,
     acceptable: Callable[[RateNetwork], bool],
 ) -> tuple[RateNetwork, Return, int, int]:
     """Remove spurious attractors; where trajectories are lost nevertheless, remove what holds them.
 
     Returns the network, how its trajectories return, the number of points that were added, and the number of spurious
-    attractors that are left.
-
-    Parameters
-    ----------
-    network, system, task, ridge
-        What was trained, on what, for which regression and at which ridge.
-    states
-        Two samples of stationary states, system units: to look for lost trajectories, and to report on them.
-    seed
-        Seed of training.
-    acceptable
-        Whether a network still fits well enough.
+    attractors that are left. Of the two samples of stationary `states`, in system units, one is to look for lost
+    trajectories and one to report on them. The rest is as in `without_spurious_attractors`.
     """
     # the name of a stream decides its numbers, so "strays" stays
     rng, looking = stream(seed, "training", "strays"), stream(seed, "training", "look")
@@ -73,7 +61,7 @@ def returning(
     if not back.lost:
         return network, back, added, left
 
-    def search(candidate: RateNetwork) -> Float[np.ndarray, "attractor rank"]:
+    def search(candidate: RateNetwork) -> States:
         _, places = check_return(candidate, system, states[0], looking, min(_LOOK, len(states[0]) // 2))
         return np.concatenate([spurious_attractors(candidate, system, rng), places])
 
@@ -88,23 +76,15 @@ def without_spurious_attractors(
     network: RateNetwork,
     task: Task,
     ridge: float,
-    search: Callable[[RateNetwork], Float[np.ndarray, "attractor rank"]],
+    search: Callable[[RateNetwork], States],
     acceptable: Callable[[RateNetwork], bool] = lambda network: True,
 ) -> tuple[RateNetwork, int, int]:
     """Solve for the read-out again, with a drift of -z at points around each spurious attractor.
 
     Hidden units stay. This is repeated while attractors are found, up to eight times, and ends before the first
-    network that is not `acceptable`. Returns the network, the number of points that were added, and the number of
-    spurious attractors that are left.
-
-    Parameters
-    ----------
-    network, task, ridge
-        What was trained, for which regression and at which ridge.
-    search
-        Spurious attractors of a network, internal units.
-    acceptable
-        Whether a network still fits well enough.
+    network that is not `acceptable`: that does not fit well enough. `task` and `ridge` are those of training; `search`
+    gives the spurious attractors of a network in internal units. Returns the network, the number of points that were
+    added, and the number of spurious attractors that are left.
     """
     points = np.empty((0, network.rank))
     attractors = search(network)
@@ -127,9 +107,7 @@ def without_spurious_attractors(
     return network, len(points), len(attractors)
 
 
-def spurious_attractors(
-    network: RateNetwork, system: System, rng: np.random.Generator
-) -> Float[np.ndarray, "attractor rank"]:
+def spurious_attractors(network: RateNetwork, system: System, rng: np.random.Generator) -> States:
     """Places outside the stationary states where noise-free trajectories from far outside end, but should not.
 
     A place does not count where the network's drift is within half of the target's, nor where the target itself,

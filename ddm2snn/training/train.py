@@ -117,14 +117,6 @@ def train(
         Target SDE, or its name.
     units
         Rate units; by default the system's own number.
-    seed
-        Seed of samples and starting weights.
-    device
-        "cpu" or "cuda".
-    training
-        Drift error or ridge, number of points, iterations.
-    progress
-        Called with the finished share.
 
     Returns
     -------

@@ -33,20 +33,9 @@ class VariableProjection:
     :math:`(\Gamma, b)`. The read-out is the minimum of this loss, ridge included, so its derivative by
     :math:`(\Gamma, b)` does not enter the gradient. Source: Golub, Pereyra, SIAM J. Numer. Anal. 10 (1973).
 
-    Parameters
-    ----------
-    points, target
-        z, shape (sample, rank), and y, shape (sample, output).
-    weight
-        w, shape (sample,).
-    left_vectors, bias
-        Starting values of Gamma (unit, rank) and b (unit,).
-    activation
-        :math:`\phi`. The response of LIF neurons has an infinite slope at threshold, so hidden units
-        descend on a smoothed one (Hunsberger, Eliasmith, arXiv 1611.05141); the read-out is solved for
-        the exact one.
-    device
-        Where to compute, in float64.
+    The arguments are z, y and w, starting values of :math:`\Gamma` and b, and :math:`\phi`. The response of LIF neurons
+    has an infinite slope at threshold, so hidden units descend on a smoothed one (Hunsberger, Eliasmith,
+    arXiv 1611.05141); the read-out is solved for the exact one. All is computed in float64.
     """
 
     def __init__(
@@ -99,27 +88,11 @@ class VariableProjection:
         return misfit + ridge * (readout**2).sum()
 
     def descend(self, ridge: float, iterations: int, progress: Callable[[float], None], goal: float = 0.0) -> None:
-        r"""Take at most `iterations` steps of L-BFGS at one ridge; `history` gains the losses.
+        r"""Take at most `iterations` steps of L-BFGS at one ridge :math:`\lambda`; `history` gains the losses.
 
         The descent ends early where ten steps lower the loss by less than a hundredth. It also ends where the misfit
         (the loss without its ridge) is limited by the ridge and is forecast to stay above `goal`: falling in each
-        further ten steps by the same factor as in the last ten.
-
-        Parameters
-        ----------
-        ridge
-            :math:`\lambda`.
-        iterations
-            Largest number of steps.
-        progress
-            Called with the finished share.
-        goal
-            Misfit to reach; zero asks for no forecast.
-
-        Raises
-        ------
-        InputError
-            Where the loss stops being a finite number.
+        further ten steps by the same factor as in the last ten. A goal of zero asks for no forecast.
         """
         import torch
 

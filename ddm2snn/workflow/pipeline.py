@@ -60,8 +60,6 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, announce: Announce
         A Recipe, the name of a system, or a System (which then gets the default recipe).
     folder
         Folder of all files; created if missing.
-    announce
-        Is told of each step.
 
     Raises
     ------
@@ -113,11 +111,11 @@ class _Pipeline:
         target = {**recipe.simulation.model_dump(), **seed, "system": self._system_identity()}
         steps.append(Step("simulate target", ("train",), target, self._target_files, self._simulate_target))
         for backend in recipe.backends:
-            steps.append(self._conversion(backend, backend, None, {"backend": backend, **seed}))
+            steps.append(self._conversion(backend, {"backend": backend, **seed}, backend=backend))
             steps.append(self._simulation(backend, f"convert {backend}", _spiking_file(backend), backend, seed))
         for stage in self._stages:
             name, device, runs = stage.name, stage.settings(recipe), stage.backend(emulator=recipe.emulator)
-            steps.append(self._conversion(name, None, stage.in_loop, device))
+            steps.append(self._conversion(name, device, hardware=stage.in_loop))
             steps.append(self._simulation(name, f"convert {name}", _spiking_file(name), runs, device))
         steps.append(self._raster_step(recipe.backends[0]))
         if self.system.rank >= FEWEST_LATENTS:
@@ -136,18 +134,29 @@ class _Pipeline:
         return tuple(f"target-{i + 1}.nc" for i in range(self.recipe.reference_runs))
 
     def _conversion(
-        self, name: str, backend: str | None, hardware: HardwareConfig | None, settings: Mapping[str, Any]
+        self, name: str, settings: Mapping[str, Any], backend: str | None = None, hardware: HardwareConfig | None = None
     ) -> Step:
         """Conversion for a backend, or for a stage on a device."""
-        file = _spiking_file(name)
-        action = partial(self._convert, file, backend, hardware)
-        settings = {**self.recipe.conversion.model_dump(), **settings}
-        return Step(f"convert {name}", ("train",), settings, (file,), action)
+        asked, file = self.recipe.conversion, _spiking_file(name)
+
+        def action(progress: Progress) -> None:
+            conversion = convert(
+                self._rate_network(),
+                population=asked.population(),
+                decoders=asked.kind_of_decoders(),
+                backend=backend,
+                hardware=hardware,
+                time_unit_s=asked.time_unit_s,
+                dt_s=asked.dt_s,
+                seed=self.recipe.seed,
+            )
+            conversion.network.save(self.folder / file)
+
+        return Step(f"convert {name}", ("train",), {**asked.model_dump(), **settings}, (file,), action)
 
     def _simulation(
         self, name: str, need: str, network: str, backend: str | Backend, settings: Mapping[str, Any]
     ) -> Step:
-        """Run of a network."""
         run, file = self.recipe.simulation, f"{name}.nc"
         action = partial(
             self._simulate, file, network, backend, name, duration=run.burn_in + run.duration, trials=run.trials
@@ -164,12 +173,21 @@ class _Pipeline:
         return Step(f"simulate spikes of {backend}", (f"convert {backend}",), settings, (_SPIKES_FILE,), action)
 
     def _pair_step(self, backend: str, need: str, network: str) -> Step:
-        """Pairs of runs with the same noise from states close to each other, for the Lyapunov exponent."""
+        """Runs with the same noise from stationary states and from perturbed ones, for the Lyapunov exponent."""
         settings = {
             "seed": self.recipe.seed, "duration": _PAIR_DURATION, "trials": _PAIRS, "apart": [APART, SPIKES_APART],
             "every": self.recipe.simulation.every,
         }  # fmt: skip
-        action = partial(self._simulate_pairs, network, backend)
+
+        def action(progress: Progress) -> None:
+            distance = APART if backend == "rate" else SPIKES_APART
+            starts = twin_starts(self._network(network, backend).initial_latent, _PAIRS, self.recipe.seed, distance)
+            for index, (file, initial) in enumerate(zip(_pair_files(backend), starts, strict=True)):
+                self._simulate(
+                    file, network, backend, f"twins {backend}", lambda share, done=index: progress((done + share) / 2),
+                    duration=_PAIR_DURATION, trials=_PAIRS, initial_latent=initial,
+                )  # fmt: skip
+
         return Step(f"simulate twins on {backend}", (need,), settings, _pair_files(backend), action)
 
     def _system_identity(self) -> dict[str, Any]:
@@ -185,7 +203,6 @@ class _Pipeline:
         }
 
     def _train(self, progress: Progress) -> None:
-        """Train the rate network."""
         settings = self.recipe.training
         network = train(
             self.system, units=settings.units, seed=self.recipe.seed, progress=progress,
@@ -193,23 +210,7 @@ class _Pipeline:
         )  # fmt: skip
         network.save(self.folder / _RATE_FILE)
 
-    def _convert(self, output: str, backend: str | None, hardware: HardwareConfig | None, progress: Progress) -> None:
-        """Convert the rate network for a backend or a device."""
-        settings = self.recipe.conversion
-        conversion = convert(
-            self._rate_network(),
-            population=settings.population(),
-            decoders=settings.kind_of_decoders(),
-            backend=backend,
-            hardware=hardware,
-            time_unit_s=settings.time_unit_s,
-            dt_s=settings.dt_s,
-            seed=self.recipe.seed,
-        )
-        conversion.network.save(self.folder / output)
-
     def _simulate_target(self, progress: Progress) -> None:
-        """Record the target system."""
         settings, rate = self.recipe.simulation, self._rate_network()
         files = self._target_files
         for index, file in enumerate(files):
@@ -232,18 +233,7 @@ class _Pipeline:
         )  # fmt: skip
         recording.save(self.folder / file)
 
-    def _simulate_pairs(self, network: str, backend: str, progress: Progress) -> None:
-        """Run a network twice with the same noise, from stationary states and from perturbed ones."""
-        distance = APART if backend == "rate" else SPIKES_APART
-        starts = twin_starts(self._network(network, backend).initial_latent, _PAIRS, self.recipe.seed, distance)
-        for index, (file, initial) in enumerate(zip(_pair_files(backend), starts, strict=True)):
-            self._simulate(
-                file, network, backend, f"twins {backend}", lambda share, done=index: progress((done + share) / 2),
-                duration=_PAIR_DURATION, trials=_PAIRS, initial_latent=initial,
-            )  # fmt: skip
-
     def _report(self, progress: Progress) -> None:
-        """Compare all recordings and write the report page."""
         recipe, shared = self.recipe, self.recipe.without_folders
         rates = [self._recording(f"rate-{i + 1}.nc") for i in range(recipe.reference_runs)]
         targets = [self._recording(file) for file in self._target_files]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,8 +74,6 @@ class Recipe(Settings):
     ----------
     system
         Built-in name or ``path/to/file.py:attribute``, relative to the recipe's folder.
-    seed
-        Seed of everything.
     backends
         Spiking backends to convert for and run on.
     hardware
@@ -85,8 +83,6 @@ class Recipe(Settings):
         arithmetic with the same spikes.
     reference_runs
         Independent runs of the rate network; the floor is the mean distance over their pairs.
-    training, conversion, simulation
-        Sections of settings.
 
     Examples
     --------
@@ -126,20 +122,18 @@ class Recipe(Settings):
 
         A path in the file is relative to its folder.
         """
-        recipe = read_settings(path, cls)
-        file, separator, attribute = recipe.system.rpartition(":")
-        if separator and file.endswith(".py"):
-            recipe = recipe.model_copy(update={"system": f"{(Path(path).parent / file).resolve()}:{attribute}"})
-        folder = Path(path).parent
-        devices = tuple(str((folder / name).resolve()) if name.endswith(".toml") else name for name in recipe.hardware)
-        return recipe.model_copy(update={"hardware": devices})
+        return read_settings(path, cls)._with_files(lambda name: (Path(path).parent / name).resolve())
 
     @property
     def without_folders(self) -> Recipe:
         """The same recipe with the names of its files alone: equal in every folder, and telling nothing of it."""
-        devices = tuple(Path(name).name if name.endswith(".toml") else name for name in self.hardware)
+        return self._with_files(lambda name: Path(name).name)
+
+    def _with_files(self, moved: Callable[[str], Path | str]) -> Recipe:
+        """The same recipe with other names of its files."""
         file, separator, attribute = self.system.rpartition(":")
-        system = f"{Path(file).name}:{attribute}" if separator and file.endswith(".py") else self.system
+        system = f"{moved(file)}:{attribute}" if separator and file.endswith(".py") else self.system
+        devices = tuple(str(moved(name)) if name.endswith(".toml") else name for name in self.hardware)
         return self.model_copy(update={"system": system, "hardware": devices})
 
     def as_toml(self) -> str:
@@ -154,16 +148,8 @@ class DeviceStage:
     Each stage has a conversion of its own, with the device in the loop that decoders are solved in, so that the
     difference between two stages is that of the devices and not of decoders made for another one.
 
-    Parameters
-    ----------
-    name
-        Such as "loihi1-emulator-simreal" (floating point) or "loihi1-emulator-sim".
-    previous
-        Name of the stage before.
-    config
-        The device.
-    target
-        nengo-loihi's word for the arithmetic: "simreal" without rounding, "sim" with it.
+    Its name is such as "loihi1-emulator-simreal" (floating point) or "loihi1-emulator-sim"; `previous` is that of the
+    stage before. The `target` is nengo-loihi's word for the arithmetic: "simreal" without rounding, "sim" with it.
     """
 
     name: str

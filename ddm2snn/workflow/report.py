@@ -39,22 +39,10 @@ _HIDDEN = ("drift_error", "diagnostics", "robustness", "stages")  # entries of a
 class Page:
     """Content of a report page.
 
-    Parameters
-    ----------
-    recordings
-        Recordings by name, the reference first; those with the name of a report are shown in the figures of fields.
-    reports
-        Comparisons with the reference.
-    command
-        Command that makes the page again.
-    tables, summary
-        Further tables, and further content of summary.json.
-    ladder
-        Steps from the target on, if there are several.
-    rasters, networks
-        By the same names, recordings with spikes, and spiking networks for their connectivity, noise and size.
-    missed
-        Sentences on what training and conversions did not reach, which come first.
+    The first of the `recordings` is the reference; those with the name of a report are shown in the figures of fields.
+    `rasters` are recordings with spikes, and `networks` spiking networks, whose connectivity, noise and size are shown.
+    `tables` and `summary` are further tables, and further content of summary.json. The `command` makes the page again.
+    Sentences on what training and conversions `missed` come first.
     """
 
     title: str
@@ -86,7 +74,7 @@ class Page:
             "missed": list(self.missed),
             "reports": {report.label: report.as_json() for report in self.reports},
             **({"ladder": [stage.as_json() for stage in self.ladder]} if self.ladder else {}),
-            **self._further_results(),
+            **{name: values for name, values, _ in self._results()},
             **(self.summary or {}),
         }
         write_text(folder / "summary.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
@@ -104,9 +92,8 @@ class Page:
     @cached_property
     def _judged(self) -> dict[str, Recording]:
         """Recordings with a report."""
-        return {
-            report.label: self.recordings[report.label] for report in self.reports if report.label in self.recordings
-        }
+        labels = [report.label for report in self.reports]
+        return {label: self.recordings[label] for label in labels if label in self.recordings}
 
     @cached_property
     def _fields(self) -> tuple[float, dict[str, FieldDifference]]:
@@ -124,26 +111,17 @@ class Page:
     def _noise(self) -> dict[str, NoiseShare]:
         return {name: NoiseShare.of(network) for name, network in self.networks.items()}
 
-    def _further_results(self) -> dict[str, Any]:
-        """Results besides the distances, as JSON values."""
+    def _results(self) -> Iterator[tuple[str, Any, Table]]:
+        """Results besides the distances, each where there is one: its name, JSON values and table."""
         lag, differences = self._fields
-        results = {
-            "fields": {"lag": lag, **{name: d.as_json() for name, d in differences.items()}} if differences else {},
-            "noise": {name: share.as_json() for name, share in self._noise.items()},
-            "spiking": {name: statistics.as_json() for name, statistics in self._spiking.items()},
-            "exponents": [exponent.as_json() for exponent in self.exponents],
-        }
-        return {name: content for name, content in results.items() if content}
-
-    def _all_tables(self) -> list[Table]:
-        """Tables of the page's own results, then `tables`."""
-        lag, differences = self._fields
-        own = [field_table(differences, lag)] if differences else []
-        own += [noise_table(self._noise)] if self._noise else []
-        own += [spiking_table(self._spiking)] if self._spiking else []
-        own += [chaos_table(self.exponents)] if self.exponents else []
-        own += [connectivity_table(self.networks)] if self.networks else []
-        return [*own, *self.tables]
+        if differences:
+            yield "fields", {"lag": lag, **_as_json(differences)}, field_table(differences, lag)
+        if self._noise:
+            yield "noise", _as_json(self._noise), noise_table(self._noise)
+        if self._spiking:
+            yield "spiking", _as_json(self._spiking), spiking_table(self._spiking)
+        if self.exponents:
+            yield "exponents", [exponent.as_json() for exponent in self.exponents], chaos_table(self.exponents)
 
     def _pictures(self) -> Iterator[Picture]:
         runs, burn_in = self.recordings, self._burn_in
@@ -198,6 +176,7 @@ class Page:
     def _html(self, shown: Sequence[Mapping[str, str]]) -> str:
         from jinja2 import Environment, PackageLoader
 
+        connectivity = [connectivity_table(self.networks)] if self.networks else []
         environment = Environment(loader=PackageLoader("ddm2snn.workflow"), autoescape=True, trim_blocks=True)
         environment.filters["number"] = _number
         environment.filters["interval"] = _interval
@@ -209,7 +188,7 @@ class Page:
             leading=list(dict.fromkeys(m.name for r in self.reports for m in r.measures if m.entry.leading)),
             ladder=self.ladder,
             attribution=attribution(self.ladder),
-            tables=self._all_tables(),
+            tables=[*(table for *_, table in self._results()), *connectivity, *self.tables],
             provenance=self._provenance(),
             command=self.command,
             version=package_version(),
@@ -237,6 +216,10 @@ def write_analysis(analysis: Analysis, folder: Path | str) -> list[Path]:
     paths.append(target / "analysis.json")
     write_text(paths[-1], json.dumps(analysis.as_json(), indent=1, allow_nan=False) + "\n")
     return paths
+
+
+def _as_json(results: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: result.as_json() for name, result in results.items()}
 
 
 def _file_name(text: str) -> str:

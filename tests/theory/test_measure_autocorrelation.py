@@ -6,8 +6,7 @@ from planted_changes import EVERY, MATRIX, ornstein_uhlenbeck, planted
 from scipy.linalg import expm
 
 from ddm2snn.errors import InputError
-from ddm2snn.fidelity.measures.autocorrelation import autocorrelation_distance
-from ddm2snn.fidelity.samples import autocorrelation, lagged_products
+from ddm2snn.fidelity.samples import autocorrelation, lagged_products, rms_difference
 
 LAGS = 80
 
@@ -40,14 +39,14 @@ def test_exponential(relaxation):
 
 def test_rotation_shows_and_a_shift_or_noise_do_not():
     reference = function(planted())
-    distance = {c: autocorrelation_distance(function(planted(c, seed=3)), reference)
+    distance = {c: rms_difference(function(planted(c, seed=3)), reference)
                 for c in (None, "drift 5 % slower", "diffusion 20 % up", "mean shifted", "rotation added")}  # fmt: skip
     assert distance["rotation added"] > 3 * distance[None]
     assert max(distance["diffusion 20 % up"], distance["mean shifted"]) < 2 * distance[None]
     spread = planted(seed=4)
     covariance = spread.reshape(-1, 2).T @ spread.reshape(-1, 2) / spread.size * 2
     theory = [np.diag(expm(MATRIX * EVERY * lag) @ covariance) / np.diag(covariance) for lag in range(LAGS)]
-    assert autocorrelation_distance(reference, np.array(theory)) < 0.03
+    assert rms_difference(reference, np.array(theory)) < 0.03
 
 
 def test_trials_are_weighed():

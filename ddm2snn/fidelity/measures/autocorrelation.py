@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.fidelity.measures.measure import Entry, Measure, ReferenceSamples
-from ddm2snn.fidelity.samples import autocorrelation, lagged_products
+from ddm2snn.fidelity.samples import autocorrelation, lagged_products, rms_difference
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -16,17 +16,6 @@ if TYPE_CHECKING:
     from ddm2snn.fidelity.samples import Samples, Weights
 
 _MOST_LAGS = 400
-
-
-def autocorrelation_distance(test: Float[np.ndarray, "lag rank"], reference: Float[np.ndarray, "lag rank"]) -> float:
-    """Root-mean-square difference of two autocorrelation functions over lags and latents.
-
-    Examples
-    --------
-    >>> autocorrelation_distance(np.array([[1.0], [0.5]]), np.array([[1.0], [0.5]]))
-    0.0
-    """
-    return float(np.sqrt(((test - reference) ** 2).mean()))
 
 
 @dataclass(frozen=True)
@@ -56,4 +45,4 @@ class Autocorrelation(Measure):
 
     def distances(self, test: np.ndarray, reference: np.ndarray) -> tuple[float]:
         """Over lags and latents."""
-        return (autocorrelation_distance(test, reference),)
+        return (rms_difference(test, reference),)

@@ -94,22 +94,13 @@ def accuracy(
 class Points:
     """Features of the points of some trials, and their sums over each trial or, for a selection, over each fold.
 
-    A fold is every fifth of the selected trials.
-
-    Parameters
-    ----------
-    rows
-        Shape (trial, point, feature).
-    time
-        Relative time of each point, shape (point,).
-    grams, sums
-        Products and sums over points, shape (trial or fold, feature, feature) and (trial or fold, feature).
+    A fold is every fifth of the selected trials. `time` is that of the points within a trial, from 0 to 1.
     """
 
-    rows: np.ndarray
-    time: np.ndarray
-    grams: np.ndarray
-    sums: np.ndarray
+    rows: Float[np.ndarray, "trial point feature"]
+    time: Float[np.ndarray, " point"]
+    grams: Float[np.ndarray, "part feature other"]
+    sums: Float[np.ndarray, "part feature"]
 
     def without(self, fold: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean product and mean features of all trials but those of one fold."""
@@ -130,12 +121,7 @@ class Classifier(Measure):
     fifth of the time is held out, with a quarter of a fifth left out on either side. The accuracy is a lower bound of
     the best classifier's. Source: Lopez-Paz, Oquab, ICLR 2017.
 
-    Parameters
-    ----------
-    delays, stride
-        States in a point, and samples between them.
-    points
-        Points of each trial.
+    A point holds `delays` states, `stride` samples apart; there are `points` in each trial.
     """
 
     delays: int

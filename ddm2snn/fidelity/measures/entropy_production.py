@@ -32,14 +32,8 @@ _HIGHEST_RANK = 8
 class CurrentBasis:
     """Functions of the state whose products with a displacement are currents: 1, z and Gaussian bumps.
 
-    Parameters
-    ----------
-    centre, scale
-        Mean and standard deviation of the reference, shape (rank,).
-    places
-        Middles of the bumps in standard units, shape (bump, rank).
-    width
-        Standard deviation of the bumps in standard units.
+    `centre` and `scale` are mean and standard deviation of the reference; `places` are the middles of the bumps and
+    `width` is their standard deviation, in these units.
 
     Examples
     --------
@@ -83,20 +77,13 @@ class CurrentBasis:
 
 
 def current_moments(samples: Samples, every: float, basis: CurrentBasis) -> CurrentMoments:
-    r"""CurrentMoments of the generalised currents :math:`j_m = \varphi_m(z) \circ dz` of a basis.
+    r"""Moments of the generalised currents :math:`j_m = \varphi_m(z) \circ dz` of a basis, for each trial.
 
     With :math:`j^{(s)}_t = \varphi(\tfrac12(z_t + z_{t+s}))\,(z_{t+s} - z_t)` over s samples, the rate is
     :math:`\langle 2 j^{(1)} - \tfrac12 j^{(2)} \rangle / \tau` and the noise
     :math:`\langle \varphi_m \varphi_n(z_t)\, d_t d_t^\top \rangle / 2\tau` with
     :math:`d_t = z_{t+2} - 2 z_{t+1} + z_t`: both free of the error of first order in the sampling interval
-    :math:`\tau` that single displacements have.
-
-    Returns
-    -------
-    rate
-        Mean current of each trial per rate time unit, shape (trial, current).
-    noise
-        Mean product of fluctuations per rate time unit, shape (trial, current, other).
+    :math:`\tau` that single displacements have. Both are per rate time unit.
 
     Examples
     --------
@@ -140,11 +127,6 @@ def entropy_rate(moments: CurrentMoments, weights: Weights | None = None) -> Flo
 
     Source: Otsubo, Ito, Dechant, Sagawa, Phys. Rev. E 101 (2020); Manikandan, Gupta, Krishnamurthy, Phys. Rev. Lett.
     124 (2020); the corrections are ours.
-
-    Raises
-    ------
-    InputError
-        For fewer than two trials, which give no covariance.
 
     Examples
     --------
@@ -215,7 +197,7 @@ class EntropyProduction(Measure):
         )  # fmt: skip
 
     def summarise(self, samples: Samples) -> list[CurrentMoments]:
-        """CurrentMoments of the currents of each trial at each lag, in the mean over the phases of the lag."""
+        """Moments of the currents of each trial at each lag, in the mean over the phases of the lag."""
         return [self._moments(samples, lag) for lag in self.lags]
 
     def _moments(self, samples: Samples, lag: int) -> CurrentMoments:

@@ -33,7 +33,6 @@ class MeanDiscrepancy(Measure):
 
     Examples
     --------
-    >>> from ddm2snn.fidelity.measures.measure import ReferenceSamples
     >>> cloud = np.random.default_rng(0).standard_normal((2, 500, 1))
     >>> mmd = MeanDiscrepancy.of(ReferenceSamples.of([cloud], every=1.0))
     >>> value, moved = (mmd.values(mmd.summarise(z), np.ones((1, 2)))[0] for z in (cloud, cloud + 3.0))

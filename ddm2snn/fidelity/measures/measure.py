@@ -56,21 +56,10 @@ It is needed where the reference has one recording only, whose halves and quarte
 class Entry:
     """One distance of a measure: what tables, figures and verdicts say about it.
 
-    Parameters
-    ----------
-    name, label, unit
-        Stable name, words for a table, unit of the distance.
-    coarse
-        A difference that nobody would call small. Where chance alone makes distances larger than this one, the
-        distance is not informative.
-    kind
-        What the distance is about.
-    short
-        Name in a verdict; by default the label.
-    subject
-        What a verdict says has changed; by default the short name.
-    prominence
-        Verdicts name distances of larger prominence first; the figure of the ladder shows those above zero.
+    The name is stable, the label is for tables. A `coarse` difference is one that nobody would call small: where chance
+    alone makes larger distances, the distance is not informative. A verdict calls the distance by its `short` name, by
+    default the label, and what has changed by its `subject`, by default the short name. Verdicts name distances of
+    larger `prominence` first; the figure of the ladder shows those above zero.
 
     Examples
     --------
@@ -145,18 +134,10 @@ class Measure(ABC):
 
 @dataclass(frozen=True, eq=False)
 class ReferenceSamples:
-    """Trials of all recordings of a reference, one recording after the other.
+    """Trials of all recordings of a reference, one recording after the other: finite, with no constant latent.
 
-    Parameters
-    ----------
-    samples
-        Finite, with no constant latent.
-    trials
-        Trials of one recording.
-    every
-        Sampling interval in rate time units.
-    wells
-        Centres of the wells, two or more, if there are any.
+    One recording has `trials` trials. The sampling interval `every` is in rate time units. The centres of `wells` are
+    two or more, if there are any.
 
     Examples
     --------
@@ -181,7 +162,6 @@ class ReferenceSamples:
         return cls(np.concatenate(list(recordings)), len(recordings[0]), every, wells)
 
     def __repr__(self) -> str:
-        """Sizes only."""
         _, time, rank = self.samples.shape
         return (
             f"ReferenceSamples(runs={self.runs}, trials={self.trials}, time={time}, rank={rank}, every={self.every:g})"

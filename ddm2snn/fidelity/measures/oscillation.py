@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples, Weights
 
+    OfTrials = Float[np.ndarray, "... trial"]
+    OfLatents = Float[np.ndarray, " rank"]
+
 _SWING = 1.0  # in standard deviations, so that noise does not count as a cycle
 _FEWEST_CYCLES = 3.0  # per trial, for a phase
 _LARGEST_SPREAD = 1.0  # standard deviation in radians that a phase may gain in a period and still be one
@@ -23,9 +26,7 @@ _LAG_PERIODS = 4
 _MARGIN = 0.1  # share of a trial where the Hilbert transform suffers from the ends
 
 
-def cycle_counts(
-    samples: Samples, every: float, scale: Float[np.ndarray, " rank"], latent: int = 0
-) -> tuple[Float[np.ndarray, " trial"], Float[np.ndarray, " trial"]]:
+def cycle_counts(samples: Samples, every: float, scale: OfLatents, latent: int = 0) -> tuple[OfTrials, OfTrials]:
     """Complete cycles of one latent in each trial, and the time in rate time units that they took.
 
     A cycle runs from one rise to the next. A rise is the moment a latent has climbed one sd above its last trough; a
@@ -46,7 +47,7 @@ def cycle_counts(
     return cycles, every * np.array([steps[-1] - steps[0] if len(steps) else 0.0 for steps in rises])
 
 
-def most_regular(samples: Samples, scale: Float[np.ndarray, " rank"]) -> int:
+def most_regular(samples: Samples, scale: OfLatents) -> int:
     """Latent whose cycles are the most alike: the smallest standard deviation of their lengths over the mean.
 
     The first latent of Lorenz's system lingers about its lobes for any number of turns; each turn is a cycle of the
@@ -73,9 +74,7 @@ def _rises(series: Float[np.ndarray, "trial time"], swing: float) -> Bool[np.nda
     return rises
 
 
-def mean_period(
-    cycles: Float[np.ndarray, "... trial"], times: Float[np.ndarray, "... trial"]
-) -> Float[np.ndarray, "..."]:
+def mean_period(cycles: OfTrials, times: OfTrials) -> Float[np.ndarray, "..."]:
     """Mean period of the trials in rate time units; NaN where none completes a cycle."""
     total = cycles.sum(axis=-1)
     return np.where(total > 0, times.sum(axis=-1) / np.maximum(total, 1), np.nan)
@@ -142,9 +141,7 @@ def phase_sums(samples: Samples, every: float, *, lag: float | None = None) -> P
     return sums if abs(sums.period()[0] / period - 1) < 0.2 and spread < _LARGEST_SPREAD else None
 
 
-def _phases(
-    samples: Samples, centre: Float[np.ndarray, " rank"], scale: Float[np.ndarray, " rank"]
-) -> Float[np.ndarray, "trial time"]:
+def _phases(samples: Samples, centre: OfLatents, scale: OfLatents) -> Float[np.ndarray, "trial time"]:
     """Unwrapped phase in radians: angle about `centre` in the first two latents; in rank 1 the Hilbert phase.
 
     The Hilbert transform suffers from the ends, so a tenth of the trial is missing on either side in rank 1.
@@ -177,7 +174,7 @@ class Oscillation(Measure):
     """
 
     every: float
-    scale: Float[np.ndarray, " rank"]
+    scale: OfLatents
     latent: int
     phase_lag: float | None
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples
 
+    Spectra = tuple[Float[np.ndarray, " frequency"], Float[np.ndarray, "trial frequency rank"]]
+
 SEGMENT = 4096
 """Longest Welch segment in samples."""
 
@@ -38,9 +40,7 @@ def hellinger(test: Float[np.ndarray, "frequency rank"], reference: Float[np.nda
     return float(np.sqrt(np.maximum(0.0, 1.0 - np.sqrt(p * q).sum(axis=0))).mean())
 
 
-def power_spectra(
-    samples: Samples, every: float
-) -> tuple[Float[np.ndarray, " frequency"], Float[np.ndarray, "trial frequency rank"]]:
+def power_spectra(samples: Samples, every: float) -> Spectra:
     """Welch power spectra of each trial; frequencies in cycles per rate time unit.
 
     Hann windows of the trial's length, at most 4,096 samples, half overlapping, mean removed.
@@ -58,27 +58,18 @@ def power_spectra(
     return welch(samples, fs=1.0 / every, nperseg=min(SEGMENT, samples.shape[1]), axis=1)
 
 
-def smoothed_spectra(
-    samples: Samples, every: float, sigma: float = SMOOTHING
-) -> tuple[Float[np.ndarray, " frequency"], Float[np.ndarray, "trial frequency rank"]]:
-    """Periodograms of each trial, smoothed by a Gaussian of `sigma` bins; frequencies in cycles per rate time unit.
+def smoothed_spectra(samples: Samples, every: float) -> Spectra:
+    """Periodograms of each trial, smoothed by a Gaussian of `SMOOTHING` bins; frequencies as in `power_spectra`.
 
     The published variant, up to the order of smoothing and averaging over trials, which is free. (It standardises each
     series first, which the normalisation of `hellinger` makes of no consequence.) A bin is one over the length of a
     trial, so that spectra of long trials are smoothed less. Source: Mikhaeil, Monfared, Durstewitz, NeurIPS 2022.
-
-    Examples
-    --------
-    >>> wave = np.sin(2 * np.pi * np.arange(400) / 20)[None, :, None]
-    >>> frequency, power = smoothed_spectra(wave, every=0.1, sigma=2.0)
-    >>> float(frequency[power[0, :, 0].argmax()])
-    0.5
     """
     from scipy.ndimage import gaussian_filter1d
 
     about = samples - samples.mean(axis=1, keepdims=True)
     power = np.abs(np.fft.rfft(about, axis=1)) ** 2
-    return np.fft.rfftfreq(samples.shape[1], every), gaussian_filter1d(power, sigma, axis=1)
+    return np.fft.rfftfreq(samples.shape[1], every), gaussian_filter1d(power, SMOOTHING, axis=1)
 
 
 @dataclass(frozen=True)

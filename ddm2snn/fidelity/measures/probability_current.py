@@ -32,11 +32,6 @@ def cell_currents(samples: Samples, every: float, grid: Grid, lag: int = 1) -> F
     Source: Gonzalez, Neu, Teitsworth, Phys. Rev. E 99 (2019); Lander, Mehl, Blickle, Bechinger, Seifert, Phys. Rev. E
     86 (2012).
 
-    Raises
-    ------
-    InputError
-        For samples that are no finite (trial, time, rank) of two samples or more.
-
     Examples
     --------
     >>> line = np.linspace(0.0, 1.0, 5).reshape(1, 5, 1)  # moves by 0.25 in a time unit
@@ -44,8 +39,7 @@ def cell_currents(samples: Samples, every: float, grid: Grid, lag: int = 1) -> F
     array([0.09375, 0.15625])
     """
     parts = [_displacement_sums(samples[:, phase::lag], lag * every, grid) for phase in range(lag)]
-    steps = sum(samples[:, phase::lag].shape[1] - 1.0 for phase in range(lag))
-    return np.sum(parts, axis=0) / steps
+    return np.sum(parts, axis=0) / (samples.shape[1] - lag)
 
 
 def _displacement_sums(samples: Samples, every: float, grid: Grid) -> Float[np.ndarray, "trial cell rank"]:

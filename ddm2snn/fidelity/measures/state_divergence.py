@@ -28,16 +28,9 @@ def state_divergence(test: Float[np.ndarray, " cell"], reference: Float[np.ndarr
     .. math:: D = \sum_c p_c \log \frac{p_c}{q_c}, \qquad
         p_c = \frac{h_c + \alpha}{\sum_c h_c + \alpha C}
 
-    in nats, with p the reference, q the test, :math:`\alpha = 10^{-5}` and C cells in all. Cells that neither
-    visits are counted in closed form. Source: Koppe, Toutounji, Kirsch, Lis, Durstewitz, PLoS Comput. Biol. 15
-    (2019); Mikhaeil, Monfared, Durstewitz, NeurIPS 2022; variant: 30 bins, +- 2 standard deviations.
-
-    Parameters
-    ----------
-    test, reference
-        Number of samples in the same cells.
-    cells
-        Number of all cells, visited or not.
+    in nats, with p the reference, q the test, h the samples in a cell, :math:`\alpha = 10^{-5}` and C = `cells` in all.
+    Cells that neither visits are counted in closed form. Source: Koppe, Toutounji, Kirsch, Lis, Durstewitz, PLoS
+    Comput. Biol. 15 (2019); Mikhaeil, Monfared, Durstewitz, NeurIPS 2022; variant: 30 bins, +- 2 standard deviations.
 
     Examples
     --------
@@ -54,13 +47,8 @@ def state_divergence(test: Float[np.ndarray, " cell"], reference: Float[np.ndarr
 def count_cells(cells: Int[np.ndarray, "trial time"], vocabulary: Int[np.ndarray, " cell"]) -> Any:  # noqa: ANN401
     """Samples per trial and cell, as a sparse array of shape (trial, cell).
 
-    Parameters
-    ----------
-    cells
-        Cell of each sample, -1 outside the grid.
-    vocabulary
-        Cells that take the first columns, sorted. Others follow in ascending order, so that histograms of
-        recordings that were counted apart agree in the first columns.
+    A cell of -1 lies outside the grid. The first columns are the cells of the sorted `vocabulary`, so that histograms
+    of recordings that were counted apart agree in them; others follow in ascending order.
 
     Examples
     --------

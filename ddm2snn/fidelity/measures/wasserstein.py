@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ddm2snn.fidelity.measures.measure import Entry, FloorLaw, Measure, ReferenceSamples
-from ddm2snn.fidelity.samples import thinned
+from ddm2snn.fidelity.samples import rms_difference, thinned
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -27,26 +27,6 @@ _RESAMPLES = 10
 _RESAMPLED_REFERENCES = 2  # recordings of the reference that resampled trials are matched with
 
 
-def sliced_wasserstein(
-    test: Float[np.ndarray, "direction level"], reference: Float[np.ndarray, "direction level"]
-) -> float:
-    r"""Sliced 2-Wasserstein distance from quantiles of projections.
-
-    .. math:: SW_2^2 = \frac{1}{L}\sum_{\theta}\int_0^1 (F^{-1}_{\theta,\text{test}}(q) -
-        F^{-1}_{\theta,\text{ref}}(q))^2\,dq
-
-    with :math:`F^{-1}_\theta(q)` the quantile at level q of the states projected on one of L directions.
-    Source: Bonneel, Rabin, Peyre, Pfister, J. Math. Imaging Vis. 51 (2015).
-
-    Examples
-    --------
-    >>> quantiles = np.array([[0.0, 1.0, 2.0]])
-    >>> sliced_wasserstein(quantiles + 0.5, quantiles)  # a cloud that is moved by 0.5
-    0.5
-    """
-    return float(np.sqrt(((test - reference) ** 2).mean()))
-
-
 def random_directions(rank: int, count: int = 100) -> Float[np.ndarray, "direction rank"]:
     """Unit vectors, uniform on the sphere, the same for every call.
 
@@ -61,7 +41,13 @@ def random_directions(rank: int, count: int = 100) -> Float[np.ndarray, "directi
 
 @dataclass(frozen=True, eq=False)
 class SlicedWasserstein(Measure):
-    """Sliced Wasserstein distance in standard deviations of the reference, along 40 directions.
+    r"""Sliced 2-Wasserstein distance in standard deviations of the reference, along L = 40 directions.
+
+    .. math:: SW_2^2 = \frac{1}{L}\sum_{\theta}\int_0^1 (F^{-1}_{\theta,\text{test}}(q) -
+        F^{-1}_{\theta,\text{ref}}(q))^2\,dq
+
+    with :math:`F^{-1}_\theta(q)` the quantile at level q of the states projected on one direction.
+    Source: Bonneel, Rabin, Peyre, Pfister, J. Math. Imaging Vis. 51 (2015).
 
     The summary of a trial is a histogram for each direction. Bins are even in the inverse hyperbolic sine of the
     distance from the reference's mean: they are 0.015 standard deviations wide in the middle, and the outermost
@@ -117,7 +103,7 @@ class SlicedWasserstein(Measure):
 
     def distances(self, test: np.ndarray, reference: np.ndarray) -> tuple[float]:
         """Root-mean-square difference of the quantiles."""
-        return (sliced_wasserstein(test, reference),)
+        return (rms_difference(test, reference),)
 
 
 def exact_wasserstein(test: Float[np.ndarray, "point rank"], reference: Float[np.ndarray, "point rank"]) -> float:
