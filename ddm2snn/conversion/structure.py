@@ -12,6 +12,7 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.least_squares import NormalEquations
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
+from ddm2snn.base.threads import one_thread
 from ddm2snn.conversion.convert import assemble, check_convertible
 from ddm2snn.conversion.decoders import Calibrated, Problem, Static
 from ddm2snn.conversion.diagnostics import RankAudit, audit
@@ -241,19 +242,20 @@ def restructure(
             "This network's diffusion depends on the state, decoded by its neurons, which restructure does not solve "
             "for again. Restructure networks of constant diffusion."
         )
-    ensemble = Ensemble.of(network)
-    states = to_internal(rate, stationary_states(rate, seed))
-    settings, neurons = Calibrated(), ensemble.neurons
-    duration, trials = settings.duration_for(neurons) / settings.trajectories, settings.trajectories
-    equations, rng = NormalEquations.empty(neurons, rate.rank), stream(seed, "structure", "drive")
-    for block in driven(rate, ensemble, states, np.arange(neurons), trials, duration, rng, settings.perturbed):
-        equations.add(block.spikes_hz.reshape(-1, neurons), block.target.reshape(-1, rate.rank))
-        progress(0.6 * block.share)
-    decoders = structure.solve(equations).T
-    budgets = [
-        measure_budget(rate, ensemble, some, states, stream(seed, "structure", "budget"))
-        for some in (network.decoders, decoders)
-    ]
+    with one_thread():
+        ensemble = Ensemble.of(network)
+        states = to_internal(rate, stationary_states(rate, seed))
+        settings, neurons = Calibrated(), ensemble.neurons
+        duration, trials = settings.duration_for(neurons) / settings.trajectories, settings.trajectories
+        equations, rng = NormalEquations.empty(neurons, rate.rank), stream(seed, "structure", "drive")
+        for block in driven(rate, ensemble, states, np.arange(neurons), trials, duration, rng, settings.perturbed):
+            equations.add(block.spikes_hz.reshape(-1, neurons), block.target.reshape(-1, rate.rank))
+            progress(0.6 * block.share)
+        decoders = structure.solve(equations).T
+        budgets = [
+            measure_budget(rate, ensemble, some, states, stream(seed, "structure", "budget"))
+            for some in (network.decoders, decoders)
+        ]
     before, after = (Price(budget.drift_bias.tolist(), budget.spike_noise_ratio) for budget in budgets)
     factor, colour = budgets[1].spectrum.injection
     made = dataclasses.replace(network, decoders=decoders, diffusion_factor=factor, noise_colour=colour)
@@ -306,9 +308,10 @@ def without_refractory(
     clock = dataclasses.replace(ensemble.clock, spike_timing="grid")
     neuron = dataclasses.replace(network.neuron, refractory_s=0.0)
     ensemble = dataclasses.replace(ensemble, neuron=neuron, clock=clock)
-    problem = Problem(rate, ensemble, to_internal(rate, stationary_states(rate, seed)), seed)
     chosen = decoders or Calibrated()
-    solution = chosen.solve(problem, progress)
+    with one_thread():
+        problem = Problem(rate, ensemble, to_internal(rate, stationary_states(rate, seed)), seed)
+        solution = chosen.solve(problem, progress)
     solved = assemble(problem, solution, network.backend)
     provenance = {**network.provenance, "without_refractory": {"seed": seed, **solution.diagnostics}}
     return dataclasses.replace(solved, provenance=provenance, hardware=network.hardware)
