@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 
+from ddm2snn.base.compiled import compiled
 from ddm2snn.base.randomness import stream
 from ddm2snn.hardware import arithmetic
 from ddm2snn.hardware.device import device_of, machine_of, per_compartment, population_blocks
@@ -66,7 +66,7 @@ def input_signs(
     return signs
 
 
-@numba.njit(cache=True)
+@compiled()
 def _sigma_delta(target: np.ndarray, amplitude: np.ndarray, error: np.ndarray, signs: np.ndarray) -> None:
     for trial in range(target.shape[0]):
         for step in range(target.shape[1]):
