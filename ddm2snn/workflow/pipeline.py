@@ -125,7 +125,7 @@ class _Pipeline:
             steps += [self._pair_step(b, f"convert {b}", _spiking_file(b)) for b in recipe.backends]
         needs = ("train", *(s.name for s in steps if s.name.startswith(("convert", "simulate"))))
         outputs, settings = ("report.html", "summary.json"), {"recipe": recipe.without_folders.model_dump(mode="json")}
-        return [*steps, Step("report", needs, settings, outputs, self._report)]
+        return [*steps, Step("report", needs, settings, outputs, self._report, "figures")]
 
     @cached_property
     def _stages(self) -> list[DeviceStage]:
