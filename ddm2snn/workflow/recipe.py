@@ -73,7 +73,7 @@ class Recipe(Settings):
     Parameters
     ----------
     system
-        Built-in name or ``path/to/file.py:attribute``, relative to the recipe's folder.
+        Built-in name or ``path/to/file.py:attribute``, relative to the recipe's folder. `run` executes that file.
     seed
         Seed of everything.
     backends
@@ -126,20 +126,26 @@ class Recipe(Settings):
 
         A path in the file is relative to its folder.
         """
-        recipe = read_settings(path, cls)
-        file, separator, attribute = recipe.system.rpartition(":")
-        if separator and file.endswith(".py"):
-            recipe = recipe.model_copy(update={"system": f"{(Path(path).parent / file).resolve()}:{attribute}"})
-        folder = Path(path).parent
+        recipe, folder = read_settings(path, cls), Path(path).parent
+        if recipe.program is not None:
+            attribute = recipe.system.rpartition(":")[2]
+            recipe = recipe.model_copy(update={"system": f"{(folder / recipe.program).resolve()}:{attribute}"})
         devices = tuple(str((folder / name).resolve()) if name.endswith(".toml") else name for name in recipe.hardware)
         return recipe.model_copy(update={"hardware": devices})
+
+    @property
+    def program(self) -> Path | None:
+        """Python file with the system, which `run` executes; None where the system is none of the user's own."""
+        file, separator, _ = self.system.rpartition(":")
+        return Path(file) if separator and file.endswith(".py") else None
 
     @property
     def without_folders(self) -> Recipe:
         """The same recipe with the names of its files alone: equal in every folder, and telling nothing of it."""
         devices = tuple(Path(name).name if name.endswith(".toml") else name for name in self.hardware)
-        file, separator, attribute = self.system.rpartition(":")
-        system = f"{Path(file).name}:{attribute}" if separator and file.endswith(".py") else self.system
+        program, system = self.program, self.system
+        if program is not None:
+            system = f"{program.name}:{system.rpartition(':')[2]}"
         return self.model_copy(update={"system": system, "hardware": devices})
 
     def as_toml(self) -> str:
