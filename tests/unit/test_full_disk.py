@@ -71,7 +71,7 @@ SOME_FILES = ("analyse", "compare")  # write several, each of them whole or not 
 
 @pytest.fixture
 def files(spiking_of, rate_of, recording_of, tmp_path, monkeypatch):
-    """A folder of inputs, and quick verbs: what they write is as of the slow ones."""
+    """A folder of inputs."""
     monkeypatch.chdir(tmp_path)
     rate, spiking = rate_of(), spiking_of()
     spiking.save("snn.safetensors")
@@ -83,14 +83,21 @@ def files(spiking_of, rate_of, recording_of, tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def quick_verbs(quick_rate, monkeypatch):
-    """Verbs whose results were computed before."""
+@pytest.fixture(scope="module")
+def results(quick_rate):
+    """Results of the verbs by their names."""
     made = ddm2snn.convert(quick_rate, decoders="static", backend="reference", time_unit_s=0.1)
     changed = ddm2snn.restructure(quick_rate, made.network, ddm2snn.OneSign())
     runs = [ddm2snn.simulate(quick_rate, duration=10.0, trials=4, every=0.1, seed=seed) for seed in (1, 2)]
-    reports, analysis = ddm2snn.compare(*runs), ddm2snn.analyse(quick_rate)
-    for name, result in (("train", quick_rate), ("convert", made), ("restructure", changed), ("compare", reports)):
+    results = {"train": quick_rate, "convert": made, "restructure": changed, "compare": ddm2snn.compare(*runs)}
+    return results, ddm2snn.analyse(quick_rate)
+
+
+@pytest.fixture
+def quick_verbs(results, monkeypatch):
+    """Verbs whose results were computed before, and figures without content."""
+    by_name, analysis = results
+    for name, result in by_name.items():
         monkeypatch.setattr(ddm2snn, name, lambda *_, result=result, **__: result)
     monkeypatch.setattr("ddm2snn.analysis.analyse", lambda *_, **__: analysis)
     monkeypatch.setattr("ddm2snn.workflow.report.analysis_figures", lambda _: {"a": new_figure(2, 2)})
