@@ -120,7 +120,7 @@ def simulate(
     refuse(adapter, network, dt_s=dt_s, stimulus=stimulus)
     schedule = Schedule.of(run)
     _warn_of_mismatch(schedule, adapter)
-    with one_thread():
+    with one_thread(solving=False):
         trace = adapter.run(schedule, progress)
     _check(trace, schedule, adapter.name)
     return _recording(run, trace, adapter.name, dt_s=schedule.dt_s, time_unit_s=network.time_unit_s)
@@ -201,7 +201,7 @@ def record_system(
     initial = starts[rng.integers(len(starts), size=trials)]
     stride = _stride(every, system.checked_drift, starts)
     step = every / stride
-    with one_thread():
+    with one_thread(solving=False):
         latent = integrate(
             system.checked_drift, system.noise, initial, dt=step, steps=step_count(duration, step), stride=stride,
             rng=rng, progress=progress,
@@ -225,7 +225,7 @@ def _record_rate(run: Run, rate: RateNetwork, progress: Progress) -> Recording:
     forcing, noise = None, rate.diffusion_factor if rate.diffusion_readout is None else rate.internal_factor
     if not run.stimulus.empty:
         forcing = run.stimulus.at(np.arange(steps) * step, rate.input_map.shape[1]) @ rate.input_map.T
-    with one_thread():
+    with one_thread(solving=False):
         latent = integrate(
             lambda z: rate.internal_readout(z) - z, noise, run.initial_states(), dt=step, steps=steps,
             stride=stride, rng=stream(run.seed, "rate", "noise"), forcing=forcing, progress=progress,
