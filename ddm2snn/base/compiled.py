@@ -31,7 +31,7 @@ def compiled(**options: Any) -> Callable[[F], F]:  # noqa: ANN401 - those of num
 
     def decorate(function: F) -> F:
         dispatcher: Any = numba.njit(**options)(function)
-        with contextlib.suppress(RuntimeError):  # no folder can be written to, or the function has no file
+        with contextlib.suppress(RuntimeError, OSError):  # no folder can be written to, or the function has no file
             dispatcher._cache = _Cache(function)
         return dispatcher
 
