@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import ddm2snn
+from ddm2snn.analysis import analyse
 from ddm2snn.base.files import write_text
 from ddm2snn.base.progress import Announce
 from ddm2snn.errors import FileRefusedError
@@ -91,7 +92,7 @@ def results(quick_rate):
     changed = ddm2snn.restructure(quick_rate, made.network, ddm2snn.OneSign())
     runs = [ddm2snn.simulate(quick_rate, duration=10.0, trials=4, every=0.1, seed=seed) for seed in (1, 2)]
     results = {"train": quick_rate, "convert": made, "restructure": changed, "compare": ddm2snn.compare(*runs)}
-    return results, ddm2snn.analyse(quick_rate)
+    return results, analyse(quick_rate)
 
 
 @pytest.fixture
