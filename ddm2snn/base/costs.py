@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from ddm2snn.errors import InputError
@@ -58,14 +59,14 @@ class Cost:
             Where memory or disk do not suffice, as far as the system tells.
         """
         total = memory_bytes()
-        if total is not None and self.memory > total:
+        if total is not None and inf > self.memory > total:  # what is no number is refused by its own name
             raise InputError(
                 f"The {self.work} takes at least {_gib(self.memory)} of memory; this machine has {_gib(total)}. "
                 f"{self.remedy}."
             )
         folder = Path(tempfile.gettempdir()) if self.folder is None else self.folder.absolute()
         free = shutil.disk_usage(folder).free
-        if self.disk > free:
+        if inf > self.disk > free:
             other = ", or set TMPDIR to another folder" if self.folder is None else ""
             raise InputError(
                 f"The {self.work} takes at least {_gib(self.disk)} in {folder}, where {_gib(free)} are free. "

@@ -72,7 +72,7 @@ SOME_FILES = ("analyse", "compare")  # write several, each of them whole or not 
 
 
 @pytest.fixture
-def files(spiking_of, rate_of, recording_of, tmp_path, monkeypatch):
+def files(spiking_of, rate_of, tmp_path, monkeypatch):
     """A folder of inputs."""
     monkeypatch.chdir(tmp_path)
     rate, spiking = rate_of(), spiking_of()
@@ -80,25 +80,25 @@ def files(spiking_of, rate_of, recording_of, tmp_path, monkeypatch):
     rate.save("rate.safetensors")
     np.savez("w.npz", W=np.diag([0.5, 0.2]))
     (tmp_path / "map.toml").write_text('activation = "tanh"\nfiltered = "currents"\n')
-    for name in "ab":
-        recording_of(seed=ord(name)).save(f"{name}.nc")
     return tmp_path
 
 
 @pytest.fixture(scope="module")
 def results(quick_rate):
-    """Results of the verbs by their names."""
+    """Results of the verbs by their names, an analysis, and the recordings that were compared."""
     made = ddm2snn.convert(quick_rate, decoders="static", backend="reference", time_unit_s=0.1)
     changed = ddm2snn.restructure(quick_rate, made.network, ddm2snn.OneSign())
     runs = [ddm2snn.simulate(quick_rate, duration=10.0, trials=4, every=0.1, seed=seed) for seed in (1, 2)]
     results = {"train": quick_rate, "convert": made, "restructure": changed, "compare": ddm2snn.compare(*runs)}
-    return results, analyse(quick_rate)
+    return results, analyse(quick_rate), runs
 
 
 @pytest.fixture
-def quick_verbs(results, monkeypatch):
+def quick_verbs(files, results, monkeypatch):
     """Verbs whose results were computed before, and figures without content."""
-    by_name, analysis = results
+    by_name, analysis, runs = results
+    for name, run in zip("ab", runs, strict=True):
+        run.save(files / f"{name}.nc")
     for name, result in by_name.items():
         monkeypatch.setattr(ddm2snn, name, lambda *_, result=result, **__: result)
     monkeypatch.setattr("ddm2snn.analysis.analyse", lambda *_, **__: analysis)
