@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 _TILE = 256  # columns
-_PART, _RESULT = TypeVar("_PART"), TypeVar("_RESULT")
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
@@ -45,7 +46,7 @@ def workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_order(work: Callable[[_PART], _RESULT], parts: Iterable[_PART]) -> Iterator[_RESULT]:
+def in_order(work: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
     """Results of parts in their order, worked on by as many threads as there may be.
 
     >>> list(in_order(lambda number: number**2, [1, 2, 3]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import reduce
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -110,7 +111,7 @@ class VariableProjection:
             return misfit.detach(), *torch.autograd.grad(misfit, (self.gamma, self.bias))
 
         sums = in_order(descent, zip(parts, self._parts, strict=True))
-        misfit, self.gamma.grad, self.bias.grad = (sum(terms[1:], terms[0]) for terms in zip(*sums, strict=True))
+        misfit, self.gamma.grad, self.bias.grad = (reduce(torch.add, terms) for terms in zip(*sums, strict=True))
         self.misfit = float(misfit)
         return misfit + ridge * (readout**2).sum()
 
