@@ -7,7 +7,7 @@ import pytest
 
 import ddm2snn
 from ddm2snn.base.progress import Announce
-from ddm2snn.errors import FileRefusedError
+from ddm2snn.errors import FileRefusedError, InputError
 from ddm2snn.workflow.steps import Step, perform
 
 PAGE = "<html>{}</html>\n"
@@ -118,3 +118,19 @@ def test_run_refuses_before_any_work(tmp_path, refuses):
         ddm2snn.run("vanderpol", tmp_path, announce=announce)
     assert (tmp_path / "report.html").read_text() == "mine"
     assert np.sort([path.name for path in tmp_path.iterdir()]).tolist() == [".run.lock", "report.html"]
+
+
+def test_parts_of_files_that_a_killed_run_has_left_are_removed_at_once(tmp_path, monkeypatch):
+    (tmp_path / "figures").mkdir()
+    parts = [tmp_path / f".{'a' * 12}.part", tmp_path / "figures" / f".{'b' * 12}.part"]
+    kept = [tmp_path / ".mine.part", tmp_path / "figures" / "a.png"]
+    for path in (*parts, *kept):
+        path.write_text("x")
+
+    def stop(*_):
+        raise InputError("stopped.")
+
+    monkeypatch.setattr("ddm2snn.workflow.pipeline.perform", stop)
+    with pytest.raises(InputError, match="stopped"):
+        ddm2snn.run("vanderpol", tmp_path)
+    assert [path.exists() for path in (*parts, *kept)] == [False, False, True, True]
