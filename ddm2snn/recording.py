@@ -22,7 +22,7 @@ from ddm2snn.base.arrays import (
 from ddm2snn.base.files import damage_refused, require_file
 from ddm2snn.base.foreign import Allowance, Content, read_apart
 from ddm2snn.base.html import html_table
-from ddm2snn.base.sealed import is_sealed, sealed_file
+from ddm2snn.base.sealed import sealed_content, sealed_file
 from ddm2snn.base.stored import check_header, make_header, parse_json
 from ddm2snn.errors import FileRefusedError, InputError
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 _KEY = "ddm2snn"
 _DIMS = ("trial", "time", "rank")
+_SPIKES = ("spike_time_s", "spike_neuron", "spike_trial")
+_TIMES = ("time", "time_s", "system_time")
+_TIME = {"long_name": "time in units of the leak of the rate model"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +182,7 @@ class Recording:
         if time_scale != 1.0:
             coords["system_time"] = ("time", time * time_scale)
         data = xr.DataArray(array, dims=_DIMS, coords=coords, name="latent")
-        data["time"].attrs["long_name"] = "time in units of the leak of the rate model"
+        data["time"].attrs |= _TIME
         return cls(latent=data, spikes=spikes, provenance=provenance or {})
 
     @property
@@ -226,10 +229,10 @@ class Recording:
         """Write as netCDF-4, whole or not at all; equal content gives equal bytes."""
         import xarray as xr
 
-        header = make_header("Recording", self.fingerprint, provenance=dict(self.provenance))
-        variables = {name: v for name, v in self._variables().items() if name not in ("time", "time_s")}
-        dataset = xr.Dataset(variables, attrs={_KEY: canonical_json(header)})
-        with sealed_file(path) as file:
+        header = canonical_json(make_header("Recording", self.fingerprint, provenance=dict(self.provenance)))
+        variables = {name: v for name, v in self._variables().items() if name not in _TIMES}
+        dataset = xr.Dataset(variables, attrs={_KEY: header})
+        with sealed_file(path, header) as file:
             dataset.to_netcdf(file, engine="h5netcdf", format="NETCDF4")
 
     @classmethod
@@ -254,34 +257,36 @@ class Recording:
 
 
 def _dataset(path: Path) -> xr.Dataset:
-    """Content of a netCDF file; one without the checksum that `save` puts behind it is read in a process of its own."""
-    if is_sealed(path):
-        return _loaded(path, path.stat().st_size)  # nothing is compressed
+    """Content of a netCDF file; one without the index that `save` puts behind it is read in a process of its own."""
     import xarray as xr
 
+    sealed = sealed_content(path)
+    if sealed is not None:
+        header, arrays = sealed
+        dims = {"latent": _DIMS, **dict.fromkeys(_TIMES, ("time",)), **dict.fromkeys(_SPIKES, ("spike",))}
+        content = {name: (dims[name], array) for name, array in arrays.items() if name in dims}
+        dataset = xr.Dataset(content, attrs={_KEY: header}).set_coords([name for name in _TIMES if name in arrays])
+        dataset["time"].attrs |= _TIME
+        return dataset
     (dims, coordinates, attributes), arrays = read_apart(netcdf_content, path)
     variables = {name: (tuple(dims[name]), array) for name, array in arrays.items()}
     return xr.Dataset(variables, attrs=attributes).set_coords(coordinates)
 
 
-def _loaded(path: Path, most_bytes: int) -> xr.Dataset:
+def netcdf_content(path: Path) -> Content:
+    """Axes, coordinates and header of a netCDF file, with its arrays of numbers, in the process of the caller."""
     import xarray as xr
 
     try:
         with xr.open_dataset(path, engine="h5netcdf") as dataset:
-            if dataset.nbytes > most_bytes:
+            if dataset.nbytes > Allowance(path).left:
                 raise FileRefusedError(f"{path} announces more numbers than a file of its size can hold.")
-            return dataset.load().drop_encoding()
+            dataset.load()
     except FileRefusedError:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise FileRefusedError(f"{path} is no recording, or it is damaged or cut short: {reason}.") from error
-
-
-def netcdf_content(path: Path) -> Content:
-    """Axes, coordinates and header of a netCDF file, with its arrays of numbers, in the process of the caller."""
-    dataset = _loaded(path, Allowance(path).left)
     arrays = {str(name): v.values for name, v in dataset.variables.items() if v.dtype.kind in "biuf"}
     dims = {name: dataset[name].dims for name in arrays}
     attributes = {_KEY: str(dataset.attrs[_KEY])} if _KEY in dataset.attrs else {}
@@ -291,7 +296,7 @@ def netcdf_content(path: Path) -> Content:
 def _read_spikes(content: xr.Dataset) -> Spikes | None:
     if "spike_time_s" not in content:
         return None
-    columns = ("time_s", "neuron", "trial")
+    columns = [name.removeprefix("spike_") for name in _SPIKES]
     missing = [f"spike_{name}" for name in columns if f"spike_{name}" not in content]
     if missing:
         raise InputError(f"the spike table lacks {', '.join(missing)}.")

@@ -12,6 +12,7 @@ from ddm2snn.backend import RATE, Backend, find_backend, refuse
 from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
+from ddm2snn.base.threads import one_thread
 from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.network import RateNetwork, SpikingNetwork
@@ -124,7 +125,8 @@ def simulate(
     refuse(adapter, network, dt_s=dt_s, stimulus=stimulus)
     schedule = Schedule.of(run)
     _warn_of_mismatch(schedule, adapter)
-    trace = adapter.run(schedule, progress)
+    with one_thread(solving=False):
+        trace = adapter.run(schedule, progress)
     _check(trace, schedule, adapter.name)
     return _recording(run, trace, adapter.name, dt_s=schedule.dt_s, time_unit_s=network.time_unit_s)
 
@@ -204,10 +206,11 @@ def record_system(
     initial = starts[rng.integers(len(starts), size=trials)]
     stride = _stride(every, system.checked_drift, starts)
     step = every / stride
-    latent = integrate(
-        system.checked_drift, system.noise, initial, dt=step, steps=step_count(duration, step), stride=stride,
-        rng=rng, progress=progress,
-    )  # fmt: skip
+    with one_thread(solving=False):
+        latent = integrate(
+            system.checked_drift, system.noise, initial, dt=step, steps=step_count(duration, step), stride=stride,
+            rng=rng, progress=progress,
+        )  # fmt: skip
     provenance = {"backend": "target SDE", "system": system.name, "seed": seed, "step": step, "numpy": np.__version__}
     return Recording.from_arrays(
         latent, every=every, time_unit_s=_TIME_UNIT_S, time_scale=time_scale, provenance=provenance
@@ -227,10 +230,11 @@ def _record_rate(run: Run, rate: RateNetwork, progress: Progress) -> Recording:
     forcing, noise = None, rate.diffusion_factor if rate.diffusion_readout is None else rate.internal_factor
     if not run.stimulus.empty:
         forcing = latent_input(run.stimulus, np.arange(steps) * step, rate)
-    latent = integrate(
-        lambda z: rate.internal_readout(z) - z, noise, run.initial_states(), dt=step, steps=steps,
-        stride=stride, rng=stream(run.seed, "rate", "noise"), forcing=forcing, progress=progress,
-    )  # fmt: skip
+    with one_thread(solving=False):
+        latent = integrate(
+            lambda z: rate.internal_readout(z) - z, noise, run.initial_states(), dt=step, steps=steps,
+            stride=stride, rng=stream(run.seed, "rate", "noise"), forcing=forcing, progress=progress,
+        )  # fmt: skip
     trace = Trace(latent, versions={"numpy": np.__version__})
     return _recording(run, trace, RATE, dt_s=step, time_unit_s=_TIME_UNIT_S)
 

@@ -11,7 +11,7 @@ from syntax_trees import Definition, Tree, length, name_of
 # decorators that register nothing: a definition that carries them lives only where somebody uses it
 PLAIN_DECORATORS = {
     *("dataclass", "property", "cached_property", "staticmethod", "classmethod", "cache", "lru_cache"),
-    *("contextmanager", "runtime_checkable", "njit", "jit", "vectorize", "no_grad", "final", "setter"),
+    *("contextmanager", "runtime_checkable", "compiled", "njit", "jit", "vectorize", "no_grad", "final", "setter"),
 }
 
 

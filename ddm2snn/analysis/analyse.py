@@ -24,6 +24,7 @@ from ddm2snn.analysis.symmetry import (
 )
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
+from ddm2snn.base.threads import one_thread
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork
 from ddm2snn.systems.integration import stable_step
@@ -154,25 +155,26 @@ FixedPoint(kind='stable node', place=[0.958]))
     check_seed(seed)
     check_projection(projection)
     left_out: dict[str, str] = {}
-    network, original = network.in_rate_time, network
-    samples = stationary_paths(
-        network, trials=int(np.clip(256 * 128 // network.units, 64, 256)),  # steps of large networks take longer
-        duration=40.0, every=_EVERY, burn_in=5.0, rng=stream(seed, "analysis", "samples"),
-        progress=lambda share: progress(0.4 * share),
-    )  # fmt: skip
-    subspace, error = _subspace(network, samples)
-    norms = None
-    if network.activation in INVERSE_INTEGRALS:
-        norms = symmetry_norms(network)
-    else:
-        left_out["symmetry"] = f"the activation {network.activation!r} has no energy in closed form"
-    split = _irreversibility(network, samples, seed, left_out)
-    progress(0.55)
-    points = _fixed_points(network, samples, seed)
-    progress(0.6)
-    cycle = _cycle(network, samples, left_out)
-    progress(0.7)
-    spectrum = _lyapunov(network, samples, lambda share: progress(0.7 + 0.3 * share))
+    with one_thread():
+        network, original = network.in_rate_time, network
+        samples = stationary_paths(
+            network, trials=int(np.clip(256 * 128 // network.units, 64, 256)),  # steps of large networks take longer
+            duration=40.0, every=_EVERY, burn_in=5.0, rng=stream(seed, "analysis", "samples"),
+            progress=lambda share: progress(0.4 * share),
+        )  # fmt: skip
+        subspace, error = _subspace(network, samples)
+        norms = None
+        if network.activation in INVERSE_INTEGRALS:
+            norms = symmetry_norms(network)
+        else:
+            left_out["symmetry"] = f"the activation {network.activation!r} has no energy in closed form"
+        split = _irreversibility(network, samples, seed, left_out)
+        progress(0.55)
+        points = _fixed_points(network, samples, seed)
+        progress(0.6)
+        cycle = _cycle(network, samples, left_out)
+        progress(0.7)
+        spectrum = _lyapunov(network, samples, lambda share: progress(0.7 + 0.3 * share))
     progress(1.0)
     return Analysis(
         network=original, samples=samples, subspace=subspace, recovery_error=error,

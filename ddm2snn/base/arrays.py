@@ -9,7 +9,6 @@ import mmap
 import operator
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -200,41 +199,6 @@ def large_array(shape: tuple[int, ...], dtype: type[np.generic] = np.float64) ->
         else:
             file.truncate(size)
         return np.memmap(file, dtype, mode="r+", shape=shape)
-
-
-def refuse_without_room(size: int, what: str) -> None:
-    """Refuse a run whose results do not fit into the temporary folder.
-
-    Raises
-    ------
-    InputError
-        Where fewer than `size` bytes are free there; `what` names the results.
-    """
-    folder = tempfile.gettempdir()
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise InputError(
-            f"The {what} of this run take {size / 2**30:,.1f} GiB in {folder}, where {free / 2**30:,.1f} GiB are free. "
-            "Choose a shorter duration or a longer sampling interval (every), or set TMPDIR to another folder."
-        )
-
-
-def refuse_without_memory(size: float, what: str, remedy: str) -> None:
-    """Refuse work that takes more memory than the machine has, where the system tells how much that is.
-
-    >>> refuse_without_memory(2.0**60, "training of 10 units", "Take fewer units")
-    Traceback (most recent call last):
-    ddm2snn.errors.InputError: The training of 10 units takes at least 1,073,741,824 GiB of memory; this machine has ...
-    """
-    try:
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows, among others
-        return
-    if size > total:
-        raise InputError(
-            f"The {what} takes at least {size / 2**30:,.0f} GiB of memory; this machine has {total / 2**30:,.0f}. "
-            f"{remedy}."
-        )
 
 
 def is_own(array: np.ndarray[Any, Any]) -> bool:

@@ -71,7 +71,7 @@ def _beside(path: Path | str) -> Iterator[tuple[Path, Path]]:
     """Yield an empty temporary file and the file that it is to replace; remove the former in the end."""
     with _in_words(f"Cannot write {path}", "Choose another place or free it"):
         target = _target(Path(path))
-        _remove_stale(target.parent)
+        remove_stale(target.parent)
         temporary = target.with_name(f".{secrets.token_hex(6)}.part")
         try:
             # what replaces a file is nobody else's before it has that file's permissions
@@ -96,11 +96,11 @@ def _target(path: Path) -> Path:
     return target
 
 
-def _remove_stale(folder: Path) -> None:
-    """Remove temporary files that killed processes left in a folder."""
+def remove_stale(folder: Path, older_than_s: float = _STALE_S) -> None:
+    """Remove temporary files that killed processes left in a folder; all of them where nobody else writes there."""
     for path in folder.glob(".*.part"):
         with contextlib.suppress(OSError):  # another process may have done it
-            if _TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime > _STALE_S:
+            if _TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime >= older_than_s:
                 path.unlink()
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ddm2snn.base.threads import add_gram
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -22,7 +24,6 @@ def solve_penalised(
     moment: Float[np.ndarray, "column target"],
     penalty: float,
     *,
-    lower: bool = False,
     overwrite: bool = False,
 ) -> Float[np.ndarray, "column target"]:
     r"""Solve :math:`(G + \lambda) w = m` by a Cholesky factorisation.
@@ -33,8 +34,6 @@ def solve_penalised(
         G and m.
     penalty
         :math:`\lambda`, above zero, so that the matrix is positive definite.
-    lower
-        Whether to read the lower triangle of G instead of the upper one.
     overwrite
         Whether the memory of G may be used, which saves a copy.
 
@@ -48,7 +47,7 @@ def solve_penalised(
 
     matrix = gram if overwrite else gram.copy()
     matrix[np.diag_indices(len(matrix))] += penalty
-    factor = cho_factor(matrix, lower=lower, overwrite_a=True, check_finite=False)
+    factor = cho_factor(matrix, overwrite_a=True, check_finite=False)
     return cho_solve(factor, moment, check_finite=False)
 
 
@@ -94,9 +93,12 @@ def fit_penalised(
            [2.]])
     """
     samples, columns = regressors.shape
+    rows = regressors if columns <= samples else regressors.T
+    gram = np.zeros((rows.shape[1], rows.shape[1]))
+    add_gram(gram, rows)
     if columns <= samples:
-        return solve_penalised(regressors.T @ regressors, regressors.T @ target, penalty, overwrite=True)
-    return regressors.T @ solve_penalised(regressors @ regressors.T, target, penalty, overwrite=True)
+        return solve_penalised(gram, regressors.T @ target, penalty, overwrite=True)
+    return regressors.T @ solve_penalised(gram, target, penalty, overwrite=True)
 
 
 def fit_with_constant(
@@ -166,7 +168,7 @@ class NormalEquations:
 
     def add(self, regressors: Float[np.ndarray, "sample column"], target: Float[np.ndarray, "sample target"]) -> None:
         """Take in samples."""
-        self.gram += regressors.T @ regressors
+        add_gram(self.gram, regressors)
         self.moment += regressors.T @ target
         self.square += (target**2).sum(axis=0)
         self.samples += len(target)

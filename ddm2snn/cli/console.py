@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+from ddm2snn.base.costs import Cost
 from ddm2snn.base.progress import Announce, Progress, no_progress
 
 
@@ -37,11 +38,18 @@ class Console(Announce):
 
 
 @contextlib.contextmanager
-def shown(name: str) -> Iterator[Progress]:
-    """Show the progress of one piece of work."""
+def shown(name: str, cost: Cost) -> Iterator[Progress]:
+    """Show the progress of one piece of work that the machine has room for, and what it takes where that is much."""
+    words = cost.checked()
     with contextlib.closing(Console()) as console:
-        yield console.start(name)
+        yield console.start(name + words)
         console.finish(name, done_before=False)
+
+
+def say_cost(name: str, cost: Cost) -> None:
+    """Say what work takes whose progress is shown otherwise or not at all, where that is much."""
+    if words := cost.checked():
+        _say(f"{name}{words}")
 
 
 def _say(text: str) -> None:

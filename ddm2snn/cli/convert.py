@@ -10,6 +10,7 @@ import typer
 
 import ddm2snn
 from ddm2snn.base.files import check_writable
+from ddm2snn.cli import costs
 from ddm2snn.cli.console import shown
 from ddm2snn.cli.options import (
     BACKEND,
@@ -78,7 +79,8 @@ def convert(
     if neurons_per_unit is not None or model is not None:
         count = 4 if neurons_per_unit is None else neurons_per_unit
         population = ddm2snn.Population(count, neuron=model or ddm2snn.LIF())
-    with missed_warnings() as missed, shown(f"convert for {hardware or backend or 'brian2'}") as progress:
+    cost = costs.of_conversion((neurons_per_unit or 4.0) * network.units, network.rank, decoders)
+    with missed_warnings() as missed, shown(f"convert for {hardware or backend or 'brian2'}", cost) as progress:
         conversion = ddm2snn.convert(
             network, population=population, decoders=chosen, backend=backend, hardware=device,
             time_unit_s=time_unit_s, dt_s=dt_s, seed=seed, progress=progress,
@@ -133,7 +135,8 @@ def plan(
     from ddm2snn.load import load_as
 
     network = load_as(rate, ddm2snn.RateNetwork)
-    with shown(f"plan for {backend}") as progress:
+    cost = costs.of_conversion((neurons_per_unit or 16.0) * network.units, network.rank, "calibrated")
+    with shown(f"plan for {backend}", cost) as progress:
         result = ddm2snn.plan(
             network,
             noise=0.25 if noise is None and drift_error is None else noise,
@@ -182,7 +185,8 @@ def restructure(
     if len(structures) != 1:
         names = ", ".join(map(repr, structures)) or "none"
         raise InputError(f"restructure needs one structure, found {names}. Give --sparse, --bounded or --one-sign.")
-    with shown(f"restructure {spiking}") as progress:
+    cost = costs.of_conversion(network.neurons, network.rank, "calibrated")
+    with shown(f"restructure {spiking}", cost) as progress:
         conversion = ddm2snn.restructure(source, network, structures[0], seed=seed, progress=progress)
         conversion.network.save(output)
     result, report = conversion.network, conversion.diagnostics

@@ -10,7 +10,8 @@ import typer
 
 import ddm2snn
 from ddm2snn.base.files import check_writable, require_file
-from ddm2snn.cli.console import shown
+from ddm2snn.cli import costs
+from ddm2snn.cli.console import say_cost, shown
 from ddm2snn.cli.options import JsonFlag, NetworkFile, Seed, SpikingFile, show
 from ddm2snn.errors import InputError
 
@@ -50,6 +51,7 @@ def import_(
         raise InputError(explain(error, ddm2snn.ArrayMapping)) from error
     require_file(file)
     check_writable(output)
+    say_cost(f"import {file}", costs.of_import(file))
     network = ddm2snn.import_network(file, merged, seed=seed)
     network.save(output)
     if isinstance(network, ddm2snn.SpikingNetwork):
@@ -95,7 +97,9 @@ def export(
     spiking = load_as(network, ddm2snn.SpikingNetwork)
     rate = None if without_refractory is None else load_as(without_refractory, ddm2snn.RateNetwork)
     check_writable(output)
-    with shown(f"export {network}") as progress, warnings.catch_warnings():
+    dense = form == "nir" and dialect == "dense"
+    cost = costs.of_export(spiking.neurons, spiking.rank, dense=dense, folder=output.parent)
+    with shown(f"export {network}", cost) as progress, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=__name__)  # these sentences are printed below
         done = ddm2snn.export(
             spiking, output, format=form, nir=nir, without_refractory=rate, seed=seed, progress=progress

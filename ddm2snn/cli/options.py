@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,11 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ddm2snn.errors import InputError
+
 if TYPE_CHECKING:
     from ddm2snn.neuron import NeuronModel
 
 SYSTEM = "Built-in name or path/to/file.py:attribute (which executes the file)."
-WELLS = "Centres of wells: JSON such as '[[-1, 0], [1, 0]]', a file of it or CSV, or a system with memories."
+WELLS = (
+    "Centres of wells: JSON such as '[[-1, 0], [1, 0]]', a file of it or CSV, or a system with memories (of a file.py, "
+    "which is executed)."
+)
 DECODERS = (
     "calibrated (on the neurons' own spikes), static, trained (W_s as trained), or direct (one LIF neuron a unit)."
 )
@@ -62,6 +68,13 @@ def exit_code(missed: list[str], *, strict: bool) -> int:
 def flags(*options: tuple[str, object]) -> str:
     """Options by name as a shell takes them, each behind a blank; those of None are left out."""
     return "".join(f" --{name} {shlex.quote(str(value))}" for name, value in options if value is not None)
+
+
+def confirm_execution(recipe: str, program: Path) -> None:
+    """Ask before a Python file is executed that a recipe names, whoever wrote it; refuse where nobody can answer."""
+    if not sys.stdin.isatty():
+        raise InputError(f"{recipe} has {program} executed. Read that file, and repeat with --execute if you trust it.")
+    typer.confirm(f"{recipe} has {program} executed. Go on?", abort=True, err=True)
 
 
 def neuron_model(name: str | None) -> NeuronModel | None:

@@ -10,11 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import ddm2snn
-from ddm2snn.base.arrays import refuse_without_memory
 from ddm2snn.base.files import make_folder, require_file
 from ddm2snn.base.stored import parse_json
-from ddm2snn.cli.console import Console, shown
-from ddm2snn.cli.options import SYSTEM, WELLS, JsonFlag, RateFile, Seed, Strict, exit_code, flags, show
+from ddm2snn.cli import costs
+from ddm2snn.cli.console import Console, say_cost, shown
+from ddm2snn.cli.options import (
+    SYSTEM,
+    WELLS,
+    JsonFlag,
+    RateFile,
+    Seed,
+    Strict,
+    confirm_execution,
+    exit_code,
+    flags,
+    show,
+)
 from ddm2snn.errors import FileRefusedError, InputError
 
 if TYPE_CHECKING:
@@ -22,7 +33,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 _PROJECTION = "Symmetric part of the drift: gradient-flow, which descends its energy, or pseudo-inverse."
-_COMPARE_BYTES, _COMPARE_S = 120, 2e-5  # for each number: memory at the peak, and seconds on one core
+_OWN_SYSTEM = 64, 3  # units and rank, until its file is executed
 _WELL_FORMS = (
     "Give JSON such as [[-1, 0], [1, 0]], a .json or .csv file with a centre per row, or a system with memories."
 )
@@ -41,7 +52,7 @@ def analyse(
     from ddm2snn.workflow.report import write_analysis
 
     network = load_as(rate, ddm2snn.RateNetwork)
-    with shown(f"analyse {rate}") as progress:
+    with shown(f"analyse {rate}", costs.of_analysis(network.units, network.rank)) as progress:
         analysis = analyse_network(network, projection=projection, seed=seed, progress=progress)  # pyright: ignore[reportArgumentType]
         written = write_analysis(analysis, output)
     content = {"folder": str(output), **analysis.as_json()}
@@ -70,10 +81,10 @@ def compare(
     first, *others = (load_as(path, ddm2snn.Recording) for path in (reference, *(floor or [])))
     judged = [load_as(path, ddm2snn.Recording) for path in (test, *(more or []))]
     numbers = sum(recording.samples.size for recording in (first, *others, *judged))
-    refuse_without_memory(_COMPARE_BYTES * numbers, f"comparison of {numbers:,} numbers", "Simulate fewer trials")
+    cost = costs.of_comparison(numbers)
+    cost.checked()
     folder = make_folder(output)
-    minutes = numbers * _COMPARE_S / 60.0
-    with shown("compare" if minutes < 1 else f"compare {numbers:,} numbers (some {minutes:.0f} min)"):
+    with shown(f"compare {numbers:,} numbers", cost):
         report = ddm2snn.compare(
             first, judged, floor=others, burn_in=burn_in, seed=seed, wells=None if wells is None else read_wells(wells)
         )
@@ -96,16 +107,16 @@ def compare(
 def run(
     what: Annotated[
         str,
-        typer.Argument(
-            metavar="SYSTEM|RECIPE.toml",
-            help=f"Recipe file (which may name a Python file to execute), or a system: {SYSTEM}",
-        ),
+        typer.Argument(metavar="SYSTEM|RECIPE.toml", help=f"Recipe file, or a system: {SYSTEM}"),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything; runs are resumed.")],
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness; the recipe's by default.")] = None,
     hardware: Annotated[
         list[str] | None, typer.Option(help="Device to convert for and to run on as well; may be repeated.")
     ] = None,
+    execute: Annotated[
+        bool, typer.Option("--execute", help="Execute the Python file that a recipe names, without a question.")
+    ] = False,
     strict: Strict = False,
     as_json: JsonFlag = False,
 ) -> int:
@@ -114,10 +125,17 @@ def run(
     from ddm2snn.fidelity.report import as_lines
 
     recipe = ddm2snn.Recipe.read(what) if what.endswith(".toml") else ddm2snn.Recipe(system=what)
+    if recipe.program is not None and what.endswith(".toml") and not execute:
+        confirm_execution(what, recipe.program)
     if seed is not None:
         recipe = recipe.model_copy(update={"seed": check_seed(seed)})
     if hardware:
         recipe = recipe.model_copy(update={"hardware": tuple(hardware)})
+    units, rank = _OWN_SYSTEM
+    if recipe.program is None:
+        system = ddm2snn.find_system(recipe.system)
+        units, rank = system.units, system.rank
+    say_cost(f"run {recipe.without_folders.system}", costs.of_run(recipe, units, rank, make_folder(output)))
     with contextlib.closing(Console()) as console:
         summary = ddm2snn.run(recipe, output, announce=console)
     lines = [*summary["findings"], ""]

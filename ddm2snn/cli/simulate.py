@@ -9,6 +9,7 @@ import typer
 
 import ddm2snn
 from ddm2snn.base.files import check_writable
+from ddm2snn.cli import costs
 from ddm2snn.cli.console import shown
 from ddm2snn.cli.options import JsonFlag, Seed, show
 from ddm2snn.errors import InputError
@@ -57,7 +58,13 @@ def simulate(
     if system_time:
         unit = loaded.time_scale
         duration, every, given = duration / unit, every / unit, given and given.in_rate_time(unit)
-    with shown(f"simulate on {name}") as progress:
+    spiking = isinstance(loaded, ddm2snn.SpikingNetwork)
+    cost = costs.of_simulation(
+        loaded.neurons if spiking else loaded.units, loaded.rank, name, trials=trials, folder=output.parent,
+        steps=duration * loaded.time_unit_s / (dt_s or loaded.dt_s) if spiking else duration / (dt_s or 0.01),
+        samples=duration / every if every > 0 else 0.0,
+    )  # fmt: skip
+    with shown(f"simulate on {name}", cost) as progress:
         recording = ddm2snn.simulate(
             loaded, backend=chosen, duration=duration, trials=trials, seed=seed, every=every, dt_s=dt_s,
             stimulus=given,

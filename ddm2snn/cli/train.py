@@ -8,8 +8,6 @@ import typer
 
 from ddm2snn.cli.options import SYSTEM, JsonFlag, NetworkFile, Seed, Strict, exit_code, missed_warnings, show
 
-_ARRAYS = 3  # of points times units at the least: outputs of the units, their slopes and gradient
-
 
 def train(
     system: Annotated[str, typer.Argument(help=SYSTEM)],
@@ -28,8 +26,8 @@ def train(
 ) -> int:
     """Train a low-rank rate network by drift-diffusion matching."""
     import ddm2snn
-    from ddm2snn.base.arrays import refuse_without_memory
     from ddm2snn.base.files import check_writable
+    from ddm2snn.cli import costs
     from ddm2snn.cli.console import shown
     from ddm2snn.systems import find_system
     from ddm2snn.systems.scales import BUDGET
@@ -38,11 +36,9 @@ def train(
     training = Training(error=error, ridge=ridge, sweep=sweep, activation=activation)  # pyright: ignore[reportArgumentType] - checked inside
     target = find_system(system)
     check_writable(output)
-    count = target.units if units is None else units
-    size = _ARRAYS * 8.0 * training.points_for(count) * count if count > 0 else 0.0
-    refuse_without_memory(size, f"training of {count:,} units", "Take fewer units")
+    cost = costs.of_training(target.units if units is None else units, training)
     searched = "" if target.has_scales else f" (sampling takes {BUDGET:,} steps at most)"
-    with missed_warnings() as missed, shown(f"train {system}{searched}") as progress:
+    with missed_warnings() as missed, shown(f"train {system}{searched}", cost) as progress:
         network = ddm2snn.train(
             target,
             units=units,

@@ -14,6 +14,7 @@ from ddm2snn.backend import Backend, DeviceBackend, find_backend
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
+from ddm2snn.base.threads import one_thread
 from ddm2snn.base.version import package_version
 from ddm2snn.conversion.clock import Clock, natural_time_unit_s, stretch, whole_hundredths
 from ddm2snn.conversion.decoders import Calibrated, Decoders, Problem, Solution, find_decoders
@@ -130,24 +131,25 @@ def convert(
     simulator = _simulator(backend, config)
     timing = population.neuron.timing_on(simulator.spike_timing)
     population.neuron.check_step(dt_s, timing)
-    visited = decoders.visited(rate, seed)
-    states = latents_of(visited)
-    longest_s = np.inf if config is None else longest_decay_s(config, dt_s)
-    first_s = time_unit_s or whole_hundredths(
-        natural_time_unit_s(rate, states, population.neurons_per_unit), dt_s, longest_s
-    )
-    clock = Clock(first_s, dt_s, timing, rise_s=0.0 if config is not None else decoders.rise(rate, states, first_s))
-    ensemble, tuning = decoders.place(rate, population, clock, states, seed)
-    problem = _timed(Problem(rate, ensemble, visited, seed), clock, config)
-    lengthened = None
-    if time_unit_s is None and (pilot := decoders.pilot(problem, progress)) is not None:
-        problem, lengthened = _lengthened(problem, decoders, pilot, longest_s, config)
-    solution = decoders.solve(problem, progress)
-    network = assemble(problem, solution, simulator.name)
-    learned = {"time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
-    diagnostics = Diagnostics.model_validate({**_measured(network, problem), **learned})
+    with one_thread():
+        visited = decoders.visited(rate, seed)
+        states = latents_of(visited)
+        longest_s = np.inf if config is None else longest_decay_s(config, dt_s)
+        first_s = time_unit_s or whole_hundredths(
+            natural_time_unit_s(rate, states, population.neurons_per_unit), dt_s, longest_s
+        )
+        clock = Clock(first_s, dt_s, timing, rise_s=0.0 if config is not None else decoders.rise(rate, states, first_s))
+        ensemble, tuning = decoders.place(rate, population, clock, states, seed)
+        problem = _timed(Problem(rate, ensemble, visited, seed), clock, config)
+        lengthened = None
+        if time_unit_s is None and (pilot := decoders.pilot(problem, progress)) is not None:
+            problem, lengthened = _lengthened(problem, decoders, pilot, longest_s, config)
+        solution = decoders.solve(problem, progress)
+        network = assemble(problem, solution, simulator.name)
+        learned = {"time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
+        diagnostics = Diagnostics.model_validate({**_measured(network, problem), **learned})
+        lost = 0 if config is not None else lost_from_far(network, rate, states, seed)
     per_unit = None if decoders.name == "direct" else network.neurons / rate.units
-    lost = 0 if config is not None else lost_from_far(network, rate, states, seed)
     missed = _missed(diagnostics, network.time_unit_s, longest_s, per_unit, lost)
     provenance = _provenance(rate, seed, population, decoders, diagnostics) | ({"missed": missed} if missed else {})
     for sentence in missed:

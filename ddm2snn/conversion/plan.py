@@ -12,6 +12,7 @@ from ddm2snn.backend import Backend, find_backend
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
+from ddm2snn.base.threads import one_thread
 from ddm2snn.conversion.clock import Clock, natural_time_unit_s, two_digits, whole_hundredths
 from ddm2snn.conversion.convert import check_convertible
 from ddm2snn.conversion.ensemble import Ensemble
@@ -181,24 +182,25 @@ def plan(
     target = find_backend(backend) if isinstance(backend, str) else backend
     timing = neuron.timing_on(target.spike_timing)
     neuron.check_step(dt_s, timing)
-    states = to_internal(rate, stationary_states(rate, seed))
-    base_s = natural_time_unit_s(rate, states)
-    longer_s = dict.fromkeys(whole_hundredths(base_s * longer, dt_s) for longer in _LONGER)
-    times_s = list(longer_s) if time_unit_s is None else [time_unit_s]
-    multiples = [m for m in _LADDER if m * rate.units <= _MOST_NEURONS] or [1]
-    if neurons_per_unit is not None:
-        multiples = [neurons_per_unit]
-    search = _Search(rate, noise, drift_error, max_rates_hz, neuron, Clock(base_s, dt_s, timing), states, seed)
-    options: list[Option] = []
-    for index, multiple in enumerate(multiples):
-        for unit_s in times_s:
-            if unit_s == times_s[0] or search.worth(options[-1], unit_s, options):
-                options.append(search.option(multiple, unit_s))
-        progress((index + 1) / len(multiples))
-        if options[-1].meets and options[-1].time_unit_s == times_s[0]:
-            break  # more neurons cost more spikes
-        if index == 0 and len(multiples) > 1 and not any(option.meets for option in options):
-            search.check_reach(multiples[-1], times_s[0] if noise is None else times_s[-1], options)
+    with one_thread():
+        states = to_internal(rate, stationary_states(rate, seed))
+        base_s = natural_time_unit_s(rate, states)
+        longer_s = dict.fromkeys(whole_hundredths(base_s * longer, dt_s) for longer in _LONGER)
+        times_s = list(longer_s) if time_unit_s is None else [time_unit_s]
+        multiples = [m for m in _LADDER if m * rate.units <= _MOST_NEURONS] or [1]
+        if neurons_per_unit is not None:
+            multiples = [neurons_per_unit]
+        search = _Search(rate, noise, drift_error, max_rates_hz, neuron, Clock(base_s, dt_s, timing), states, seed)
+        options: list[Option] = []
+        for index, multiple in enumerate(multiples):
+            for unit_s in times_s:
+                if unit_s == times_s[0] or search.worth(options[-1], unit_s, options):
+                    options.append(search.option(multiple, unit_s))
+            progress((index + 1) / len(multiples))
+            if options[-1].meets and options[-1].time_unit_s == times_s[0]:
+                break  # more neurons cost more spikes
+            if index == 0 and len(multiples) > 1 and not any(option.meets for option in options):
+                search.check_reach(multiples[-1], times_s[0] if noise is None else times_s[-1], options)
     progress(1.0)
     meeting = [option for option in options if option.meets]
     if not meeting:

@@ -12,6 +12,7 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.least_squares import NormalEquations
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
+from ddm2snn.base.threads import one_thread
 from ddm2snn.conversion.convert import assemble, check_convertible
 from ddm2snn.conversion.decoders import Calibrated, Problem, Static
 from ddm2snn.conversion.diagnostics import RankAudit, audit
@@ -246,13 +247,14 @@ def restructure(
             "This network's diffusion depends on the state, decoded by its neurons, which restructure does not solve "
             "for again. Restructure networks of constant diffusion."
         )
-    ensemble = Ensemble.of(network)
-    states = to_internal(rate, stationary_states(rate, seed))
-    decoders = structure.solve(_driven_equations(rate, ensemble, states, seed, progress)).T
-    budgets = [
-        measure_budget(rate, ensemble, some, states, stream(seed, "structure", "budget"))
-        for some in (network.decoders, decoders)
-    ]
+    with one_thread():
+        ensemble = Ensemble.of(network)
+        states = to_internal(rate, stationary_states(rate, seed))
+        decoders = structure.solve(_driven_equations(rate, ensemble, states, seed, progress)).T
+        budgets = [
+            measure_budget(rate, ensemble, some, states, stream(seed, "structure", "budget"))
+            for some in (network.decoders, decoders)
+        ]
     before, after = (Price(budget.drift_bias.tolist(), budget.spike_noise_ratio) for budget in budgets)
     factor, colour = budgets[1].spectrum.injection
     made = dataclasses.replace(network, decoders=decoders, diffusion_factor=factor, noise_colour=colour)
@@ -306,8 +308,9 @@ def without_refractory(
     neuron = dataclasses.replace(network.neuron, refractory_s=0.0)
     ensemble = dataclasses.replace(ensemble, neuron=neuron, clock=clock)
     chosen = decoders or Calibrated()
-    problem = Problem(rate, ensemble, chosen.visited(rate, seed), seed)
-    solution = chosen.solve(problem, progress)
+    with one_thread():
+        problem = Problem(rate, ensemble, chosen.visited(rate, seed), seed)
+        solution = chosen.solve(problem, progress)
     solved = assemble(problem, solution, network.backend)
     provenance = {**network.provenance, "without_refractory": {"seed": seed, **solution.diagnostics}}
     return dataclasses.replace(solved, provenance=provenance, hardware=network.hardware)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.base.randomness import stream
+from ddm2snn.base.threads import add_gram, workers
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.population import Population, encode
 from ddm2snn.neuron import NeuronModel
@@ -29,7 +29,6 @@ _RIDGE = 1e-6  # relative to the mean square of the rates
 _REACH, _SHIFT = 3.0, 1.5  # largest factor on a gain; largest shift of a threshold in standard deviations of its input
 _STEPS = 12_000  # neurons times steps at each width, within
 _FEWEST, _MOST = 20, 100
-_ONE_THREAD = 256  # neurons, up to which threads wait for each other longer than they compute
 _ROWS = 32  # at once, so that what is computed stays in the cache: eight times as fast for 1,024 neurons
 
 
@@ -62,7 +61,9 @@ class _Problem:
             rate[rows], slope[rows] = self.neuron.smooth_rates(gain * self.centred[rows] + offset, width)
 
         self._each_block(fill)
-        gram = rate.T @ rate / samples
+        gram = np.zeros((neurons, neurons))
+        add_gram(gram, rate)
+        gram /= samples
         ridge = _RIDGE * np.trace(gram) / neurons
         gram[np.diag_indices(neurons)] += ridge
         decoders = cho_solve(cho_factor(gram, overwrite_a=True), rate.T @ self.target / samples)
@@ -146,7 +147,7 @@ def tune(
     mean, offset = x.mean(axis=0), ensemble.bias - gain * rate.bias[unit]
     readout = rate.internal_readout(z)
     scale = np.sqrt(((readout - z) ** 2).mean(axis=0))
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(workers()) as threads:
         problem = _Problem(
             ensemble.neuron, x - mean, offset + gain * mean, gain, np.abs(gain) * x.std(axis=0),
             readout / np.where(scale, scale, 1), threads,
@@ -165,7 +166,6 @@ def tune(
 def _minimum(problem: _Problem) -> Float[np.ndarray, " parameter"]:
     """Logarithms of factors on the gains, and shifts of the thresholds, that lose least: coarse first, then fine."""
     from scipy.optimize import minimize
-    from threadpoolctl import threadpool_limits
 
     neurons = len(problem.gain)
     place = np.zeros(2 * neurons)
@@ -181,6 +181,5 @@ def _minimum(problem: _Problem) -> Float[np.ndarray, " parameter"]:
 
         most = int(np.clip(_STEPS // neurons, _FEWEST, _MOST))
         options = {"maxfun": most, "maxcor": 30, "ftol": 1e-4, "gtol": 1e-9}
-        with threadpool_limits(1 if neurons <= _ONE_THREAD else None):
-            place = minimize(relative, place, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+        place = minimize(relative, place, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     return place

@@ -24,7 +24,7 @@ import numpy as np
 from ddm2snn.base.arrays import array_fields, arrays_of, canonical_json
 from ddm2snn.base.files import damage_refused, require_file
 from ddm2snn.base.foreign import Content, read_apart, refuse_elsewhere
-from ddm2snn.base.sealed import is_sealed, sealed_file
+from ddm2snn.base.sealed import sealed_content, sealed_file
 from ddm2snn.base.stored import check_header, make_header, parse_json, settings_of
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.exchange.foreign_arrays import hdf5_content
@@ -59,11 +59,12 @@ _MEANINGS = {
 
 def write_hdf5(network: SpikingNetwork, path: Path | str) -> None:
     """Write a network in this module's schema, whole or not at all."""
-    header = make_header("SpikingNetwork", network.fingerprint, settings=settings_of(network))
+    header = canonical_json(make_header("SpikingNetwork", network.fingerprint, settings=settings_of(network)))
     axes = {name: names for name, (_, names) in array_fields(SpikingNetwork).items()}
-    with sealed_file(path) as sealed, h5py.File(sealed, "w") as file:
+    about = {"header": header, "version": VERSION}
+    with sealed_file(path, about) as sealed, h5py.File(sealed, "w") as file:
         file.attrs["format"], file.attrs["version"], file.attrs["equations"] = FORMAT, VERSION, _EQUATIONS
-        file.create_dataset("header", data=canonical_json(header), dtype=h5py.string_dtype())
+        file.create_dataset("header", data=header, dtype=h5py.string_dtype())
         for name, array in arrays_of(network).items():
             item = file.create_dataset(name, data=array)
             item.attrs["axes"] = ", ".join(axes.get(name, ("neuron",)))
@@ -83,7 +84,7 @@ def read_hdf5(path: Path | str) -> SpikingNetwork:
     """Read what `write_hdf5` wrote; a file that is damaged, of a newer schema, or not of this one, is refused."""
     file = require_file(path)
     with damage_refused(file, "HDF5"):
-        about, arrays = plain_content(file) if is_sealed(file) else read_apart(plain_content, file)
+        about, arrays = sealed_content(file) or read_apart(plain_content, file)
     if about["version"] != VERSION:
         raise FileRefusedError(
             f"{file} has version {about['version']} of the schema; this ddm2snn reads {VERSION}. Install a newer "

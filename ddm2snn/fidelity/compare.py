@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from ddm2snn.base.threads import one_thread
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.failure import failure_shares, find_failure
 from ddm2snn.fidelity.measures import ReferenceSamples
@@ -116,7 +116,7 @@ def compare_each(
     places = None if wells is None else _checked_wells(wells, reference.rank)
     prepared = Reference(ReferenceSamples.of(list(of_reference.values()), reference.every, places), seed)
     notes, reports = _size_notes(recordings, trials, stop, len(references)), []
-    with threadpool_limits(1):  # products of small matrices, which threads slow down several times where cores are few
+    with one_thread():
         for label, runs in by_label.items():
             samples = {name: cut[name] for name in runs}
             provenance = {name.removesuffix(f" ({label})"): run for name, run in runs.items()} | references

@@ -3,8 +3,7 @@
 Whole numbers are float64, which holds products of 24-bit states and 12-bit decays exactly. A spike arrives one step
 after it was fired.
 
-Numba knows classes by name, in its calls and in its cache on disk: two classes of one name cost 0.2 ms a call, and a
-class is renamed together with the kernels that take it, or the cache of an earlier version fails to load.
+Numba knows classes by name in its calls: two classes of one name cost 0.2 ms a call.
 """
 
 from __future__ import annotations
@@ -14,8 +13,10 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from ddm2snn.base.compiled import compiled
 
-@numba.njit(cache=True, inline="always")
+
+@compiled(inline="always")
 def _wrapped(x: float, limit: float) -> float:
     """Two's complement with a given limit."""
     return x if -limit <= x < limit else (x + limit) % (2.0 * limit) - limit
@@ -86,7 +87,7 @@ class OpenLinks(NamedTuple):
     filtered: np.ndarray
 
 
-@numba.njit(cache=True)
+@compiled()
 def _advance(
     arrived: np.ndarray, bias: np.ndarray, threshold: np.ndarray, constants: Constants,
     current: np.ndarray, voltage: np.ndarray, wait: np.ndarray, fired: np.ndarray,
@@ -113,7 +114,7 @@ def _advance(
     return count
 
 
-@numba.njit(cache=True)
+@compiled()
 def _collect(fired: np.ndarray, count: int, weights: np.ndarray, first: np.ndarray, arrived: np.ndarray) -> None:
     """Sum of the weights of all axons that spiked, into `arrived`; those of an axon begin at its place in `first`."""
     arrived[:] = 0.0
@@ -123,7 +124,7 @@ def _collect(fired: np.ndarray, count: int, weights: np.ndarray, first: np.ndarr
             arrived[begin + j] += row[j]
 
 
-@numba.njit(parallel=True, cache=True)
+@compiled(parallel=True)
 def closed_loop(
     bits: np.ndarray,
     population: Compartments,
@@ -173,7 +174,7 @@ def closed_loop(
                         latent[trial, place // stride, g, d] = du[first_on[g, d]]
 
 
-@numba.njit(parallel=True, cache=True)
+@compiled(parallel=True)
 def open_loop(
     path: np.ndarray,
     population: Compartments,

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 
+from ddm2snn.base.compiled import compiled
 from ddm2snn.base.hardware_config import HardwareConfig
 from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import stream
@@ -62,7 +62,7 @@ def input_signs(
     return signs
 
 
-@numba.njit(cache=True)
+@compiled()
 def _sigma_delta(target: np.ndarray, amplitude: np.ndarray, error: np.ndarray, signs: np.ndarray) -> None:
     for trial in range(target.shape[0]):
         for step in range(target.shape[1]):

@@ -12,6 +12,7 @@ import numpy as np
 from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
+from ddm2snn.base.threads import one_thread
 from ddm2snn.errors import InputError, MissedWarning
 from ddm2snn.neuron.activation import Activation
 from ddm2snn.systems import System, find_system
@@ -151,12 +152,13 @@ def train(
     if device not in ("cpu", "cuda"):
         raise InputError(f"There is no device {device!r}; choose cpu or cuda.")
     progress(0.0)
-    scales = find_scales(target, stream(check_seed(seed), "training", "scales"), lambda done: progress(_SEARCH * done))
-    settings = training or Training()
-    matched = match(
-        target.in_scales(scales), units=count, seed=seed, training=settings, device=device,
-        rounded=not scales.trivial, progress=lambda done: progress(_SEARCH + (1.0 - _SEARCH) * done),
-    )  # fmt: skip
+    rng, settings = stream(check_seed(seed), "training", "scales"), training or Training()
+    with one_thread():
+        scales = find_scales(target, rng, lambda done: progress(_SEARCH * done))
+        matched = match(
+            target.in_scales(scales), units=count, seed=seed, training=settings, device=device,
+            rounded=not scales.trivial, progress=lambda done: progress(_SEARCH + (1.0 - _SEARCH) * done),
+        )  # fmt: skip
     network = matched if scales.trivial else _in_units_of(matched, scales)
     missed = _missed(network)
     for sentence in missed:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import reduce
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ddm2snn.base.threads import add_gram, in_order
 from ddm2snn.errors import InputError
 from ddm2snn.neuron.activation import LIF_UNIT, Activation
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 Device = Literal["cpu", "cuda"]
 
-_FEATURES_WORTH_THREADS = 1_000_000  # samples times units: below, threads wait for each other longer than they compute
+_WHOLE, _PART = 1_000_000, 250_000  # samples times units: up to which one thread takes all, and its parts beyond
 _CHUNK = 10  # iterations between decisions whether to go on
 _LEAST_DECREASE = 1e-2  # of the loss in a chunk, relative: below, the descent ends
 _CHUNKS_BEFORE_FORECAST = 10  # early chunks say little about how the misfit goes on falling
@@ -62,29 +64,44 @@ class VariableProjection:
         self.history: list[float] = []
         self.misfit = np.inf
 
-    def _hidden(self, *, smooth: bool) -> torch.Tensor:
-        return _activate(self.activation, self.points @ self.gamma.T + self.bias, smooth=smooth) * self.weight
+        samples, units = len(self.points), len(self.bias)
+        rows = samples if device == "cuda" or samples * units < _WHOLE else max(1, _PART // units)
+        self._parts = [slice(first, first + rows) for first in range(0, samples, rows)]
 
-    def _solve(self, features: torch.Tensor, ridge: float) -> torch.Tensor:
+    def _hidden(self, rows: slice, *, smooth: bool) -> torch.Tensor:
+        current = self.points[rows] @ self.gamma.T + self.bias
+        return _activate(self.activation, current, smooth=smooth) * self.weight[rows]
+
+    def _solve(self, parts: list[torch.Tensor], ridge: float) -> torch.Tensor:
+        """Read-out from the features of all parts, which add up in their order."""
         import torch
 
         with torch.no_grad():
-            gram, moment = _products(features.detach(), self.target)
+            gram, moment = _products([features.detach() for features in parts], self.target)
             gram.diagonal().add_(ridge)
             return torch.cholesky_solve(moment, torch.linalg.cholesky(gram))
 
     def loss(self, ridge: float) -> float:
         """Loss at the hidden units as they are."""
-        import torch
-
-        with torch.no_grad(), _few_threads(len(self.points) * len(self.bias)):
+        with _one_thread():
             return float(self._loss(ridge))
 
     def _loss(self, ridge: float) -> torch.Tensor:
-        features = self._hidden(smooth=True)
-        readout = self._solve(features, ridge)
-        misfit = ((features @ readout - self.target) ** 2).sum(dim=1).mean()
-        self.misfit = float(misfit.detach())
+        """Loss, with its gradient in the hidden units."""
+        import torch
+
+        parts = list(in_order(lambda rows: self._hidden(rows, smooth=True), self._parts))
+        readout = self._solve(parts, ridge)
+
+        def descent(part: tuple[torch.Tensor, slice]) -> tuple[torch.Tensor, ...]:
+            features, rows = part
+            share = len(features) / len(self.points)
+            misfit = share * ((features @ readout - self.target[rows]) ** 2).sum(dim=1).mean()
+            return misfit.detach(), *torch.autograd.grad(misfit, (self.gamma, self.bias))
+
+        sums = in_order(descent, zip(parts, self._parts, strict=True))
+        misfit, self.gamma.grad, self.bias.grad = (reduce(torch.add, terms) for terms in zip(*sums, strict=True))
+        self.misfit = float(misfit)
         return misfit + ridge * (readout**2).sum()
 
     def descend(self, ridge: float, iterations: int, progress: Callable[[float], None], goal: float = 0.0) -> None:
@@ -103,19 +120,17 @@ class VariableProjection:
         before = len(self.history)
 
         def closure() -> torch.Tensor:
-            optimiser.zero_grad()
             loss = self._loss(ridge)
-            loss.backward()
-            self.history.append(float(loss.detach()))
+            self.history.append(float(loss))
             progress(min(1.0, (len(self.history) - before) / (1.25 * iterations)))
             return loss
 
         try:
-            with _few_threads(len(self.points) * len(self.bias)):
+            with _one_thread():
                 chunks = -(-iterations // _CHUNK)
                 for left in reversed(range(chunks)):
                     misfit = self.misfit
-                    at_first = float(optimiser.step(closure).detach())
+                    at_first = float(optimiser.step(closure))
                     if not at_first - self.history[-1] > _LEAST_DECREASE * at_first:
                         break
                     limited = self.history[-1] - self.misfit > _HIGH_PENALTY * self.misfit
@@ -131,22 +146,31 @@ class VariableProjection:
 
     def readout(self, ridge: float) -> Float[np.ndarray, "unit output"]:
         """Solve for W_s^T at the hidden units as they are."""
-        with _few_threads(len(self.points) * len(self.bias)):
-            return self._solve(self._hidden(smooth=False), ridge).cpu().numpy()
+        import torch
+
+        with _one_thread(), torch.no_grad():
+            return self._solve([self._hidden(rows, smooth=False) for rows in self._parts], ridge).cpu().numpy()
 
     def hidden_weights(self) -> tuple[Float[np.ndarray, "unit rank"], Float[np.ndarray, " unit"]]:
         """Gamma and b as they are, as arrays of the caller's own."""
         return self.gamma.detach().cpu().numpy().copy(), self.bias.detach().cpu().numpy().copy()
 
 
-def _products(features: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean of features times features, and of features times targets."""
+def _products(parts: list[torch.Tensor], target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean of features times features, and of features times targets, over the samples of all parts."""
     import torch
 
-    if features.device.type != "cpu":
-        return features.T @ features / len(features), features.T @ target / len(features)
-    phi, y = features.numpy(), target.numpy()  # NumPy sees that the first product is symmetric: half the work
-    return torch.from_numpy(phi.T @ phi / len(phi)), torch.from_numpy(phi.T @ y / len(phi))
+    samples, units = len(target), parts[0].shape[1]
+    if target.device.type != "cpu":
+        (features,) = parts
+        return features.T @ features / samples, features.T @ target / samples
+    gram, moment, first = np.zeros((units, units)), np.zeros((units, target.shape[1])), 0
+    for part in parts:
+        phi = part.numpy()  # NumPy sees that the product with itself is symmetric: half the work
+        add_gram(gram, phi)
+        moment += phi.T @ target[first : first + len(phi)].numpy()
+        first += len(phi)
+    return torch.from_numpy(gram / samples), torch.from_numpy(moment / samples)
 
 
 def _activate(activation: Activation, x: torch.Tensor, *, smooth: bool) -> torch.Tensor:
@@ -166,16 +190,13 @@ def _activate(activation: Activation, x: torch.Tensor, *, smooth: bool) -> torch
 
 
 @contextlib.contextmanager
-def _few_threads(features: int) -> Iterator[None]:
-    """Keep torch and BLAS to one thread for few features; see `_FEATURES_WORTH_THREADS`."""
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread, as `ddm2snn.base.threads.one_thread` keeps BLAS."""
     import torch
-    from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
-    few = features < _FEATURES_WORTH_THREADS
-    torch.set_num_threads(1 if few else before)
+    torch.set_num_threads(1)
     try:
-        with threadpool_limits(1 if few else None):
-            yield
+        yield
     finally:
         torch.set_num_threads(before)

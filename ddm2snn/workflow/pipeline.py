@@ -23,7 +23,7 @@ from ddm2snn.analysis.lyapunov import (
     twin_starts,
 )
 from ddm2snn.backend import Backend
-from ddm2snn.base.files import make_folder
+from ddm2snn.base.files import make_folder, remove_stale
 from ddm2snn.base.progress import Announce, Progress
 from ddm2snn.base.randomness import child_seed
 from ddm2snn.conversion import convert
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ddm2snn.hardware import HardwareConfig
 
 _LOCK = ".run.lock"  # released by the system where a run is killed
+_FIGURES = "figures"  # folder that a page writes them into
 _RATE_FILE, _SPIKES_FILE = "rate.safetensors", "spikes.nc"
 _RASTER_DURATION = 10.0  # of the run whose spikes are shown, in rate time units
 _PAIR_DURATION, _PAIRS = 10.0, 32  # of the runs of perturbed pairs, in rate time units, and their number
@@ -84,6 +85,8 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, announce: Announce
     pipeline = _Pipeline(recipe, system or find_system(recipe.system), target)
     try:
         with FileLock(target / _LOCK, timeout=0):
+            for place in (target, target / _FIGURES):
+                remove_stale(place, older_than_s=0.0)
             perform(pipeline.steps(), target, announce or Announce())
     except Timeout as error:
         raise InputError(f"Another run works in {target}. Wait for its end, or choose another folder.") from error
@@ -123,7 +126,7 @@ class _Pipeline:
             steps += [self._pair_step(b, f"convert {b}", _spiking_file(b)) for b in recipe.backends]
         needs = ("train", *(s.name for s in steps if s.name.startswith(("convert", "simulate"))))
         outputs, settings = ("report.html", "summary.json"), {"recipe": recipe.without_folders.model_dump(mode="json")}
-        return [*steps, Step("report", needs, settings, outputs, self._report)]
+        return [*steps, Step("report", needs, settings, outputs, self._report, _FIGURES)]
 
     @cached_property
     def _stages(self) -> list[DeviceStage]:

@@ -73,7 +73,7 @@ class Recipe(Settings):
     Parameters
     ----------
     system
-        Built-in name or ``path/to/file.py:attribute``, relative to the recipe's folder.
+        Built-in name or ``path/to/file.py:attribute``, relative to the recipe's folder. `run` executes that file.
     backends
         Spiking backends to convert for and run on.
     hardware
@@ -123,6 +123,12 @@ class Recipe(Settings):
         A path in the file is relative to its folder.
         """
         return read_settings(path, cls)._with_files(lambda name: (Path(path).parent / name).resolve())
+
+    @property
+    def program(self) -> Path | None:
+        """Python file with the system, which `run` executes; None where the system is none of the user's own."""
+        file, separator, _ = self.system.rpartition(":")
+        return Path(file) if separator and file.endswith(".py") else None
 
     @property
     def without_folders(self) -> Recipe:

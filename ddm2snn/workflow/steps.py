@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddm2snn.backend import backend_versions
 from ddm2snn.base.arrays import canonical_json
-from ddm2snn.base.files import write_text
+from ddm2snn.base.files import digest_of, write_text
 from ddm2snn.base.progress import Announce, Progress
 from ddm2snn.base.stored import parse_json
 from ddm2snn.base.version import package_version
-from ddm2snn.errors import FileRefusedError
+from ddm2snn.errors import FileRefusedError, InputError
+from ddm2snn.load import load
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -30,13 +31,17 @@ _STATE = "steps.json"
 
 @dataclass(frozen=True)
 class Step:
-    """One step: the steps that it needs, the settings that its result depends on, its files and its work."""
+    """One step: the steps that it needs, the settings that its result depends on, its files and its work.
+
+    Files without a digest in the record, such as figures, lie in its `folder`.
+    """
 
     name: str
     needs: tuple[str, ...]
     settings: Mapping[str, Any]
     outputs: tuple[str, ...]
     action: Action
+    folder: str | None = None
 
 
 def step_graph(steps: list[Step]) -> nx.DiGraph:
@@ -57,10 +62,20 @@ def step_graph(steps: list[Step]) -> nx.DiGraph:
 
 
 def perform(steps: list[Step], folder: Path, announce: Announce) -> None:
-    """Do the steps that were not done before with the same settings and inputs."""
+    """Do the steps that were not done before with the same settings and inputs.
+
+    Raises
+    ------
+    FileRefusedError
+        Where a file that is none of these steps' would be written over.
+    """
     import networkx as nx
 
-    state = _read_state(folder)
+    read, state = _read_state(folder), {}
+    there = {step.name: _digests(folder, step.outputs) for step in steps}
+    if read is not None:
+        state = read
+        _keep_others(steps, state, there, folder)
     graph = step_graph(steps)
     keys: dict[str, str] = {}
     for name in nx.lexicographical_topological_sort(graph, key=[step.name for step in steps].index):
@@ -68,47 +83,77 @@ def perform(steps: list[Step], folder: Path, announce: Announce) -> None:
         inputs = {need: state[need]["outputs"] for need in step.needs}
         keys[name] = hashlib.sha256(canonical_json([versions(), dict(step.settings), inputs]).encode()).hexdigest()
         record = state.get(name, {})
-        done = record.get("key") == keys[name] and record.get("outputs") == _digests(folder, step.outputs)
+        done = record.get("key") == keys[name] and record.get("outputs") == there[name]
         progress = announce.start(name)
         if not done:
+            _record(folder, state, name, "", dict.fromkeys(step.outputs))  # where it is killed, they are still its own
             step.action(progress)
-            state[name] = {"key": keys[name], "outputs": _digests(folder, step.outputs)}
-            write_text(folder / _STATE, json.dumps(state, indent=1, sort_keys=True) + "\n")
+            _record(folder, state, name, keys[name], _digests(folder, step.outputs))
         announce.finish(name, done_before=done)
 
 
-def _read_state(folder: Path) -> dict[str, Any]:
-    """Record of the steps done before; empty where it cannot be read, so that every step is done again."""
+def _record(folder: Path, state: dict[str, Any], name: str, key: str, outputs: Mapping[str, str | None]) -> None:
+    state[name] = {"key": key, "outputs": outputs}
+    write_text(folder / _STATE, json.dumps(state, indent=1, sort_keys=True) + "\n")
+
+
+def _keep_others(
+    steps: list[Step], state: Mapping[str, Any], there: Mapping[str, Mapping[str, str | None]], folder: Path
+) -> None:
+    """Refuse to write over files that no step has written, or that somebody has changed since and that are whole."""
+    for step in steps:
+        written = state.get(step.name, {}).get("outputs", {})
+        for name, digest in there[step.name].items():
+            path, before = folder / name, written.get(name, "none of ours")
+            changed = before not in (None, digest) and (name not in written or _is_whole(path))
+            if os.path.lexists(path) and changed:
+                raise FileRefusedError(
+                    f"{path} is not what a run has written in this folder, and would be lost. Move it to another "
+                    "place, or choose another folder."
+                )
+        figures = folder / (step.folder or _STATE)
+        if step.name not in state and figures.is_dir() and any(figures.iterdir()):
+            raise FileRefusedError(f"The folder {figures} holds files that no run has written. Choose another folder.")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file can be read, so that it is no damaged one."""
+    try:
+        if path.suffix == ".html":
+            return path.read_bytes().rstrip().endswith(b"</html>")
+        parse_json(path.read_bytes(), str(path)) if path.suffix == ".json" else load(path)
+    except (InputError, OSError):
+        return False
+    return True
+
+
+def _read_state(folder: Path) -> dict[str, Any] | None:
+    """Record of the steps done before; None where it cannot be read, so that every step is done again."""
     try:
         state = parse_json((folder / _STATE).read_bytes(), _STATE)
-    except (FileNotFoundError, FileRefusedError):
+    except FileNotFoundError:
         return {}
+    except FileRefusedError:
+        return None
     records = state.items() if isinstance(state, dict) else ()
-    return {name: record for name, record in records if isinstance(record, dict) and {"key", "outputs"} <= {*record}}
+    return {name: record for name, record in records if _is_record(record)}
+
+
+def _is_record(value: object) -> bool:
+    return isinstance(value, dict) and "key" in value and isinstance(value.get("outputs"), dict)
 
 
 def _digests(folder: Path, names: tuple[str, ...]) -> dict[str, str | None]:
     paths = {name: folder / name for name in names}
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None for name, path in paths.items()
-    }
-
-
-@cache
-def _threads() -> str:
-    """Threads of PyTorch before any work, which changes their number for a while."""
-    import torch
-
-    return str(torch.get_num_threads())
+    return {name: digest_of(path) if path.is_file() else None for name, path in paths.items()}
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages and backends that results depend on, the kind of machine, and threads of training."""
+    """Versions of the packages and backends that results depend on, and the kind of machine."""
     packages = ("torch", "numpy", "brian2", "nengo", "matplotlib")
     return {
         **backend_versions(),
         "ddm2snn": package_version(),
         "machine": platform.machine(),
-        "threads": _threads(),  # sums of another order make other networks
         **{name: version(name) for name in packages},
     }

@@ -164,7 +164,7 @@ def test_only_the_spikes_asked_for(make_spiking, mode):
 
 
 def test_a_run_that_would_fill_the_disk_is_refused_before_it_starts(make_spiking):
-    with pytest.raises(InputError, match=r"samples of the latents of this run take 894,069\.\d GiB in .* are free\."):
+    with pytest.raises(InputError, match=r"The run takes at least 894,070 GiB in .* are free\."):
         simulate(make_spiking(), backend=Brian2Backend("cpp_standalone"), **RUN | {"duration": 1e12})
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 
+import kills
 import pytest
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -72,3 +74,12 @@ def test_steps_that_are_killed_and_resumed(tmp_path):
     assert halves >= 2
     assert run(tmp_path / "steps.py", tmp_path / "killed", 300)
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["KILL", "TERM"])
+def test_a_small_run_that_is_ended_and_resumed(tmp_path, name):
+    """A handful; `kills.py --count 100` makes as many as one likes."""
+    outcome = kills.kill_runs(tmp_path, 3, signal.Signals[f"SIG{name}"], seed=0)
+    assert outcome.faults == []
+    assert outcome.kills == 3

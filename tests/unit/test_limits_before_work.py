@@ -7,6 +7,7 @@ import threading
 import time
 import zipfile
 from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ import torch
 
 import ddm2snn
 from ddm2snn import ArrayMapping, Recipe, Recording, backend
+from ddm2snn.base.costs import Cost, memory_bytes
+from ddm2snn.cli import costs
 from ddm2snn.errors import FileRefusedError, InputError
 from ddm2snn.exchange.foreign_arrays import read_arrays
-from ddm2snn.workflow import steps
 
 MEANING = ArrayMapping(activation="tanh", filtered="currents")
 
@@ -34,15 +36,122 @@ def test_a_comparison_says_how_long_it_takes_and_what_is_too_large(cli, tmp_path
     rng = np.random.default_rng(0)
     for name in ("a.nc", "b.nc"):
         Recording.from_arrays(rng.standard_normal((2, 200, 1)), every=0.1, time_unit_s=1.0).save(tmp_path / name)
-    monkeypatch.setattr("ddm2snn.cli.results._COMPARE_S", 1.0)
+    monkeypatch.setattr(costs, "_COMPARE_S", 1.0)
     code, _, err = cli("compare", "a.nc", "b.nc", "-o", "cmp")
     assert code == 0
     assert err.startswith("compare 800 numbers (some 13 min) ...")
-    monkeypatch.setattr("ddm2snn.cli.results._COMPARE_BYTES", 1e15)
+    monkeypatch.setattr(costs, "_COMPARE_BYTES", 1e15)
     code, _, err = cli("compare", "a.nc", "b.nc", "-o", "more")
     assert code == 2
     assert "comparison of 800 numbers takes at least" in err
     assert not (tmp_path / "more").exists()
+
+
+RECIPE = "backends = ['reference']\n[simulation]\n{}\n"
+COMMANDS = {
+    "train": "train vanderpol -o {}",
+    "import": "import w.npz -o {} --activation tanh --filtered currents",
+    "analyse": "analyse rate.safetensors -o {}",
+    "plan": "plan rate.safetensors",
+    "convert": "convert rate.safetensors -o {}",
+    "restructure": "restructure snn.safetensors --rate rate.safetensors --one-sign -o {}",
+    "simulate": "simulate snn.safetensors -o {} --backend reference",
+    "simulate rate": "simulate rate.safetensors -o {}",
+    "compare": "compare a.nc a.nc -o {}",
+    "export": "export snn.safetensors -o {} --format hdf5",
+    "run": "run recipe.toml -o {}",
+}
+
+
+@pytest.fixture
+def inputs(rate_of, spiking_of, recording_of, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rate_of().save("rate.safetensors")
+    spiking_of().save("snn.safetensors")
+    recording_of().save("a.nc")
+    np.savez("w.npz", W=np.diag([0.5, 0.2]))
+    (tmp_path / "recipe.toml").write_text(RECIPE.format("trials = 2"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_looks_at_the_memory_before_it_works(cli, inputs, tmp_path, monkeypatch, command):
+    monkeypatch.setattr("ddm2snn.base.costs.memory_bytes", lambda: 30)
+    before = {path.name for path in tmp_path.iterdir()}
+    code, out, err = cli(*COMMANDS[command].format("result").split())
+    assert (code, out) == (2, "")
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("Error: The ")
+    assert " takes at least 0.0 GiB of memory; this machine has 0.0 GiB. " in last
+    assert {path.name for path in tmp_path.iterdir() if path.name != "result" or path.is_file()} == before
+
+
+@pytest.mark.parametrize("command", ["simulate", "simulate rate", "export", "run"])
+def test_what_is_written_must_have_room(cli, inputs, tmp_path, monkeypatch, command):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
+    code, out, err = cli(*COMMANDS[command].format("result").split())
+    assert (code, out) == (2, "")
+    assert f" takes at least 0.0 GiB in {tmp_path}" in err
+    assert ", where 0.0 GiB are free. " in err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_says_what_takes_long(cli, inputs, monkeypatch, command):
+    """The work itself is left out: the next thing that happens is an error of ours."""
+
+    def stop(self, name):
+        raise InputError(f"begins with {name!r}.")
+
+    monkeypatch.setattr("ddm2snn.base.costs._WORTH_A_WORD_S", 0.0)
+    monkeypatch.setattr("ddm2snn.cli.console.Console.start", stop)
+    monkeypatch.setattr(ddm2snn, "import_network", lambda *_, **__: stop(None, ""))
+    code, _, err = cli(*COMMANDS[command].format("result").split())
+    assert code == 2
+    assert "begins with " in err
+    assert " (some 0 min" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--trials " + "9" * 400, "--duration 1e308 --every 1e-308", "--duration nan", "--every 0", "--dt-s 1e-300",
+        "--duration inf", "--trials 1000000000000",
+    ],
+)  # fmt: skip
+def test_sizes_that_no_machine_has_are_refused(cli, inputs, words):
+    for name in ("rate", "snn"):
+        code, out, err = cli("simulate", f"{name}.safetensors", "-o", "x.nc", *words.split())
+        assert (code, out) == (2, ""), err
+        assert err.strip().splitlines()[-1].startswith("Error: ")
+        assert len(err) < 1000
+
+
+def test_estimates_are_of_the_right_size():
+    """Times of notebooks/results.md, within a factor of five; estimates are of all ridges, and of a quiet machine."""
+    measured = {64: 1.9, 512: 13.0, 1024: 77.0}
+    for units, seconds in measured.items():
+        assert seconds / 5 < costs.of_training(units, ddm2snn.Training()).seconds < 5 * seconds
+    assert 360 / 5 < costs.of_conversion(100_032, 2, "calibrated").seconds < 360 * 5
+    assert 60 / 5 < costs.of_conversion(100_032, 2, "static").seconds < 60 * 5
+    million = costs.of_simulation(10**6, 3, "brian2", steps=10**4, samples=100, trials=1, folder=None)
+    assert 11 / 5 < million.seconds < 11 * 5
+    assert million.memory < 0.51 * 2**30
+    assert costs.of_conversion(100_032, 2, "calibrated").memory < 2.7 * 2**30
+    assert 318 / 5 < costs.of_comparison(10**7).seconds < 318 * 5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(59, ""), (60, " (some 1 min)"), (7300, " (some 2 h)"), (1e40, " (many years)"), (float("nan"), "")],
+)
+def test_words_on_time(seconds, words):
+    assert Cost("work", "Rest", seconds=seconds).checked() == words
+
+
+def test_the_limit_of_a_process_counts(monkeypatch):
+    resource = pytest.importorskip("resource")
+    assert memory_bytes() != 10**6
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (10**6, 10**6))
+    assert memory_bytes() == 10**6
 
 
 def test_pages_of_a_comparison_are_equal_from_folder_to_folder(cli, tmp_path):
@@ -88,16 +197,6 @@ def test_a_second_run_in_a_folder_says_so(tmp_path, refuses, monkeypatch):
     finally:
         end.set()
         first.join()
-
-
-def test_steps_depend_on_the_number_of_threads(monkeypatch):
-    before = steps.versions()
-    assert before["threads"].isdecimal()
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
-    assert steps.versions() == before  # work changes the number for a while
-    steps._threads.cache_clear()
-    assert steps.versions() == {**before, "threads": "77"}
-    steps._threads.cache_clear()
 
 
 def test_two_backends_of_one_name_are_refused(monkeypatch, refuses):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from ddm2snn.load import load_as
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 HANG_S = 4.0  # imports and loading of a file of this size take half a second together
+APART_S = 60.0  # with a process of its own, on a busy machine
+INDEX, SEAL = b"\nddm2snn index ", b"\nddm2snn sha256 "
 LOAD = """
 import sys
 import ddm2snn
@@ -183,3 +186,63 @@ def test_a_recording_where_a_network_is_needed(refuses, saved):
 def test_a_missing_recording(refuses, tmp_path):
     with refuses(FileRefusedError, str(tmp_path / "run.nc"), "does not exist"):
         Recording.load(tmp_path / "run.nc")
+
+
+def resealed(content):
+    """Content of a file with its checksum put right: by one who wants it to be read."""
+    body = content[: content.rfind(SEAL)]
+    return body + SEAL + hashlib.sha256(body).hexdigest().encode()
+
+
+def load_in_time(path):
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, str(path)], capture_output=True, text=True, timeout=APART_S, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_damage_that_hdf5_loops_over_behind_a_right_checksum(saved, recording_of, indexed):
+    """With its index a file is read without HDF5; without one, as older files are, in a process of its own."""
+    content = bytearray(saved.read_bytes())
+    content[content.index(b"GCOL") + 16 + 8] = 0xFF
+    if not indexed:
+        end = content.rfind(SEAL)
+        content[content.rfind(INDEX) : end] = b""
+    saved.write_bytes(resealed(bytes(content)))
+    assert load_in_time(saved) == ("" if indexed else "FileRefusedError")
+    if indexed:
+        assert ddm2snn.load(saved).fingerprint == recording_of(spikes=True).fingerprint
+
+
+def test_a_file_without_an_index_is_read(saved, recording_of):
+    content = saved.read_bytes()
+    saved.write_bytes(resealed(content[: content.rfind(INDEX)] + SEAL))
+    assert ddm2snn.load(saved).fingerprint == recording_of(spikes=True).fingerprint
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ["<f8", [2, 6, 2], -8], ["<f8", [2, 6, 2], 10**9], ["<f8", [10**9, 10**9], 0], ["<f8", [-1, 2], 0],
+        ["O", [2], 0], ["<f8", 5, 0], ["<f8", [2.5], 0], ["x", [1], 0], [], None, ["<f8", [2, 6, 2], "0"],
+        ["<f8", [6, 2, 2], 0], ["<f8", [24], 0],
+    ],
+)  # fmt: skip
+def test_an_index_of_what_is_not_there(refuses, saved, place):
+    content = saved.read_bytes()
+    start, end = content.rfind(INDEX), content.rfind(SEAL)
+    index = json.loads(content[start + len(INDEX) : end])
+    index["arrays"]["latent"] = place
+    saved.write_bytes(resealed(content[:start] + INDEX + json.dumps(index).encode() + SEAL))
+    with refuses(FileRefusedError, str(saved)):
+        ddm2snn.load(saved)
+
+
+@pytest.mark.parametrize("index", [b"", b"{}", b"[1]", b"\xff", b'{"about": 1, "arrays": {}}', b"[" * 100_000])
+def test_an_index_that_is_none(refuses, saved, index):
+    content = saved.read_bytes()
+    saved.write_bytes(resealed(content[: content.rfind(INDEX)] + INDEX + index + SEAL))
+    with refuses(FileRefusedError, str(saved)):
+        ddm2snn.load(saved)

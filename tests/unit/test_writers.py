@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
 import contextlib
-import errno
-import io
 import os
 import stat
 import sys
@@ -189,73 +186,6 @@ def test_the_name_of_a_script_does_not_become_code(cli, files, tmp_path):
     with contextlib.suppress(Exception, SystemExit):
         exec(code, {"__file__": str(tmp_path / name), "__name__": "script"})
     assert not Path("executed").exists()
-
-
-class FullDisk:
-    """From the n-th write to a file of one folder on, there is no room; a write of HDF5 among them."""
-
-    def __init__(self, folder: Path, last: int) -> None:
-        self.folder, self.left, self.failed = folder, last, False
-
-    def count(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            self.failed = True
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    def counted(self, call):
-        return lambda *arguments: (self.count(), call(*arguments))[1]
-
-    def open(self, file, mode="r", *rest, **more):
-        opened = REAL_OPEN(file, mode, *rest, **more)
-        inside = isinstance(file, str | os.PathLike) and Path(file).absolute().parent.is_relative_to(self.folder)
-        if inside and set(mode) & set("wax+"):
-            for name in ("write", "truncate"):
-                setattr(opened, name, self.counted(getattr(opened, name)))
-        return opened
-
-    @contextlib.contextmanager
-    def mounted(self):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(builtins, "open", self.open)
-            patch.setattr(io, "open", self.open)
-            patch.setattr(os, "fsync", self.counted(os.fsync))
-            patch.setattr(os, "write", self.counted(os.write))
-            yield self
-
-
-REAL_OPEN = builtins.open
-
-
-OUTPUTS = {
-    "simulate": "simulate snn.safetensors -o {} --duration 0.5 --trials 1 --every 0.1 --backend reference --spikes",
-    "import": "import w.npz -o {} --mapping map.toml",
-    **{form: f"export snn.safetensors -o {{}} --format {form}" for form in FORMATS},
-}
-
-
-@pytest.mark.parametrize("command", OUTPUTS)
-def test_a_disk_that_is_full_at_the_nth_write(cli, files, command):
-    """One line, and nothing left; until a number of writes that is enough."""
-    out = files / "out"
-    out.mkdir()
-    target = out / FORMATS.get(command, "x.file")
-    words = OUTPUTS[command].format(target).split()
-    failures = 0
-    for last in (*range(8), 12, 20, 40, 80, 160):
-        with FullDisk(out, last).mounted() as disk:
-            code, printed, err = cli(*words)
-        if not disk.failed or target.exists():  # the last failure is that of the list of files, which does no harm
-            break
-        failures += 1
-        assert code == 2, err
-        assert printed == ""
-        assert "No space left on device" in err.strip().splitlines()[-1]
-        assert "Traceback" not in err
-        assert names(out) == []
-    assert failures >= 2
-    assert cli(*words)[0] == 0
-    assert target.exists()
 
 
 def test_two_processes_may_make_one_folder(tmp_path):

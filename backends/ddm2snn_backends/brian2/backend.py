@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from ddm2snn.backend import Unsupported
-from ddm2snn.base.arrays import blocks_of, large_array, refuse_without_room
+from ddm2snn.base.arrays import blocks_of, large_array
+from ddm2snn.base.costs import Cost
 from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import child_seed, global_generator_kept
 from ddm2snn.errors import InputError, UnsupportedError
@@ -269,8 +270,9 @@ def _drive_here(loop: OpenLoop, shape: Shape, mode: Mode) -> Iterator[Float[np.n
 
 def _run_program(schedule: Schedule, shape: Shape, mode: Mode, weights: Any, progress: Progress) -> _Results:  # noqa: ANN401
     """One process of the compiled program for each trial."""
-    # as the processes write them, and once more gathered
-    refuse_without_room(2 * 8 * schedule.trials * schedule.samples * schedule.network.rank, "samples of the latents")
+    numbers = schedule.trials * schedule.samples * schedule.network.rank
+    remedy = "Choose a shorter duration or a longer sampling interval (every)"
+    Cost("run", remedy, disk=2 * 8 * numbers).checked()  # as the processes write them, and once more gathered
     program = program_of(shape)
     report = max(1, schedule.steps // _PARTS)
     shared = weight_values(shape, schedule) | neuron_values(shape, schedule)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import nengo
-import numba
 import numpy as np
 from nengo.builder import Builder
 from nengo.builder.operator import DotInc, Reset
@@ -20,6 +19,8 @@ from nengo.exceptions import BuildError
 from nengo.neurons import NeuronType
 from nengo.params import IntParam, NdarrayParam, NumberParam
 from nengo.transforms import Transform
+
+from ddm2snn.base.compiled import compiled
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -100,7 +101,7 @@ def _shared(dt: float, tau: float) -> tuple[np.ndarray, np.ndarray]:
     return np.full(1, tau), np.expm1(np.full(1, -dt / tau))
 
 
-@numba.njit(cache=True)
+@compiled()
 def _charge(
     dt: float, taus: np.ndarray, lost: np.ndarray, J: np.ndarray, voltage: np.ndarray, refractory_time: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -121,7 +122,7 @@ def _charge(
     return late[:count], exponents[:count]
 
 
-@numba.njit(cache=True)
+@compiled()
 def _fire(
     height: float, floor: float, late: np.ndarray, lost: np.ndarray, J: np.ndarray, voltage: np.ndarray,
     output: np.ndarray,
@@ -142,7 +143,7 @@ def _fire(
     return fired[:count], ratios[:count]
 
 
-@numba.njit(cache=True)
+@compiled()
 def _reset(
     dt: float, taus: np.ndarray, refractory_s: float, fired: np.ndarray, logarithms: np.ndarray, voltage: np.ndarray,
     refractory_time: np.ndarray,
@@ -302,7 +303,7 @@ def _build(
     return weighted, columns
 
 
-@numba.njit(cache=True)
+@compiled()
 def _add(columns: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
     """Sums in the order of the columns, as SciPy's of a sparse row are; zeros of the input add nothing."""
     count, rows = columns.shape

@@ -10,6 +10,7 @@ import numpy as np
 
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.least_squares import fit_penalised, solve_penalised
+from ddm2snn.base.threads import add_gram
 from ddm2snn.conversion.decoders.protocol import Decoders, Problem, Solution, curve_error, refuse_device
 from ddm2snn.conversion.diffusion_factor import static_factor
 from ddm2snn.conversion.population import Population
@@ -124,15 +125,12 @@ def _solve_in_parts(
 
     :math:`D = y^\top (A A^\top + \lambda)^{-1} A` with :math:`A A^\top` the sum over the parts.
     """
-    from scipy.linalg import get_blas_funcs
-
     samples, highest = len(target), 1e-12
-    gram = np.zeros((samples, samples), order="F")
-    (add_square,) = get_blas_funcs(("syrk",), (gram,))
+    gram = np.zeros((samples, samples))
     for _, rates_hz in curves():
-        gram = add_square(1.0, rates_hz.T, beta=1.0, c=gram, trans=1, lower=1, overwrite_c=1)  # in place
+        add_gram(gram, rates_hz.T)
         highest = max(highest, float(rates_hz.max()))
-    weights = solve_penalised(gram, target, samples * (ridge * highest) ** 2, lower=True, overwrite=True)
+    weights = solve_penalised(gram, target, samples * (ridge * highest) ** 2, overwrite=True)
     decoders = np.empty((target.shape[1], neurons))
     for part, rates_hz in curves():
         decoders[:, part] = weights.T @ rates_hz

@@ -25,6 +25,8 @@ import numba
 import numpy as np
 from numba.extending import overload
 
+from ddm2snn.base.compiled import compiled
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -84,7 +86,7 @@ _MEMBRANES: dict[str, Callable[..., Membrane]] = {
 """Membranes by the name of the neuron model."""
 
 
-@numba.njit(cache=True)
+@compiled()
 def currents(latent: np.ndarray, encoders: np.ndarray, bias: np.ndarray, current: np.ndarray) -> None:
     """Input current of each neuron, written into `current`: three latents in each pass over the neurons."""
     first = len(latent) % 3
@@ -104,7 +106,7 @@ def currents(latent: np.ndarray, encoders: np.ndarray, bias: np.ndarray, current
             current[j] += x * encoders[c, j] + y * encoders[c + 1, j] + z * encoders[c + 2, j]
 
 
-@numba.njit(cache=True)
+@compiled()
 def _add_to_columns(filtered: np.ndarray, columns: np.ndarray, row: np.ndarray) -> None:
     """Add each neuron's filtered spike train to its column."""
     for j in range(len(columns)):
@@ -132,7 +134,7 @@ def _compiled_of_neuron(constant: Any, neuron: Any) -> Callable[..., float]:  # 
     return own if isinstance(constant, numba.types.Array) else shared
 
 
-@numba.njit(parallel=True, cache=True)
+@compiled(parallel=True)
 def _leaky_on_grid(
     path: np.ndarray, inputs: tuple, constants: tuple, synapses: tuple, stride: int, state: tuple, out: np.ndarray
 ) -> None:
@@ -160,7 +162,7 @@ def _leaky_on_grid(
                 _add_to_columns(r, columns, out[trial, step // stride])
 
 
-@numba.njit(parallel=True, cache=True)
+@compiled(parallel=True)
 def _leaky_within_steps(
     path: np.ndarray, inputs: tuple, constants: tuple, synapses: tuple, stride: int, state: tuple, out: np.ndarray
 ) -> None:
@@ -195,7 +197,7 @@ def _leaky_within_steps(
                 _add_to_columns(r, columns, out[trial, step // stride])
 
 
-@numba.njit(parallel=True, cache=True)
+@compiled(parallel=True)
 def _without_leak(
     path: np.ndarray, inputs: tuple, constants: tuple, synapses: tuple, stride: int, state: tuple, out: np.ndarray
 ) -> None:
@@ -222,7 +224,7 @@ def _without_leak(
                 _add_to_columns(r, columns, out[trial, step // stride])
 
 
-@numba.njit(parallel=True, cache=True)
+@compiled(parallel=True)
 def _adaptive_on_grid_steps(
     path: np.ndarray, inputs: tuple, constants: tuple, synapses: tuple, stride: int, state: tuple, out: np.ndarray
 ) -> None:
@@ -252,7 +254,7 @@ def _adaptive_on_grid_steps(
                 _add_to_columns(r, columns, out[trial, step // stride])
 
 
-@numba.njit(parallel=True, cache=True)
+@compiled(parallel=True)
 def _adaptive_within_steps(
     path: np.ndarray, inputs: tuple, constants: tuple, synapses: tuple, stride: int, state: tuple, out: np.ndarray
 ) -> None:
@@ -293,7 +295,7 @@ def _adaptive_within_steps(
                 _add_to_columns(r, columns, out[trial, step // stride])
 
 
-@numba.njit(cache=True)
+@compiled()
 def _crossing_s(constants: tuple, current: float, voltage: float, raised: float, waited_s: float) -> float:
     """Time in a step at which the voltage meets the threshold, by halving."""
     dt_s, tau_s, _, tau_threshold_s, _ = constants

@@ -7,6 +7,7 @@ import math
 import numba
 import numpy as np
 
+from ddm2snn.base.compiled import compiled
 from ddm2snn.conversion.kernels.membranes import currents
 from ddm2snn.neuron.activation import LIF_UNIT
 
@@ -17,7 +18,7 @@ _SQUARINGS = 10
 _C2, _C3, _C4, _C5, _C6, _C7, _C8 = (1.0 / math.factorial(n) for n in range(2, 9))
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract"})
+@compiled(fastmath={"reassoc", "contract"})
 def outputs(z: np.ndarray, gamma: np.ndarray, bias: np.ndarray, activation: int, out: np.ndarray) -> None:
     """Outputs of the units at a latent; gamma has shape (rank, unit).
 
@@ -44,7 +45,7 @@ def outputs(z: np.ndarray, gamma: np.ndarray, bias: np.ndarray, activation: int,
             out[j] = 1.0 / (1.0 + _LEAK * np.log1p(1.0 / above)) if above > 0.0 else 0.0
 
 
-@numba.njit(parallel=True, cache=True, fastmath={"reassoc", "contract"})
+@compiled(parallel=True, fastmath={"reassoc", "contract"})
 def follow_paths(units: tuple, times: tuple, shocks: tuple, z: np.ndarray, eta: np.ndarray, course: tuple) -> None:
     """Go on along trajectories, as `Trajectories` says; z and eta, shape (trial, rank), are changed.
 

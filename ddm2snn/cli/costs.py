@@ -1,0 +1,117 @@
+"""What each command takes, from the sizes that it is given: memory and disk at the least, time roughly.
+
+Factors are seconds of one core of 2.5 GHz, from runs of the commands at several sizes; they tell minutes from hours.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ddm2snn.base.costs import Cost
+
+if TYPE_CHECKING:
+    from ddm2snn.training import Training
+    from ddm2snn.workflow.recipe import Recipe
+
+_FLOAT = 8  # bytes
+_MOST = 2**62  # of any number: more is no number of 64 bits
+_TRAINING_ARRAYS = 3  # of points times units: outputs of the units, their slopes and gradient
+_FEATURE_S, _FEATURE_PER_UNIT_S = 2e-8, 2e-11
+_COMPARE_BYTES, _COMPARE_S = 120, 2e-5  # for each number
+_STEP_S = {"brian2": 1e-9, "rate": 5e-9}  # for each neuron, step and trial
+_OTHER_STEP_S, _LONE_STEP_S = 2e-8, 1e-4  # of simulators in NumPy, which do the trials of a step at once
+_STEPS_PER_UNIT = 400  # of a converted network
+_DRIVEN_S, _GRAM_S, _STATIC_S = 5e-10, 1e-11, 6e-4  # for each neuron and step, each product, each neuron
+_CALIBRATED_UNITS, _SAMPLES_PER_UNIT, _MOST_COLUMNS = (2000.0, 8000.0), 20, 8192
+_GRAMS = 3  # of training, of held-out samples and of both
+_ANALYSIS_S = 0.1  # for each unit and latent
+_SVD_S = 1e-9  # for each entry and unit of a dense matrix
+_FEWER = "Take fewer neurons"
+
+
+def of_training(units: int, training: Training) -> Cost:
+    """Cost of `train`, at all ridges."""
+    units = min(max(units, 0), _MOST)
+    points = training.points_for(units)
+    evaluations = 1.25 * len(training.ridges) * training.iterations_for(max(units, 1))
+    return Cost(
+        f"training of {units:,} units", "Take fewer units", memory=_TRAINING_ARRAYS * _FLOAT * points * units,
+        seconds=evaluations * points * units * (_FEATURE_S + _FEATURE_PER_UNIT_S * units),
+    )  # fmt: skip
+
+
+def of_conversion(neurons: float, rank: int, decoders: str) -> Cost:
+    """Cost of `convert`, and of others that solve for decoders."""
+    columns = 0.0 if decoders == "static" else min(neurons, _MOST_COLUMNS)
+    duration = min(max(4.0 * neurons, _CALIBRATED_UNITS[0]), _CALIBRATED_UNITS[1])
+    driven = duration * (_STEPS_PER_UNIT * neurons * _DRIVEN_S + _SAMPLES_PER_UNIT * columns**2 * _GRAM_S)
+    return Cost(
+        f"conversion into {neurons:,.0f} neurons", _FEWER, memory=_FLOAT * (_GRAMS * columns**2 + 4.0 * neurons * rank),
+        seconds=_STATIC_S * neurons if decoders == "static" else driven,
+    )  # fmt: skip
+
+
+def of_analysis(units: int, rank: int) -> Cost:
+    """Cost of `analyse`."""
+    work, remedy = f"analysis of {units:,} units", "Analyse a smaller network"
+    return Cost(work, remedy, memory=_FLOAT * units**2, seconds=_ANALYSIS_S * units * rank)
+
+
+def of_simulation(
+    size: int, rank: int, backend: str, *, steps: float, samples: float, trials: int, folder: Path | None
+) -> Cost:
+    """Cost of `simulate` for a network of `size` units or neurons; many samples pass through temporary files."""
+    trials, compiled = min(trials, _MOST), backend in _STEP_S
+    each = _STEP_S.get(backend, _OTHER_STEP_S) * size * trials + (0.0 if compiled else _LONE_STEP_S)
+    numbers = samples * trials * rank
+    return Cost(
+        f"simulation of {numbers:,.0f} numbers", "Take fewer trials, a shorter duration or a longer interval (every)",
+        memory=_FLOAT * size * (2.0 * rank + (1 if compiled else trials)), disk=_FLOAT * numbers, seconds=each * steps,
+        folder=folder,
+    )  # fmt: skip
+
+
+def of_comparison(numbers: float) -> Cost:
+    """Cost of `compare`."""
+    return Cost(
+        f"comparison of {numbers:,.0f} numbers", "Simulate fewer trials", memory=_COMPARE_BYTES * numbers,
+        seconds=_COMPARE_S * numbers,
+    )  # fmt: skip
+
+
+def of_export(neurons: int, rank: int, *, dense: bool, folder: Path) -> Cost:
+    """Cost of `export`: as large as the network, or as all its synapses."""
+    size = float(_FLOAT * neurons * (neurons if dense else 4 * rank))
+    return Cost(f"export of {neurons:,} neurons", _FEWER, memory=size, disk=size, folder=folder)
+
+
+def of_import(file: Path) -> Cost:
+    """Cost of `import`, were the file one dense matrix to be factorised."""
+    size = float(file.stat().st_size)
+    seconds = _SVD_S * (size / _FLOAT) ** 1.5
+    return Cost(f"import of {file.name}", "Save the factors of W instead", memory=2.0 * size, seconds=seconds)
+
+
+def of_run(recipe: Recipe, units: int, rank: int, folder: Path) -> Cost:
+    """Cost of `run` for a system of a rank: the sum of its parts."""
+    from ddm2snn.training import Training
+
+    run = recipe.simulation
+    units = recipe.training.units or units
+    neurons = round(units * float(recipe.conversion.neurons_per_unit or 4))
+    networks, references = len(recipe.backends) + 2 * len(recipe.hardware), recipe.reference_runs
+    lasts = run.burn_in + run.duration
+    spiking = of_simulation(
+        neurons, rank, "", steps=lasts * _STEPS_PER_UNIT, samples=lasts / run.every, trials=run.trials, folder=folder
+    )
+    numbers = spiking.disk / _FLOAT
+    compared = of_comparison((references + 1) * numbers)
+    solved = of_conversion(neurons, rank, recipe.conversion.decoders)
+    trained = of_training(units, Training(error=recipe.training.error, ridge=recipe.training.ridge))
+    return Cost(
+        f"run of {recipe.without_folders.system}", "Take fewer units, neurons or trials, or a shorter duration",
+        memory=max(trained.memory, solved.memory, spiking.memory, compared.memory),
+        disk=(networks + 2 * references) * spiking.disk,
+        seconds=trained.seconds + networks * (solved.seconds + spiking.seconds + compared.seconds), folder=folder,
+    )  # fmt: skip
