@@ -254,7 +254,7 @@ def _drive_rate(
 
 def _stride(every: float, drift: Drift, points: Float[np.ndarray, "sample rank"]) -> int:
     """Steps between two samples: as few as keep the step stable and within the limit."""
-    return int(np.ceil(every / min(_LONGEST_STEP, stable_step(drift, points)) - 1e-9))
+    return max(1, int(np.ceil(every / min(_LONGEST_STEP, stable_step(drift, points)) - 1e-9)))
 
 
 def _adapter_for(network: SpikingNetwork, backend: str | Backend | None) -> Backend:

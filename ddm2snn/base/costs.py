@@ -73,8 +73,8 @@ class Cost:
                 f"{self.remedy}{other}."
             )
         words = [_duration(self.seconds)] if self.seconds >= _WORTH_A_WORD_S else []
-        words += [f"{_gib(self.memory)} of memory"] if self.memory >= _WORTH_A_WORD_BYTES else []
-        words += [f"{_gib(self.disk)} on disk"] if self.disk >= _WORTH_A_WORD_BYTES else []
+        words += [f"{_gib(self.memory)} of memory"] if inf > self.memory >= _WORTH_A_WORD_BYTES else []
+        words += [f"{_gib(self.disk)} on disk"] if inf > self.disk >= _WORTH_A_WORD_BYTES else []
         return f" ({', '.join(words)})" if words else ""
 
 
