@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ddm2snn.network import RateNetwork
 
 
-_BETWEEN = 3.0  # rate time units between perturbations of a perturbed trajectory, in the mean
-_TRIALS, _DURATION, _STATES_EVERY = 128, 20.0, 0.5
+_BETWEEN = 3.0  # rate time units between perturbations of a perturbed trajectory, in the mean [choice]
+_TRIALS, _DURATION, _STATES_EVERY = 128, 20.0, 0.5  # of the stationary states [cost]
 
 
 def stationary_states(rate: RateNetwork, seed: int) -> Float[np.ndarray, "sample rank"]:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples
 
-SEGMENT = 4096
+SEGMENT = 4096  # [choice]
 """Longest Welch segment in samples."""
 
-SMOOTHING = 20.0
+SMOOTHING = 20.0  # [literature: smoothing of D_H in use]
 """Width of the published smoothing in bins of the periodogram."""
 
 
