@@ -75,8 +75,8 @@ def drift_error_of(
     >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
     >>> rng = np.random.default_rng(0)
     >>> z, noise = rng.standard_normal((2, 64, 1000, 2))
-    >>> found = drift_error_of(rate, 0.01 * noise, z, every=0.1)  # noise alone
-    >>> bool((found.repeatable < found.random).all())
+    >>> error = drift_error_of(rate, 0.01 * noise, z, every=0.1)  # noise alone
+    >>> bool((error.repeatable < error.random).all())
     True
     """
     stride = -(-filtered_error[..., 0].size // _MOST_SAMPLES)
@@ -140,7 +140,7 @@ def _repeatable(
         return np.concatenate([whole**2 - squares, without], axis=-2)
 
     weight = np.concatenate([total[None], total - count])
-    found = (weight * pairs(sums) / pairs(count)).sum(axis=-1) / weight.sum(axis=-1)
-    left_out = found[:, 1:]
+    mean = (weight * pairs(sums) / pairs(count)).sum(axis=-1) / weight.sum(axis=-1)
+    left_out = mean[:, 1:]
     scatter = ((left_out - left_out.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
-    return found[:, 0], (trials - 1) / trials * scatter
+    return mean[:, 0], (trials - 1) / trials * scatter
