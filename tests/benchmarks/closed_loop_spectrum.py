@@ -118,11 +118,11 @@ def measured(
     paths = finely_sampled(rate, Ensemble.of(network).clock, z[:1, 0], np.random.default_rng(0))
     noise, states = total_noise(rate, network, z)[:, :: paths.stride], z[:, :: paths.stride]
     features = smooth_features(rate, states.reshape(-1, rate.rank)).reshape(*states.shape[:2], -1)
-    parts = noise, np.zeros_like(noise), features
 
     def of(trials: np.ndarray) -> Shares:
-        some = (part[trials] for part in parts)
-        return shares(spectrum_of(*some, like.target, paths.every, like.motion).spikes, like.target)
+        error = noise[trials]
+        settings = like.target, paths.every, like.motion
+        return shares(spectrum_of(error, np.zeros_like(error), features[trials], *settings).spikes, like.target)
 
     everything = np.arange(len(z))
     groups = [

@@ -60,7 +60,7 @@ def test_a_scaled_constant_is_what_its_module_works_with():
         "from ddm2snn.conversion import clock, driving\n"
         "print(clock._RISE, clock._LONGEST, driving.EVERY)"
     )
-    folder = Path(constants.__file__).parent
+    folder = Path(__file__).parents[1] / "benchmarks"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=folder, check=True)
     assert done.stdout.split() == ["0.04", "4.0", "0.1"]
 
