@@ -12,7 +12,9 @@ has the largest, and the largest among those of the fields of the equation, with
 Spikes are as noisy at any sigma, and so are a smaller share of a larger target. A floor falls with sigma where the
 motion hardly scatters, and what the drift misses is then seen better.
 
-Each run is kept in FOLDER, so that a table goes on where it was cut off. Writes FOLDER/noise_levels.md, .json and .png.
+A sigma that training refuses (the target is integrated in explicit steps, which strong noise can throw out) is said and
+left out. Each run is kept in FOLDER, so that a table goes on where it was cut off.
+Writes FOLDER/noise_levels.md, .json and .png.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from fidelity_table import BURN_IN, DURATION, EVERY, FIELDS, REFERENCES, TRIALS,
 
 import ddm2snn
 from ddm2snn.conversion import Diagnostics
-from ddm2snn.errors import MissedWarning
+from ddm2snn.errors import InputError, MissedWarning
 from ddm2snn.load import load_as
 from ddm2snn.plots.style import COLOURS, MARKERS, STYLES, legend, new_figure, plain, save_figure
 from ddm2snn.systems.oscillators import van_der_pol
@@ -169,7 +171,11 @@ def main() -> None:
     for sigma in given.sigmas:
         kept = given.output / f"rate-{sigma:g}.safetensors"
         if not kept.exists():
-            ddm2snn.train(van_der_pol(noise=sigma), seed=11).save(kept)
+            try:
+                ddm2snn.train(van_der_pol(noise=sigma), seed=11).save(kept)
+            except InputError as error:  # a noise too strong for the step in which the target is integrated
+                print(f"sigma {sigma:g} was refused: {error}", flush=True)
+                continue
         rate = load_as(kept, ddm2snn.RateNetwork)
         for neurons in (0.0, *given.neurons):
             cells.append(cell(sigma, neurons, rate, given))
