@@ -94,6 +94,8 @@ def convert(
         "time_unit_s": spiking.time_unit_s, "dt_s": spiking.dt_s, **diagnostics.as_json(),
     }  # fmt: skip
     error = ", ".join(f"{e:.2g}" for e in diagnostics.drift_error)
+    if diagnostics.drift_random is not None:
+        error += " that repeat and " + ", ".join(f"{e:.2g}" for e in diagnostics.drift_random) + " of noise"
     lines = [
         f"{output}: {spiking.neurons} neurons, rank {diagnostics.rank_audit.rank}, "
         f"time unit {spiking.time_unit_s:g} s, relative drift error per latent {error}"
@@ -122,7 +124,7 @@ def plan(
     noise: Annotated[
         float | None, typer.Option(help="Most spike noise, over the target's; 0.25 unless a drift error is given.")
     ] = None,
-    drift_error: Annotated[float | None, typer.Option(help="Largest bias of the drift, relative.")] = None,
+    drift_error: Annotated[float | None, typer.Option(help="Largest repeatable error of the drift, relative.")] = None,
     neurons_per_unit: Annotated[float | None, typer.Option(help="Fix the neurons for each rate unit.")] = None,
     time_unit_s: Annotated[float | None, typer.Option(help="Fix the seconds per rate time unit.")] = None,
     dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,

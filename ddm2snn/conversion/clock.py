@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from ddm2snn.conversion.noise_budget import NoiseBudget
     from ddm2snn.network import RateNetwork
 
-_DECORRELATION_S = 0.31  # 15 membrane time constants, and as many spikes at 50 Hz
-_USUAL_NEURONS_PER_UNIT = 3
-_LARGEST_RATIO = 0.34  # of spike noise to the target's in a pilot, so that there is room to inject at most frequencies
-_NOISE_EXPONENT = 1.5  # spike noise falls with this power of the time unit or faster
-_LONGEST = 4.0  # factor on the first time unit
-_RISE = 0.02  # rate time units: synapses rise no slower
-_RISE_OF_FASTEST = 0.1  # share of the time scale of the fastest motion that they take at most
-_STATES = 4000
+_DECORRELATION_S = 0.31  # 15 membrane time constants, and as many spikes at 50 Hz [measured: vanderpol, lorenz]
+_USUAL_NEURONS_PER_UNIT = 3  # fewer make the time unit longer [measured: vanderpol, lorenz]
+# of spike noise to the target's in a pilot, so that there is room to inject at most frequencies [measured: vanderpol,
+# lorenz]
+_LARGEST_RATIO = 0.34
+_NOISE_EXPONENT = 1.5  # spike noise falls with this power of the time unit or faster [measured: vanderpol, lorenz]
+_LONGEST = 4.0  # factor on the first time unit [choice]
+_RISE = 0.02  # rate time units: synapses rise no slower [measured: vanderpol]
+_RISE_OF_FASTEST = 0.1  # share of the time scale of the fastest motion that they take at most [choice]
+_STATES = 4000  # whose Jacobian is taken at most [cost]
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,9 @@ from ddm2snn.training.robustness import PATIENCE, astray, far_starts
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-_LARGEST_ERROR = 0.1  # of the drift, relative, in a latent; beyond it the dynamics are another's
-_TRIALS, _DURATION, _WATCHED = 16, 8.0, 3.0  # of runs from far outside: rate time units, and those that are judged
+_LARGEST_ERROR = 0.1  # of the drift, relative, in a latent; beyond it the dynamics are another's [choice]
+# of runs from far outside: rate time units, and those that are judged [choice]
+_TRIALS, _DURATION, _WATCHED = 16, 8.0, 3.0
 
 
 @dataclass(frozen=True)

@@ -171,8 +171,11 @@ class Diagnostics(_Part):
         Spikes of all neurons in one rate time unit.
     drift_error
         Root mean square of the decoded drift's deviation from the rate network's, relative to the drift, per latent.
-        Calibrated and direct conversion measure it on spikes, its smooth part only; static decoders and trained
-        read-outs compute it from the neurons' curves.
+        Calibrated and direct conversion measure on spikes what repeats where the state does
+        (`ddm2snn.conversion.drift_error.drift_error_of`); static decoders and trained read-outs compute it from the
+        neurons' curves.
+    drift_standard_error, drift_random
+        Standard error of a measured `drift_error`, and the random part beside it, in means over 0.1 rate time units.
     lag
         Residual lag; None in the loop of a device.
     time_unit
@@ -218,6 +221,8 @@ class Diagnostics(_Part):
     activation_error: list[float] | None = None
     activation_per_hz: float | None = None
     drift_error_of_curves: list[float] | None = None
+    drift_standard_error: list[float] | None = None
+    drift_random: list[float] | None = None
 
     def __repr__(self) -> str:
         errors = ", ".join(f"{error:.2g}" for error in self.drift_error)

@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from ddm2snn.conversion.ensemble import Ensemble
     from ddm2snn.network import RateNetwork
 
-FILTER = 0.05  # rate time units; see `DiffusionFactor`
-_TRAJECTORIES, _DURATION = 64, 50.0
-_SPIKES_DURATION = 100.0  # a tensor as a function of the state takes more data than its mean
-_RIDGES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-_ONE_HZ = 100.0  # value of the constant regressor: of the size of filtered spikes, so that no ridge weighs on it
-_ROUNDS = 8
-_CHANGE_RIDGE = 1e-5
-_SHOWN = 16  # states in the diagnostics
+FILTER = 0.05  # rate time units; see `DiffusionFactor` [measured: anisotropic, stuartlandau]
+_TRAJECTORIES, _DURATION = 64, 50.0  # that correct and judge the factor [cost]
+_SPIKES_DURATION = 100.0  # a tensor as a function of the state takes more data than its mean [cost]
+_RIDGES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # of which the one with the least held-out error is taken [choice]
+# value of the constant regressor: of the size of filtered spikes, so that no ridge weighs on it [choice]
+_ONE_HZ = 100.0
+_ROUNDS = 8  # of corrections [cost]
+_CHANGE_RIDGE = 1e-5  # of a correction, relative to the mean square of its features [choice]
+_SHOWN = 16  # states in the diagnostics [code]
 Tensor = Callable[["Float[np.ndarray, 'sample rank']"], "Float[np.ndarray, 'sample rank rank']"]
 
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from ddm2snn.hardware.chip import DeviceDrive
     from ddm2snn.network import RateNetwork
 
-EVERY = 0.1  # rate time units between samples: a tenth of the synaptic filter's memory
-_FORGOTTEN = 5.0  # rise times after which nothing of a synapse's rise is left
-_WARM_UP = 3.0  # rate time units that are left out: membranes and most of the filter forget their start
-_BLOCK_BYTES = 2**27
-_PART = 4096  # neurons: their state stays in the cache from step to step, which takes a quarter off the time
+EVERY = 0.1  # rate time units between samples: a tenth of the synaptic filter's memory [choice]
+_FORGOTTEN = 5.0  # rise times after which nothing of a synapse's rise is left [choice]
+_WARM_UP = 3.0  # rate time units that are left out: membranes and most of the filter forget their start [choice]
+_BLOCK_BYTES = 2**27  # of filtered spikes at once [cost]
+_PART = 4096  # neurons: their state stays in the cache from step to step, which takes a quarter off the time [cost]
 Block = TypeVar("Block")
 
 

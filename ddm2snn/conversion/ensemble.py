@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ddm2snn.hardware.device import Device
     from ddm2snn.network import SpikingNetwork
 
-_PART_BYTES = 2**23  # curves are some three times as fast where their temporaries stay in the cache
+_PART_BYTES = 2**23  # curves are some three times as fast where their temporaries stay in the cache [cost]
 
 
 @dataclass(frozen=True, eq=False)

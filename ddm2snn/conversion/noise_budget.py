@@ -1,4 +1,4 @@
-"""Errors of decoded spikes: their lag, the bias of the drift, and the diffusion that they bring along."""
+"""Errors of decoded spikes: their lag, the error of the drift, and the diffusion that they bring along."""
 
 from __future__ import annotations
 
@@ -10,37 +10,39 @@ import numpy as np
 from ddm2snn.base.diffusion_tensor import common_axes, largest_ratio
 from ddm2snn.base.least_squares import fit_ridge
 from ddm2snn.conversion.clock import fastest_rate
+from ddm2snn.conversion.drift_error import DriftError, drift_error_of
 from ddm2snn.conversion.driving import EVERY, along, driven
 from ddm2snn.conversion.noise_spectrum import NoiseSpectrum, spectrum_of
-from ddm2snn.conversion.trajectories import Trajectories, Visited, drawn, latents_of
+from ddm2snn.conversion.trajectories import Course, Trajectories, Visited, drawn, latents_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from ddm2snn.conversion.clock import Clock
     from ddm2snn.conversion.ensemble import Ensemble
     from ddm2snn.network import RateNetwork
 
-WINDOW = 0.5  # rate time units: long beside intervals between spikes, short beside the motion of the latents
-_TRAJECTORIES, _DURATION = 64, 20.0
-_LAG_TRAJECTORIES, _LAG_DURATION = 8, 20.0
-_FEATURES = 64
-_TENSOR_RIDGE = 1e-3  # not 1e-6: between windows r r^T of `diffusion_by_state` varies by more than its mean
-_EVERY, _OF_RISE = 0.01, 0.25  # rate time units between samples of a spectrum at most, and of the rise
+WINDOW = 0.5  # rate time units: long beside intervals between spikes, short beside the motion of the latents [choice]
+_TRAJECTORIES, _DURATION = 64, 20.0  # of the budget, which scatters by one over the root of both [cost]
+_LAG_TRAJECTORIES, _LAG_DURATION = 8, 20.0  # of the residual lag [cost]
+_FEATURES = 64  # units whose outputs the smooth part is fitted with at most [choice]
+# not 1e-6: between windows r r^T of `diffusion_by_state` varies by more than its mean [measured: anisotropic]
+_TENSOR_RIDGE = 1e-3
+_EVERY, _OF_RISE = 0.01, 0.25  # rate time units between samples of a spectrum at most, and of the rise [choice]
 
 
 @dataclass(frozen=True, eq=False)
 class NoiseBudget:
-    """Diffusion tensors in internal units per rate time unit, and the bias of the drift.
+    """Diffusion tensors in internal units per rate time unit, and the error of the drift.
 
     `target` is the mean of G G^T of the rate network along its trajectories, and `spikes` what the spikes bring along,
     open loop: in windows of half a time unit, or, where synapses take time to rise, in the mean over frequencies that
-    pass them. `drift_bias` is the root mean square of the decoded drift's smooth deviation from the rate network's,
-    relative to the drift, per latent.
+    pass them.
     """
 
     target: Float[np.ndarray, "rank rank"]
     spikes: Float[np.ndarray, "rank rank"]
-    drift_bias: Float[np.ndarray, " rank"]
+    drift: DriftError
 
     @property
     def spike_noise_ratio(self) -> float | None:
@@ -66,13 +68,11 @@ def measure_budget(
     rng: np.random.Generator,
     duration: float = _DURATION,
 ) -> MeasuredNoise:
-    """Measure the noise of the decoded spikes' error, and its bias, on fresh trajectories of the rate network."""
-    rise = ensemble.clock.rise_s / ensemble.clock.time_unit_s
-    every = min(_EVERY, _OF_RISE * rise) if rise else _EVERY
+    """Measure the noise of the decoded spikes' error, and what repeats, on fresh trajectories of the rate network."""
     start, course = drawn(states, _TRAJECTORIES, rng)
     if course is not None:
         course.begins_again = False  # a jump would be noise
-    paths = Trajectories(rate, ensemble.clock, start, every, rng, course=course)
+    paths = finely_sampled(rate, ensemble.clock, start, rng, course)
     drive = ensemble.drive(rng.random((_TRAJECTORIES, ensemble.neurons)), np.arange(ensemble.neurons))
     parts = [
         (
@@ -84,14 +84,27 @@ def measure_budget(
     ]
     error, noise, z = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
     stride = max(1, round(EVERY / paths.every))
-    spikes, drift_bias = diffusion_of(rate, error[:, ::stride], z[:, ::stride], stride * paths.every)
+    spikes = diffusion_of(rate, error[:, ::stride], z[:, ::stride], stride * paths.every)
     target = target_diffusion(rate, z.reshape(-1, rate.rank))
     features = smooth_features(rate, z.reshape(-1, rate.rank)).reshape(*z.shape[:2], -1)
     motion = fastest_rate(rate, latents_of(states)) / (2.0 * np.pi)
     spectrum = spectrum_of(error, noise, features, target, paths.every, motion)
-    return MeasuredNoise(
-        target, spectrum.mean_up_to(1.0 / (2.0 * np.pi * rise)) if rise else spikes, drift_bias, spectrum
-    )
+    drift = drift_error_of(rate, error, z, paths.every)
+    rise = ensemble.clock.rise_s / ensemble.clock.time_unit_s
+    return MeasuredNoise(target, spectrum.mean_up_to(1.0 / (2.0 * np.pi * rise)) if rise else spikes, drift, spectrum)
+
+
+def finely_sampled(
+    rate: RateNetwork,
+    clock: Clock,
+    states: Float[np.ndarray, "trial rank"],
+    rng: np.random.Generator,
+    course: Course | None = None,
+) -> Trajectories:
+    """Trajectories sampled every 0.01 rate time units, or four times in a rise of the synapses where that is less."""
+    rise = clock.rise_s / clock.time_unit_s
+    every = min(_EVERY, _OF_RISE * rise) if rise else _EVERY
+    return Trajectories(rate, clock, states, every, rng, course=course)
 
 
 def drift_errors(
@@ -115,21 +128,19 @@ def diffusion_of(
     filtered_error: Float[np.ndarray, "trial sample rank"],
     z: Float[np.ndarray, "trial sample rank"],
     every: float,
-) -> tuple[Float[np.ndarray, "rank rank"], Float[np.ndarray, " rank"]]:
-    r"""Diffusion tensor of an error e of the drift, and the size of its bias relative to the drift.
+) -> Float[np.ndarray, "rank rank"]:
+    r"""Diffusion tensor of an error e of the drift.
 
     With :math:`\zeta` the error filtered with the synaptic time constant (one rate time unit),
     :math:`\int e\,dt = \zeta(t+\ell) - \zeta(t) + \int\zeta\,dt` over windows of length :math:`\ell`.
-    Its part that is a smooth function of the state (regressed on outputs of rate units) is bias of the drift; the
+    Its part that is a smooth function of the state (regressed on outputs of rate units) is left out; the
     covariance of the rest, divided by :math:`\ell`, is diffusion. Samples of :math:`\zeta` and of the states z it
     belongs to are `every` rate time units apart.
     """
     mean_error, middle, window = _windowed(filtered_error, z, every)
     features = smooth_features(rate, middle)
     smooth = features @ fit_ridge(features, mean_error)
-    velocity = rate.internal_readout(middle) - middle
-    tensor = np.atleast_2d(np.cov((mean_error - smooth).T)) * window
-    return tensor, np.sqrt((smooth**2).mean(axis=0) / (velocity**2).mean(axis=0))
+    return np.atleast_2d(np.cov((mean_error - smooth).T)) * window
 
 
 def diffusion_by_state(

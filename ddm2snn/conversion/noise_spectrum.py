@@ -20,13 +20,13 @@ from ddm2snn.base.noise_colour import power_gain
 if TYPE_CHECKING:
     from jaxtyping import Complex, Float
 
-_SEGMENT = 5.0  # rate time units of a segment, whose inverse is the lowest frequency
-_BINS = 30  # of frequency, in equal ratios
-_FITTED = 100_000  # samples from which the smooth part of the error is fitted
-_QUIETEST = 0.02  # share of the diffusion to inject that a colour is fitted to where less is wanted
-_WHITE = 0.01  # rms deviation from white noise, relative, that no colour is made for
-_STARTS = 8  # frequencies from which the fit of a colour begins
-_NO_NOISE = 1e-6  # share of the trace of a tensor, below which a direction has no noise
+_SEGMENT = 5.0  # rate time units of a segment, whose inverse is the lowest frequency [choice]
+_BINS = 30  # of frequency, in equal ratios [choice]
+_FITTED = 100_000  # samples from which the smooth part of the error is fitted [cost]
+_QUIETEST = 0.02  # share of the diffusion to inject that a colour is fitted to where less is wanted [choice]
+_WHITE = 0.01  # rms deviation from white noise, relative, that no colour is made for [choice]
+_STARTS = 8  # frequencies from which the fit of a colour begins [cost]
+_NO_NOISE = 1e-6  # share of the trace of a tensor, below which a direction has no noise [choice]
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-_LADDER = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 32)  # neurons per unit that are tried
-_LONGER = (1, 2, 5, 10)  # time units that are tried, relative to the shortest sensible one
-_MOST_NEURONS = 8192
-_SURE, _NEAR = 1.5, 0.1  # optimistic predictions over a bound: beyond reach above the one, well within below the other
+_LADDER = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 32)  # neurons per unit that are tried [choice]
+_LONGER = (1, 2, 5, 10)  # time units that are tried, relative to the shortest sensible one [choice]
+_MOST_NEURONS = 8192  # that are planned for [cost]
+# optimistic predictions over a bound: beyond reach above the one, well within below the other [measured: vanderpol]
+_SURE, _NEAR = 1.5, 0.1
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Option:
         Predicted spike noise over the target's diffusion, in the worst direction, without the rise of synapses, behind
         which there is less; None where one has no noise.
     drift_error
-        Predicted bias of the drift relative to the drift, worst latent.
+        Predicted error of the drift that repeats where the state does, relative to the drift, worst latent.
     spikes_per_time_unit
         Predicted cost: spikes of all neurons in one rate time unit.
     mean_rate_hz
@@ -147,7 +148,8 @@ def plan(
         Largest spike noise over the target's diffusion, its mean along trajectories, in the worst direction; above
         0.25 less than three quarters of the noise would be left to inject. None for no bound.
     drift_error
-        Largest bias of the drift relative to the drift, worst latent; None for no bound.
+        Largest error of the drift that repeats where the state does, relative to the drift, worst latent; None for no
+        bound.
     neurons_per_unit, time_unit_s
         Fixed, where given; else found.
     max_rates_hz, neuron
@@ -248,7 +250,7 @@ class _Search:
             self.ensembles[multiple], _ = place(self.rate, population, self.clock, self.states, self.seed)
         ensemble = self.ensembles[multiple].timed(dataclasses.replace(self.clock, time_unit_s=time_unit_s))
         prediction = how(self.rate, ensemble, self.states, stream(self.seed, "plan", "trajectories"))
-        ratio, error = prediction.spike_noise_ratio, float(prediction.drift_bias.max())
+        ratio, error = prediction.spike_noise_ratio, float(prediction.drift.repeatable.max())
         if self.noise is not None and ratio is None:
             raise InputError(
                 f"noise = {self.noise:g} is relative to the target's diffusion, but the target has a direction without "

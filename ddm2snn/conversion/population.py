@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ddm2snn.conversion.clock import Clock
     from ddm2snn.network import RateNetwork
 
-_MARGIN = 0.1  # share of the input's range kept between a threshold and the input of the largest rate
+_MARGIN = 0.1  # share of the input's range kept between a threshold and the input of the largest rate [choice]
 
 
 @dataclass(frozen=True)

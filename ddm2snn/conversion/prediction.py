@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.base.least_squares import NormalEquations, solve_penalised
+from ddm2snn.conversion.drift_error import drift_error_of
 from ddm2snn.conversion.noise_budget import WINDOW, NoiseBudget, diffusion_of, target_diffusion
 from ddm2snn.conversion.trajectories import Trajectories
 
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from ddm2snn.conversion.ensemble import Ensemble
     from ddm2snn.network import RateNetwork
 
-_EVERY, _PIECE, _WARM_UP = 0.1, 0.02, 6.0  # rate time units: samples, pieces of constant rates, forgetting the start
-_TRAJECTORIES, _DURATION = 64, 20.0
-_FEW_TRAJECTORIES = 8
-_PERTURBED = 0.25  # as calibrated decoders have it
-_RIDGE = 1e-6  # relative to the mean square of the rates
+# rate time units: samples, pieces of constant rates, forgetting the start [choice]
+_EVERY, _PIECE, _WARM_UP = 0.1, 0.02, 6.0
+_TRAJECTORIES, _DURATION = 64, 20.0  # as the budget has them [cost]
+_FEW_TRAJECTORIES = 8  # of the optimistic prediction [cost]
+_PERTURBED = 0.25  # as calibrated decoders have it [derived]
+_RIDGE = 1e-6  # relative to the mean square of the rates [choice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,14 +67,14 @@ def predict(
     ripple = activity.active / activity.time / (12.0 * ensemble.clock.time_unit_s**2)
     equations.gram[np.diag_indices(len(ripple))] += equations.samples * ripple
     decoders = equations.solve(_RIDGE).T
-    zeta, reached, every = [], [], _EVERY
+    zeta, reached, every = [], [], _PIECE
     activity = _Activity.empty(ensemble.neurons)
-    for rates, target, state, spacing in _filtered(rate, ensemble, states, _TRAJECTORIES, rng, activity):
+    for rates, target, state, spacing in _filtered(rate, ensemble, states, _TRAJECTORIES, rng, activity, every=_PIECE):
         zeta.append(rates @ decoders.T - target)
         reached.append(state)
         every = spacing
-    curves, drift_error = diffusion_of(rate, np.stack(zeta, axis=1), np.stack(reached, axis=1), every)
-    return _prediction(rate, ensemble.clock, states, decoders, activity, curves, drift_error)
+    errors = np.stack(zeta, axis=1), np.stack(reached, axis=1), every
+    return _prediction(rate, ensemble.clock, states, decoders, activity, errors)
 
 
 def optimistic(
@@ -99,8 +101,8 @@ def optimistic(
     samples = len(regressors)
     weights = regressors.T @ solve_penalised(regressors @ regressors.T, target.reshape(samples, -1), samples)
     decoders = (weights / np.where(deviation > 0, deviation, np.inf)[:, None]).T
-    curves, drift_error = diffusion_of(rate, rates @ decoders.T - target, reached, filtered[0][3])
-    return _prediction(rate, ensemble.clock, states, decoders, activity, curves, drift_error)
+    errors = rates @ decoders.T - target, reached, filtered[0][3]
+    return _prediction(rate, ensemble.clock, states, decoders, activity, errors)
 
 
 def _prediction(
@@ -109,17 +111,19 @@ def _prediction(
     states: Float[np.ndarray, "sample rank"],
     decoders: Float[np.ndarray, "rank neuron"],
     activity: _Activity,
-    curves: Float[np.ndarray, "rank rank"],
-    drift_error: Float[np.ndarray, " rank"],
+    errors: tuple[np.ndarray, np.ndarray, float],
 ) -> Prediction:
-    """Add the diffusion of regular spikes to that of the curves, and count spikes."""
+    """Add the diffusion of regular spikes to that of the curves, and count spikes.
+
+    `errors` are those of the filtered curves, the states there, and their spacing in time.
+    """
     share, silenced = activity.active / activity.time, activity.silenced / activity.time
     variance = (2.0 * share + silenced * WINDOW) / (12.0 * WINDOW * clock.time_unit_s**2)
     mean_hz = activity.spikes / activity.time
     return Prediction(
         target=target_diffusion(rate, states),
-        spikes=curves + (decoders * variance) @ decoders.T,
-        drift_bias=drift_error,
+        spikes=diffusion_of(rate, *errors) + (decoders * variance) @ decoders.T,
+        drift=drift_error_of(rate, *errors),
         spikes_per_time_unit=float(mean_hz.sum() * clock.time_unit_s),
         mean_rate_hz=float(mean_hz.mean()),
     )
@@ -147,10 +151,11 @@ def _filtered(
     rng: np.random.Generator,
     activity: _Activity,
     perturbed: float = 0.0,
+    every: float = _EVERY,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
     """Yield filtered rates, targets, states and their spacing in time along trajectories; count activity."""
     start = states[rng.integers(len(states), size=trajectories)]
-    paths = Trajectories(rate, ensemble.clock, start, _EVERY, rng, perturbed)
+    paths = Trajectories(rate, ensemble.clock, start, every, rng, perturbed)
     step = ensemble.clock.step
     steps = max(1, round(_PIECE / step))
     filtered, before = np.zeros((trajectories, ensemble.neurons)), None

@@ -26,7 +26,9 @@ from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-_RIDGE = 1e-6  # relative to the mean square of the filtered spike trains, as calibrated decoders usually take it
+# relative to the mean square of the filtered spike trains, as calibrated decoders usually take it [measured:
+# vanderpol]
+_RIDGE = 1e-6
 
 
 @runtime_checkable
@@ -255,7 +257,7 @@ def restructure(
             measure_budget(rate, ensemble, some, states, stream(seed, "structure", "budget"))
             for some in (network.decoders, decoders)
         ]
-    before, after = (Price(budget.drift_bias.tolist(), budget.spike_noise_ratio) for budget in budgets)
+    before, after = (Price(budget.drift.repeatable.tolist(), budget.spike_noise_ratio) for budget in budgets)
     factor, colour = budgets[1].spectrum.injection
     made = dataclasses.replace(network, decoders=decoders, diffusion_factor=factor, noise_colour=colour)
     report = audit(made)

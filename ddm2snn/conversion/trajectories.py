@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from ddm2snn.stimulus import Stimulus
 
 
-_BETWEEN = 3.0  # rate time units between perturbations of a perturbed trajectory, in the mean
-_TRIALS, _DURATION, _STATES_EVERY = 128, 20.0, 0.5
-_AT_REST = 1e-3  # internal units, between the ends of runs
-_INPUT_EVERY = 0.1  # rate time units between states of trials with inputs
+_BETWEEN = 3.0  # rate time units between perturbations of a perturbed trajectory, in the mean [choice]
+_TRIALS, _DURATION, _STATES_EVERY = 128, 20.0, 0.5  # of the stationary states [cost]
+_AT_REST = 1e-3  # internal units, between the ends of runs [choice]
+_INPUT_EVERY = 0.1  # rate time units between states of trials with inputs [cost]
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from ddm2snn.conversion.clock import Clock
     from ddm2snn.network import RateNetwork
 
-_MOST_NEURONS = 1024  # beyond, random thresholds are dense enough, and each step costs neurons cubed
-_POINTS_PER_NEURON, _FEWEST_POINTS = 6, 2000
-_SMEAR, _REACH_OF_POINTS = 0.15, 1.25  # of the points that neurons cover; see `widened`
-_WIDTHS = (0.05, 0.01)  # of the smoothed threshold, in units of the threshold current: coarse, then fine
-_RIDGE = 1e-6  # relative to the mean square of the rates
-_REACH, _SHIFT = 3.0, 1.5  # largest factor on a gain; largest shift of a threshold in standard deviations of its input
-_STEPS = 12_000  # neurons times steps at each width, within
-_FEWEST, _MOST = 20, 100
-_ROWS = 32  # at once, so that what is computed stays in the cache: eight times as fast for 1,024 neurons
+_MOST_NEURONS = 1024  # beyond, random thresholds are dense enough, and each step costs neurons cubed [cost]
+_POINTS_PER_NEURON, _FEWEST_POINTS = 6, 2000  # of the least squares [cost]
+_SMEAR, _REACH_OF_POINTS = 0.15, 1.25  # of the points that neurons cover; see `widened` [choice]
+_WIDTHS = (0.05, 0.01)  # of the smoothed threshold, in units of the threshold current: coarse, then fine [choice]
+_RIDGE = 1e-6  # relative to the mean square of the rates [choice]
+# largest factor on a gain; largest shift of a threshold in standard deviations of its input [choice]
+_REACH, _SHIFT = 3.0, 1.5
+_STEPS = 12_000  # neurons times steps at each width, within [cost]
+_FEWEST, _MOST = 20, 100  # steps [cost]
+_ROWS = 32  # at once, so that what is computed stays in the cache: eight times as fast for 1,024 neurons [cost]
 
 
 @dataclass(frozen=True, eq=False)

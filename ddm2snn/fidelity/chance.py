@@ -15,12 +15,15 @@ from ddm2snn.fidelity.samples import mean_of_finite
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-_EXPERIMENTS = 240  # pretended comparisons
-_COSTLY = 60  # of those whose distance takes long
-_AT_ONCE = 10  # deals, for the sake of memory
-_RATIO_KNOWN = 0.15  # relative; differences of means follow 1 / sqrt(T) exactly, and splits know a ratio so well
-_FEWEST_TRIALS = 6  # below so many trials in all, splits repeat themselves
-_FEWEST_DECIDED = 30  # pretended comparisons with a distance; fewer do not know how it scatters
+_EXPERIMENTS = 240  # pretended comparisons [cost]
+_COSTLY = 60  # of those whose distance takes long [cost]
+_AT_ONCE = 10  # deals, for the sake of memory [cost]
+# relative; differences of means follow 1 / sqrt(T) exactly, and splits know a ratio so well [measured:
+# ornsteinuhlenbeck]
+_RATIO_KNOWN = 0.15
+_FEWEST_TRIALS = 6  # below so many trials in all, splits repeat themselves [choice]
+# pretended comparisons with a distance; fewer do not know how it scatters [measured: doublewell, fourwell]
+_FEWEST_DECIDED = 30
 
 
 @dataclass(frozen=True, eq=False)

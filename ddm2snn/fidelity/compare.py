@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples
 
-_FEWEST_SAMPLES = 64
+_FEWEST_SAMPLES = 64  # of a recording behind the burn-in [choice]
 Recordings = Recording | Sequence[Recording]
 
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples
 
-_PARTS, _PART = 4, "quarter"  # a trial is judged by its last quarter
-_COLLAPSED = 0.25
-_REACH = 3.0
-_CHANCE = 1e-4
-_SEPARATE_DWELLS = 10  # stretches of this many mean dwell times are nearly independent
+_PARTS, _PART = 4, "quarter"  # a trial is judged by its last quarter [choice]
+_COLLAPSED = 0.25  # share of the smallest deviation of the reference [choice]
+_REACH = 3.0  # times the range of the reference [choice]
+_CHANCE = 1e-4  # with which equal processes never visit a well [choice]
+_SEPARATE_DWELLS = 10  # stretches of this many mean dwell times are nearly independent [choice]
 
 DEFINITION = (
     f"Died: over the last {_PART} of a trial, the standard deviation (root mean square over latents, each in units of "

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples
 
-_FOLDS = 8
-_MOST_TERMS = 84  # degree 11 in rank 2, 6 in rank 3
-_SAMPLES_PER_TERM = 20
-_CHOOSING = 40_000  # samples, for the choice of the degree
-_RIDGE = 1e-9
-_HIGH_LEVERAGE = 5.0  # times the mean; three are usual for an outlier, five leave 99.9 % of a planar normal process
+_FOLDS = 8  # of trials [choice]
+_MOST_TERMS = 84  # degree 11 in rank 2, 6 in rank 3 [cost]
+_SAMPLES_PER_TERM = 20  # at the least [choice]
+_CHOOSING = 40_000  # samples, for the choice of the degree [cost]
+_RIDGE = 1e-9  # relative to the mean square of the terms [choice]
+# times the mean; three are usual for an outlier, five leave 99.9 % of a planar normal process [derived]
+_HIGH_LEVERAGE = 5.0
 
 
 @dataclass(frozen=True, eq=False)

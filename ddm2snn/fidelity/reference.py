@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     Raw = tuple[Float[np.ndarray, " entry"], Float[np.ndarray, " entry"], list[Numbers]]
     """Of a test recording: distances, their variance when its trials are resampled, compared numbers."""
 
-_RESAMPLES = 100
-_NORMAL_95 = 1.959964
-_NEAR = 4.0  # deviations of chance above the floor, where half of the scatter downwards is that of resampled trials
-_FAMILY_WISE = 0.98  # of the largest deviation over all measures; leaves 2 % of 5 % for uncertainty of the splits
-_UNCERTAIN = 10.0  # trials
-_COSTLY_LIMIT = 4.5  # deviations; few splits give no such quantile, a half-normal exceeds this with 0.05 %
+_RESAMPLES = 100  # of the trials of a test [cost]
+_NORMAL_95 = 1.959964  # quantile of the normal distribution at 97.5 % [derived]
+# deviations of chance above the floor, where half of the scatter downwards is that of resampled trials [measured:
+# ornsteinuhlenbeck]
+_NEAR = 4.0
+# of the largest deviation over all measures; leaves 2 % of 5 % for uncertainty of the splits [measured:
+# ornsteinuhlenbeck]
+_FAMILY_WISE = 0.98
+_UNCERTAIN = 10.0  # trials [measured: ornsteinuhlenbeck]
+_COSTLY_LIMIT = 4.5  # deviations; few splits give no such quantile, a half-normal exceeds this with 0.05 % [derived]
 
 
 @dataclass(frozen=True, eq=False)

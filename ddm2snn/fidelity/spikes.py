@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ddm2snn.network import SpikingNetwork
     from ddm2snn.recording import Recording, Spikes
 
-_FEWEST_INTERVALS = 10
+_FEWEST_INTERVALS = 10  # of a neuron, for its irregularity [choice]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ from typing import Any
 from ddm2snn.fidelity.measures.measure import Kind
 from ddm2snn.fidelity.report import JudgedDistance
 
-_MOST_CHANGES = 4
-_MOST_EVIDENCE = 3
+_MOST_CHANGES = 4  # in a sentence [code]
+_MOST_EVIDENCE = 3  # measures in a sentence [code]
 _NAMED_IN_CHANGES: tuple[Kind, ...] = ("deviation", "mean")  # with their numbers, so that evidence need not repeat them
 _EXPLAIN_COURSE: tuple[Kind, ...] = ("period", "pace", "timing")  # a change of these changes the course as well
 

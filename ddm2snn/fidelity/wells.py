@@ -14,7 +14,7 @@ from ddm2snn.fidelity.samples import check_samples
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-_CORE = 0.3  # of the smallest distance between two wells; cores of half of it would touch
+_CORE = 0.3  # of the smallest distance between two wells; cores of half of it would touch [choice]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ decoders, each in a process of its own, and the script exits 1 where one takes m
 populations and with populations as drawn.
 Writes FOLDER/scaling.md and FOLDER/scaling.png.
 
-The error is that of the conversion's noise budget (`ddm2snn.conversion.noise_budget.diffusion_of`), on fresh open-loop
-trajectories: the bias of the drift, relative to the drift, without what noise alone would look like (the same errors
-beside the states of other trajectories), and the diffusion of the spikes over that of the target. Slopes are those
+The error is that of the conversion's noise budget (`ddm2snn.conversion.drift_error.drift_error_of`), on fresh open-loop
+trajectories: what repeats of the error of the drift, relative to the drift, and the diffusion of the spikes over that
+of the target. Slopes are those
 of the logarithms of means over seeds, with standard errors by the jackknife over seeds.
 
 What theory says, with N neurons, rates r and T seconds per time unit, decoders of order 1/N:
@@ -43,6 +43,7 @@ import numpy as np
 import ddm2snn
 from ddm2snn.base.randomness import stream
 from ddm2snn.conversion import Ensemble
+from ddm2snn.conversion.drift_error import drift_error_of
 from ddm2snn.conversion.driving import driven
 from ddm2snn.conversion.noise_budget import diffusion_of, target_diffusion
 from ddm2snn.conversion.prediction import predict
@@ -134,13 +135,12 @@ def measured(
     rng, states = stream(seed, "scaling"), to_internal(rate, stationary_states(rate, seed))
     error, z = errors_of(rate, network, states, rng)
     every, wanted = DURATION / error.shape[1], float(np.trace(target_diffusion(rate, states)))
-    tensor, bias = diffusion_of(rate, error, z, every)
-    chance = diffusion_of(rate, np.roll(error, TRIALS // 2, axis=0), z, every)[1]
+    tensor, drift = diffusion_of(rate, error, z, every), drift_error_of(rate, error, z, every)
     said = predict(rate, Ensemble.of(network), states, rng)
     return (
-        float((bias**2 - chance**2).mean()),
+        float((drift.repeatable**2).mean()),
         float(np.trace(tensor)) / wanted,
-        float((said.drift_bias**2).mean()),
+        float((said.drift.repeatable**2).mean()),
         float(np.trace(said.spikes)) / wanted,
     )
 

@@ -11,10 +11,11 @@ from scipy.signal import lfilter
 
 import ddm2snn
 from ddm2snn.base.diffusion_tensor import symmetric_factor
+from ddm2snn.base.least_squares import fit_ridge
 from ddm2snn.conversion import Ensemble, Population
 from ddm2snn.conversion.diffusion_factor import _halved
 from ddm2snn.conversion.driving import Drive
-from ddm2snn.conversion.noise_budget import diffusion_of, injected_by_state
+from ddm2snn.conversion.noise_budget import _windowed, injected_by_state, smooth_features
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.fidelity.measures.drift_field import estimate_field, field_grid, field_sums
 from ddm2snn.network import to_internal
@@ -119,7 +120,11 @@ def drift_error(rate: RateNetwork, network: SpikingNetwork, trials: int = 32, du
     wanted, z = wanted[:, stride - 1 :: stride], z[:, stride::stride]
     count = decoded.shape[1]
     late = slice(100, None)  # ten time units, for the filters to forget their start
-    return diffusion_of(rate, (decoded - wanted[:, :count])[:, late], z[:, :count][:, late], stride * step)[1]
+    mean_error, middle, _ = _windowed((decoded - wanted[:, :count])[:, late], z[:, :count][:, late], stride * step)
+    features = smooth_features(rate, middle)
+    smooth = features @ fit_ridge(features, mean_error)
+    velocity = rate.internal_readout(middle) - middle
+    return np.sqrt((smooth**2).mean(axis=0) / (velocity**2).mean(axis=0))
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ def test_a_plan_names_the_command_that_makes_what_it_predicts(cli, rate_file, tm
 
 
 def test_a_bound_on_the_drift_alone_leaves_noise_free(cli, rate_file):
-    asked = ("plan", rate_file, "--drift-error", 0.5, "--time-unit-s", 0.02, "--backend", "reference", "--json")
+    asked = ("plan", rate_file, "--drift-error", 0.5, "--time-unit-s", 0.1, "--backend", "reference", "--json")
     assert json.loads(cli(*asked)[1])["chosen"]["spikes_over_target"] > 0.25
 
 

@@ -48,8 +48,8 @@ def test_predicted_noise_is_what_is_measured(rate_network, fourfold, time_unit_s
     assert np.allclose(np.diag(predicted.spikes), np.diag(measured.spikes), rtol=PREDICTED_WITHIN)
     assert np.allclose(predicted.target, measured.target, rtol=1e-9)
     # curves know nothing of neurons that lag where currents move fast, so that the smooth error is more than theirs
-    assert (predicted.drift_bias < 1.2 * measured.drift_bias).all()
-    assert (predicted.drift_bias > 0.2 * measured.drift_bias).all()
+    assert (predicted.drift.repeatable < 1.2 * measured.drift.repeatable).all()
+    assert (predicted.drift.repeatable > 0.2 * measured.drift.repeatable).all()
     # the tolerance bites: independent Poisson spikes of the same rates would be several times as loud
     rates_hz = LIF().rate_hz(ensemble.currents(cloud)).mean(axis=0)
     poisson = (decoders * rates_hz / time_unit_s) @ decoders.T
@@ -102,7 +102,7 @@ def test_the_optimistic_prediction_is_below_the_full_one_but_not_far(rate_networ
     low, full = (how(rate_network, ensemble, cloud, stream(2, "predict")) for how in (optimistic, predict))
     # a plan refuses by it where it is half as much again as what was asked for
     assert 0.5 * full.spike_noise_ratio < low.spike_noise_ratio < 1.1 * full.spike_noise_ratio
-    assert 0.3 * full.drift_bias.max() < low.drift_bias.max() < 1.1 * full.drift_bias.max()
+    assert 0.3 * full.drift.repeatable.max() < low.drift.repeatable.max() < 1.1 * full.drift.repeatable.max()
     assert low.spikes_per_time_unit == pytest.approx(full.spikes_per_time_unit, rel=0.1)
 
 

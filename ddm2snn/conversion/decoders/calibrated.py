@@ -12,7 +12,14 @@ from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.base.least_squares import NormalEquations
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.conversion.clock import natural_rise_s
-from ddm2snn.conversion.decoders.protocol import Decoders, Problem, Solution, injecting, noise_diagnostics
+from ddm2snn.conversion.decoders.protocol import (
+    Decoders,
+    Problem,
+    Solution,
+    drift_diagnostics,
+    injecting,
+    noise_diagnostics,
+)
 from ddm2snn.conversion.diffusion_factor import calibrate_factor, spikes_by_state
 from ddm2snn.conversion.driving import ClosedLoop, DrivenBlock, driven
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget
@@ -28,8 +35,8 @@ if TYPE_CHECKING:
     from ddm2snn.network import RateNetwork
     from ddm2snn.stimulus import Stimulus
 
-_RIDGES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
-_SHORTEST_PILOT, _PILOT_BUDGET_DURATION = 500.0, 12.0  # rate time units
+_RIDGES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)  # of which the one with the least held-out error is taken [choice]
+_SHORTEST_PILOT, _PILOT_BUDGET_DURATION = 500.0, 12.0  # rate time units [cost]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +102,7 @@ class Calibrated(Decoders):
     >>> made = convert(rate, population=Population(2, tuned=False), decoders=decoders, time_unit_s=0.1)
     >>> made.network.decoders.shape, made.diagnostics.calibration.ridge <= 1e-3
     ((2, 16), True)
-    >>> max(made.diagnostics.drift_error) < 0.1
+    >>> max(made.diagnostics.drift_error) < 0.5
     True
     >>> Calibrated().duration_for(neurons=16), Calibrated().duration_for(neurons=800)
     (2000.0, 3200.0)
@@ -184,7 +191,7 @@ class Calibrated(Decoders):
             decoders = compensated(decoders, regression.gram, regression.ridge, ensemble.device)
         budget = measure_budget(rate, ensemble, decoders, states, problem.rng("noise budget"))
         diagnostics = {
-            "drift_error": budget.drift_bias.tolist(),
+            **drift_diagnostics(budget.drift),
             "calibration": regression.as_json(),
             "noise": noise_diagnostics(budget),
         }

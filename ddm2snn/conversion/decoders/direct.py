@@ -13,6 +13,7 @@ from ddm2snn.conversion.decoders.protocol import (
     Problem,
     Solution,
     curve_error,
+    drift_diagnostics,
     injecting,
     noise_diagnostics,
     refuse_device,
@@ -110,7 +111,7 @@ class Direct(Decoders):
         budget = measure_budget(rate, ensemble, decoders, problem.visited, problem.rng("noise budget"))
         errors = scale * rates_hz - activation_target(rate, states, ensemble.clock)
         diagnostics = {
-            "drift_error": budget.drift_bias.tolist(),
+            **drift_diagnostics(budget.drift),
             "drift_error_of_curves": curve_error(rates_hz @ decoders.T, target, velocity),
             "activation_error": np.sqrt((errors**2).mean(axis=0)).tolist(),
             "activation_per_hz": scale,

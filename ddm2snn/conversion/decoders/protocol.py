@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ddm2snn.base.progress import Progress
     from ddm2snn.conversion.clock import Clock
     from ddm2snn.conversion.diffusion_factor import DiffusionFactor
+    from ddm2snn.conversion.drift_error import DriftError
     from ddm2snn.conversion.ensemble import Ensemble
     from ddm2snn.conversion.noise_budget import MeasuredNoise, NoiseBudget
     from ddm2snn.conversion.population import Population
@@ -163,6 +164,15 @@ def injecting(
     """Solution with the noise that a budget leaves, coloured but on a device, whose host sends white noise."""
     factor, colour = budget.spectrum.injection if ensemble.device is None else (budget.spectrum.white, None)
     return Solution(decoders, factor, diagnostics, constant, noise_colour=colour)
+
+
+def drift_diagnostics(error: DriftError) -> dict[str, Any]:
+    """Errors of the drift, repeatable and random, as `ddm2snn.conversion.diagnostics.Diagnostics` holds them."""
+    return {
+        "drift_error": error.repeatable.tolist(),
+        "drift_standard_error": error.standard_error.tolist(),
+        "drift_random": error.random.tolist(),
+    }
 
 
 def noise_diagnostics(budget: MeasuredNoise) -> dict[str, Any]:

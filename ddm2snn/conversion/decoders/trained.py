@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from ddm2snn.conversion.ensemble import Ensemble
     from ddm2snn.network import RateNetwork
 
-_PLACES = 200  # quantiles of a unit's input
-_TRIES, _FIRST_REACH = 400, 0.3  # random steps, and their size in logarithms of gains and in standard deviations
+_PLACES = 200  # quantiles of a unit's input [choice]
+_TRIES, _FIRST_REACH = 400, 0.3  # random steps, and their size in logarithms of gains and in standard deviations [cost]
+# of gains and thresholds, as in `ddm2snn.conversion.tuning` [derived]
 _MOST_GROWTH, _MOST_SHIFT = float(np.log(3.0)), 1.5
 
 

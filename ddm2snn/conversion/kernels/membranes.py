@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ddm2snn.neuron import NeuronModel, SpikeTiming
 
-_HALVINGS = 52  # of a step, to find a crossing in it to the last bit
+_HALVINGS = 52  # of a step, to find a crossing in it to the last bit [derived]
 
 
 Membrane = tuple[Callable[..., None], tuple, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]

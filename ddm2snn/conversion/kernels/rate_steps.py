@@ -11,10 +11,11 @@ from ddm2snn.base.compiled import compiled
 from ddm2snn.conversion.kernels.membranes import currents
 from ddm2snn.neuron.activation import LIF_UNIT
 
-CODES = {"tanh": 0, "relu": 1, "lif": 2}
-_LEAK = LIF_UNIT.single_tau_s / LIF_UNIT.refractory_s
-_FAR = 20.0  # from where on tanh is 1 in double precision
-_SQUARINGS = 10
+CODES = {"tanh": 0, "relu": 1, "lif": 2}  # of activations in compiled loops [code]
+_LEAK = LIF_UNIT.single_tau_s / LIF_UNIT.refractory_s  # [derived]
+_FAR = 20.0  # from where on tanh is 1 in double precision [derived]
+_SQUARINGS = 10  # so that eight terms of a series give tanh in double precision [derived]
+# of the exponential series [derived]
 _C2, _C3, _C4, _C5, _C6, _C7, _C8 = (1.0 / math.factorial(n) for n in range(2, 9))
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples, Weights
 
-_MOST_LAGS = 400
+_MOST_LAGS = 400  # that are compared [choice]
 
 
 @dataclass(frozen=True)

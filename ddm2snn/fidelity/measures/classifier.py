@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples, Weights
 
-FOLDS = 5
+FOLDS = 5  # [choice]
 """Parts of the trials that are held out in turn."""
-_MOST_POINTS = 2000  # per recording
-_COSINES = 80
-_SEGMENT_STATES = 4
-_RIDGE = 1e-3
+_MOST_POINTS = 2000  # per recording [cost]
+_COSINES = 80  # random features [choice]
+_SEGMENT_STATES = 4  # of one segment that is classified [choice]
+_RIDGE = 1e-3  # relative to the mean square of the features [choice]
 
 
 def delay_embedding(samples: Samples, delays: int, stride: int = 1) -> Float[np.ndarray, "trial time delay"]:

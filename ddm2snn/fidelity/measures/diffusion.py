@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples, Weights
 
-_LAGS = (0.02, 0.05, 0.1, 0.5, 1.0)  # rate time units
-_FEWEST_LAGS = 4  # of the longest lag in a trial
-_COARSE = 0.3
-_COARSE_RIPPLE = _COARSE * 0.1  # a coarse difference of the diffusion at lag 0.1
+_LAGS = (0.02, 0.05, 0.1, 0.5, 1.0)  # rate time units [choice]
+_FEWEST_LAGS = 4  # of the longest lag in a trial [choice]
+_COARSE = 0.3  # relative difference that is coarse [choice]
+_COARSE_RIPPLE = _COARSE * 0.1  # a coarse difference of the diffusion at lag 0.1 [derived]
 
 
 @dataclass(frozen=True, eq=False)

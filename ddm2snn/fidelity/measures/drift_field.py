@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples, Weights
 
-_BINS = {1: 40, 2: 16, 3: 8, 4: 6}  # by rank; beyond it, samples do not fill cells
-_PER_CELL = 200  # samples of one recording that a cell should hold in the mean
-_FEWEST = 50  # samples that a cell must hold of one recording of the reference in the mean
+_BINS = {1: 40, 2: 16, 3: 8, 4: 6}  # by rank; beyond it, samples do not fill cells [choice]
+_PER_CELL = 200  # samples of one recording that a cell should hold in the mean [choice]
+_FEWEST = 50  # samples that a cell must hold of one recording of the reference in the mean [choice]
 
 
 def field_grid(reference: Samples, bins: int | None = None) -> Grid:

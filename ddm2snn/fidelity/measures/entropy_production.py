@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     CurrentMoments = tuple[Float[np.ndarray, "trial current"], Float[np.ndarray, "trial current other"]]
 
-_RIDGE = 1e-9
-_BUMPS = 20
-_COARSE_SAMPLES = 512  # per trial, which tell the order of the rate
-_SMALLEST_COARSE = 0.2
-_HIGHEST_RANK = 8
+_RIDGE = 1e-9  # relative to the mean square of the currents [choice]
+_BUMPS = 20  # of the currents' weights [choice]
+_COARSE_SAMPLES = 512  # per trial, which tell the order of the rate [choice]
+_SMALLEST_COARSE = 0.2  # relative difference that is coarse at the least [choice]
+_HIGHEST_RANK = 8  # with few enough currents for the samples [choice]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples
 
-_BANDWIDTHS = (0.25, 0.5, 1.0, 2.0)  # of the median distance
-_FREQUENCIES = 128  # per bandwidth
-_MOST_SAMPLES = 8000  # per recording
+_BANDWIDTHS = (0.25, 0.5, 1.0, 2.0)  # of the median distance [choice]
+_FREQUENCIES = 128  # per bandwidth [cost]
+_MOST_SAMPLES = 8000  # per recording [cost]
 
 
 @dataclass(frozen=True, eq=False)

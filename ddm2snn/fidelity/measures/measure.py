@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples, Weights
 
-_SEGMENT_TRIALS = 64
-_LAGS_PER_SEGMENT = 20  # a sixtieth of a period, fine against the motion; shorter ones make drifts less certain
-_FINE_LAGS_PER_SEGMENT = 100
+_SEGMENT_TRIALS = 64  # trials over which the time of a segment is found [cost]
+# a sixtieth of a period, fine against the motion; shorter ones make drifts less certain [choice]
+_LAGS_PER_SEGMENT = 20
+_FINE_LAGS_PER_SEGMENT = 100  # for what needs a short lag [choice]
 
 Numbers = tuple[float, float] | None
 """The compared numbers of test and reference; None where a distance does not compare two numbers."""

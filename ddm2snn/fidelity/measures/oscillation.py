@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     OfTrials = Float[np.ndarray, "... trial"]
     OfLatents = Float[np.ndarray, " rank"]
 
-_SWING = 1.0  # in standard deviations, so that noise does not count as a cycle
-_FEWEST_CYCLES = 3.0  # per trial, for a phase
-_LARGEST_SPREAD = 1.0  # standard deviation in radians that a phase may gain in a period and still be one
-_LAG_PERIODS = 4
-_MARGIN = 0.1  # share of a trial where the Hilbert transform suffers from the ends
+_SWING = 1.0  # in standard deviations, so that noise does not count as a cycle [choice]
+_FEWEST_CYCLES = 3.0  # per trial, for a phase [choice]
+_LARGEST_SPREAD = 1.0  # standard deviation in radians that a phase may gain in a period and still be one [choice]
+_LAG_PERIODS = 4  # over which the phase diffuses [choice]
+_MARGIN = 0.1  # share of a trial where the Hilbert transform suffers from the ends [choice]
 
 
 def cycle_counts(samples: Samples, every: float, scale: OfLatents, latent: int = 0) -> tuple[OfTrials, OfTrials]:

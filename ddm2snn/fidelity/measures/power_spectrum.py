@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     Spectra = tuple[Float[np.ndarray, " frequency"], Float[np.ndarray, "trial frequency rank"]]
 
-SEGMENT = 4096
+SEGMENT = 4096  # [choice]
 """Longest Welch segment in samples."""
 
-SMOOTHING = 20.0
+SMOOTHING = 20.0  # [literature: smoothing of D_H in use]
 """Width of the published smoothing in bins of the periodogram."""
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples
 
-_SMALLEST_COARSE = 0.2
+_SMALLEST_COARSE = 0.2  # relative difference that is coarse at the least [choice]
 
 
 def cell_currents(samples: Samples, every: float, grid: Grid, lag: int = 1) -> Float[np.ndarray, "trial cell rank"]:

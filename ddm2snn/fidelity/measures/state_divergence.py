@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples, Weights
 
-BINS = 30
+BINS = 30  # [literature: range and bins of D_stsp in use]
 """Cells per dimension."""
-LAPLACE = 1e-5
+LAPLACE = 1e-5  # [literature: smoothing of D_stsp in use]
 """Count added to every cell."""
-_COARSE = 0.15
+_COARSE = 0.15  # divergence that is coarse [choice]
 
 
 def state_divergence(test: Float[np.ndarray, " cell"], reference: Float[np.ndarray, " cell"], cells: int) -> float:

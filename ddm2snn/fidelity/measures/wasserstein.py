@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples, Weights
 
-_DIRECTIONS = 40
-_LEVELS = np.linspace(0.001, 0.999, 999)
-_OUTERMOST = np.arcsinh(1000.0)
-_BINS = 1024
-_SELECTIONS_AT_ONCE = 64
-_BLOCK = 1000  # samples whose projections stay in the cache
-_MOST_POINTS = 300  # states per recording; the cost grows with the third power of their number
-_RESAMPLES = 10
-_RESAMPLED_REFERENCES = 2  # recordings of the reference that resampled trials are matched with
+_DIRECTIONS = 40  # of projections [cost]
+_LEVELS = np.linspace(0.001, 0.999, 999)  # of quantiles that are compared [choice]
+_OUTERMOST = np.arcsinh(1000.0)  # outermost bin of the sketch of quantiles, arsinh of deviations [choice]
+_BINS = 1024  # of the sketch of quantiles [cost]
+_SELECTIONS_AT_ONCE = 64  # of trials [cost]
+_BLOCK = 1000  # samples whose projections stay in the cache [cost]
+_MOST_POINTS = 300  # states per recording; the cost grows with the third power of their number [cost]
+_RESAMPLES = 10  # of trials [cost]
+_RESAMPLED_REFERENCES = 2  # recordings of the reference that resampled trials are matched with [cost]
 
 
 def random_directions(rank: int, count: int = 100) -> Float[np.ndarray, "direction rank"]:
