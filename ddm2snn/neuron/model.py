@@ -13,7 +13,7 @@ from ddm2snn.errors import InputError
 if TYPE_CHECKING:
     from typing import Self
 
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 SpikeTiming = Literal["grid", "interpolated"]
 """How a simulator times spikes: rounded up to its time grid, or interpolated within the step."""
@@ -102,7 +102,7 @@ class SpikingModel(ABC):
         """
         return self
 
-    def part(self, some: slice) -> Self:
+    def part(self, some: slice | Int[np.ndarray, " neuron"]) -> Self:
         """Model of some of the neurons of a population."""
         return self
 

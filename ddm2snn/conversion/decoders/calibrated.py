@@ -15,7 +15,7 @@ from ddm2snn.conversion.clock import natural_rise_s
 from ddm2snn.conversion.decoders.protocol import Decoders, Problem, Solution, injecting, noise_diagnostics
 from ddm2snn.conversion.diffusion_factor import calibrate_factor, spikes_by_state
 from ddm2snn.conversion.driving import ClosedLoop, DrivenBlock, driven
-from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget
+from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget, with_lost_spikes
 from ddm2snn.conversion.population import Population
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.quantise import compensated
@@ -82,6 +82,9 @@ class Calibrated(Decoders):
     rise_s
         Seconds in which synapses rise, 0 for at once; by default `ddm2snn.conversion.clock.natural_rise_s`. Those of a
         device have no rise.
+    spike_loss
+        Share of the spikes that will get lost on their way to the latents, each by chance. What arrives then decodes
+        the drift, and less noise is injected by what the loss brings along.
 
     Examples
     --------
@@ -106,10 +109,13 @@ class Calibrated(Decoders):
     perturbed: float = 0.25
     rounds: int = 0
     rise_s: float | None = None
+    spike_loss: float = 0.0
 
     def __post_init__(self) -> None:
         if self.rise_s is not None and not 0 <= self.rise_s < np.inf:
             raise InputError(f"Calibrated.rise_s must be 0 or a time above zero, got {self.rise_s!r}.")
+        if not 0 <= self.spike_loss < 1:
+            raise InputError(f"Calibrated.spike_loss must be a share from 0 to below 1, got {self.spike_loss!r}.")
         for name in ("duration", "ridge"):
             if getattr(self, name) is not None:
                 check_positive("Calibrated", **{name: getattr(self, name)})
@@ -143,6 +149,11 @@ class Calibrated(Decoders):
                 f"This rate network's diffusion depends on the state, which closed-loop rounds do not inject; rounds "
                 f"is {self.rounds}. Convert with Calibrated(rounds=0)."
             )
+        if self.spike_loss and (in_loop or rate.diffusion_readout is not None):
+            raise InputError(
+                f"Lost spikes are known neither to a device nor to a diffusion that depends on the state, but "
+                f"Calibrated.spike_loss = {self.spike_loss:g} was asked for. Leave it out."
+            )
         return population or Population()
 
     def rise(self, rate: RateNetwork, states: Float[np.ndarray, "sample rank"], time_unit_s: float) -> float:
@@ -174,6 +185,9 @@ class Calibrated(Decoders):
         if ensemble.device is not None and len(regression.gram) == ensemble.neurons:  # no decoder is shared
             decoders = compensated(decoders, regression.gram, regression.ridge, ensemble.device)
         budget = measure_budget(rate, ensemble, decoders, states, problem.rng("noise budget"))
+        if self.spike_loss:
+            budget = with_lost_spikes(budget, ensemble, decoders, states, self.spike_loss)
+            decoders = decoders / (1.0 - self.spike_loss)
         diagnostics = {
             "drift_error": budget.drift_bias.tolist(),
             "calibration": regression.as_json(),
@@ -200,20 +214,32 @@ class Calibrated(Decoders):
         :math:`\tilde r` are the spike trains and :math:`\tilde y` the target of
         `ddm2snn.conversion.trajectories.Trajectories`, both filtered with the synaptic time constant. This takes the
         RAM of one Gram matrix for training and one for held-out samples. Closed-loop rounds inject the noise of `rate`.
+
+        Where each spike is lost with the probability p, these are the decoders of the spikes that are expected to
+        arrive; those of single spikes are 1 / (1 - p) times as large. The loss is noise of the regressors of variance
+        :math:`p\, r_j / (2(1-p)(T+\tau_r))`, with rates :math:`r_j`, time unit T and rise :math:`\tau_r`.
         """
         columns, count = ensemble.shared_columns(self.most_decoders)
+        lost = np.bincount(columns, self._lost_variance(ensemble, states), count) if self.spike_loss else None
         duration = self.duration_for(ensemble.neurons) / self.trajectories
         training, held_out = (NormalEquations.empty(count, rate.rank) for _ in range(2))
         parts = self.rounds + 1
         blocks = driven(rate, ensemble, states, columns, self.trajectories, duration, rng, self.perturbed)
         _take_in(blocks, training, held_out, lambda share: progress(share / parts))
-        regression = _solve(training, held_out, self.ridge)
+        regression = _solve(training, held_out, self.ridge, lost)
         for part in range(1, parts):
             start = states[rng.integers(len(states), size=self.trajectories)]
             loop = ClosedLoop(rate, ensemble, regression.decoders, columns, rate.diffusion_factor, start, rng)
             _take_in(loop.blocks(duration), training, held_out, lambda s, part=part: progress((part + s) / parts))
-            regression = _solve(training, held_out, self.ridge)
+            regression = _solve(training, held_out, self.ridge, lost)
         return replace(regression, decoders=regression.decoders[:, columns])
+
+    def _lost_variance(
+        self, ensemble: Ensemble, states: Float[np.ndarray, "sample rank"]
+    ) -> Float[np.ndarray, " neuron"]:
+        """Variance of each neuron's filtered spikes, in Hz^2, that is due to lost ones."""
+        memory_s = 2.0 * (ensemble.clock.time_unit_s + ensemble.clock.rise_s)
+        return self.spike_loss / (1.0 - self.spike_loss) * ensemble.mean_rates_hz(states) / memory_s
 
 
 def _take_in(
@@ -228,8 +254,18 @@ def _take_in(
         progress(block.share)
 
 
-def _solve(training: NormalEquations, held_out: NormalEquations, given: float | None) -> Regression:
-    """Decoders by column, with the given ridge or with the best of `_RIDGES` on held-out samples."""
+def _solve(
+    training: NormalEquations,
+    held_out: NormalEquations,
+    given: float | None,
+    lost: Float[np.ndarray, " column"] | None = None,
+) -> Regression:
+    """Decoders by column, with the given ridge or with the best of `_RIDGES` on held-out samples.
+
+    `lost` is the variance of filtered spikes that is due to lost ones.
+    """
+    if lost is not None:
+        training, held_out = training.with_noise(lost), held_out.with_noise(lost)
     ridges = _RIDGES if given is None else (given,)
     errors = {ridge: held_out.error(training.solve(ridge)) for ridge in ridges}
     best = min(errors, key=lambda r: float(errors[r].sum()))

@@ -1,0 +1,286 @@
+r"""Independent noise on neurons in place of noise on latents: can it bring the rate network's diffusion?
+
+    python tests/benchmarks/neuron_noise.py RATE.safetensors -o FOLDER [--neurons-per-unit 2 4 8] [--seed 0]
+
+A chip has noise in its neurons, and none of rank k. This asks whether the noise of neurons could replace what
+conversion injects into the latents. Neurons are `LIF` on a grid, each with noise of its own:
+
+- *membrane*: :math:`\tau_m \dot v = -v + J + \sigma\sqrt{2\tau_m}\,\xi`, with which a membrane without threshold has
+  the standard deviation :math:`\sigma`, in units of the threshold.
+- *bias*: :math:`J + \sigma x`, with x an Ornstein-Uhlenbeck process of variance one and a correlation time of 20 or
+  200 ms.
+
+For each level the decoders are calibrated on the spikes of the noisy neurons (`Calibrated`), so that changed tuning
+curves are no error, and the spectrum of the spikes' noise is measured as conversion does it. FOLDER gets
+neuron_noise.json and neuron_noise.png with
+
+- the low-frequency diffusion of the decoded spikes over the rate network's, for each latent and for the directions in
+  which that ratio is smallest and largest. Only where the smallest ratio reaches one could the noise of neurons take
+  the place of all that is injected; beyond a largest ratio of one, spikes are noisier than the rate network.
+- the error of the drift, with decoders solved for the noise, and with those for neurons without;
+- how the ratio varies over the states;
+- the excess of a closed loop with what is left to inject, over the floor of the rate network's own runs.
+
+What theory says. White noise makes a neuron's spikes a Poisson process at most, so that decoders D at rates r bring
+:math:`\sum_j D_j D_j^\top r_j / T` at most (`poisson` in the file). Slow noise has no such limit: to first order it
+brings :math:`\sum_j D_j D_j^\top F_j'^2\, 2 \tau_c \sigma^2 / T`, F the neurons' curves. Both fall as 1/N with the
+number of neurons, and both have the shape of :math:`\sum_j D_j D_j^\top`, which the decoders make and not the target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+
+import ddm2snn
+from ddm2snn.base.diffusion_tensor import common_axes
+from ddm2snn.base.randomness import stream
+from ddm2snn.conversion import Calibrated, Ensemble
+from ddm2snn.conversion.decoders import Problem
+from ddm2snn.conversion.driving import ClosedLoop
+from ddm2snn.conversion.noise_budget import (
+    diffusion_by_state,
+    drift_errors,
+    measure_budget,
+    smooth_features,
+)
+from ddm2snn.conversion.trajectories import stationary_states
+from ddm2snn.network import RateNetwork, to_internal, to_system
+from ddm2snn.plots.style import COLOURS, MARKERS, new_figure, plain, save_figure
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+KINDS = {"membrane": 0.0, "bias, 20 ms": 0.02, "bias, 200 ms": 0.2}  # correlation times in seconds; 0 for white noise
+LEVELS = (0.0, 0.03, 0.1, 0.2, 0.4, 0.8)
+CLOSED = {"membrane": (0.0, 0.1, 0.2, 0.4), "bias, 200 ms": (0.1, 0.2, 0.4)}
+TRIALS, DURATION, EVERY, REFERENCES = 16, 44.0, 0.02, 3
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyEnsemble(Ensemble):
+    """Neurons with noise of their own of a level, with a correlation time in seconds: 0 for that of the membrane."""
+
+    level: float = 0.0
+    correlation_s: float = 0.0
+
+    def drive(self, voltage: Float[np.ndarray, "trial neuron"], columns: Int[np.ndarray, " neuron"]) -> Any:
+        """Neurons to be driven open loop; each has a column of its own."""
+        return _NoisyDrive(self, voltage)
+
+
+class _NoisyDrive:
+    """What `ddm2snn.conversion.driving.Drive` is to neurons without noise."""
+
+    def __init__(self, ensemble: NoisyEnsemble, voltage: Float[np.ndarray, "trial neuron"]) -> None:
+        clock, neuron, level = ensemble.clock, ensemble.neuron, ensemble.level
+        self.columns = ensemble.neurons
+        self._rng = np.random.default_rng(int(voltage.sum() * 1e6))  # voltages are drawn from the seed
+        self._inputs = np.ascontiguousarray(ensemble.encoders.T), ensemble.bias
+        decay = float(neuron.decay_factor(clock.dt_s))
+        white, slow = (level, 0.0) if not ensemble.correlation_s else (0.0, level)
+        kept = float(np.exp(-clock.dt_s / ensemble.correlation_s)) if ensemble.correlation_s else 0.0
+        self._constants = (
+            decay, float(neuron.refractory_steps(clock.dt_s)), white * np.sqrt(1 - decay**2), kept, slow,
+        )  # fmt: skip
+        rise = clock.rise_decay
+        self._synapses = clock.decay, rise, (1 - rise) * (1 - clock.decay) / clock.dt_s
+        start = self._rng.standard_normal(voltage.shape)
+        self._state = voltage.copy(), np.zeros_like(voltage), np.zeros_like(voltage), start
+
+    def advance(
+        self, path: Float[np.ndarray, "trial step rank"], stride: int
+    ) -> Float[np.ndarray, "trial sample neuron"]:
+        """Filtered spike trains in Hz after every `stride` steps."""
+        out = np.zeros((len(path), path.shape[1] // stride, self.columns))
+        seeds = self._rng.integers(2**31, size=len(path))
+        _steps(
+            np.ascontiguousarray(path), *self._inputs, self._constants, self._synapses, stride, self._state, seeds, out
+        )
+        return out
+
+
+@numba.njit(parallel=True, cache=True)
+def _steps(
+    path: np.ndarray, encoders: np.ndarray, bias: np.ndarray, constants: tuple, synapses: tuple, stride: int,
+    state: tuple, seeds: np.ndarray, out: np.ndarray,
+) -> None:  # fmt: skip
+    """`ddm2snn.conversion.kernels.membranes` on a grid, with noise."""
+    membrane_decay, refractory_steps, white, kept, slow = constants
+    decay, rise_decay, jump = synapses
+    voltage, rising, filtered, wander = state
+    fresh = np.sqrt(1.0 - kept**2)
+    for trial in numba.prange(path.shape[0]):
+        np.random.seed(seeds[trial])  # noqa: NPY002 - that of Numba's own generator
+        v, q, r, x = voltage[trial], rising[trial], filtered[trial], wander[trial]
+        for step in range(path.shape[1]):
+            for j in range(len(bias)):
+                current = bias[j]
+                for c in range(path.shape[2]):
+                    current += encoders[c, j] * path[trial, step, c]
+                if slow > 0.0:
+                    x[j] = kept * x[j] + fresh * np.random.standard_normal()  # noqa: NPY002
+                    current += slow * x[j]
+                reached = current + (v[j] - current) * membrane_decay
+                if white > 0.0:
+                    reached += white * np.random.standard_normal()  # noqa: NPY002
+                reached = max(reached, 0.0) if v[j] >= 0.0 else v[j] + 1.0
+                fired = reached > 1.0
+                v[j] = -refractory_steps if fired else reached
+                q[j] = q[j] * rise_decay + (jump if fired else 0.0)
+                r[j] = r[j] * decay + q[j]
+            if (step + 1) % stride == 0:
+                out[trial, step // stride] = r
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of noise: low-frequency ratios of spikes to target, drift errors, and spread of the ratio over states.
+
+    `latents` are the ratios by latent, `lowest` and `highest` those of any direction; `poisson` those of Poisson spikes
+    with the same decoders; `unsolved` the drift error of the decoders for neurons without noise; `states` the 5, 50 and
+    95 % quantiles of the trace's ratio.
+    """
+
+    kind: str
+    neurons_per_unit: float
+    level: float
+    latents: list[float]
+    lowest: float
+    highest: float
+    poisson: list[float]
+    drift_error: float
+    unsolved: float
+    states: list[float]
+    mean_rate_hz: float
+
+
+def measure(
+    rate: RateNetwork, quiet: Problem, kind: str, level: float, plain_decoders: np.ndarray, neurons_per_unit: float
+) -> tuple[Level, Any, NoisyEnsemble]:
+    """Calibrate decoders for a level of noise, and measure what their spikes bring."""
+    states, of = quiet.states, quiet.ensemble
+    fields = {name: getattr(of, name) for name in ("encoders", "bias", "unit", "neuron", "clock")}
+    noisy = NoisyEnsemble(**fields, level=level, correlation_s=KINDS[kind])
+    regression = Calibrated().calibrate(rate, noisy, states, quiet.rng("calibration"))
+    decoders = regression.decoders
+    budget = measure_budget(rate, noisy, decoders, states, quiet.rng("noise budget"))
+    unsolved = measure_budget(rate, noisy, plain_decoders, states, quiet.rng("noise budget"))
+    spikes = budget.spectrum.mean_up_to(budget.spectrum.motion)
+    ratios, _, _ = common_axes(spikes, budget.target)
+    size = np.diag(budget.target)
+    count = quiet.rng("rates").integers(len(states), size=200)
+    hz = noisy.drive(np.zeros((200, of.neurons)), np.arange(of.neurons)).advance(
+        np.repeat(states[count][:, None], round(6 / of.clock.step), axis=1), round(6 / of.clock.step)
+    )[:, 0]
+    poisson = (decoders * hz.mean(axis=0)) @ decoders.T / of.clock.time_unit_s
+    error, reached = drift_errors(rate, noisy, decoders, states, quiet.rng("by state"), 20.0)
+    tensor = diffusion_by_state(rate, error, reached, 0.1)
+    by_state = np.einsum("sf,fii->s", smooth_features(rate, states), tensor)
+    found = Level(
+        kind, neurons_per_unit, level, (np.diag(spikes) / size).tolist(), float(ratios.min()), float(ratios.max()),
+        (np.diag(poisson) / size).tolist(), float(budget.drift_bias.max()), float(unsolved.drift_bias.max()),
+        np.quantile(by_state / size.sum(), [0.05, 0.5, 0.95]).tolist(), float(hz.mean()),
+    )  # fmt: skip
+    return found, (decoders, budget.spectrum.white), noisy
+
+
+def closed_loop(
+    rate: RateNetwork, noisy: NoisyEnsemble, decoders: np.ndarray, injected: np.ndarray, seed: int
+) -> ddm2snn.Recording:
+    """Run the loop with noise of the neurons, and white noise injected into the latents."""
+    rng = stream(seed, "neuron noise", "closed loop")
+    start = to_internal(rate, rate.initial_latent[rng.integers(len(rate.initial_latent), size=TRIALS)])
+    loop = ClosedLoop(rate, noisy, decoders, np.arange(noisy.neurons), injected, start, rng)
+    loop.stride = round(EVERY / noisy.clock.step)
+    loop.every = loop.stride * noisy.clock.step
+    latent = to_system(rate, loop.follow(DURATION))
+    return ddm2snn.Recording.from_arrays(latent, every=EVERY, time_unit_s=noisy.clock.time_unit_s)
+
+
+def draw(levels: list[Level], closed: list[dict[str, Any]], path: Path) -> None:
+    """Ratios, drift errors and closed loops against the level."""
+    kinds, sizes = list(KINDS), sorted({level.neurons_per_unit for level in levels})
+    figure = new_figure(9.0, 7.6)
+    axes = figure.subplots(3, len(kinds), sharex=True, sharey="row")
+    for column, kind in enumerate(kinds):
+        for index, size in enumerate(sizes):
+            some = [x for x in levels if (x.kind, x.neurons_per_unit) == (kind, size) and x.level > 0]
+            x, style = [p.level for p in some], {"color": COLOURS[1 + index], "marker": MARKERS[index], "ms": 4}
+            axes[0, column].plot(x, [p.highest for p in some], **style, label=f"largest, {size:g} per unit")
+            axes[0, column].plot(x, [p.lowest for p in some], **style, ls="--", label=f"smallest, {size:g} per unit")
+            axes[1, column].plot(x, [p.drift_error for p in some], **style, label=f"solved again, {size:g} per unit")
+            axes[1, column].plot(x, [p.unsolved for p in some], **style, ls="--", label="as they were")
+        for index, name in enumerate(("diffusion", "drift", "d_stsp_range")):
+            some = [x for x in closed if x["kind"] == kind and name in x["excess"]]
+            axes[2, column].plot(
+                [x["level"] for x in some], [x["excess"][name] for x in some], color=COLOURS[4 + index],
+                marker=MARKERS[index], ms=4, label=name,
+            )  # fmt: skip
+        axes[0, column].axhline(1.0, color=COLOURS[0], lw=0.8)
+        axes[0, column].set(title=kind, xscale="log", yscale="log")
+        axes[1, column].set(yscale="log")
+        axes[2, column].set(yscale="log", xlabel="level (thresholds)")
+        axes[2, column].axhline(1.0, color=COLOURS[0], lw=0.8)
+    for axis, label in zip(
+        axes[:, 0], ("spikes' diffusion\nover target", "drift error", "excess, closed loop"), strict=True
+    ):
+        axis.set_ylabel(label)
+    axes[0, -1].legend(frameon=False, fontsize=6.5, loc="lower right")
+    axes[1, -1].legend(frameon=False, fontsize=6.5, loc="lower right")
+    axes[2, 0].legend(frameon=False, fontsize=7)
+    plain(*axes.flat)
+    save_figure(figure, path)
+
+
+def main() -> None:
+    """Measure all levels, and write file and figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rate", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--neurons-per-unit", type=float, nargs="+", default=[2.0, 4.0, 8.0])
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    rate = ddm2snn.load(asked.rate)
+    if not isinstance(rate, RateNetwork):
+        parser.error(f"{asked.rate} holds no rate network")
+    asked.output.mkdir(parents=True, exist_ok=True)
+    states = to_internal(rate, stationary_states(rate, asked.seed))
+    runs = [
+        ddm2snn.simulate(rate, duration=DURATION, trials=TRIALS, seed=1000 + i, every=EVERY) for i in range(REFERENCES)
+    ]
+    levels: list[Level] = []
+    closed: list[dict[str, Any]] = []
+    for size in asked.neurons_per_unit:
+        network = ddm2snn.convert(
+            rate, population=ddm2snn.Population(size), backend="reference", seed=asked.seed
+        ).network
+        quiet = Problem(rate, Ensemble.of(network), states, asked.seed)
+        for kind in KINDS:
+            for level in LEVELS:
+                if not level and kind != "membrane":
+                    continue
+                found, (decoders, injected), noisy = measure(rate, quiet, kind, level, network.decoders, size)
+                levels.append(found)
+                print(found, flush=True)
+                if size == 4 and level in CLOSED.get(kind, ()):
+                    test = closed_loop(rate, noisy, decoders, injected, asked.seed)
+                    report = ddm2snn.compare(runs[0], test, floor=runs[1:], burn_in=4.0)
+                    closed.append({
+                        "kind": kind, "level": level, "injected": np.diag(injected @ injected.T).tolist(),
+                        "excess": {m.name: m.excess for m in report.measures}, "verdict": report.verdict,
+                    })  # fmt: skip
+                    print(report.verdict, flush=True)
+    content = {"levels": [vars(level) for level in levels], "closed": closed}
+    (asked.output / "neuron_noise.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    draw(levels, closed, asked.output / "neuron_noise.png")
+
+
+if __name__ == "__main__":
+    main()
