@@ -235,7 +235,7 @@ def restructure(
         raise InputError(f"restructure needs a SpikingNetwork, got a {type(network).__name__}. Convert first.")
     if not isinstance(structure, Structure):
         raise InputError(f"restructure needs a Sparse, Bounded or OneSign, got a {type(structure).__name__}.")
-    check_source(rate, network)
+    _check_source(rate, network)
     if network.diffusion_decoders is not None:
         raise InputError(
             "This network's diffusion depends on the state, decoded by its neurons, which restructure does not solve "
@@ -301,7 +301,7 @@ def without_refractory(
             f"Only LIF neurons have a refractory period to leave out, got {type(network.neuron).__name__}. "
             "Convert with LIF neurons."
         )
-    check_source(rate, network)
+    _check_source(rate, network)
     neuron = dataclasses.replace(network.neuron, refractory_s=0.0)
     free = dataclasses.replace(network, neuron=neuron, spike_timing="grid")
     return _solved_again(rate, free, decoders or Calibrated(), "without_refractory", seed, progress)
@@ -336,23 +336,23 @@ def solve_again(
     12
     """
     check_seed(seed)
+    check_solvable(rate, network)
+    return _solved_again(rate, network, decoders or Calibrated(), "solved_again", seed, progress)
+
+
+def check_solvable(rate: RateNetwork, network: SpikingNetwork) -> None:
+    """Refuse a network whose decoders `solve_again` cannot solve for."""
     check_convertible(rate)
-    check_source(rate, network)
+    _check_source(rate, network)
     if network.hardware is not None:
         raise InputError(
             f"This network was converted for {network.hardware.name}, in whose loop decoders are not solved again. "
             "Convert without hardware."
         )
-    return _solved_again(rate, network, decoders or Calibrated(), "solved_again", seed, progress)
 
 
 def _solved_again(
-    rate: RateNetwork,
-    network: SpikingNetwork,
-    decoders: Calibrated | Static,
-    name: str,
-    seed: int,
-    progress: Progress,
+    rate: RateNetwork, network: SpikingNetwork, decoders: Calibrated | Static, name: str, seed: int, progress: Progress
 ) -> SpikingNetwork:
     """Solve for the decoders of a network; `name` is that of the diagnostics in its provenance."""
     problem = Problem(rate, Ensemble.of(network), to_internal(rate, stationary_states(rate, seed)), seed)
@@ -362,7 +362,7 @@ def _solved_again(
     return dataclasses.replace(solved, provenance=provenance, hardware=network.hardware)
 
 
-def check_source(rate: RateNetwork, network: SpikingNetwork) -> None:
+def _check_source(rate: RateNetwork, network: SpikingNetwork) -> None:
     """Refuse a network that was not converted from a rate network, or whose latents have another origin."""
     if network.rate_fingerprint != rate.fingerprint:
         raise InputError(

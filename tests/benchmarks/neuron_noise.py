@@ -1,6 +1,9 @@
 r"""Independent noise on neurons in place of noise on latents: can it bring the rate network's diffusion?
 
     python tests/benchmarks/neuron_noise.py RATE.safetensors -o FOLDER [--neurons-per-unit 2 4 8] [--seed 0]
+                                            [--kinds membrane] [--levels 0.1 0.4]
+
+Levels that FOLDER/neuron_noise.json already has are not measured again.
 
 A chip has noise in its neurons, and none of rank k. This asks whether the noise of neurons could replace what
 conversion injects into the latents. Neurons are `LIF` on a grid, each with noise of its own:
@@ -30,6 +33,7 @@ number of neurons, and both have the shape of :math:`\sum_j D_j D_j^\top`, which
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +49,7 @@ from ddm2snn.conversion import Calibrated, Ensemble
 from ddm2snn.conversion.decoders import Problem
 from ddm2snn.conversion.driving import ClosedLoop
 from ddm2snn.conversion.noise_budget import (
+    MeasuredNoise,
     diffusion_by_state,
     drift_errors,
     measure_budget,
@@ -60,6 +65,7 @@ if TYPE_CHECKING:
 KINDS = {"membrane": 0.0, "bias, 20 ms": 0.02, "bias, 200 ms": 0.2}  # correlation times in seconds; 0 for white noise
 LEVELS = (0.0, 0.03, 0.1, 0.2, 0.4, 0.8)
 CLOSED = {"membrane": (0.0, 0.1, 0.2, 0.4), "bias, 200 ms": (0.1, 0.2, 0.4)}
+CLOSED_SIZE = 4.0  # neurons per unit
 TRIALS, DURATION, EVERY, REFERENCES = 16, 44.0, 0.02, 3
 
 
@@ -79,7 +85,8 @@ class _NoisyDrive:
     """What `ddm2snn.conversion.driving.Drive` is to neurons without noise."""
 
     def __init__(self, ensemble: NoisyEnsemble, voltage: Float[np.ndarray, "trial neuron"]) -> None:
-        clock, neuron, level = ensemble.clock, ensemble.neuron, ensemble.level
+        clock, level = ensemble.clock, ensemble.level
+        neuron: Any = ensemble.neuron  # a LIF
         self.columns = ensemble.neurons
         self._rng = np.random.default_rng(int(voltage.sum() * 1e6))  # voltages are drawn from the seed
         self._inputs = np.ascontiguousarray(ensemble.encoders.T), ensemble.bias
@@ -161,34 +168,44 @@ class Level:
     mean_rate_hz: float
 
 
-def measure(
-    rate: RateNetwork, quiet: Problem, kind: str, level: float, plain_decoders: np.ndarray, neurons_per_unit: float
-) -> tuple[Level, Any, NoisyEnsemble]:
-    """Calibrate decoders for a level of noise, and measure what their spikes bring."""
-    states, of = quiet.states, quiet.ensemble
+def solved(
+    rate: RateNetwork, quiet: Problem, kind: str, level: float
+) -> tuple[NoisyEnsemble, Float[np.ndarray, "rank neuron"], MeasuredNoise]:
+    """Neurons with noise, decoders calibrated on their spikes, and the noise that these bring."""
+    of = quiet.ensemble
     fields = {name: getattr(of, name) for name in ("encoders", "bias", "unit", "neuron", "clock")}
     noisy = NoisyEnsemble(**fields, level=level, correlation_s=KINDS[kind])
-    regression = Calibrated().calibrate(rate, noisy, states, quiet.rng("calibration"))
-    decoders = regression.decoders
-    budget = measure_budget(rate, noisy, decoders, states, quiet.rng("noise budget"))
+    decoders = Calibrated().calibrate(rate, noisy, quiet.states, quiet.rng("calibration")).decoders
+    return noisy, decoders, measure_budget(rate, noisy, decoders, quiet.states, quiet.rng("noise budget"))
+
+
+def measure(
+    rate: RateNetwork,
+    quiet: Problem,
+    noisy: NoisyEnsemble,
+    decoders: Float[np.ndarray, "rank neuron"],
+    budget: MeasuredNoise,
+    plain_decoders: Float[np.ndarray, "rank neuron"],
+) -> dict[str, Any]:
+    """Fields of a `Level` but for what it is a level of."""
+    states, clock = quiet.states, quiet.ensemble.clock
     unsolved = measure_budget(rate, noisy, plain_decoders, states, quiet.rng("noise budget"))
-    spikes = budget.spectrum.mean_up_to(budget.spectrum.motion)
+    spikes, size = budget.spectrum.mean_up_to(budget.spectrum.motion), np.diag(budget.target)
     ratios, _, _ = common_axes(spikes, budget.target)
-    size = np.diag(budget.target)
-    count = quiet.rng("rates").integers(len(states), size=200)
-    hz = noisy.drive(np.zeros((200, of.neurons)), np.arange(of.neurons)).advance(
-        np.repeat(states[count][:, None], round(6 / of.clock.step), axis=1), round(6 / of.clock.step)
-    )[:, 0]
-    poisson = (decoders * hz.mean(axis=0)) @ decoders.T / of.clock.time_unit_s
+    some, steps = states[quiet.rng("rates").integers(len(states), size=200)], round(6 / clock.step)
+    drive = noisy.drive(np.zeros((200, noisy.neurons)), np.arange(noisy.neurons))
+    rates_hz = drive.advance(np.repeat(some[:, None], steps, axis=1), steps)[:, 0].mean(axis=0)
+    poisson = (decoders * rates_hz) @ decoders.T / clock.time_unit_s
     error, reached = drift_errors(rate, noisy, decoders, states, quiet.rng("by state"), 20.0)
     tensor = diffusion_by_state(rate, error, reached, 0.1)
     by_state = np.einsum("sf,fii->s", smooth_features(rate, states), tensor)
-    found = Level(
-        kind, neurons_per_unit, level, (np.diag(spikes) / size).tolist(), float(ratios.min()), float(ratios.max()),
-        (np.diag(poisson) / size).tolist(), float(budget.drift_bias.max()), float(unsolved.drift_bias.max()),
-        np.quantile(by_state / size.sum(), [0.05, 0.5, 0.95]).tolist(), float(hz.mean()),
-    )  # fmt: skip
-    return found, (decoders, budget.spectrum.white), noisy
+    return {
+        "latents": (np.diag(spikes) / size).tolist(), "lowest": float(ratios.min()), "highest": float(ratios.max()),
+        "poisson": (np.diag(poisson) / size).tolist(), "drift_error": float(budget.drift_bias.max()),
+        "unsolved": float(unsolved.drift_bias.max()),
+        "states": np.quantile(by_state / size.sum(), [0.05, 0.5, 0.95]).tolist(),
+        "mean_rate_hz": float(rates_hz.mean()),
+    }  # fmt: skip
 
 
 def closed_loop(
@@ -240,46 +257,52 @@ def draw(levels: list[Level], closed: list[dict[str, Any]], path: Path) -> None:
 
 
 def main() -> None:
-    """Measure all levels, and write file and figure."""
+    """Measure what the file lacks, and write file and figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rate", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--neurons-per-unit", type=float, nargs="+", default=[2.0, 4.0, 8.0])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--levels", type=float, nargs="+", default=list(LEVELS))
     asked = parser.parse_args()
     rate = ddm2snn.load(asked.rate)
     if not isinstance(rate, RateNetwork):
         parser.error(f"{asked.rate} holds no rate network")
     asked.output.mkdir(parents=True, exist_ok=True)
+    file = asked.output / "neuron_noise.json"
+    content = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"levels": [], "closed": []}
     states = to_internal(rate, stationary_states(rate, asked.seed))
     runs = [
         ddm2snn.simulate(rate, duration=DURATION, trials=TRIALS, seed=1000 + i, every=EVERY) for i in range(REFERENCES)
     ]
-    levels: list[Level] = []
-    closed: list[dict[str, Any]] = []
     for size in asked.neurons_per_unit:
-        network = ddm2snn.convert(
-            rate, population=ddm2snn.Population(size), backend="reference", seed=asked.seed
-        ).network
+        population = ddm2snn.Population(size)
+        network = ddm2snn.convert(rate, population=population, backend="reference", seed=asked.seed).network
         quiet = Problem(rate, Ensemble.of(network), states, asked.seed)
-        for kind in KINDS:
-            for level in LEVELS:
-                if not level and kind != "membrane":
-                    continue
-                found, (decoders, injected), noisy = measure(rate, quiet, kind, level, network.decoders, size)
-                levels.append(found)
-                print(found, flush=True)
-                if size == 4 and level in CLOSED.get(kind, ()):
-                    test = closed_loop(rate, noisy, decoders, injected, asked.seed)
-                    report = ddm2snn.compare(runs[0], test, floor=runs[1:], burn_in=4.0)
-                    closed.append({
-                        "kind": kind, "level": level, "injected": np.diag(injected @ injected.T).tolist(),
-                        "excess": {m.name: m.excess for m in report.measures}, "verdict": report.verdict,
-                    })  # fmt: skip
-                    print(report.verdict, flush=True)
-    content = {"levels": [vars(level) for level in levels], "closed": closed}
-    (asked.output / "neuron_noise.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    draw(levels, closed, asked.output / "neuron_noise.png")
+        for kind, level in itertools.product(asked.kinds, asked.levels):
+            what = {"kind": kind, "neurons_per_unit": size, "level": level}
+            lacks = {
+                part: not any(what.items() <= done.items() for done in content[part]) for part in ("levels", "closed")
+            }
+            lacks["closed"] &= size == CLOSED_SIZE and level in CLOSED.get(kind, ())
+            if not any(lacks.values()) or (not level and kind != "membrane"):
+                continue
+            noisy, decoders, budget = solved(rate, quiet, kind, level)
+            if lacks["levels"]:
+                found = measure(rate, quiet, noisy, decoders, budget, network.decoders)
+                content["levels"].append({**what, **found})
+            if lacks["closed"]:
+                injected = budget.spectrum.white
+                test = closed_loop(rate, noisy, decoders, injected, asked.seed)
+                report = ddm2snn.compare(runs[0], test, floor=runs[1:], burn_in=4.0)
+                content["closed"].append({
+                    **what, "injected": np.diag(injected @ injected.T).tolist(), "verdict": report.verdict,
+                    "excess": {m.name: m.excess for m in report.measures},
+                })  # fmt: skip
+            print(json.dumps(content["levels"][-1]), flush=True)
+            file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    draw([Level(**level) for level in content["levels"]], content["closed"], asked.output / "neuron_noise.png")
 
 
 if __name__ == "__main__":
