@@ -179,4 +179,4 @@ def test_a_part_of_a_population_keeps_its_time_constants(make_spiking):
     network = dataclasses.replace(make_spiking(neurons=8), neuron=ddm2snn.LIF(taus_s))
     left = damaged(network, "neurons", 0.5, seed=0)
     places = np.searchsorted(network.bias, left.bias, sorter=np.argsort(network.bias))
-    assert np.array_equal(left.neuron.tau_membrane_s, taus_s[np.argsort(network.bias)[places]])
+    assert np.array_equal(np.asarray(left.neuron.tau_membrane_s), taus_s[np.argsort(network.bias)[places]])
