@@ -150,7 +150,7 @@ def stress(
 
     Each seed draws its own damage, calibration and noise; levels of one seed share them, so that curves are smooth.
     A damaged network is calibrated again as `ddm2snn.conversion.structure.solve_again` does it, for lost spikes with
-    `Calibrated.spike_loss`.
+    `Calibrated.spike_loss`. New decoders are written without mismatch: errors of decoders are gone with them.
 
     Parameters
     ----------
