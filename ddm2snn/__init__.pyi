@@ -13,6 +13,7 @@ from .conversion import Population as Population
 from .conversion import Sparse as Sparse
 from .conversion import Static as Static
 from .conversion import convert as convert
+from .conversion import damaged as damaged
 from .conversion import plan as plan
 from .conversion import restructure as restructure
 from .errors import InputError as InputError
@@ -22,6 +23,7 @@ from .exchange import export as export
 from .exchange import import_network as import_network
 from .fidelity import FidelityReport as FidelityReport
 from .fidelity import compare as compare
+from .fidelity.stress import stress as stress
 from .hardware import HardwareConfig as HardwareConfig
 from .hardware import find_hardware as find_hardware
 from .load import load as load

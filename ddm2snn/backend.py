@@ -182,7 +182,7 @@ def find_backend(name: str, **options: Any) -> Backend:  # noqa: ANN401 - an ada
     Examples
     --------
     >>> find_backend("reference", spike_timing="interpolated")
-    ReferenceBackend(spike_timing='interpolated')
+    ReferenceBackend(spike_timing='interpolated', spike_loss=0.0)
     """
     adapters = _adapters()
     if name in adapters:

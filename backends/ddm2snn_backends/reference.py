@@ -12,6 +12,7 @@ from ddm2snn.backend import Unsupported
 from ddm2snn.base.noise_colour import filter_of
 from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import stream
+from ddm2snn.errors import InputError
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
 from ddm2snn.recording import Spikes
@@ -36,11 +37,19 @@ class ReferenceBackend:
     spike_timing
         "grid" rounds spikes up to the time grid, as Brian2 does; "interpolated" places them within the
         step, as Nengo does.
+    spike_loss
+        Share of the spikes that get lost on their way to the latents, each by chance and for all latents. The neuron
+        is reset all the same, and recordings hold lost spikes too.
     """
 
     spike_timing: SpikeTiming = "grid"
+    spike_loss: float = 0.0
 
     name = "reference"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.spike_loss < 1:
+            raise InputError(f"spike_loss must be a share from 0 to below 1, got {self.spike_loss!r}.")
 
     def unsupported(self, network: SpikingNetwork, *, dt_s: float, stimulus: Stimulus) -> list[Unsupported]:
         """Nothing is missing: an empty list."""
@@ -53,6 +62,7 @@ class ReferenceBackend:
         advance = membrane_of(network.neuron, schedule.initial_voltage, dt_s)
         latent, decoded, factor = schedule.initial_latent, schedule.initial_decoded, schedule.factor
         rise, colour = schedule.rise_decay, filter_of(schedule.noise_sections)
+        arrived = self._arrived(schedule.seed)
         entries = None if factor is None else factor.start
         samples = np.empty((trials, schedule.samples, rank))
         spikes: list[np.ndarray] = []
@@ -61,14 +71,15 @@ class ReferenceBackend:
                 samples[:, step // schedule.stride] = latent
                 progress(step / schedule.steps)
             fired = advance(latent @ network.encoders.T + network.bias, self.spike_timing)
-            decoded = rise * decoded + (1 - rise) * (fired @ network.decoders.T / dt_s)
+            arriving = arrived(fired)
+            decoded = rise * decoded + (1 - rise) * (arriving @ network.decoders.T / dt_s)
             latent = schedule.decay * latent + (1 - schedule.decay) * (inputs[step] + decoded)
             white = rng.standard_normal(latent.shape)
             latent = latent + colour(white) @ schedule.noise_factor.T
             if factor is not None and entries is not None:
                 by_state = entries.reshape(trials, rank, rank)
                 latent = latent + schedule.noise_scale * np.einsum("trc,tc->tr", by_state, white)
-                entries = factor.decay * entries + (1 - factor.decay) * fired @ factor.decoders.T / dt_s
+                entries = factor.decay * entries + (1 - factor.decay) * arriving @ factor.decoders.T / dt_s
             if schedule.spikes is not None:
                 trial, neuron = np.nonzero(fired)
                 spikes.append(np.stack([np.full(len(trial), step), neuron, trial]))
@@ -77,22 +88,27 @@ class ReferenceBackend:
             samples,
             None if table is None else Spikes.sorted((table[0] + 1) * dt_s, table[1], table[2]),
             versions={"numpy": np.__version__},
-            options={"spike_timing": self.spike_timing},
+            options={"spike_timing": self.spike_timing} | ({"spike_loss": self.spike_loss} if self.spike_loss else {}),
         )
 
     def drive(self, loop: OpenLoop) -> Iterator[Float[np.ndarray, "time neuron"]]:
         """Open loop; see `ddm2snn.backend.Backend.drive`."""
         network = loop.network
         advance = membrane_of(network.neuron, loop.initial_voltage, loop.dt_s)
-        risen, filtered = np.zeros(network.neurons), np.zeros(network.neurons)
+        risen, filtered, arrived = np.zeros(network.neurons), np.zeros(network.neurons), self._arrived(loop.seed)
         for block in blocks(len(loop.path), _BLOCK):
             rows = np.empty((len(block), network.neurons))
             for row, step in enumerate(block):
                 fired = advance(loop.path[step] @ network.encoders.T + network.bias, self.spike_timing)
-                risen = loop.rise_decay * risen + (1 - loop.rise_decay) * (fired / loop.dt_s)
+                risen = loop.rise_decay * risen + (1 - loop.rise_decay) * (arrived(fired) / loop.dt_s)
                 filtered = loop.decay * filtered + (1 - loop.decay) * risen
                 rows[row] = filtered
             yield rows
+
+    def _arrived(self, seed: int) -> Callable[[Bool[np.ndarray, "... neuron"]], Bool[np.ndarray, "... neuron"]]:
+        """Function of the spikes of a step that returns those which reach the latents."""
+        rng, loss = stream(seed, "reference", "lost spikes"), self.spike_loss
+        return (lambda fired: fired & (rng.random(fired.shape) >= loss)) if loss else lambda fired: fired
 
 
 Step = Callable[["Float[np.ndarray, '... neuron']", SpikeTiming], "Bool[np.ndarray, '... neuron']"]

@@ -8,7 +8,7 @@ same in any unit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -172,6 +172,18 @@ class NormalEquations:
         self.moment += regressors.T @ target
         self.square += (target**2).sum(axis=0)
         self.samples += len(target)
+
+    def with_noise(self, variance: Float[np.ndarray, " column"]) -> NormalEquations:
+        """What is expected where independent noise of a variance is added to each regressor of every sample.
+
+        >>> equations = NormalEquations.empty(columns=1, targets=1)
+        >>> equations.add(np.array([[1.0], [-1.0]]), np.array([[2.0], [-2.0]]))
+        >>> equations.with_noise(np.array([1.0])).solve(ridge=0.0)  # half of the regressor is noise
+        array([[1.]])
+        """
+        gram = self.gram.copy()
+        gram[np.diag_indices(len(gram))] += self.samples * variance
+        return replace(self, gram=gram)
 
     def penalty(self, ridge: float) -> float:
         """Penalty that a ridge stands for; above zero even where every regressor is zero."""

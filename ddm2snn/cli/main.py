@@ -28,6 +28,7 @@ from ddm2snn.cli.exchange import export, import_
 from ddm2snn.cli.lists import backends, cache, hardware, systems
 from ddm2snn.cli.results import analyse, compare, run
 from ddm2snn.cli.simulate import simulate
+from ddm2snn.cli.stress import stress
 from ddm2snn.cli.train import train
 from ddm2snn.errors import InputError, one_line
 
@@ -50,7 +51,7 @@ app.add_typer(cache, name="cache")
 for _name, _command in {
     "systems": systems, "backends": backends, "train": train, "import": import_, "analyse": analyse, "plan": plan,
     "convert": convert, "restructure": restructure, "simulate": simulate, "compare": compare, "run": run,
-    "export": export,
+    "stress": stress, "export": export,
 }.items():  # fmt: skip
     app.command(_name)(_command)
 

@@ -107,6 +107,10 @@ class Ensemble:
             current = current + lead_s * (speed_per_s @ self.encoders.T)
         return self.neuron.rate_hz(current, timing=self.clock.spike_timing, dt_s=self.clock.dt_s)
 
+    def mean_rates_hz(self, z: Float[np.ndarray, "sample rank"]) -> Float[np.ndarray, " neuron"]:
+        """Mean firing rate in Hz of each neuron over latents that stand still."""
+        return np.concatenate([some.rates_hz(z).mean(axis=0) for _, some in self.parts(len(z))])
+
     def drive(
         self, voltage: Float[np.ndarray, "trial neuron"], columns: Int[np.ndarray, " neuron"]
     ) -> Drive | DeviceDrive:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -91,7 +91,7 @@ def measure_budget(
     spectrum = spectrum_of(error, noise, features, target, paths.every, motion)
     drift = drift_error_of(rate, error, z, paths.every)
     rise = ensemble.clock.rise_s / ensemble.clock.time_unit_s
-    return MeasuredNoise(target, spectrum.mean_up_to(1.0 / (2.0 * np.pi * rise)) if rise else spikes, drift, spectrum)
+    return MeasuredNoise(target, _passed(spectrum, spikes, rise), drift, spectrum)
 
 
 def finely_sampled(
@@ -105,6 +105,38 @@ def finely_sampled(
     rise = clock.rise_s / clock.time_unit_s
     every = min(_EVERY, _OF_RISE * rise) if rise else _EVERY
     return Trajectories(rate, clock, states, every, rng, course=course)
+
+
+def with_lost_spikes(
+    budget: MeasuredNoise,
+    ensemble: Ensemble,
+    decoders: Float[np.ndarray, "rank neuron"],
+    states: Float[np.ndarray, "sample rank"],
+    loss: float,
+) -> MeasuredNoise:
+    r"""The budget where each spike is lost with the probability p = `loss`, and decoders are D / (1 - p).
+
+    A spike then decodes :math:`D_j` in the mean, with a variance of :math:`D_j D_j^\top p / (1-p)` that is its own, so
+    that at rates :math:`r_j` a diffusion of
+
+    .. math:: \frac{p}{1-p} \sum_j D_j D_j^\top \frac{r_j}{T}
+
+    is added at all frequencies that the rise of the synapses passes (our derivation). Poisson spikes have that much
+    times (1 - p) / p without any loss.
+    """
+    rise = ensemble.clock.rise_s / ensemble.clock.time_unit_s
+    rates_hz = ensemble.mean_rates_hz(states)
+    lost = loss / (1.0 - loss) * (decoders * rates_hz) @ decoders.T / ensemble.clock.time_unit_s
+    passed = 1.0 / (1.0 + (2.0 * np.pi * budget.spectrum.frequency * rise) ** 2)
+    spectrum = replace(budget.spectrum, spikes=budget.spectrum.spikes + passed[:, None, None] * lost)
+    return replace(budget, spikes=_passed(spectrum, budget.spikes + lost, rise), spectrum=spectrum)
+
+
+def _passed(
+    spectrum: NoiseSpectrum, windowed: Float[np.ndarray, "rank rank"], rise: float
+) -> Float[np.ndarray, "rank rank"]:
+    """Diffusion tensor of spikes: in windows, or in the mean over the frequencies that a rise passes."""
+    return spectrum.mean_up_to(1.0 / (2.0 * np.pi * rise)) if rise else windowed
 
 
 def drift_errors(

@@ -65,8 +65,7 @@ def predict(
     for rates, target, _, _ in _filtered(rate, ensemble, states, _TRAJECTORIES, rng, activity, _PERTURBED):
         equations.add(rates, target)
     ripple = activity.active / activity.time / (12.0 * ensemble.clock.time_unit_s**2)
-    equations.gram[np.diag_indices(len(ripple))] += equations.samples * ripple
-    decoders = equations.solve(_RIDGE).T
+    decoders = equations.with_noise(ripple).solve(_RIDGE).T
     zeta, reached, every = [], [], _PIECE
     activity = _Activity.empty(ensemble.neurons)
     for rates, target, state, spacing in _filtered(rate, ensemble, states, _TRAJECTORIES, rng, activity, every=_PIECE):

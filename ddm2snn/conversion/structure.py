@@ -1,4 +1,4 @@
-"""Decoders of a converted network solved again: within a structure, or for neurons without a refractory period."""
+"""Decoders of a converted network solved again: within a structure, or for neurons that have changed."""
 
 from __future__ import annotations
 
@@ -305,16 +305,64 @@ def without_refractory(
             "Convert with LIF neurons."
         )
     _check_source(rate, network)
-    ensemble = Ensemble.of(network)
-    clock = dataclasses.replace(ensemble.clock, spike_timing="grid")
     neuron = dataclasses.replace(network.neuron, refractory_s=0.0)
-    ensemble = dataclasses.replace(ensemble, neuron=neuron, clock=clock)
-    chosen = decoders or Calibrated()
+    free = dataclasses.replace(network, neuron=neuron, spike_timing="grid")
+    return _solved_again(rate, free, decoders or Calibrated(), "without_refractory", seed, progress)
+
+
+def solve_again(
+    network: SpikingNetwork,
+    rate: RateNetwork,
+    *,
+    decoders: Calibrated | Static | None = None,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> SpikingNetwork:
+    """Network with the same neurons and synapses, and decoders and injected noise solved for them as they are now.
+
+    Of a network that nothing was done to this gives, with the seed and the decoders of its conversion, the network
+    itself. Decoders are calibrated by default.
+
+    Raises
+    ------
+    InputError
+        Where `network` comes from another rate network, its latents have another origin, or it runs on a device.
+
+    Examples
+    --------
+    >>> from ddm2snn import Population, Static, Training, convert, damaged, train
+    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
+    >>> network = convert(rate, population=Population(2, tuned=False), decoders=Static(), time_unit_s=0.1).network
+    >>> solve_again(network, rate, decoders=Static()).fingerprint == network.fingerprint
+    True
+    >>> solve_again(damaged(network, "neurons", 0.25), rate, decoders=Static()).neurons
+    12
+    """
+    check_seed(seed)
+    check_solvable(rate, network)
+    return _solved_again(rate, network, decoders or Calibrated(), "solved_again", seed, progress)
+
+
+def check_solvable(rate: RateNetwork, network: SpikingNetwork) -> None:
+    """Refuse a network whose decoders `solve_again` cannot solve for."""
+    check_convertible(rate)
+    _check_source(rate, network)
+    if network.hardware is not None:
+        raise InputError(
+            f"This network was converted for {network.hardware.name}, in whose loop decoders are not solved again. "
+            "Convert without hardware."
+        )
+
+
+def _solved_again(
+    rate: RateNetwork, network: SpikingNetwork, decoders: Calibrated | Static, name: str, seed: int, progress: Progress
+) -> SpikingNetwork:
+    """Solve for the decoders of a network; `name` is that of the diagnostics in its provenance."""
     with one_thread():
-        problem = Problem(rate, ensemble, chosen.visited(rate, seed), seed)
-        solution = chosen.solve(problem, progress)
+        problem = Problem(rate, Ensemble.of(network), decoders.visited(rate, seed), seed)
+        solution = decoders.solve(problem, progress)
     solved = assemble(problem, solution, network.backend)
-    provenance = {**network.provenance, "without_refractory": {"seed": seed, **solution.diagnostics}}
+    provenance = {**network.provenance, name: {"seed": seed, **solution.diagnostics}}
     return dataclasses.replace(solved, provenance=provenance, hardware=network.hardware)
 
 

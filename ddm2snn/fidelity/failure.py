@@ -130,6 +130,7 @@ def failure_shares(failures: Sequence[Failure]) -> dict[str, Any]:
         "lost_mode": float(np.mean([bool(f.lost) for f in failures])),
         "failed": float(np.mean([f.failed for f in failures])),
         "trials": sum(f.trials for f in failures),
+        "trials_failed": [len(f.died) + len(f.escaped) for f in failures],
         "trials_died": sum(len(f.died) for f in failures),
         "trials_escaped": sum(len(f.escaped) for f in failures),
         "lost_wells": sorted({well for f in failures for well in f.lost}),

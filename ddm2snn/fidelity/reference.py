@@ -131,7 +131,8 @@ class Reference:
         resampled = float(np.mean([variances[index] for _, variances, _ in raw])) * (1.0 + 1.0 / self.samples.runs)
         spread = _spread(by_chance, resampled, over, trials)
         if len(distances) > 1:
-            spread = np.sqrt(np.maximum(spread**2, distances.var(ddof=1)) / len(distances))
+            among = distances.var(ddof=1) * _student(len(distances))
+            spread = np.sqrt(np.maximum(spread**2, among) / len(distances))
         interval = excess = high = None
         if np.isfinite(spread).all() and chance.known[index]:
             interval = _around(distance, spread)
@@ -204,9 +205,14 @@ def _spread(by_chance: float, resampled: float, over: float, trials: int) -> Flo
 
 def _small_sample(trials: int) -> float:
     """Factor on the variance of resampled trials: few of them know their own scatter badly (Student), and too small."""
+    return trials / (trials - 1) * _student(trials) if trials > 1 else 1.0
+
+
+def _student(count: int) -> float:
+    """Factor on a variance that is itself estimated from `count` numbers, two or more, for normal quantiles."""
     from scipy.special import stdtrit
 
-    return trials / (trials - 1) * (float(stdtrit(trials - 1, 0.975)) / _NORMAL_95) ** 2 if trials > 1 else 1.0
+    return (float(stdtrit(count - 1, 0.975)) / _NORMAL_95) ** 2
 
 
 def _around(value: float, spread: Float[np.ndarray, " side"]) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from ddm2snn.errors import InputError
 from ddm2snn.neuron.model import SpikingModel
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 _GOLDEN = 0.6180339887498949
 
@@ -156,7 +156,7 @@ class LIF(SpikingModel):
             )
         return self
 
-    def part(self, some: slice) -> LIF:
+    def part(self, some: slice | Int[np.ndarray, " neuron"]) -> LIF:
         """Model of some of the neurons of a population, which have their time constants."""
         taus_s = self._taus_s
         return replace(self, tau_membrane_s=taus_s[some]) if isinstance(taus_s, np.ndarray) else self

@@ -11,7 +11,7 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 SpikeTiming = Literal["grid", "interpolated"]
 """How a simulator times spikes: rounded up to its time grid, or interpolated within the step."""
@@ -110,7 +110,7 @@ class SpikingModel(ABC):
         """Model of `count` neurons: distributions become arrays, and arrays of another length are refused."""
         return self
 
-    def part(self, some: slice) -> Self:
+    def part(self, some: slice | Int[np.ndarray, " neuron"]) -> Self:
         """Model of some of the neurons of a population."""
         return self
 

@@ -22,9 +22,9 @@ from ddm2snn.conversion.decoders.protocol import (
 )
 from ddm2snn.conversion.diffusion_factor import calibrate_factor, spikes_by_state
 from ddm2snn.conversion.driving import ClosedLoop, DrivenBlock, driven
-from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget
+from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget, with_lost_spikes
 from ddm2snn.conversion.population import Population
-from ddm2snn.conversion.trajectories import Visited, drawn, visited_under
+from ddm2snn.conversion.trajectories import Visited, drawn, latents_of, visited_under
 from ddm2snn.errors import InputError
 from ddm2snn.hardware.quantise import compensated
 
@@ -93,6 +93,9 @@ class Calibrated(Decoders):
         device have no rise.
     stimulus
         Input of the trials that the neurons are to follow; without one, stationary trajectories.
+    spike_loss
+        Share of the spikes that will get lost on their way to the latents, each by chance. What arrives then decodes
+        the drift, and less noise is injected by what the loss brings along.
 
     Examples
     --------
@@ -118,10 +121,13 @@ class Calibrated(Decoders):
     rounds: int = 0
     rise_s: float | None = None
     stimulus: Stimulus | None = None
+    spike_loss: float = 0.0
 
     def __post_init__(self) -> None:
         if self.rise_s is not None and not 0 <= self.rise_s < np.inf:
             raise InputError(f"Calibrated.rise_s must be 0 or a time above zero, got {self.rise_s!r}.")
+        if not 0 <= self.spike_loss < 1:
+            raise InputError(f"Calibrated.spike_loss must be a share from 0 to below 1, got {self.spike_loss!r}.")
         for name in ("duration", "ridge"):
             if getattr(self, name) is not None:
                 check_positive("Calibrated", **{name: getattr(self, name)})
@@ -154,6 +160,11 @@ class Calibrated(Decoders):
             raise InputError(
                 f"This rate network's diffusion depends on the state, which closed-loop rounds do not inject; rounds "
                 f"is {self.rounds}. Convert with Calibrated(rounds=0)."
+            )
+        if self.spike_loss and (in_loop or rate.diffusion_readout is not None):
+            raise InputError(
+                f"Lost spikes are known neither to a device nor to a diffusion that depends on the state, but "
+                f"Calibrated.spike_loss = {self.spike_loss:g} was asked for. Leave it out."
             )
         return population or Population()
 
@@ -190,6 +201,9 @@ class Calibrated(Decoders):
         if ensemble.device is not None and len(regression.gram) == ensemble.neurons:  # no decoder is shared
             decoders = compensated(decoders, regression.gram, regression.ridge, ensemble.device)
         budget = measure_budget(rate, ensemble, decoders, states, problem.rng("noise budget"))
+        if self.spike_loss:
+            budget = with_lost_spikes(budget, ensemble, decoders, problem.states, self.spike_loss)
+            decoders = decoders / (1.0 - self.spike_loss)
         diagnostics = {
             **drift_diagnostics(budget.drift),
             "calibration": regression.as_json(),
@@ -216,20 +230,34 @@ class Calibrated(Decoders):
         :math:`\tilde r` are the spike trains and :math:`\tilde y` the target of
         `ddm2snn.conversion.trajectories.Trajectories`, both filtered with the synaptic time constant. This takes the
         RAM of one Gram matrix for training and one for held-out samples. Closed-loop rounds inject the noise of `rate`.
+
+        Where each spike is lost with the probability p, these are the decoders of the spikes that are expected to
+        arrive; those of single spikes are 1 / (1 - p) times as large. The loss is noise of the regressors of variance
+        :math:`p\, r_j / (2(1-p)(T+\tau_r))`, with rates :math:`r_j`, time unit T and rise :math:`\tau_r`.
         """
         columns, count = ensemble.shared_columns(self.most_decoders)
+        lost = (
+            np.bincount(columns, self._lost_variance(ensemble, latents_of(states)), count) if self.spike_loss else None
+        )
         duration = self.duration_for(ensemble.neurons) / self.trajectories
         training, held_out = (NormalEquations.empty(count, rate.rank) for _ in range(2))
         parts = self.rounds + 1
         blocks = driven(rate, ensemble, states, columns, self.trajectories, duration, rng, self.perturbed)
         _take_in(blocks, training, held_out, lambda share: progress(share / parts))
-        regression = _solve(training, held_out, self.ridge)
+        regression = _solve(training, held_out, self.ridge, lost)
         for part in range(1, parts):
             start, _ = drawn(states, self.trajectories, rng)
             loop = ClosedLoop(rate, ensemble, regression.decoders, columns, rate.diffusion_factor, start, rng)
             _take_in(loop.blocks(duration), training, held_out, lambda s, part=part: progress((part + s) / parts))
-            regression = _solve(training, held_out, self.ridge)
+            regression = _solve(training, held_out, self.ridge, lost)
         return replace(regression, decoders=regression.decoders[:, columns])
+
+    def _lost_variance(
+        self, ensemble: Ensemble, states: Float[np.ndarray, "sample rank"]
+    ) -> Float[np.ndarray, " neuron"]:
+        """Variance of each neuron's filtered spikes, in Hz^2, that is due to lost ones."""
+        memory_s = 2.0 * (ensemble.clock.time_unit_s + ensemble.clock.rise_s)
+        return self.spike_loss / (1.0 - self.spike_loss) * ensemble.mean_rates_hz(states) / memory_s
 
 
 def _take_in(
@@ -244,8 +272,18 @@ def _take_in(
         progress(block.share)
 
 
-def _solve(training: NormalEquations, held_out: NormalEquations, given: float | None) -> Regression:
-    """Decoders by column, with the given ridge or with the best of `_RIDGES` on held-out samples."""
+def _solve(
+    training: NormalEquations,
+    held_out: NormalEquations,
+    given: float | None,
+    lost: Float[np.ndarray, " column"] | None = None,
+) -> Regression:
+    """Decoders by column, with the given ridge or with the best of `_RIDGES` on held-out samples.
+
+    `lost` is the variance of filtered spikes that is due to lost ones.
+    """
+    if lost is not None:
+        training, held_out = training.with_noise(lost), held_out.with_noise(lost)
     ridges = _RIDGES if given is None else (given,)
     errors = {ridge: held_out.error(training.solve(ridge)) for ridge in ridges}
     best = min(errors, key=lambda r: float(errors[r].sum()))
