@@ -224,7 +224,16 @@ def _further_units(
     size = visits.scale / (_LINEAR if network.activation == "tanh" else 1.0)
     right = np.sign(linear) * (needed * size)
     places = visits.states[rng.integers(len(visits.states), size=_MORE_UNITS)]
+    if network.activation == "relu":  # within a step of a kink of the map, the flow has none
+        near = slice(0, _MORE_UNITS // 2)
+        kinks = rng.integers(len(network.left), size=_MORE_UNITS // 2)
+        rows[near] = network.left[kinks]
+        moved = (network.after_step(visits.states, visits.inputs) - visits.states).std(axis=0)
+        places[near] = 0.0
+        shift = rng.uniform(-1.0, 1.0, len(kinks)) * np.sqrt((rows[near] ** 2) @ moved**2)
     biases = -np.append(linear @ middle, (rows * places).sum(axis=1))
+    if network.activation == "relu":
+        biases[len(linear) : len(linear) + len(kinks)] = network.bias[kinks] + shift
     return np.vstack([linear, rows]), biases, np.vstack([right, np.zeros_like(rows)])
 
 
