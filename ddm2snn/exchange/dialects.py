@@ -76,7 +76,7 @@ def psych_rnn(file: WeightFile) -> PublishedNetwork:
         weights = weights * file.own("rec_connectivity")
     if file.full_name("input_connectivity"):
         vectors = vectors * file.own("input_connectivity")
-    dale = (signs < 0).any() or file.number("dale_ratio") is not None  # an object where there is none
+    dale = file.number("dale_ratio") is not None or (signs < 0).any()  # an object where there is none
     if weights.shape != (units, units) or signs.shape != (units, units):
         raise InputError(
             f"{file.path}: W_rec and Dale_rec must be ({units}, {units}), as b_rec has {units} entries; found "

@@ -160,18 +160,19 @@ class _Sample:
             return activate(self.network.activation, y @ left.T + bias) @ right - y + push
 
         y = self.states
-        with np.errstate(over="ignore", invalid="ignore"):  # judged by the error
-            for _ in range(pieces):
-                first = drift(y)
-                second = drift(y + 0.5 * h * first)
-                third = drift(y + 0.5 * h * second)
-                y = y + h / 6.0 * (first + 2.0 * second + 2.0 * third + drift(y + h * third))
+        for _ in range(pieces):
+            first = drift(y)
+            second = drift(y + 0.5 * h * first)
+            third = drift(y + 0.5 * h * second)
+            y = y + h / 6.0 * (first + 2.0 * second + 2.0 * third + drift(y + h * third))
         return y
 
     def fit(self, left: np.ndarray, bias: np.ndarray, right: np.ndarray) -> _Fit:
         """Correct read-out and input map until the error on states that are not fitted no longer falls."""
         solve = self._solver(left, bias)
         best, units = self.judged(left, bias, right, self.network.input_map), len(left)
+        if not np.isfinite(best.difference).all():
+            return best
         misses = 0
         for ridge in _RIDGES:
             at, before = best, best.error

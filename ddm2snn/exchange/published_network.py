@@ -214,16 +214,15 @@ def _run(
     driven = np.arange(len(y)) >= len(y) - len(y) // 2
     u = np.zeros((len(y), count))
     path, inputs = [], []
-    with np.errstate(over="ignore", invalid="ignore"):  # growth is refused by its size
-        for step in range(steps):
-            if count:
-                new = driven & ((rng.random(len(y)) < pace / _HOLD) | (step == 0))
-                drawn = rng.standard_normal(u.shape) * (rng.random((len(y), 1)) >= _REST)
-                u = np.where(new[:, None], drawn, u)
-            if step % stride == 0:
-                path.append(y)
-                inputs.append(u)
-            y = network.advance(y, u, noise())
+    for step in range(steps):
+        if count:
+            new = driven & ((rng.random(len(y)) < pace / _HOLD) | (step == 0))
+            drawn = rng.standard_normal(u.shape) * (rng.random((len(y), 1)) >= _REST)
+            u = np.where(new[:, None], drawn, u)
+        if step % stride == 0:
+            path.append(y)
+            inputs.append(u)
+        y = network.advance(y, u, noise())
     return np.array(path), np.array(inputs)
 
 

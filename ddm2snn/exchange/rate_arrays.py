@@ -52,9 +52,16 @@ def import_rate_network(path: Path | str, mapping: ArrayMapping, *, seed: int = 
         says which.
     """
     file = WeightFile(path, read_arrays(path), mapping)
-    published = _published(file)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is no number is refused by its size
+        return _imported(file, seed)
+
+
+def _imported(file: WeightFile, seed: int) -> RateNetwork:
+    """Rate network of a file, with the facts of its import as provenance."""
+    path, published = file.path, _published(file)
     facts = published.facts | file.facts()
-    largest = max(np.abs(array).max(initial=0.0) for array in (published.left, published.right, published.bias))
+    arrays = (published.left, published.right, published.bias, published.input_map, published.noise)
+    largest = max(np.abs(array).max(initial=0.0) for array in arrays)
     if not largest < LARGEST_WEIGHT:
         raise InputError(
             f"{path} holds a weight of {largest:.1e}, which no network has. Repair it, or map other arrays."
