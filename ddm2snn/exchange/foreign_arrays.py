@@ -22,6 +22,7 @@ from ddm2snn.base.foreign import Allowance, Arrays, Content, read_apart
 from ddm2snn.errors import FileRefusedError
 
 _OF_TORCH = (".pt", ".pth", ".pkl", "")
+_OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # begin of files of PyTorch before 1.6
 _LONGEST_NPY_HEADER = 10_000  # bytes, NumPy's own limit, which it applies after reading
 
 
@@ -228,11 +229,15 @@ def _from_torch(path: Path) -> Arrays:
             allowance.take(prefix, value.shape)  # a view of a single number can have any shape
             yield prefix, value.detach().to("cpu").double().numpy()
 
+    with path.open("rb") as file:
+        other = not zipfile.is_zipfile(path) and file.read(len(_OLD_TORCH)) != _OLD_TORCH
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        content = None if other else torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        other, content = True, None
+    if other:
         raise FileRefusedError(
             f"{path} cannot be read as PyTorch: it holds more than tensors, or is no such file. Nothing in it was "
             "executed. Save the arrays as .npz, or a state dict by torch.save."
-        ) from error
+        )
     return dict(flat(content, "")) if isinstance(content, dict | list | tuple) else {}
