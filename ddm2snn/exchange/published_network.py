@@ -24,6 +24,7 @@ _HOLD = 10.0  # time units for which a random input lasts, on average
 _REST = 0.3  # share of random inputs that are zero
 _STATES = 1024  # that a network is left at
 _SMALL_START = 0.1  # where networks that leave every bound are started once more
+_NO_VARIANCE = 1e-14  # of the largest: what rounding leaves of none
 _LEAST_LEAK = 0.05  # per time unit, from where on a constant moves the origin
 _BOUND = 1e6  # times the size of the starts
 
@@ -242,5 +243,6 @@ def root_of(covariance: Float[np.ndarray, "rank rank"]) -> Float[np.ndarray, "ra
            [1., 0.]])
     """
     values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
-    upper = np.linalg.qr((vectors * np.sqrt(np.maximum(values, 0.0))).T).R
+    values = np.where(values > _NO_VARIANCE * values[-1], values, 0.0)
+    upper = np.linalg.qr((vectors * np.sqrt(values)).T).R
     return (upper * np.where(np.diag(upper) < 0, -1.0, 1.0)[:, None]).T

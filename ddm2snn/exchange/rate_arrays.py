@@ -71,27 +71,23 @@ def _imported(file: WeightFile, seed: int) -> RateNetwork:
     facts |= {"rests_without_input": visits.rests, "step": published.step}
     if visits.inputs.shape[1]:
         facts["states"] = "under random inputs of size 1, and under none"
+    parts = (published.left, published.right, published.bias, published.input_map, published.noise)
+    if published.step is not None:
+        match = matched(published, visits, rng)
+        if not (match.error <= _LARGEST_STEP_ERROR and np.isfinite(match.noise).all()):
+            raise InputError(
+                f"{path}: at a step of {published.step:.3g} no drift of the form dz = -z + W_s phi(Gamma z + b) was "
+                f"found whose flow ends where a step ends: the best differs by {match.error:.0%} of a step's length, "
+                f"more than {_LARGEST_STEP_ERROR:.0%}, so that the network has no such form. Train in shorter steps, "
+                "or leave step out to have the flow."
+            )
+        parts = (match.left, match.right, match.bias, match.input_map, match.noise)
+        facts |= {"step_error": match.error, "unmatched_step_error": match.euler_error}
+        facts["added_units"] = len(match.left) - len(published.left)
+        if visits.inputs.shape[1]:
+            facts["input_step_error"] = match.input_error
     origin = {"file": Path(path).name, "sha256": digest_of(path)}
-    provenance = {"imported": {**origin, **facts}, "seed": seed}
-    if published.step is None:
-        parts = (published.left, published.right, published.bias, published.input_map, published.noise)
-        return _rate_network(published, visits, parts, provenance)
-    match = matched(published, visits, rng)
-    if not match.error <= _LARGEST_STEP_ERROR:
-        raise InputError(
-            f"{path}: at a step of {published.step:.3g} no drift of the form dz = -z + W_s phi(Gamma z + b) was found "
-            f"whose flow ends where a step ends: the best differs by {match.error:.0%} of a step's length, more than "
-            f"{_LARGEST_STEP_ERROR:.0%}, so that the network has no such form. Train in shorter steps, or leave step "
-            "out to have the flow."
-        )
-    provenance["imported"] |= {
-        "step_error": match.error, "unmatched_step_error": match.euler_error,
-        "added_units": len(match.left) - len(published.left),
-    }  # fmt: skip
-    if visits.inputs.shape[1]:
-        provenance["imported"]["input_step_error"] = match.input_error
-    parts = (match.left, match.right, match.bias, match.input_map, match.noise)
-    return _rate_network(published, visits, parts, provenance)
+    return _rate_network(published, visits, parts, {"imported": {**origin, **facts}, "seed": seed})
 
 
 def _rate_network(
@@ -140,9 +136,9 @@ def _parts(file: WeightFile) -> tuple[bool, dict[str, str]]:
     names = {part: file.name_of(part) for form in forms for part in form}
     mapped = [form for form in forms if any(getattr(file.mapping, part) is not None for part in form)]
     for form in (*mapped, *forms):
-        found = {part: name for part in form if (name := names[part]) is not None}
-        if len(found) == len(form):
-            return form == ("weights",), found
+        arrays = {part: name for part in form if (name := names[part]) is not None}
+        if len(arrays) == len(form):
+            return form == ("weights",), arrays
     raise InputError(
         f"{file.path} has the arrays {file.listed()}: neither Gamma and W_s, nor m and n, nor W. "
         "Name them in a mapping, such as left = 'U'."

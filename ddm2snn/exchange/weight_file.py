@@ -50,7 +50,6 @@ DIALECTS = {  # by the names that no other has; the first whose names are all th
     "full-rank module": {"wrec", "wi", "wo"},
     "m and n": {"m", "n"},
 }
-_FORMS = ({"left", "right"}, {"m", "n"}, {"weights"})  # of the recurrent matrix, by part
 LARGEST_WEIGHT = 1e100  # its square is a number
 _LONGEST_LIST = 12  # of names in a message
 
@@ -86,9 +85,9 @@ class WeightFile:
                 )
             return self.mapping.prefix
         marks = {name for names in DIALECTS.values() for name in names} | set(USUAL_NAMES["weights"])
-        found = {name.removesuffix(mark) for name in self.arrays for mark in marks if name.endswith(mark)}
-        found = {prefix for prefix in found if not prefix or prefix[-1] in "./"}
-        networks = sorted(prefix for prefix in found if self._is_network(prefix))
+        prefixes = {name.removesuffix(mark) for name in self.arrays for mark in marks if name.endswith(mark)}
+        prefixes = {prefix for prefix in prefixes if not prefix or prefix[-1] in "./"}
+        networks = sorted(prefix for prefix in prefixes if self._is_network(prefix))
         if len(networks) > 1:
             raise InputError(
                 f"{self.path} holds more than one network, behind {', '.join(map(repr, networks))}. Give prefix: one."

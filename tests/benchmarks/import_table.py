@@ -356,9 +356,10 @@ def _circuit(rng: np.random.Generator) -> Family:
 
 
 def _embedded(rng: np.random.Generator) -> Family:
+    embedding = np.linalg.qr(rng.standard_normal((60, 2)))[0]
     arrays = {
-        "Q": np.linalg.qr(rng.standard_normal((60, 2)))[0], "w": 2.2 * np.array([[1.0, -0.6], [0.6, 1.0]]),
-        "b": 0.2 * rng.standard_normal(60), "covariance": 0.01 * np.eye(60),
+        "Q": embedding, "w": 2.2 * np.array([[1.0, -0.6], [0.6, 1.0]]), "covariance": 0.01 * np.eye(60),
+        "b": 6.0 * embedding[:, 0] + 0.2 * rng.standard_normal(60),
     }  # fmt: skip
     said = {"activation": "tanh", "filtered": "currents", "step": 0.2}
     return Family("Q w Q^T, noise on units", "embedded.npz", arrays, *embedded(0.2), 60, 0.2, said, by_latents=True)

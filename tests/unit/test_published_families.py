@@ -66,8 +66,9 @@ def miss(family: Family, path: Path) -> float:
     steps = round(DURATION / family.pace)
     u = np.broadcast_to(0.7 * rng.standard_normal((TRIALS, family.inputs)), (steps, TRIALS, family.inputs))
     state = family.start * rng.standard_normal((TRIALS, family.size))
-    of_units = family.size != network.rank or family.inputs > 0  # whose states leave the span of the latents
-    for _ in range(round(SETTLE[of_units] / family.pace)):
+    # without its noise, an equation of latents may rest; one of units must come to the span of its latents
+    settles = family.size != network.rank or not network.diffusion_factor.any()
+    for _ in range(round(SETTLE[settles] / family.pace)):
         state = family.step(family.arrays, state, 0.0 * u[0], Quiet())
     ours = run_equation(family, family.arrays, Quiet(), u, state)
     seen, units = family.seen(family.arrays, state, 0.0 * u[0]), ours.shape[-1]
