@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,15 +18,17 @@ from ddm2snn.errors import InputError
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="Weights: .npz, .safetensors, .mat, .h5, .pt or .pth; or a .nir graph.")],
+    file: Annotated[Path, typer.Argument(help="Weights: .npz, .safetensors, .mat, .h5, .pt or .pkl; or a .nir graph.")],
     output: NetworkFile,
     mapping: Annotated[Path | None, typer.Option(help="TOML file of names and meanings; see the guide.")] = None,
-    activation: Annotated[str | None, typer.Option(help="Response of the units: tanh, relu or logistic.")] = None,
+    activation: Annotated[
+        str | None, typer.Option(help="Response of the units: tanh, relu, clipped relu or logistic.")
+    ] = None,
     filtered: Annotated[
         str | None, typer.Option(help="What the leak acts on: currents (-x + W phi(x)) or rates (-r + phi(W r)).")
     ] = None,
     factor: Annotated[str | None, typer.Option(help="Factor of m n^T: 1/N or a number.")] = None,
-    rank: Annotated[int | None, typer.Option(help="Rank of a dense W; found by --tolerance if not given.")] = None,
+    rank: Annotated[int | None, typer.Option(help="Rank of a dense W; by default its numerical rank.")] = None,
     tolerance: Annotated[float | None, typer.Option(help="Relative error of the factors of a dense W.")] = None,
     step: Annotated[float | None, typer.Option(help="a of a network in discrete time, x' = (1 - a) x + a ...")] = None,
     noise: Annotated[float | None, typer.Option(help="Latent noise, per square root of the time unit.")] = None,
@@ -63,13 +66,34 @@ def import_(
     lines = [
         f"{output}: {network.units} units, rank {network.rank}, from {facts['form']}, filtered {facts['filtered']}"
     ]
+    show(content, lines + _remarks(facts, network.input_map.shape[1]), as_json=as_json)
+
+
+def _remarks(facts: Mapping[str, Any], inputs: int) -> list[str]:
+    """Sentences on what an imported rate network is, and on what of its file is no part of it."""
+    lines = []
+    if "assumed" in facts:
+        assumed = ", ".join(f"{name} {value}" for name, value in facts["assumed"].items())
+        lines.append(f"as the family's own code has it, for the file does not say: {assumed}")
     if "factorisation_error" in facts:
         lines.append(f"relative error of the factors {facts['factorisation_error']:.2g}")
     if "step_error" in facts:
-        lines.append(f"a step in discrete time differs from the flow by {facts['step_error']:.1%} of its length")
+        lines.append(f"its flow over a step of {facts['step']:.3g} misses the file's map by {facts['step_error']:.1%}")
+    if facts.get("initial_outside", 0.0) > 1e-6:
+        lines.append(f"{facts['initial_outside']:.0%} of the initial state lies outside the latents and decays")
+    if "noise_outside" in facts:
+        share, size = facts["noise_outside"], facts["noise_outside_per_unit"]
+        lines.append(
+            f"Warning: {share:.0%} of the units' noise, {size:.2g} per unit, lies outside the latents: left out."
+        )
+    if "readout" in facts:
+        lines.append(f"the read-out {facts['readout']} is no part of the network yet")
+    if facts["not_used"]:
+        lines.append(f"Warning: nothing was made of {', '.join(facts['not_used'][:12])}.")
     if facts["rests_without_input"]:
-        lines.append("Warning: without input or noise the network comes to rest; conversion covers where it moves.")
-    show(content, lines, as_json=as_json)
+        seen = "that random inputs of size 1 lead to" if inputs else "where it moves"
+        lines.append(f"Warning: without input or noise the network comes to rest; conversion covers the states {seen}.")
+    return lines
 
 
 def export(

@@ -6,6 +6,7 @@ No file is trusted: nothing is executed, and sizes are checked first, so that a 
 from __future__ import annotations
 
 import io
+import pickle
 import struct
 import zipfile
 import zlib
@@ -20,14 +21,17 @@ from ddm2snn.base.files import damage_refused, require_file
 from ddm2snn.base.foreign import Allowance, Arrays, Content, read_apart
 from ddm2snn.errors import FileRefusedError
 
+_OF_TORCH = (".pt", ".pth", ".pkl", "")
+_OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # begin of files of PyTorch before 1.6
 _LONGEST_NPY_HEADER = 10_000  # bytes, NumPy's own limit, which it applies after reading
 
 
 def read_arrays(path: Path | str) -> Arrays:
-    """Arrays of numbers in a NumPy (.npz), safetensors, MATLAB (.mat), HDF5 or PyTorch file (.pt, .pth), by name.
+    """Arrays of numbers in a NumPy (.npz), safetensors, MATLAB (.mat), HDF5 or PyTorch file, by name.
 
-    Arrays in groups or nested dictionaries are named by their path, such as ``layer/m``. Content other than arrays of
-    numbers is left out. PyTorch files are read with ``weights_only=True``.
+    PyTorch files end in .pt, .pth, .pkl or in no suffix at all, and are read with ``weights_only=True``, onto the
+    processor. Arrays in groups or nested dictionaries are named by their path, such as ``layer/m``. Content other than
+    arrays of numbers is left out, arrays of objects in a NumPy file among it.
 
     Raises
     ------
@@ -44,15 +48,15 @@ def read_arrays(path: Path | str) -> Arrays:
     ['W']
     """
     file = require_file(path)
-    readers = {".npz": _from_npz, ".safetensors": _from_safetensors, ".pt": _from_torch, ".pth": _from_torch}
+    readers = {".npz": _from_npz, ".safetensors": _from_safetensors, **dict.fromkeys(_OF_TORCH, _from_torch)}
     kind, apart = file.suffix.lower(), {".mat": matlab_content, ".h5": hdf5_content, ".hdf5": hdf5_content}
     if kind not in {**readers, **apart}:
-        known = ", ".join({**readers, **apart})
+        known = ", ".join(filter(None, {**readers, **apart}))
         raise FileRefusedError(f"{file} is of no known kind; known are {known}. Save the arrays as .npz.")
     if kind in apart:
         _, arrays = read_apart(apart[kind], file)
     else:
-        with damage_refused(file, kind):
+        with damage_refused(file, kind or "PyTorch"):
             arrays = readers[kind](file)
     numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
     if not numbers:
@@ -61,19 +65,22 @@ def read_arrays(path: Path | str) -> Arrays:
 
 
 def _from_npz(path: Path) -> Arrays:
-    allowance = Allowance(path)
+    allowance, pickled = Allowance(path), set()
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             with archive.open(info) as member:
                 shape, dtype = _npy_header(path, info.filename, member)
+            if dtype.hasobject:  # a pickle, which is not opened
+                pickled.add(info.filename.removesuffix(".npy"))
+                continue
             allowance.take(info.filename, shape, dtype.itemsize)
             needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
-            if not dtype.hasobject and needed > info.file_size:
+            if needed > info.file_size:
                 raise FileRefusedError(
                     f"{path} is damaged: {info.filename} is shorter than the shape it announces. Write it anew."
                 )
     with np.load(path, allow_pickle=False) as content:
-        return {name: content[name] for name in content.files}
+        return {name: content[name] for name in content.files if name not in pickled}
 
 
 def _npy_header(path: Path, name: str, member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
@@ -215,12 +222,22 @@ def _from_torch(path: Path) -> Arrays:
                 raise FileRefusedError(f"{path} is damaged: {name!r} does not match its checksum. Write it anew.")
 
     def flat(value: object, prefix: str) -> Iterator[tuple[str, np.ndarray]]:
-        if isinstance(value, dict):
-            for name, inner in value.items():
+        if isinstance(value, dict | list | tuple):
+            for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
                 yield from flat(inner, f"{prefix}/{name}" if prefix else str(name))
         elif isinstance(value, torch.Tensor) and value.layout is torch.strided:
             allowance.take(prefix, value.shape)  # a view of a single number can have any shape
             yield prefix, value.detach().to("cpu").double().numpy()
 
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    return dict(flat(content, "")) if isinstance(content, dict) else {}
+    with path.open("rb") as file:
+        other = not zipfile.is_zipfile(path) and file.read(len(_OLD_TORCH)) != _OLD_TORCH
+    try:
+        content = None if other else torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        other, content = True, None
+    if other:
+        raise FileRefusedError(
+            f"{path} cannot be read as PyTorch: it holds more than tensors, or is no such file. Nothing in it was "
+            "executed. Save the arrays as .npz, or a state dict by torch.save."
+        )
+    return dict(flat(content, "")) if isinstance(content, dict | list | tuple) else {}

@@ -38,22 +38,36 @@ class ArrayMapping(Settings):
         Names of the vectors (unit, rank) of ``W = factor m n^T``.
     weights
         Name of a dense W (unit, unit), whose row i holds what unit i receives.
-    bias, inputs, input_gains, diffusion
-        Names of b (unit), of input vectors (input, unit), of their gains (input), and of the latent noise factor
-        (rank, rank), if there are any.
+    bias, threshold
+        Names of b and of h (unit) of ``phi(x + b - h)``.
+    inputs, input_gains
+        Names of input vectors (input, unit) or (unit, input), and of their gains (input), or of one for all.
+    diffusion, covariance
+        Name of the noise factor, or of its covariance: of latents (rank, rank), or of units, with a row for each. What
+        units' noise has within the subspace of the latents becomes theirs.
+    start
+        Name of the state in which a trial begins, of the units or of the latents.
+    prefix
+        What stands before the names of the network's arrays, such as "rnn."; found where there is one network.
     factor
         Factor of ``m n^T``: a number, or "1/N" with N the number of units.
     rank, tolerance
-        Rank of the factors of a dense W; without it, the smallest rank whose relative error is within `tolerance`.
+        Rank of the factors of a dense W, whose relative error may be `tolerance`, 0.1 by default. Without it, the
+        smallest rank whose error is within `tolerance`, 1e-6 by default.
+    rectified
+        Number of latents that are rectified, the last ones, of ``z' = A z + W Phi(z) + h`` (AL-RNN).
     activation
-        tanh, relu or logistic.
+        tanh, relu, clipped relu (``relu(x + b) - relu(x)``) or logistic.
     filtered
         What the leak acts on: "currents" for ``tau dx/dt = -x + W phi(x + b)``, "rates" for
         ``tau dr/dt = -r + phi(W r + b)``. One rate time unit is tau.
     step
-        a of a network in discrete time, ``x' = (1 - a) x + a (...)``: its time step in units of tau.
-    noise
-        Latent noise where the file has no `diffusion`: the factor is this number times the identity.
+        a of a network in discrete time, ``x' = (1 - a) x + a (...)``: its time step in units of tau. Taken from arrays
+        alpha, dt and tau, or decay (1 - a), where the file has them.
+    noise, unit_noise
+        Noise of each latent, or of each unit, per square root of the time unit, where the file has none.
+    noise_per
+        What the noise of the file is per: "time unit", or "step" of discrete time.
     spikes, dt_s
         For NIR files only: what a spike counts, and the time step; see `ddm2snn.exchange.nir_import.import_nir`.
 
@@ -69,16 +83,23 @@ class ArrayMapping(Settings):
     n: str | None = None
     weights: str | None = None
     bias: str | None = None
+    threshold: str | None = None
     inputs: str | None = None
     input_gains: str | None = None
     diffusion: str | None = None
+    covariance: str | None = None
+    start: str | None = None
+    prefix: str | None = None
     factor: Annotated[float | Literal["1/N"] | None, BeforeValidator(_factor)] = None
     rank: int | None = Field(default=None, ge=1)
-    tolerance: float = Field(default=1e-6, gt=0, lt=1)
-    activation: Literal["tanh", "relu", "logistic"] | None = None
+    tolerance: float | None = Field(default=None, gt=0, lt=1)
+    rectified: int | None = Field(default=None, ge=0)
+    activation: Literal["tanh", "relu", "clipped relu", "logistic"] | None = None
     filtered: Literal["currents", "rates"] | None = None
     step: float | None = Field(default=None, gt=0, le=1)
-    noise: float = Field(default=0.0, ge=0)
+    noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    unit_noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    noise_per: Literal["time unit", "step"] = "time unit"
     spikes: Literal["per second", "per step"] | None = None
     dt_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
@@ -95,7 +116,7 @@ def import_network(
     Parameters
     ----------
     path
-        A .nir, .npz, .safetensors, .mat, .h5, .pt or .pth file.
+        A .nir, .npz, .safetensors, .mat, .h5, .pt, .pth or .pkl file, or a PyTorch file without suffix.
     mapping
         What the file does not say.
     seed

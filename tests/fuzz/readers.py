@@ -28,7 +28,7 @@ from ddm2snn.base.hardware_config import HardwareConfig
 from ddm2snn.base.settings import read_settings
 from ddm2snn.base.stored import make_header, provenance_digest
 from ddm2snn.cli.results import read_wells
-from ddm2snn.exchange import rate_arrays
+from ddm2snn.exchange import published_network
 from ddm2snn.recording import Recording, Spikes
 
 _SHARED = importlib.util.spec_from_file_location("shared", Path(__file__).parents[1] / "conftest.py")
@@ -60,9 +60,31 @@ def weights() -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
+@cache
+def dialects() -> dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]]:
+    """Weights in the words of published families, by the names of their files, and what the files do not say."""
+    rng = np.random.default_rng(4)
+    square, low = 0.3 * rng.standard_normal((5, 5)), rng.standard_normal((5, 2))
+    small, vector = 0.1 * rng.standard_normal((5, 2)), rng.standard_normal(5)
+    return {
+        "cell.pkl": ({"x0": vector, "rnn.m": low, "rnn.n": small.T.copy(), "rnn.w_inp": low.T.copy(),
+                      "rnn.w_inp_scale": np.ones(1)}, {"step": 0.2}),
+        "stochastic": ({"t.m": low, "t.n": small.T.copy(), "t.h": vector, "t.AW": np.full((1, 1, 1, 1), -2.0),
+                        "R_z": -4.0 * np.eye(2)}, {"activation": "clipped relu"}),
+        "psych.npz": ({"W_rec": square, "W_in": low, "b_rec": vector, "Dale_rec": np.eye(5),
+                       "dale_ratio": np.array(0.8)}, {"step": 0.1}),
+        "spike.mat": ({"w": np.abs(square), "m": np.diag([1.0, 1, 1, 1, -1]), "som_m": np.ones((5, 5)), "w_in": low,
+                       "taus": np.array([4.0, 20.0]), "taus_gaus": vector}, {"activation": "logistic"}),
+        "circuit.pth": ({"recurrent_layer.weight": square, "input_layer.weight": low}, {}),
+        "alrnn.pt": ({"A": np.full(5, 0.5), "W": square, "h": vector}, {"rectified": 2}),
+        "embedded.h5": ({"Q": np.linalg.qr(low)[0], "w": np.eye(2), "b": vector, "covariance": 0.1 * np.eye(5)},
+                        {"activation": "tanh", "filtered": "currents", "step": 0.1}),
+    }  # fmt: skip
+
+
 def quick_imports() -> None:
     """Run imported networks for a short time: it changes nothing in reading."""
-    rate_arrays._TIME, rate_arrays._MOST_TRIALS = 2.0, 8
+    published_network._TIME, published_network._MOST_TRIALS, published_network._FEWEST_STEPS = 20.0, 8, 200
 
 
 def recording() -> Recording:
@@ -110,7 +132,7 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], rng: random.Random |
         with h5py.File(path, "w") as file:
             for name, array in arrays.items():
                 file[name] = array
-    elif path.suffix == ".pt":
+    elif path.suffix in (".pt", ".pth", ".pkl", ""):
         tensors = {name: torch.tensor(array) for name, array in arrays.items()}
         torch.save(tensors, path, _use_new_zipfile_serialization=bool(variant))
     else:
@@ -125,6 +147,18 @@ def made_of_arrays(suffix: str) -> Callable[[Path], Path]:
     return write
 
 
+def read_dialect(path: Path) -> object:
+    return ddm2snn.import_network(path, ddm2snn.ArrayMapping(**dialects()[path.name][1]))
+
+
+def make_dialect(name: str) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        write_arrays(folder / name, dialects()[name][0])
+        return folder / name
+
+    return write
+
+
 def edit_bytes(rng: random.Random, path: Path) -> bool:
     path.write_bytes(mutants.edit_bytes(rng, path.read_bytes()))
     return False
@@ -134,10 +168,11 @@ def edit_weights(rng: random.Random, path: Path) -> bool:
     """Other arrays in half of the cases, other bytes in the rest."""
     if rng.random() < 0.4:
         return edit_bytes(rng, path)
+    arrays = dialects()[path.name][0] if path.name in dialects() else weights()
     try:
-        write_arrays(path, mutants.edit_arrays(rng, weights()), rng)
+        write_arrays(path, mutants.edit_arrays(rng, arrays), rng)
     except Exception:  # noqa: BLE001 - a format that has no such arrays
-        write_arrays(path, weights(), rng)
+        write_arrays(path, arrays, rng)
     if path.suffix == ".h5" and rng.random() < 0.5:
         mutants.edit_hdf5(rng, path)
     if rng.random() < 0.4:
@@ -266,6 +301,7 @@ READERS = {
     "sidecar .nir.json": Reader(exported("net.nir", "nir"), ddm2snn.import_network, edit_sidecar, own=True),
     "import .pt": Reader(made_of_arrays(".pt"), _import, edit_weights),
     "import .safetensors": Reader(made_of_arrays(".safetensors"), _import, edit_weights),
+    **{f"import {name}": Reader(make_dialect(name), read_dialect, edit_weights) for name in dialects()},
     "recipe .toml": Reader(text_file("recipe.toml", RECIPE.as_toml()), ddm2snn.Recipe.read, edit_toml),
     "mapping .toml": Reader(
         text_file("map.toml", ARRAY_MAPPING), lambda path: read_settings(path, ddm2snn.ArrayMapping), edit_toml

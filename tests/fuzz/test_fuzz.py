@@ -21,7 +21,7 @@ import readers
 
 from ddm2snn.base import foreign
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.exchange import rate_arrays
+from ddm2snn.exchange import published_network
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of forks beside threads
 COUNT = 10
@@ -30,8 +30,9 @@ COUNT = 10
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr(foreign, "_run", forked_reader.run)
-    monkeypatch.setattr(rate_arrays, "_TIME", 2.0)
-    monkeypatch.setattr(rate_arrays, "_MOST_TRIALS", 8)
+    monkeypatch.setattr(published_network, "_TIME", 20.0)
+    monkeypatch.setattr(published_network, "_MOST_TRIALS", 8)
+    monkeypatch.setattr(published_network, "_FEWEST_STEPS", 200)
 
 
 @pytest.mark.parametrize("name", readers.READERS)

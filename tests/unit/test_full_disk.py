@@ -17,7 +17,7 @@ from ddm2snn.analysis import analyse
 from ddm2snn.base.files import write_text
 from ddm2snn.base.progress import Announce
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.plots.style import new_figure
+from ddm2snn.plots.style import subplots
 from ddm2snn.workflow.steps import Step, perform
 
 FORMATS = {"nir": "net.nir", "hdf5": "net.h5", "brian2": "b.py", "nengo": "n.py", "pynn": "p.py"}
@@ -102,8 +102,8 @@ def quick_verbs(files, results, monkeypatch):
     for name, result in by_name.items():
         monkeypatch.setattr(ddm2snn, name, lambda *_, result=result, **__: result)
     monkeypatch.setattr("ddm2snn.analysis.analyse", lambda *_, **__: analysis)
-    monkeypatch.setattr("ddm2snn.workflow.report.analysis_figures", lambda _: {"a": new_figure(2, 2)})
-    picture = ("a", "title", "caption", new_figure(2, 2))
+    monkeypatch.setattr("ddm2snn.workflow.report.analysis_figures", lambda _: {"a": subplots(2, 2)[0]})
+    picture = ("a", "title", "caption", subplots(2, 2)[0])
     monkeypatch.setattr("ddm2snn.workflow.report.Page._pictures", lambda _: [picture])
 
 

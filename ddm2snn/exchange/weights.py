@@ -1,0 +1,193 @@
+"""Weights of units in the words of the low-rank literature, and the latent network that they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ddm2snn.errors import InputError
+from ddm2snn.exchange.published_network import PublishedNetwork
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.exchange.weight_file import WeightFile
+
+_INSIDE = 1e-9  # share of a vector outside a subspace that rounding leaves
+_QUICK = np.exp(-2.0)  # left of an input latent after a step, where inputs reach the units at once
+_ASYMMETRY = 1e-6  # of a covariance, relative
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    r"""Units with :math:`\dot x = -x + W\phi(x + b) + W_{in}u` or :math:`\dot r = -r + \phi(W r + b + W_{in}u)`.
+
+    Parameters
+    ----------
+    left, right
+        :math:`W = LR^\top`, both of shape (unit, rank).
+    bias
+        b, shape (unit,).
+    vectors
+        Rows of :math:`W_{in}^\top`, shape (input, unit).
+    activation
+        tanh, relu, clipped relu (:math:`\max(0, x + b) - \max(0, x)`) or logistic.
+    filtered
+        What the leak acts on: currents or rates.
+    step
+        Time step in units of tau; None for continuous time.
+    start_bias
+        Whether the units' state holds the bias: x + b in the words above.
+    noise_on_units
+        Whether a square noise matrix is that of units even where there are as many latents.
+    facts
+        What the file says about its form.
+    """
+
+    left: Float[np.ndarray, "unit rank"]
+    right: Float[np.ndarray, "unit rank"]
+    bias: Float[np.ndarray, " unit"]
+    vectors: Float[np.ndarray, "input unit"]
+    activation: str
+    filtered: str
+    step: float | None
+    start_bias: bool = False
+    noise_on_units: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def latent_network(self, file: WeightFile) -> PublishedNetwork:
+        r"""The network of latents, by exact identities.
+
+        - Filtered currents: :math:`x = Lz + W_{in}v` with one more latent :math:`\dot v = -v + u` for each input; where
+          the input vectors lie in the span of L, inputs push the latents instead.
+        - Filtered rates: :math:`z = R^\top r`. Inputs reach the units without the leak; in steps of discrete time their
+          latents are made to follow within half a step.
+        - The logistic function is :math:`(1 + \tanh(x/2))/2`, whose constant moves into the bias; clipped relus are two
+          relus.
+        """
+        rank, count = self.left.shape[1], len(self.vectors)
+        rates = self.filtered == "rates"
+        if rates and count and self.step is None:
+            raise InputError(
+                f"{file.path}: where rates are filtered, inputs reach the units without the leak, which dz = -z + W_s "
+                "phi(Gamma z + b) + u cannot express. Give step, so that they follow within half a step, or filter "
+                "currents."
+            )
+        inside = np.linalg.lstsq(self.left, self.vectors.T, rcond=None)[0]
+        missed = np.linalg.norm(self.left @ inside - self.vectors.T) > _INSIDE * np.linalg.norm(self.vectors)
+        if count and (rates or missed):
+            left, right = (
+                np.hstack([self.left, self.vectors.T]),
+                np.hstack([self.right, np.zeros((len(self.left), count))]),
+            )
+            input_map = np.eye(rank + count)[:, rank:]
+        else:
+            left, right, input_map = self.left, self.right, inside
+        linear = None
+        if rates and count:
+            linear = np.repeat([1.0 - (self.step or 0.0), _QUICK], [rank, count])
+            input_map = input_map * (1.0 - _QUICK) / (self.step or 1.0)
+        noise, noise_facts = self._noise(file, left, rank)
+        start, start_facts = self._start(file, left)
+        network = PublishedNetwork(
+            left=left, right=right, bias=self.bias, input_map=input_map, noise=noise, step=self.step, linear=linear,
+            direct_inputs=rates and count > 0, start=start,
+            facts=self.facts | {"filtered": self.filtered} | noise_facts | start_facts,
+        )  # fmt: skip
+        return with_activation(network, self.activation, file)
+
+    def _start(self, file: WeightFile, left: np.ndarray) -> tuple[np.ndarray | None, dict[str, Any]]:
+        """Latents at which trials begin, and the share of the units' state that is none of them and decays."""
+        name = file.name_of("start")
+        if name is None or file.arrays[name].size not in (len(left), self.left.shape[1]):
+            return None, {}
+        state = file.array(name).reshape(-1)
+        if len(state) != len(left):
+            latents, outside = np.append(state, np.zeros(left.shape[1] - len(state))), 0.0
+        elif self.filtered == "rates":
+            latents, outside = np.append(self.right.T @ state, np.zeros(left.shape[1] - self.left.shape[1])), 0.0
+        else:
+            state = state - self.bias if self.start_bias else state
+            latents = np.linalg.lstsq(left, state, rcond=None)[0]
+            size = np.linalg.norm(state)
+            outside = float(np.linalg.norm(state - left @ latents) / size) if size > 0 else 0.0
+        return latents, {"initial_state": latents.tolist(), "initial_outside": outside}
+
+    def _noise(self, file: WeightFile, left: np.ndarray, rank: int) -> tuple[np.ndarray, dict[str, Any]]:
+        """Covariance of the latents' noise per time unit, and the size of what lies outside their subspace."""
+        covariance = np.zeros((left.shape[1], left.shape[1]))
+        given, units = noise_covariance(file, self.step), len(left)
+        if file.mapping.unit_noise:
+            if given is not None:
+                raise InputError(f"{file.path} has noise of its own. Leave unit_noise out, or map no array of noise.")
+            given = np.full(units, file.mapping.unit_noise**2)
+        if given is None:
+            covariance[:rank, :rank] = file.mapping.noise**2 * np.eye(rank)
+            return covariance, {}
+        if given.shape == (rank, rank) and not self.noise_on_units:
+            covariance[:rank, :rank] = given
+            return covariance, {}
+        full = np.diag(given) if given.ndim == 1 else given
+        if full.shape != (units, units):
+            raise InputError(
+                f"{file.path}: the noise factor must be ({rank}, {rank}), or have a row for each of {units} units; "
+                f"found noise of {len(given)}. Name another."
+            )
+        if self.filtered == "rates":
+            covariance[:rank, :rank] = self.right.T @ full @ self.right
+            return covariance, {}
+        back = np.linalg.pinv(left)
+        covariance = back @ full @ back.T
+        outside = np.eye(units) - left @ back
+        left_out, all_of_it = np.trace(outside @ full @ outside.T), np.trace(full)
+        facts = {
+            "noise_outside": float(left_out / all_of_it) if all_of_it > 0 else 0.0,
+            "noise_outside_per_unit": float(np.sqrt(max(left_out, 0.0) / units)),
+        }
+        return covariance, facts
+
+
+def noise_covariance(file: WeightFile, step: float | None) -> np.ndarray | None:
+    """Covariance of the file's noise per time unit, from a factor or as it stands; None where it has none."""
+    names = {part: file.name_of(part) for part in ("diffusion", "covariance")}
+    if None not in names.values():
+        raise InputError(f"{file.path} has noise as {names['diffusion']!r} and as {names['covariance']!r}. Map one.")
+    per_unit = 1.0
+    if file.mapping.noise_per == "step":
+        if step is None:
+            raise InputError(f"{file.path}: noise per step needs the length of a step. Give step.")
+        per_unit = 1.0 / step
+    if names["diffusion"] is not None:
+        factor = file.array(names["diffusion"])
+        return per_unit * (factor**2 if factor.ndim == 1 and len(factor) > 1 else factor @ np.atleast_2d(factor).T)
+    if names["covariance"] is None:
+        return None
+    covariance = np.atleast_2d(file.array(names["covariance"]))
+    square = covariance.shape[0] == covariance.shape[1]
+    size = np.abs(covariance).max(initial=0.0)
+    if not square or np.abs(covariance - covariance.T).max() > _ASYMMETRY * size:
+        raise InputError(
+            f"{file.path}: {names['covariance']!r} is no covariance: it is not symmetric. Map a factor as diffusion."
+        )
+    if np.linalg.eigvalsh(covariance).min() < -_ASYMMETRY * size:
+        raise InputError(
+            f"{file.path}: {names['covariance']!r} is no covariance: it has a negative variance. Repair it."
+        )
+    return per_unit * covariance
+
+
+def with_activation(network: PublishedNetwork, activation: str, file: WeightFile) -> PublishedNetwork:
+    """A network of tanh or relu units from one of any activation, with the constants moved into its offset."""
+    left, right, bias, constant = network.left, network.right, network.bias, network.constant
+    if activation == "clipped relu":
+        if not bias.any():
+            raise InputError(f"{file.path}: clipped relu units are zero without a bias. Map bias, or give relu.")
+        left, right = np.vstack([left, left]), np.vstack([right, -right])
+        bias, activation = np.append(bias, np.zeros_like(bias)), "relu"
+    elif activation == "logistic":
+        constant = constant + 0.5 * right.sum(axis=0)
+        left, right, bias, activation = 0.5 * left, 0.5 * right, 0.5 * bias, "tanh"
+    network = replace(network, left=left, right=right, bias=bias, constant=constant)
+    return replace(network, activation="relu" if activation == "relu" else "tanh").with_origin_moved()
