@@ -1,6 +1,7 @@
 """What each command takes, from the sizes that it is given: memory and disk at the least, time roughly.
 
-Factors are seconds of one core of 2.5 GHz, from runs of the commands at several sizes; they tell minutes from hours.
+Factors are seconds of one core of 2.5 GHz, from the times in `notebooks/results.md` where there are any and guessed
+where there are none; they tell minutes from hours.
 """
 
 from __future__ import annotations
@@ -77,6 +78,19 @@ def of_comparison(numbers: float) -> Cost:
     return Cost(
         f"comparison of {numbers:,.0f} numbers", "Simulate fewer trials", memory=_COMPARE_BYTES * numbers,
         seconds=_COMPARE_S * numbers,
+    )  # fmt: skip
+
+
+def of_stress(neurons: int, rank: int, runs: int, *, duration: float, trials: int, folder: Path) -> Cost:
+    """Cost of `stress`, half of whose runs are of networks that are solved for again."""
+    one = of_simulation(
+        neurons, rank, "", steps=duration * _STEPS_PER_UNIT, samples=50.0 * duration, trials=trials, folder=folder
+    )
+    solved, compared = of_conversion(neurons, rank, "calibrated"), of_comparison(2.0 * one.disk / _FLOAT)
+    return Cost(
+        f"{runs} runs of damaged networks", "Take fewer levels, seeds or trials, or a shorter duration",
+        memory=max(one.memory, solved.memory, compared.memory), disk=one.disk, folder=folder,
+        seconds=runs * (one.seconds + compared.seconds + 0.5 * solved.seconds),
     )  # fmt: skip
 
 

@@ -58,10 +58,12 @@ def simulate(
     if system_time:
         unit = loaded.time_scale
         duration, every, given = duration / unit, every / unit, given and given.in_rate_time(unit)
-    spiking = isinstance(loaded, ddm2snn.SpikingNetwork)
+    several = trials or (given and given.trials) or 16
     cost = costs.of_simulation(
-        loaded.neurons if spiking else loaded.units, loaded.rank, name, trials=trials, folder=output.parent,
-        steps=duration * loaded.time_unit_s / (dt_s or loaded.dt_s) if spiking else duration / (dt_s or 0.01),
+        loaded.neurons if isinstance(loaded, ddm2snn.SpikingNetwork) else loaded.units, loaded.rank, name, trials=several, folder=output.parent,
+        steps=duration * loaded.time_unit_s / (dt_s or loaded.dt_s)
+        if isinstance(loaded, ddm2snn.SpikingNetwork)
+        else duration / (dt_s or 0.01),
         samples=duration / every if every > 0 else 0.0,
     )  # fmt: skip
     with shown(f"simulate on {name}", cost) as progress:

@@ -9,6 +9,7 @@ import typer
 
 import ddm2snn
 from ddm2snn.base.files import check_writable
+from ddm2snn.cli import costs
 from ddm2snn.cli.console import shown
 from ddm2snn.cli.options import WELLS, JsonFlag, SpikingFile, show
 from ddm2snn.errors import InputError
@@ -35,7 +36,7 @@ def stress(
 ) -> None:
     """Damage a spiking network at several levels, and tell what fidelity is left, and what calibrating again saves."""
     from ddm2snn.cli.results import read_wells
-    from ddm2snn.fidelity.stress import check_table
+    from ddm2snn.fidelity.stress import LEVELS, check_table
     from ddm2snn.load import load_as
     from ddm2snn.plots.stress import draw_stress
     from ddm2snn.plots.style import check_figure_file, save_figure
@@ -46,7 +47,9 @@ def stress(
     if figure is not None:
         check_figure_file(figure)
     asked = None if levels is None else dict(_levels(text) for text in levels)
-    with shown(f"stress {spiking}") as progress:
+    runs = 2 * seeds * (1 + sum(len(each) for each in (asked or LEVELS).values()))
+    cost = costs.of_stress(network.neurons, network.rank, runs, duration=duration, trials=trials, folder=output.parent)
+    with shown(f"stress {spiking}", cost) as progress:
         result = ddm2snn.stress(
             network, source, levels=asked, seeds=range(seeds), backend=backend, duration=duration, trials=trials,
             wells=None if wells is None else read_wells(wells), progress=progress,

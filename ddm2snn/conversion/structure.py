@@ -1,4 +1,4 @@
-"""Decoders of a converted network solved again: within a structure, or for neurons that have changed."""
+"""Decoders of a converted network solved again within a structure: sparse, bounded or of one sign."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from ddm2snn.base.least_squares import NormalEquations
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
-from ddm2snn.conversion.convert import assemble, check_convertible
-from ddm2snn.conversion.decoders import Calibrated, Problem, Static
+from ddm2snn.conversion.again import check_source
+from ddm2snn.conversion.convert import check_convertible
+from ddm2snn.conversion.decoders import Calibrated
 from ddm2snn.conversion.diagnostics import RankAudit, audit
 from ddm2snn.conversion.driving import driven
 from ddm2snn.conversion.ensemble import Ensemble
@@ -238,7 +239,7 @@ def restructure(
         raise InputError(f"restructure needs a SpikingNetwork, got a {type(network).__name__}. Convert first.")
     if not isinstance(structure, Structure):
         raise InputError(f"restructure needs a Sparse, Bounded or OneSign, got a {type(structure).__name__}.")
-    _check_source(rate, network)
+    check_source(rate, network)
     if "stimulus" in network.provenance.get("decoders", {}):
         raise InputError(
             "This network was calibrated in trials with inputs, and restructure knows stationary trajectories alone. "
@@ -278,106 +279,6 @@ def restructure(
     progress(1.0)
     provenance = {**network.provenance, "structure": diagnostics.as_json()}
     return Restructuring(dataclasses.replace(made, provenance=provenance), diagnostics)
-
-
-def without_refractory(
-    network: SpikingNetwork,
-    rate: RateNetwork,
-    *,
-    decoders: Calibrated | Static | None = None,
-    seed: int = 0,
-    progress: Progress = no_progress,
-) -> SpikingNetwork:
-    """Network with the same encoders and biases, and decoders solved for neurons without a refractory period.
-
-    NIR and its readers have no refractory period. Decoders are calibrated by default.
-
-    Raises
-    ------
-    InputError
-        Where neurons are no LIF, `network` comes from another rate network, or its latents have another origin.
-    """
-    check_seed(seed)
-    check_convertible(rate)
-    if not network.neuron.plain_lif:
-        raise InputError(
-            f"Only LIF neurons have a refractory period to leave out, got {type(network.neuron).__name__}. "
-            "Convert with LIF neurons."
-        )
-    _check_source(rate, network)
-    neuron = dataclasses.replace(network.neuron, refractory_s=0.0)
-    free = dataclasses.replace(network, neuron=neuron, spike_timing="grid")
-    return _solved_again(rate, free, decoders or Calibrated(), "without_refractory", seed, progress)
-
-
-def solve_again(
-    network: SpikingNetwork,
-    rate: RateNetwork,
-    *,
-    decoders: Calibrated | Static | None = None,
-    seed: int = 0,
-    progress: Progress = no_progress,
-) -> SpikingNetwork:
-    """Network with the same neurons and synapses, and decoders and injected noise solved for them as they are now.
-
-    Of a network that nothing was done to this gives, with the seed and the decoders of its conversion, the network
-    itself. Decoders are calibrated by default.
-
-    Raises
-    ------
-    InputError
-        Where `network` comes from another rate network, its latents have another origin, or it runs on a device.
-
-    Examples
-    --------
-    >>> from ddm2snn import Population, Static, Training, convert, damaged, train
-    >>> rate = train("ornsteinuhlenbeck", units=8, training=Training(ridge=1e-6, points=400, holdout=200))
-    >>> network = convert(rate, population=Population(2, tuned=False), decoders=Static(), time_unit_s=0.1).network
-    >>> solve_again(network, rate, decoders=Static()).fingerprint == network.fingerprint
-    True
-    >>> solve_again(damaged(network, "neurons", 0.25), rate, decoders=Static()).neurons
-    12
-    """
-    check_seed(seed)
-    check_solvable(rate, network)
-    return _solved_again(rate, network, decoders or Calibrated(), "solved_again", seed, progress)
-
-
-def check_solvable(rate: RateNetwork, network: SpikingNetwork) -> None:
-    """Refuse a network whose decoders `solve_again` cannot solve for."""
-    check_convertible(rate)
-    _check_source(rate, network)
-    if network.hardware is not None:
-        raise InputError(
-            f"This network was converted for {network.hardware.name}, in whose loop decoders are not solved again. "
-            "Convert without hardware."
-        )
-
-
-def _solved_again(
-    rate: RateNetwork, network: SpikingNetwork, decoders: Calibrated | Static, name: str, seed: int, progress: Progress
-) -> SpikingNetwork:
-    """Solve for the decoders of a network; `name` is that of the diagnostics in its provenance."""
-    with one_thread():
-        problem = Problem(rate, Ensemble.of(network), decoders.visited(rate, seed), seed)
-        solution = decoders.solve(problem, progress)
-    solved = assemble(problem, solution, network.backend)
-    provenance = {**network.provenance, name: {"seed": seed, **solution.diagnostics}}
-    return dataclasses.replace(solved, provenance=provenance, hardware=network.hardware)
-
-
-def _check_source(rate: RateNetwork, network: SpikingNetwork) -> None:
-    """Refuse a network that was not converted from a rate network, or whose latents have another origin."""
-    if network.rate_fingerprint != rate.fingerprint:
-        raise InputError(
-            f"This spiking network comes from the rate network {network.rate_fingerprint}, "
-            f"not from {rate.fingerprint}. Give the one that it was converted from."
-        )
-    if not np.array_equal(network.latent_offset, rate.latent_offset):
-        raise InputError(
-            "This network's latents have another origin than the rate network's, as TrainedReadout gives it. "
-            "Convert with Calibrated or Static decoders."
-        )
 
 
 def _driven_equations(

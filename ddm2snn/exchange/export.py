@@ -88,7 +88,7 @@ def export(
     check_writable(path)
     if without_refractory is not None:
         # conversion loads Numba, which takes three times as long as the other imports together
-        from ddm2snn.conversion.structure import without_refractory as solve_again
+        from ddm2snn.conversion.again import without_refractory as solve_again
 
         network = solve_again(network, without_refractory, seed=seed, progress=progress)
     done = FORMATS[format](network, Path(path), nir or Nir(), seed)

@@ -232,9 +232,10 @@ def _further_units(
         moved = (network.after_step(visits.states, visits.inputs) - visits.states).std(axis=0)
         places[near] = 0.0
         shift = rng.uniform(-1.0, 1.0, len(kinks)) * np.sqrt((rows[near] ** 2) @ moved**2)
-    biases = -np.append(linear @ middle, (rows * places).sum(axis=1))
-    if network.activation == "relu":
+        biases = -np.append(linear @ middle, (rows * places).sum(axis=1))
         biases[len(linear) : len(linear) + len(kinks)] = network.bias[kinks] + shift
+    else:
+        biases = -np.append(linear @ middle, (rows * places).sum(axis=1))
     return np.vstack([linear, rows]), biases, np.vstack([right, np.zeros_like(rows)])
 
 

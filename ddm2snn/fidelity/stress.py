@@ -17,9 +17,9 @@ from ddm2snn.base.arrays import as_count
 from ddm2snn.base.files import write_text
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, child_seed
+from ddm2snn.conversion.again import check_solvable, solve_again
 from ddm2snn.conversion.damage import check_damage, damaged
 from ddm2snn.conversion.decoders import Calibrated
-from ddm2snn.conversion.structure import check_solvable, solve_again
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.compare import compare_each
 from ddm2snn.fidelity.report import FidelityReport

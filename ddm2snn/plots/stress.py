@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ddm2snn.plots.style import COLOURS, MARKERS, WIDTH, common_legend, new_figure, plain, wrapped
+from ddm2snn.plots.style import COLOURS, MARKERS, WIDTH, common_legend, plain, subplots, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,8 +30,8 @@ def draw_stress(stress: Stress) -> Figure:
     entries = {m.name: m.entry for p in stress.points for m in p.report.measures if m.entry.prominence > 0}
     names = sorted(entries, key=lambda name: -entries[name].prominence)
     columns = stress.damages
-    figure = new_figure(WIDTH, 0.6 + _ROW * (len(names) + 1))
-    axes = figure.subplots(len(names) + 1, len(columns), sharex="col", sharey="row", squeeze=False)
+    height, rows = 0.6 + _ROW * (len(names) + 1), len(names) + 1
+    figure, axes = subplots(WIDTH, height, rows, len(columns), sharex="col", sharey="row", squeeze=False)
     for column, damage in enumerate(columns):
         for again, colour, marker, style in (
             (False, COLOURS[2], MARKERS[1], "--"),

@@ -33,7 +33,7 @@ from ddm2snn.conversion.noise_budget import finely_sampled, measure_budget, smoo
 from ddm2snn.conversion.noise_spectrum import NoiseSpectrum, spectrum_of
 from ddm2snn.conversion.trajectories import regression_target, stationary_states
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
-from ddm2snn.plots.style import COLOURS, MARKERS, STYLES, new_figure, save_figure
+from ddm2snn.plots.style import COLOURS, MARKERS, STYLES, save_figure, subplots
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -164,8 +164,8 @@ def row_of(name: str, given: argparse.Namespace) -> Row:
 
 def draw(rows: list[Row]) -> Figure:
     """A panel for each network: noise over frequency, a colour for each latent."""
-    figure = new_figure(4.6 * len(rows), 3.8)
-    for axis, row in zip(np.atleast_1d(figure.subplots(1, len(rows))), rows, strict=True):
+    figure, axes = subplots(4.6 * len(rows), 3.8, 1, len(rows), squeeze=False)
+    for axis, row in zip(axes[0], rows, strict=True):
         for latent, (budget, predicted, found, error) in enumerate(
             zip(*(np.transpose(each) for each in (row.budget, row.predicted, row.measured, row.measured_error)),
                 strict=True)

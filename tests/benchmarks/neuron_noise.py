@@ -65,7 +65,7 @@ from ddm2snn.conversion.noise_budget import (
 )
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.network import RateNetwork, to_internal, to_system
-from ddm2snn.plots.style import COLOURS, MARKERS, new_figure, plain, save_figure
+from ddm2snn.plots.style import COLOURS, MARKERS, plain, save_figure, subplots
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -209,8 +209,8 @@ def measure(
     by_state = np.einsum("sf,fii->s", smooth_features(rate, states), tensor)
     return {
         "latents": (np.diag(spikes) / size).tolist(), "lowest": float(ratios.min()), "highest": float(ratios.max()),
-        "poisson": (np.diag(poisson) / size).tolist(), "drift_error": float(budget.drift_bias.max()),
-        "unsolved": float(unsolved.drift_bias.max()),
+        "poisson": (np.diag(poisson) / size).tolist(), "drift_error": float(budget.drift.repeatable.max()),
+        "unsolved": float(unsolved.drift.repeatable.max()),
         "states": np.quantile(by_state / size.sum(), [0.05, 0.5, 0.95]).tolist(),
         "mean_rate_hz": float(rates_hz.mean()),
     }  # fmt: skip
@@ -232,8 +232,7 @@ def closed_loop(
 def draw(levels: list[Level], closed: list[dict[str, Any]], path: Path) -> None:
     """Ratios, drift errors and closed loops against the level."""
     kinds, sizes = list(KINDS), sorted({level.neurons_per_unit for level in levels})
-    figure = new_figure(9.0, 7.6)
-    axes = figure.subplots(3, len(kinds), sharex=True, sharey="row")
+    figure, axes = subplots(9.0, 7.6, 3, len(kinds), sharex=True, sharey="row")
     for column, kind in enumerate(kinds):
         for index, size in enumerate(sizes):
             some = [x for x in levels if (x.kind, x.neurons_per_unit) == (kind, size) and x.level > 0]

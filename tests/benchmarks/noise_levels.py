@@ -34,7 +34,7 @@ import ddm2snn
 from ddm2snn.conversion import Diagnostics
 from ddm2snn.errors import InputError, MissedWarning
 from ddm2snn.load import load_as
-from ddm2snn.plots.style import COLOURS, MARKERS, STYLES, legend, new_figure, plain, save_figure
+from ddm2snn.plots.style import COLOURS, MARKERS, STYLES, legend, plain, save_figure, subplots
 from ddm2snn.systems.oscillators import van_der_pol
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ def cell(sigma: float, neurons: float, rate: ddm2snn.RateNetwork, given: argpars
 
 def draw(cells: list[Cell]) -> Figure:
     """Largest excess over sigma, a line for each number of neurons: states and time, and fields."""
-    figure = new_figure(9.0, 3.6)
-    axes = figure.subplots(1, 2, sharey=True)
+    figure, axes = subplots(9.0, 3.6, 1, 2, sharey=True)
     for axis, of_fields, title in zip(axes, (False, True), ("States and time", "Fields of the equation"), strict=True):
         for index, neurons in enumerate(sorted({each.neurons_per_unit for each in cells})):
             some = sorted((each for each in cells if each.neurons_per_unit == neurons), key=lambda each: each.sigma)

@@ -10,6 +10,7 @@ import pytest
 import ddm2snn
 from ddm2snn import Calibrated, Population, damaged, find_backend
 from ddm2snn.conversion import solve_again
+from ddm2snn.conversion.drift_error import DriftError
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.noise_budget import MeasuredNoise, measure_budget, with_lost_spikes
 from ddm2snn.conversion.noise_spectrum import NoiseSpectrum
@@ -95,7 +96,7 @@ def test_solving_again_brings_the_drift_back():
 
     def drift_error(of):
         budget = measure_budget(rate, Ensemble.of(of), of.decoders, states, np.random.default_rng(0))
-        return float(np.sqrt((budget.drift_bias**2).mean()))
+        return float(np.sqrt((budget.drift.repeatable**2).mean()))
 
     broken = damaged(network, "neurons", SHARE, seed=1)
     again = solve_again(broken, rate, seed=0)
@@ -132,7 +133,7 @@ def test_lost_spikes_are_noise_of_known_size(make_spiking, rise_s):
     # the budget's tensor passes z' = -z + q, tau_r q' = -q + ...: half of it, over 1 + tau_r / T
     nothing = np.zeros((8, 1, 1))
     spectrum = NoiseSpectrum(np.geomspace(1e-3, 10, 8), np.eye(1), nothing, nothing, motion=1.0)
-    quiet = MeasuredNoise(np.eye(1), np.zeros((1, 1)), np.zeros(1), spectrum)
+    quiet = MeasuredNoise(np.eye(1), np.zeros((1, 1)), DriftError(*np.zeros((3, 1))), spectrum)
     expected = network.decoders * (1 - loss)  # decoders are those of single spikes
     budget = with_lost_spikes(quiet, Ensemble.of(network), expected, np.zeros((1, 1)), loss)
     tensor = float(budget.spectrum.spikes[0, 0, 0].real)

@@ -167,7 +167,7 @@ def test_of_a_network_that_loses_nothing_nothing_is_said(make_spiking, tmp_path:
 
 def test_decoders_solved_again_make_up_for_the_refractory_period(rate_network, brian2_network) -> None:
     """Drift errors of static decoders, by the exact curves, before and after."""
-    from ddm2snn.conversion.structure import without_refractory
+    from ddm2snn.conversion.again import without_refractory
 
     network = brian2_network
     loss = refractory_loss(network)
