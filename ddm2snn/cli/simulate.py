@@ -60,7 +60,8 @@ def simulate(
         duration, every, given = duration / unit, every / unit, given and given.in_rate_time(unit)
     several = trials or (given and given.trials) or 16
     cost = costs.of_simulation(
-        loaded.neurons if isinstance(loaded, ddm2snn.SpikingNetwork) else loaded.units, loaded.rank, name, trials=several, folder=output.parent,
+        loaded.neurons if isinstance(loaded, ddm2snn.SpikingNetwork) else loaded.units, loaded.rank, name,
+        trials=several, folder=output.parent,
         steps=duration * loaded.time_unit_s / (dt_s or loaded.dt_s)
         if isinstance(loaded, ddm2snn.SpikingNetwork)
         else duration / (dt_s or 0.01),

@@ -35,7 +35,7 @@ LIMITS = {
     "percent documented": 100,
     "assert statements": 0,
     "longest file": 399,
-    "longest function": 65,
+    "longest function": 70,
 }
 TIME_LIMIT_S = 20.0  # processor time of all figures
 
