@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from ddm2snn.recording import Recording
 
+# levels of each damage by default [choice]
 LEVELS: Mapping[str, Sequence[float]] = {
     "neurons": (0.05, 0.1, 0.2),
     "spikes": (0.01, 0.05, 0.2),
@@ -39,8 +40,8 @@ LEVELS: Mapping[str, Sequence[float]] = {
     "thresholds": (0.02, 0.05, 0.1),
 }
 """Levels of each damage by default; zero is always among them."""
-_REFERENCES = 3  # recordings of the rate network
-_NORMAL_95 = 1.959964
+_REFERENCES = 3  # recordings of the rate network [cost]
+_NORMAL_95 = 1.959964  # standard deviations of a normal number [derived]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -52,8 +53,11 @@ def save_figure(figure: Figure, path: Path) -> None:
     from matplotlib import rc_context
 
     check_figure_file(path)
-    with whole_file(path) as temporary, rc_context({"svg.hashsalt": "ddm2snn"}):
-        figure.savefig(temporary, format=path.suffix[1:], metadata=_FORMATS[path.suffix])
+    content = io.BytesIO()  # Matplotlib does not outlive a full disk
+    with rc_context({"svg.hashsalt": "ddm2snn"}):
+        figure.savefig(content, format=path.suffix[1:], metadata=_FORMATS[path.suffix])
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
     figure.set_layout_engine("none")  # the layout is computed; further files of the figure take it over
 
 

@@ -164,7 +164,7 @@ def unwritten(file: h5py.File) -> None:
     [
         (newer, "reads 1. Install a newer"),
         (no_header, "no header of this schema"),
-        (header_of_numbers, "no header of this schema"),
+        (header_of_numbers, "no header of this schema|does not match its checksum"),
         (another_weight, "does not match its fingerprint"),
         (huge, "more than 4 GiB"),
         (unwritten, "has no numbers for it"),

@@ -101,7 +101,8 @@ def test_every_rank_is_drawn(make_rate, rank):
 
 def test_a_target_without_noise_has_no_budget(make_rate):
     quiet = make_rate()
-    axis = draw(ddm2snn.convert(quiet, decoders=Static(), **SETTINGS), quiet).axes[2]
+    moved = Static(stimulus=ddm2snn.Stimulus.within([-1.0, -1.0], [1.0, 1.0]))  # without input it would rest
+    axis = draw(ddm2snn.convert(quiet, decoders=moved, **SETTINGS), quiet).axes[2]
     assert [text.get_text() for text in axis.texts] == ["the target has no noise"]
 
 

@@ -163,7 +163,7 @@ def test_foreign_weights_are_read_apart(tmp_path, opened):
     with h5py.File(tmp_path / "w.h5", "w") as file:
         file["W"] = np.diag([0.5, 0.0])
     for name in ("w.mat", "w.h5"):
-        ddm2snn.import_network(tmp_path / name, MEANING)
+        ddm2snn.import_network(tmp_path / name, MEANING.model_copy(update={"factor": None}))
     assert opened == ["matlab_content", "hdf5_content"]
 
 

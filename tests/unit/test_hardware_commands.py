@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from ddm2snn.cli.main import main
@@ -65,7 +66,7 @@ def test_fit_refuses_what_registers_cannot_count(tmp_path, capsys, make_spiking)
 
 def test_convert_takes_a_device(tmp_path, capsys, make_rate):
     rate, output = str(tmp_path / "rate.safetensors"), tmp_path / "snn.safetensors"
-    make_rate().save(rate)
+    make_rate(diffusion_factor=0.5 * np.eye(2)).save(rate)
     given = ["convert", rate, "-o", str(output), "--time-unit-s", "0.1", "--hardware", "loihi2-like"]
     code, _, err = called(capsys, *given)
     assert code == 0, err

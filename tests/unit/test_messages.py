@@ -149,7 +149,7 @@ ARRAYS = {
     "an infinite W": ({"W": np.diag([np.inf, 1.0])}, "NaN or infinite"),
     "an empty W": ({"W": np.zeros((0, 0))}, "must be square"),
     "a number for W": ({"W": np.array(1.0)}, "must be square"),
-    "no rank": ({"m": np.zeros((4, 0)), "n": np.zeros((4, 0))}, "are empty"),
+    "no rank": ({"m": np.zeros((4, 0)), "n": np.zeros((4, 0))}, "are of shape (4, 0)"),
     "numbers for m and n": ({"m": np.array(1.0), "n": np.array(1.0)}, "must be (unit, rank)"),
     "inputs of three axes": ({"m": np.eye(4), "n": np.eye(4), "wi": np.zeros((1, 4, 1))}, "vectors and matrices"),
     "huge numbers": ({"W": np.full((3, 3), 1e300)}, "which no network has"),
@@ -160,7 +160,8 @@ ARRAYS = {
 def test_foreign_weights(cli, tmp_path, name):
     arrays, words = ARRAYS[name]
     np.savez(tmp_path / "w.npz", **arrays)
-    assert words in line_of(cli("import", "w.npz", "-o", "n.safetensors", *MEANING))
+    meaning = MEANING if "m" in arrays else MEANING[:4]  # a factor is that of m and n
+    assert words in line_of(cli("import", "w.npz", "-o", "n.safetensors", *meaning))
 
 
 @pytest.mark.parametrize(
@@ -258,7 +259,9 @@ def test_a_network_of_no_neurons_is_refused(rate_of, spiking_of, refuses, rate):
 def test_options_of_a_simulation(cli, spiking_of, tmp_path):
     spiking_of().save(tmp_path / "snn.safetensors")
     arguments = ("simulate", "snn.safetensors", "-o", "x.nc", "--backend", "reference")
-    assert "has the options spike_timing; got typo" in line_of(cli(*arguments, "--backend-option", "typo=1"))
+    assert "has the options spike_timing, spike_loss; got typo" in line_of(
+        cli(*arguments, "--backend-option", "typo=1")
+    )
     assert "has 6e+300 steps" in line_of(cli(*arguments, "--dt-s", "1e-300"))
 
 
