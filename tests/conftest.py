@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
 import ddm2snn
@@ -17,6 +18,11 @@ from ddm2snn.neuron import LIF
 MakeRate = Callable[..., RateNetwork]
 MakeSpiking = Callable[..., SpikingNetwork]
 SEED = 1
+
+# The same examples in every run; `--hypothesis-profile=searching` looks for new ones
+settings.register_profile("searching")
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 
 def pytest_configure(config: pytest.Config) -> None:

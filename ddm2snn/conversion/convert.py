@@ -141,8 +141,7 @@ def convert(
         )
         clock = Clock(first_s, dt_s, timing, rise_s=0.0 if config is not None else decoders.rise(rate, states, first_s))
         ensemble, tuning = decoders.place(rate, population, clock, states, seed)
-        problem = _timed(Problem(rate, ensemble, visited, seed), clock, config)
-        lengthened = None
+        problem, lengthened = _timed(Problem(rate, ensemble, visited, seed), clock, config), None
         if time_unit_s is None and (pilot := decoders.pilot(problem, progress)) is not None:
             problem, lengthened = _lengthened(problem, decoders, pilot, longest_s, config)
         solution = decoders.solve(problem, progress)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from ddm2snn.network import RateNetwork
 
-# cells over four deviations, by rank: those of the comparison's drift field [derived]
-_BINS = {1: 40, 2: 16, 3: 8, 4: 6}  # [derived]
+# cells over four deviations, by rank: those of the comparison's drift field, to which a test holds them [derived]
+_BINS = {1: 40, 2: 16, 3: 8, 4: 6}
 _COARSEST = 4  # cells beyond rank 4 [choice]
 _FEWEST = 4.0  # trials that a cell must be visited by, as many as equal visits would make of them [choice]
 _MOST_SAMPLES = 250_000  # of all trials [cost]

@@ -14,6 +14,7 @@ from ddm2snn.conversion.drift_error import DriftError, drift_error_of
 from ddm2snn.conversion.driving import EVERY, along, driven
 from ddm2snn.conversion.noise_spectrum import NoiseSpectrum, spectrum_of
 from ddm2snn.conversion.trajectories import Course, Trajectories, Visited, drawn, latents_of
+from ddm2snn.neuron.activation import activate
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -69,9 +70,7 @@ def measure_budget(
     duration: float = _DURATION,
 ) -> MeasuredNoise:
     """Measure the noise of the decoded spikes' error, and what repeats, on fresh trajectories of the rate network."""
-    start, course = drawn(states, _TRAJECTORIES, rng)
-    if course is not None:
-        course.begins_again = False  # a jump would be noise
+    start, course = drawn(states, _TRAJECTORIES, rng, begins_again=False)  # a jump would be noise
     paths = finely_sampled(rate, ensemble.clock, start, rng, course)
     drive = ensemble.drive(rng.random((_TRAJECTORIES, ensemble.neurons)), np.arange(ensemble.neurons))
     parts = [
@@ -203,7 +202,8 @@ def smooth_features(rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> F
     >>> features.shape, bool((features[:, -1] == 1.0).all())
     ((3, 9), True)
     """
-    features = rate.hidden(z)[:, :: max(1, rate.units // _FEATURES)][:, :_FEATURES]
+    some = np.arange(0, rate.units, max(1, rate.units // _FEATURES))[:_FEATURES]
+    features = activate(rate.activation, z @ rate.left_vectors[some].T + rate.bias[some])
     return np.hstack([features, np.ones((len(z), 1))])
 
 

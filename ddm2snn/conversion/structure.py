@@ -240,16 +240,7 @@ def restructure(
     if not isinstance(structure, Structure):
         raise InputError(f"restructure needs a Sparse, Bounded or OneSign, got a {type(structure).__name__}.")
     check_source(rate, network)
-    if "stimulus" in network.provenance.get("decoders", {}):
-        raise InputError(
-            "This network was calibrated in trials with inputs, and restructure knows stationary trajectories alone. "
-            "Restructure networks that were converted without a stimulus."
-        )
-    if network.diffusion_decoders is not None:
-        raise InputError(
-            "This network's diffusion depends on the state, decoded by its neurons, which restructure does not solve "
-            "for again. Restructure networks of constant diffusion."
-        )
+    _check_solved_for(network)
     with one_thread():
         ensemble = Ensemble.of(network)
         states = to_internal(rate, stationary_states(rate, seed))
@@ -279,6 +270,20 @@ def restructure(
     progress(1.0)
     provenance = {**network.provenance, "structure": diagnostics.as_json()}
     return Restructuring(dataclasses.replace(made, provenance=provenance), diagnostics)
+
+
+def _check_solved_for(network: SpikingNetwork) -> None:
+    """Refuse a network for more than stationary trajectories and a constant diffusion."""
+    if "stimulus" in network.provenance.get("decoders", {}):
+        raise InputError(
+            "This network was calibrated in trials with inputs, and restructure knows stationary trajectories alone. "
+            "Restructure networks that were converted without a stimulus."
+        )
+    if network.diffusion_decoders is not None:
+        raise InputError(
+            "This network's diffusion depends on the state, decoded by its neurons, which restructure does not solve "
+            "for again. Restructure networks of constant diffusion."
+        )
 
 
 def _driven_equations(

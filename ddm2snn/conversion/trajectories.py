@@ -51,6 +51,8 @@ class Visited:
     @classmethod
     def of(cls, rate: RateNetwork, stimulus: Stimulus, seed: int) -> Visited:
         """Trials of the rate network under a stimulus: of each of its trials as many as make 128 in all."""
+        if stimulus.empty:
+            raise InputError("A stimulus without inputs says nothing of the trials. Leave it out, or give its inputs.")
         if stimulus.duration is None:
             stimulus = replace(stimulus, duration=float(stimulus.times[-1]) + _DURATION)
         if stimulus.trials is not None:
@@ -70,13 +72,17 @@ class Visited:
 
 
 def drawn(
-    states: Float[np.ndarray, "sample rank"] | Visited, count: int, rng: np.random.Generator
+    states: Float[np.ndarray, "sample rank"] | Visited,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    begins_again: bool = True,
 ) -> tuple[Float[np.ndarray, "trial rank"], Course | None]:
     """Draw states to start from, and the courses of inputs that go on from there where there are any."""
     if not isinstance(states, Visited):
         return states[rng.integers(len(states), size=count)], None
     rows = rng.integers(len(states.latents), size=count)
-    return states.latents[rows], Course(states, rows)
+    return states.latents[rows], Course(states, rows, begins_again=begins_again)
 
 
 def latents_of(states: Float[np.ndarray, "sample rank"] | Visited) -> Float[np.ndarray, "sample rank"]:
@@ -90,10 +96,9 @@ class Course:
     At the end of its trial a trajectory begins another one, or, with `begins_again` false, keeps its last input.
     """
 
-    begins_again = True
-
-    def __init__(self, visited: Visited, rows: Int[np.ndarray, " trial"]) -> None:
+    def __init__(self, visited: Visited, rows: Int[np.ndarray, " trial"], *, begins_again: bool = True) -> None:
         self._visited, self._rows, self._spent = visited, rows, np.zeros(len(rows))
+        self._begins_again = begins_again
         self._begun = np.zeros(len(rows), dtype=bool)
         self._beginnings = np.setdiff1d(np.arange(len(visited.latents)), visited.following)
 
@@ -116,7 +121,7 @@ class Course:
                 following = self._visited.following[self._rows]
                 self._rows = np.where(over & (following >= 0), following, self._rows)
                 ended = over & (following < 0)
-                if self.begins_again and ended.any():
+                if self._begins_again and ended.any():
                     self._rows[ended] = rng.choice(self._beginnings, size=int(ended.sum()))
                     self._begun |= ended
         return inputs, begins, places

@@ -103,10 +103,10 @@ def latent_circuit(file: WeightFile) -> PublishedNetwork:
     if weights.shape != (units, units):
         raise InputError(f"{file.path}: the recurrent layer must be square, found {weights.shape}. Repair it.")
     bias = file.own("recurrent_layer.bias") if file.full_name("recurrent_layer.bias") else np.zeros(units)
-    for name in ("input_layer.bias", "a"):
-        if (full := file.full_name(name)) is not None:
-            extra = file.array(full)
-            bias = bias + extra if name.endswith("bias") else bias
+    if file.full_name("input_layer.bias"):
+        bias = bias + file.own("input_layer.bias")
+    if file.full_name("a"):
+        file.own("a")  # read, so that it is not told as left over
     if (step := file.step) is None:
         step = file.assumed["step"] = 0.2
     return Weights(

@@ -6,7 +6,6 @@ No file is trusted: nothing is executed, and sizes are checked first, so that a 
 from __future__ import annotations
 
 import io
-import pickle
 import struct
 import zipfile
 import zlib
@@ -212,6 +211,8 @@ def _datasets(
 
 
 def _from_torch(path: Path) -> Arrays:
+    from pickle import UnpicklingError  # what PyTorch raises instead of executing anything
+
     import torch
 
     allowance = Allowance(path)
@@ -233,7 +234,7 @@ def _from_torch(path: Path) -> Arrays:
         other = not zipfile.is_zipfile(path) and file.read(len(_OLD_TORCH)) != _OLD_TORCH
     try:
         content = None if other else torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
+    except UnpicklingError:
         other, content = True, None
     if other:
         raise FileRefusedError(

@@ -150,7 +150,7 @@ def stress(
     """Damage a spiking network, and compare it with the rate network, with its decoders and with others solved again.
 
     Each seed draws its own damage, calibration and noise; levels of one seed share them, so that curves are smooth.
-    A damaged network is calibrated again as `ddm2snn.conversion.structure.solve_again` does it, for lost spikes with
+    A damaged network is calibrated again as `ddm2snn.conversion.again.solve_again` does it, for lost spikes with
     `Calibrated.spike_loss`. New decoders are written without mismatch: errors of decoders are gone with them.
 
     Parameters

@@ -15,10 +15,10 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -162,19 +162,26 @@ def compared(name: str, network: RateNetwork) -> dict[str, object]:
     }  # fmt: skip
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Markdown table."""
+def table(rows: Sequence[Row], conversions: Sequence[Mapping[str, Any]]) -> str:
+    """Markdown table of the systems, and what comparisons of some of them say."""
+    found = {made["system"]: made for made in conversions}
     lines = [
-        "| system | drift error | from SciPy | lost | rate time unit | time | said |",
-        "|---|---|---|---|---|---|---|",
+        "| system | drift error | from SciPy | lost | rate time unit | converted: largest excess | dead | said |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         figures = "refused | | | " if row.drift_error is None else (
             f"{row.drift_error:.1e} | {row.deviation:.1f} | {row.lost} | {row.time_scale:.3g}"
         )  # fmt: skip
+        converted = " | "
+        if (made := found.get(row.system)) is not None:
+            failed = made["failures"]
+            dead = failed["trials_died"] + failed["trials_escaped"]
+            converted = f"{made['excess']:.1f} ({made['worst'].replace('_', ' ')}) | {dead} of {failed['trials']}"
         mark = "" if row.as_expected else " (not as expected)"
-        lines.append(f"| {row.system} | {figures} | {row.seconds:.0f} s | {row.said}{mark} |")
-    return "\n".join(lines) + "\n"
+        lines.append(f"| {row.system} | {figures} | {converted} | {row.said}{mark} |")
+    verdicts = [f"- {made['system']}: {made['verdict']}" for made in conversions]
+    return "\n".join([*lines, *([""] if verdicts else []), *verdicts]) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -199,8 +206,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(asdict(rows[-1])), file=sys.stderr, flush=True)
         content = {"rows": [asdict(row) for row in rows], "conversions": conversions}
         (given.output / "own_systems.json").write_text(json.dumps(content, indent=1) + "\n")
-        (given.output / "own_systems.md").write_text(table(rows))
-    print(table(rows), end="")
+        (given.output / "own_systems.md").write_text(table(rows, conversions))
+    print(table(rows, conversions), end="")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,13 @@ from scipy.signal import lfilter
 import ddm2snn
 from ddm2snn import Calibrated, Population
 from ddm2snn.base.least_squares import fit_ridge
+from ddm2snn.conversion import drift_error
 from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.drift_error import drift_error_of
 from ddm2snn.conversion.noise_budget import _windowed, smooth_features
 from ddm2snn.conversion.trajectories import Trajectories
 from ddm2snn.fidelity.field_difference import field_difference
+from ddm2snn.fidelity.measures import drift_field
 from ddm2snn.fidelity.measures.drift_field import field_grid, field_sums
 from ddm2snn.network import to_internal
 
@@ -113,3 +115,7 @@ def test_it_is_what_the_comparison_finds_in_the_closed_loop(rate_network):
     expected = np.sqrt((drift * np.square(made.diagnostics.drift_error)).sum() / drift.sum())
     assert found.drift_bias == pytest.approx(expected, rel=0.3)
     assert expected > 2 * np.array(made.diagnostics.drift_standard_error).max()
+
+
+def test_cells_are_as_large_as_those_of_the_comparison():
+    assert drift_error._BINS == drift_field._BINS

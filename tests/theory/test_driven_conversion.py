@@ -122,8 +122,7 @@ def test_what_is_decoded_does_not_hold_the_input(integrator):
     inner = u / network.latent_scale[0]
     visited = Visited(z, np.full((1, 1), inner), np.array([-1]))
     rng = np.random.default_rng(0)
-    start, course = drawn(visited, 1, rng)
-    course.begins_again = False
+    start, course = drawn(visited, 1, rng, begins_again=False)
     _, target, states = Trajectories(network, Clock(0.1, 1e-3, "grid"), start, 0.1, rng, course=course).advance(200)
     assert np.abs(states - z).max() < 1e-4
     assert abs(target[0, -1, 0] - network.internal_readout(z)[0, 0]) < 1e-3

@@ -24,18 +24,20 @@ TIME_UNIT_S = 0.1
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "decoders",
-    [{"kind": "Static"}, {"kind": "Calibrated", "duration": 100.0, "most_decoders": 1024}],
-    ids=lambda decoders: decoders["kind"],
+    ("decoders", "limit"),
+    [
+        ({"kind": "Static"}, 0.01),  # of curves
+        ({"kind": "Calibrated", "duration": 100.0, "most_decoders": 1024}, 0.02),  # of spikes, on cells
+    ],
+    ids=["Static", "Calibrated"],
 )
-def test_20_000_neurons_fit(rate_network, decoders):
+def test_20_000_neurons_fit(rate_network, decoders, limit):
     # the warm-up of calibrated decoders in one piece alone took 64 x 100 samples x 20,032 neurons: 0.96 GiB,
     # and the curves of static ones 3,840 x 20,032 numbers, several times
     found = scaling.converted(rate_network, PER_UNIT, TIME_UNIT_S, **decoders)
     assert found["neurons"] == 64 * PER_UNIT
     assert found["gib"] < 1.0
-    # the calibrated error is that of cells, which 1,024 shared decoders and 100 time units leave at one per cent
-    assert max(found["drift_error"]) < 0.02
+    assert max(found["drift_error"]) < limit
 
 
 def test_static_decoders_in_parts_are_those_at_once(rate_network):

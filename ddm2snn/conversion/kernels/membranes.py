@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from ddm2snn.neuron import NeuronModel, SpikeTiming
 
+_NOTHING = 1e-200  # of filtered spikes [code]
 _HALVINGS = 52  # of a step, to find a crossing in it to the last bit [derived]
 
 
@@ -113,6 +114,13 @@ def _add_to_columns(filtered: np.ndarray, columns: np.ndarray, row: np.ndarray) 
         row[columns[j]] += filtered[j]
 
 
+@compiled()
+def _faded(value: float, decay: float) -> float:
+    """What is left of a value, or zero where that is next to nothing: numbers below the normal ones are slow."""
+    left = value * decay
+    return left if left > _NOTHING else 0.0
+
+
 def _of_neuron(constant: float | np.ndarray, neuron: int) -> float:
     """A constant that all neurons share, or that of one of them.
 
@@ -156,7 +164,7 @@ def _leaky_on_grid(
                 x = x if before >= 0.0 else before + 1.0
                 fired = x > 1.0
                 v[j] = -refractory_steps if fired else x
-                q[j] = q[j] * rise_decay + (jump if fired else 0.0)
+                q[j] = _faded(q[j], rise_decay) + (jump if fired else 0.0)
                 r[j] = r[j] * decay + q[j]
             if (step + 1) % stride == 0:
                 _add_to_columns(r, columns, out[trial, step // stride])
@@ -179,7 +187,7 @@ def _leaky_within_steps(
         for step in range(path.shape[1]):
             currents(path[trial, step], encoders, bias, current)
             for j in range(neurons):
-                q[j] *= rise_decay
+                q[j] = _faded(q[j], rise_decay)
                 if w[j] >= dt_s:
                     w[j] -= dt_s
                     continue
@@ -218,7 +226,7 @@ def _without_leak(
                 fired = x > 1.0
                 rest = x - 1.0 if x < 2.0 else 1.0
                 v[j] = rest if fired else x
-                q[j] = q[j] * rise_decay + (jump if fired else 0.0)
+                q[j] = _faded(q[j], rise_decay) + (jump if fired else 0.0)
                 r[j] = r[j] * decay + q[j]
             if (step + 1) % stride == 0:
                 _add_to_columns(r, columns, out[trial, step // stride])
@@ -248,7 +256,7 @@ def _adaptive_on_grid_steps(
                 fired = x > 1.0 + above_rest
                 v[j] = -refractory_steps if fired else x
                 h[j] = above_rest + (threshold_jump if fired else 0.0)
-                q[j] = q[j] * rise_decay + (jump if fired else 0.0)
+                q[j] = _faded(q[j], rise_decay) + (jump if fired else 0.0)
                 r[j] = r[j] * decay + q[j]
             if (step + 1) % stride == 0:
                 _add_to_columns(r, columns, out[trial, step // stride])
@@ -272,7 +280,7 @@ def _adaptive_within_steps(
         for step in range(path.shape[1]):
             currents(path[trial, step], encoders, bias, current)
             for j in range(neurons):
-                q[j] *= rise_decay
+                q[j] = _faded(q[j], rise_decay)
                 before = h[j]
                 h[j] = before * threshold_decay
                 if w[j] >= dt_s:
