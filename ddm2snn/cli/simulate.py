@@ -19,7 +19,9 @@ def simulate(
     network: Annotated[Path, typer.Argument(help="Rate or spiking network (.safetensors).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.nc).")],
     backend: Annotated[str | None, typer.Option(help="Backend; by default the one that fits the network.")] = None,
-    duration: Annotated[float, typer.Option(help="Length in rate time units.")] = 60.0,
+    duration: Annotated[
+        float | None, typer.Option(help="Length in rate time units; that of the stimulus by default, or 60.")
+    ] = None,
     every: Annotated[float, typer.Option(help="Sampling interval in rate time units.")] = 0.02,
     trials: Annotated[
         int | None, typer.Option(help="Independent trials; those of the stimulus by default, or 16.")
@@ -28,7 +30,9 @@ def simulate(
     seed: Seed = 0,
     stimulus: Annotated[
         Path | None,
-        typer.Option(help="Input: CSV (time, inputs ...), a folder of one for each trial, or .safetensors."),
+        typer.Option(
+            help="Input: CSV (time, inputs ...), a folder of one for each condition, .npz, .nc or .safetensors."
+        ),
     ] = None,
     spikes: Annotated[bool, typer.Option("--spikes", help="Record spikes as well.")] = False,
     spike_window: Annotated[
@@ -45,8 +49,10 @@ def simulate(
     as_json: JsonFlag = False,
 ) -> None:
     """Simulate a network and record its latents."""
+    from ddm2snn.exchange import read_stimulus
+
     loaded = ddm2snn.load(network)
-    given = ddm2snn.Stimulus.load(stimulus) if stimulus else None
+    given = read_stimulus(stimulus) if stimulus else None
     check_writable(output)
     if not isinstance(loaded, ddm2snn.RateNetwork | ddm2snn.SpikingNetwork):
         raise InputError(f"{network} holds a {type(loaded).__name__}; a RateNetwork or SpikingNetwork is needed.")
@@ -57,7 +63,9 @@ def simulate(
     selection = ddm2snn.SpikeSelection(spike_window, neurons)
     if system_time:
         unit = loaded.time_scale
-        duration, every, given = duration / unit, every / unit, given and given.in_rate_time(unit)
+        every, given = every / unit, given and given.in_rate_time(unit)
+        duration = None if duration is None else duration / unit
+    duration = (given and given.duration) or 60.0 if duration is None else duration
     several = trials or (given and given.trials) or 16
     cost = costs.of_simulation(
         loaded.neurons if isinstance(loaded, ddm2snn.SpikingNetwork) else loaded.units, loaded.rank, name,

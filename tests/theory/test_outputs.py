@@ -66,12 +66,13 @@ def test_outputs_of_driven_trials(make_rate):
     rate = make_rate(rank=1, units=32, seed=3)
     rate = dataclasses.replace(rate, output_vectors=rate.left_vectors / 16.0, output_bias=np.array([0.2]))
     values = np.array([-0.6, -0.2, 0.2, 0.6])[:, None, None] * np.ones((1, 1, rate.input_map.shape[1]))
-    stimulus = Stimulus(times=[0.0], values=values, duration=12.0)
+    stimulus = Stimulus(times=np.zeros(1), values=values, duration=12.0)
     decoders = ddm2snn.Calibrated(stimulus=stimulus)
     spiking = ddm2snn.convert(rate, decoders=decoders, time_unit_s=0.1, seed=1).network
     start = np.zeros((4, 1))
     own, run = (ddm2snn.simulate(n, stimulus=stimulus, initial_latent=start, seed=2) for n in (rate, spiking))
-    assert own.output is not None and run.output is not None
+    assert own.output is not None
+    assert run.output is not None
     ends, expected = (each.output.values[:, -100:, 0].mean(axis=1) for each in (run, own))
     assert np.abs(ends - expected).max() < 0.03 * np.ptp(expected)
 
@@ -91,7 +92,8 @@ def test_files_keep_them(spiking, tmp_path):
     run = ddm2snn.simulate(spiking, trials=2, duration=1.0)
     run.save(tmp_path / "run.nc")
     back = ddm2snn.Recording.load(tmp_path / "run.nc")
-    assert back.output is not None and run.output is not None
+    assert back.output is not None
+    assert run.output is not None
     assert np.array_equal(back.output.values, run.output.values)
     assert back.fingerprint == run.fingerprint
 
