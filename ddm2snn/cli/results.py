@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import ddm2snn
-from ddm2snn.base.files import make_folder, require_file
+from ddm2snn.base.files import new_folder, require_file
 from ddm2snn.base.stored import parse_json
 from ddm2snn.cli import costs
 from ddm2snn.cli.console import Console, say_cost, shown
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-_PROJECTION = "Symmetric part of the drift: gradient-flow, which descends its energy, or pseudo-inverse."
 _OWN_SYSTEM = 64, 3  # units and rank, until its file is executed
 _WELL_FORMS = (
     "Give JSON such as [[-1, 0], [1, 0]], a .json or .csv file with a centre per row, or a system with memories."
@@ -42,7 +41,10 @@ _WELL_FORMS = (
 def analyse(
     rate: RateFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for analysis.json and figures.")],
-    projection: Annotated[str, typer.Option(help=_PROJECTION)] = "gradient-flow",
+    projection: Annotated[
+        str,
+        typer.Option(metavar="gradient-flow|pseudo-inverse", help="How the drift is split; a gradient flow descends."),
+    ] = "gradient-flow",
     seed: Seed = 0,
     as_json: JsonFlag = False,
 ) -> None:
@@ -52,7 +54,8 @@ def analyse(
     from ddm2snn.workflow.report import write_analysis
 
     network = load_as(rate, ddm2snn.RateNetwork)
-    with shown(f"analyse {rate}", costs.of_analysis(network.units, network.rank)) as progress:
+    cost = costs.of_analysis(network.units, network.rank)
+    with new_folder(output), shown(f"analyse {rate}", cost) as progress:
         analysis = analyse_network(network, projection=projection, seed=seed, progress=progress)  # pyright: ignore[reportArgumentType]
         written = write_analysis(analysis, output)
     content = {"folder": str(output), **analysis.as_json()}
@@ -83,8 +86,7 @@ def compare(
     numbers = sum(recording.samples.size for recording in (first, *others, *judged))
     cost = costs.of_comparison(numbers)
     cost.checked()
-    folder = make_folder(output)
-    with shown(f"compare {numbers:,} numbers", cost):
+    with new_folder(output) as folder, shown(f"compare {numbers:,} numbers", cost):
         report = ddm2snn.compare(
             first, judged, floor=others, burn_in=burn_in, seed=seed, wells=None if wells is None else read_wells(wells)
         )
@@ -135,7 +137,7 @@ def run(
     if recipe.program is None:
         system = ddm2snn.find_system(recipe.system)
         units, rank = system.units, system.rank
-    say_cost(f"run {recipe.without_folders.system}", costs.of_run(recipe, units, rank, make_folder(output)))
+    say_cost(f"run {recipe.without_folders.system}", costs.of_run(recipe, units, rank, output))
     with contextlib.closing(Console()) as console:
         summary = ddm2snn.run(recipe, output, announce=console)
     lines = [*summary["findings"], ""]

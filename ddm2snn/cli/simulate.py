@@ -8,10 +8,9 @@ from typing import Annotated, Any
 import typer
 
 import ddm2snn
-from ddm2snn.base.files import check_writable
 from ddm2snn.cli import costs
 from ddm2snn.cli.console import shown
-from ddm2snn.cli.options import JsonFlag, Seed, show
+from ddm2snn.cli.options import JsonFlag, Seed, check_output, show
 from ddm2snn.errors import InputError
 
 
@@ -19,7 +18,9 @@ def simulate(
     network: Annotated[Path, typer.Argument(help="Rate or spiking network (.safetensors).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write (.nc).")],
     backend: Annotated[str | None, typer.Option(help="Backend; by default the one that fits the network.")] = None,
-    duration: Annotated[float, typer.Option(help="Length in rate time units.")] = 60.0,
+    duration: Annotated[
+        float | None, typer.Option(help="Length in rate time units; that of the stimulus by default, or 60.")
+    ] = None,
     every: Annotated[float, typer.Option(help="Sampling interval in rate time units.")] = 0.02,
     trials: Annotated[
         int | None, typer.Option(help="Independent trials; those of the stimulus by default, or 16.")
@@ -47,7 +48,7 @@ def simulate(
     """Simulate a network and record its latents."""
     loaded = ddm2snn.load(network)
     given = ddm2snn.Stimulus.load(stimulus) if stimulus else None
-    check_writable(output)
+    check_output(output, ".nc")
     if not isinstance(loaded, ddm2snn.RateNetwork | ddm2snn.SpikingNetwork):
         raise InputError(f"{network} holds a {type(loaded).__name__}; a RateNetwork or SpikingNetwork is needed.")
     name = backend or ("rate" if isinstance(loaded, ddm2snn.RateNetwork) else loaded.backend)
@@ -57,15 +58,17 @@ def simulate(
     selection = ddm2snn.SpikeSelection(spike_window, neurons)
     if system_time:
         unit = loaded.time_scale
-        duration, every, given = duration / unit, every / unit, given and given.in_rate_time(unit)
+        every, given = every / unit, given and given.in_rate_time(unit)
+        duration = duration and duration / unit
     several = trials or (given and given.trials) or 16
+    lasts = (given and given.duration) or 60.0 if duration is None else duration
     cost = costs.of_simulation(
         loaded.neurons if isinstance(loaded, ddm2snn.SpikingNetwork) else loaded.units, loaded.rank, name,
         trials=several, folder=output.parent,
-        steps=duration * loaded.time_unit_s / (dt_s or loaded.dt_s)
+        steps=lasts * loaded.time_unit_s / (dt_s or loaded.dt_s)
         if isinstance(loaded, ddm2snn.SpikingNetwork)
-        else duration / (dt_s or 0.01),
-        samples=duration / every if every > 0 else 0.0,
+        else lasts / (dt_s or 0.01),
+        samples=lasts / every if every > 0 else 0.0,
     )  # fmt: skip
     with shown(f"simulate on {name}", cost) as progress:
         recording = ddm2snn.simulate(

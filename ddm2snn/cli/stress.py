@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 import ddm2snn
-from ddm2snn.base.files import check_writable
 from ddm2snn.cli import costs
 from ddm2snn.cli.console import shown
-from ddm2snn.cli.options import WELLS, JsonFlag, SpikingFile, show
+from ddm2snn.cli.options import WELLS, JsonFlag, SpikingFile, check_output, show
 from ddm2snn.errors import InputError
 
 
@@ -29,21 +28,20 @@ def stress(
     ] = None,
     seeds: Annotated[int, typer.Option(help="Repetitions with their own damage, calibration and noise.")] = 3,
     backend: Annotated[str | None, typer.Option(help="Simulator; the reference, which can lose spikes.")] = None,
-    duration: Annotated[float, typer.Option(help="Length of each run in rate time units.")] = 40.0,
+    duration: Annotated[float, typer.Option(help="Length of each run in rate time units.")] = 60.0,
     trials: Annotated[int, typer.Option(help="Trials of each run.")] = 16,
     wells: Annotated[str | None, typer.Option(help=WELLS)] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Damage a spiking network at several levels, and tell what fidelity is left, and what calibrating again saves."""
     from ddm2snn.cli.results import read_wells
-    from ddm2snn.fidelity.stress import LEVELS, check_table
+    from ddm2snn.fidelity.stress import LEVELS
     from ddm2snn.load import load_as
     from ddm2snn.plots.stress import draw_stress
     from ddm2snn.plots.style import check_figure_file, save_figure
 
     network, source = load_as(spiking, ddm2snn.SpikingNetwork), load_as(rate, ddm2snn.RateNetwork)
-    check_table(output)
-    check_writable(output)
+    check_output(output, ".csv", ".json")
     if figure is not None:
         check_figure_file(figure)
     asked = None if levels is None else dict(_levels(text) for text in levels)

@@ -142,7 +142,7 @@ def stress(
     levels: Mapping[str, Sequence[float]] | None = None,
     seeds: Sequence[int] = (0, 1, 2),
     backend: str | Backend | None = None,
-    duration: float = 40.0,
+    duration: float = 60.0,
     trials: int = 16,
     wells: Float[np.ndarray, "well rank"] | None = None,
     progress: Progress = no_progress,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import runpy
 from collections.abc import Callable
 from pathlib import Path
 
-from ddm2snn.base.files import require_file
+from ddm2snn.base.files import damage_refused, require_file
 from ddm2snn.errors import InputError
 from ddm2snn.systems.chaos import dadras, from_dysts, lorenz
 from ddm2snn.systems.landscape import memories, quartic_wells, sequence
@@ -58,10 +59,25 @@ def find_system(name: str) -> System:
         return _from_file(require_file(path), attribute)
     if path == "dysts":
         return from_dysts(attribute)
+    if name.endswith(".py"):
+        assigned = _assigned(require_file(name))
+        raise InputError(
+            f"{name} is a file: name the System in it as well, such as {name}:{(assigned or ['attribute'])[-1]}. "
+            f"It assigns {', '.join(assigned) or 'no names'}."
+        )
     raise InputError(
         f"There is no system {name!r}. Built in: {', '.join(sorted(BUILT_IN))}; chaotic flows: dysts:Name; "
         "your own: path/to/file.py:attribute."
     )
+
+
+def _assigned(path: Path) -> list[str]:
+    """Names that a Python file assigns at its top level, which is not executed; those of calls alone where some are."""
+    with damage_refused(path, "Python"):
+        body = ast.parse(path.read_bytes()).body
+    assignments = [node for node in body if isinstance(node, ast.Assign)]
+    calls = [node for node in assignments if isinstance(node.value, ast.Call)] or assignments
+    return [target.id for node in calls for target in node.targets if isinstance(target, ast.Name)]
 
 
 def _from_file(path: Path, attribute: str) -> System:

@@ -23,7 +23,7 @@ from ddm2snn.analysis.lyapunov import (
     twin_starts,
 )
 from ddm2snn.backend import Backend
-from ddm2snn.base.files import make_folder, remove_stale
+from ddm2snn.base.files import new_folder, remove_stale
 from ddm2snn.base.progress import Announce, Progress
 from ddm2snn.base.randomness import child_seed
 from ddm2snn.conversion import convert
@@ -81,10 +81,10 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, announce: Announce
     system = recipe if isinstance(recipe, System) else None
     if not isinstance(recipe, Recipe):
         recipe = Recipe(system=recipe.name if isinstance(recipe, System) else recipe)
-    target = make_folder(folder)
+    target = Path(folder)
     pipeline = _Pipeline(recipe, system or find_system(recipe.system), target)
     try:
-        with FileLock(target / _LOCK, timeout=0):
+        with new_folder(target, kept=_RATE_FILE), FileLock(target / _LOCK, timeout=0):
             for place in (target, target / _FIGURES):
                 remove_stale(place, older_than_s=0.0)
             perform(pipeline.steps(), target, announce or Announce())

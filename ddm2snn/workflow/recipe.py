@@ -97,7 +97,7 @@ class Recipe(Settings):
     trials = 16
     """
 
-    system: str = "vanderpol"
+    system: str
     seed: Annotated[int, Field(ge=0)] = 0
     backends: tuple[str, ...] = ("brian2", "nengo")
     hardware: tuple[str, ...] = ()

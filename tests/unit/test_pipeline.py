@@ -46,7 +46,7 @@ def small(**changes):
         "simulation": {"duration": 8.0, "burn_in": 1.0, "trials": 3},
         **changes,
     }
-    return ddm2snn.Recipe.model_validate(content)
+    return ddm2snn.Recipe.model_validate({"system": "vanderpol", **content})
 
 
 @pytest.fixture(scope="module")
