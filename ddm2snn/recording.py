@@ -239,6 +239,9 @@ class Recording:
     def load(cls, path: Path | str) -> Recording:
         """Read what `save` wrote; a damaged, foreign or newer file is refused by name."""
         file = require_file(path)
+        with file.open("rb") as content:
+            if content.read(4) != b"\x89HDF":
+                raise FileRefusedError(f"{file} is no recording, or it is damaged. Read other files with ddm2snn.load.")
         with damage_refused(file, "a recording"):
             return cls._rebuilt(file, _dataset(file))
 

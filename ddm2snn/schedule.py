@@ -90,7 +90,7 @@ class Run:
         if not isinstance(self.network, RateNetwork | SpikingNetwork):
             raise InputError(
                 f"simulate needs a RateNetwork or a SpikingNetwork, got {type(self.network).__name__}. "
-                "Load files with ddm2snn.load."
+                "Read a file with ddm2snn.load, and give the network of a Conversion."
             )
         check_positive("run", duration=self.duration, every=self.every)
         if self.dt_s is not None:

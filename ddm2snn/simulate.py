@@ -114,7 +114,12 @@ def simulate(
     [1.0, 0.368, 0.135]
     """
     selection = (SpikeSelection() if spikes else None) if isinstance(spikes, bool) else spikes
-    given = stimulus or Stimulus()
+    given = Stimulus() if stimulus is None else stimulus
+    for name, value, kind in (("stimulus", given, Stimulus), ("spikes", selection, SpikeSelection)):
+        if not isinstance(value, kind | None):
+            raise InputError(
+                f"simulate needs a {kind.__name__} as {name}, got a {type(value).__name__}. Make one of it."
+            )
     count = (given.trials or _TRIALS) if trials is None else trials
     length = (given.duration or _DURATION) if duration is None else duration
     run = Run(network, length, count, seed, dt_s, given, initial_latent, every, selection)
@@ -264,7 +269,13 @@ def _adapter_for(network: SpikingNetwork, backend: str | Backend | None) -> Back
             "Backend rate cannot run this network. SpikingNetwork: this backend runs a RateNetwork. "
             'Use backend="brian2" or backend="nengo".'
         )
-    return find_backend(chosen) if isinstance(chosen, str) else chosen
+    if isinstance(chosen, str):
+        return find_backend(chosen)
+    if isinstance(chosen, type) or not hasattr(chosen, "unsupported"):
+        raise InputError(
+            f"A backend is a name such as 'brian2' or an object with the methods of Backend, got {chosen!r}."
+        )
+    return chosen
 
 
 def _refuse_simulator(rate: RateNetwork, backend: str | Backend | None) -> None:

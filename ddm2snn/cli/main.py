@@ -163,7 +163,8 @@ def _worded(error: BaseException) -> tuple[str, int]:
     if isinstance(error, InputError):
         message = str(error)
     elif isinstance(error, typer.TyperException):
-        message = error.format_message()
+        context = getattr(error, "ctx", None)  # of a usage error
+        message = error.format_message().rstrip(".") + (f". See {context.command_path} -h." if context else "")
     elif isinstance(error, OSError):
         remedy = "Make some room" if error.errno == errno.ENOSPC else "Check the path and its permissions"
         message = f"{error.filename or 'A file'}: {error.strerror or error}. {remedy}."

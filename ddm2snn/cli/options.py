@@ -50,7 +50,7 @@ SpikingFile = Annotated[Path, typer.Argument(help="Spiking network (.safetensors
 def check_output(path: Path, *suffixes: str) -> None:
     """Refuse a file that cannot be written, or of another suffix than its content has, before the work."""
     check_writable(path)
-    if path.suffix not in suffixes:
+    if path.suffix not in ("", *suffixes):
         raise InputError(
             f"--output {path} ends in {path.suffix!r}, but this command writes {' or '.join(suffixes)}. "
             f"Name it {path.with_suffix(suffixes[0])}."

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 import ddm2snn
+from ddm2snn.base.files import check_writable
 from ddm2snn.cli import costs
 from ddm2snn.cli.console import shown
-from ddm2snn.cli.options import WELLS, JsonFlag, SpikingFile, check_output, show
+from ddm2snn.cli.options import WELLS, JsonFlag, SpikingFile, show
 from ddm2snn.errors import InputError
 
 
@@ -35,13 +36,14 @@ def stress(
 ) -> None:
     """Damage a spiking network at several levels, and tell what fidelity is left, and what calibrating again saves."""
     from ddm2snn.cli.results import read_wells
-    from ddm2snn.fidelity.stress import LEVELS
+    from ddm2snn.fidelity.stress import LEVELS, check_table
     from ddm2snn.load import load_as
     from ddm2snn.plots.stress import draw_stress
     from ddm2snn.plots.style import check_figure_file, save_figure
 
     network, source = load_as(spiking, ddm2snn.SpikingNetwork), load_as(rate, ddm2snn.RateNetwork)
-    check_output(output, ".csv", ".json")
+    check_table(output)
+    check_writable(output)
     if figure is not None:
         check_figure_file(figure)
     asked = None if levels is None else dict(_levels(text) for text in levels)

@@ -68,7 +68,7 @@ class Conversion:
 def convert(
     rate: RateNetwork,
     *,
-    population: Population | None = None,
+    population: Population | float | None = None,
     decoders: Decoders | str | None = None,
     backend: str | Backend | None = None,
     hardware: str | HardwareConfig | None = None,
@@ -84,7 +84,8 @@ def convert(
     rate
         The trained network.
     population
-        Neurons per unit, their rates and their model; none with `Direct`, which makes one neuron of each unit.
+        Neurons per unit, their rates and their model, or their number alone; none with `Direct`, which makes one
+        neuron of each unit.
     decoders
         How decoders are found, or a name in `ddm2snn.conversion.decoders.DECODERS`; calibrated by default.
     backend
@@ -125,6 +126,8 @@ def convert(
     check_positive("convert", dt_s=dt_s, **({} if time_unit_s is None else {"time_unit_s": time_unit_s}))
     check_convertible(rate)
     decoders = _checked_decoders(decoders)
+    if isinstance(population, float | int) and not isinstance(population, bool):
+        population = Population(population)
     if population is not None and not isinstance(population, Population):
         raise InputError(f"convert needs a Population as population, got a {type(population).__name__}.")
     config = find_hardware(hardware) if isinstance(hardware, str) else hardware
@@ -289,7 +292,8 @@ def with_constant(network: SpikingNetwork, constant: Float[np.ndarray, " rank"])
 def check_convertible(rate: object) -> None:
     """Refuse what is no rate network."""
     if not isinstance(rate, RateNetwork):
-        raise InputError(f"Conversion needs a RateNetwork, got a {type(rate).__name__}.")
+        kind = type(rate).__name__
+        raise InputError(f"Conversion needs a RateNetwork, got a {kind}. Read a file with ddm2snn.load.")
 
 
 def _checked_decoders(decoders: Decoders | str | None) -> Decoders:

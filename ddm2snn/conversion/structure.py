@@ -236,9 +236,12 @@ def restructure(
     check_seed(seed)
     check_convertible(rate)
     if not isinstance(network, SpikingNetwork):
-        raise InputError(f"restructure needs a SpikingNetwork, got a {type(network).__name__}. Convert first.")
+        raise InputError(
+            f"restructure needs a SpikingNetwork, got a {type(network).__name__}. Give the network of a Conversion."
+        )
     if not isinstance(structure, Structure):
-        raise InputError(f"restructure needs a Sparse, Bounded or OneSign, got a {type(structure).__name__}.")
+        kind = type(structure).__name__
+        raise InputError(f"restructure needs a Sparse, Bounded or OneSign, got a {kind}. Give Sparse(0.5) for half.")
     check_source(rate, network)
     _check_solved_for(network)
     with one_thread():

@@ -78,7 +78,10 @@ def export(
     True
     """
     if not isinstance(network, SpikingNetwork):
-        raise InputError(f"export needs a SpikingNetwork, got a {type(network).__name__}. Convert first.")
+        kind = type(network).__name__
+        raise InputError(
+            f"export needs a SpikingNetwork, got a {kind}. Convert first, and give the Conversion's network."
+        )
     if format not in FORMATS:
         raise InputError(f"There is no format {format!r}; known are {', '.join(FORMATS)}. Choose one.")
     if nir is not None and format != "nir":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -65,8 +66,13 @@ def find_system(name: str) -> System:
             f"{name} is a file: name the System in it as well, such as {name}:{(assigned or ['attribute'])[-1]}. "
             f"It assigns {', '.join(assigned) or 'no names'}."
         )
+    if name.endswith(".toml"):
+        raise InputError(
+            f"{name} is no system. If it is a recipe, read it with Recipe.read or give it to `ddm2snn run`."
+        )
+    meant = "".join(f"Did you mean {other}? " for other in difflib.get_close_matches(name, BUILT_IN, 1))
     raise InputError(
-        f"There is no system {name!r}. Built in: {', '.join(sorted(BUILT_IN))}; chaotic flows: dysts:Name; "
+        f"There is no system {name!r}. {meant}Built in: {', '.join(sorted(BUILT_IN))}; chaotic flows: dysts:Name; "
         "your own: path/to/file.py:attribute."
     )
 

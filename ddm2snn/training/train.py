@@ -147,7 +147,11 @@ def train(
     """
     target = find_system(system) if isinstance(system, str) else system
     if not isinstance(target, System):
-        raise InputError(f"train needs a System or the name of one, got {type(system).__name__}.")
+        raise InputError(f"train needs a System or the name of one, got {type(system).__name__}. Make a System of it.")
+    if training is not None and not isinstance(training, Training):
+        raise InputError(
+            f"train needs a Training as training, got {type(training).__name__}. Give Training(error=...)."
+        )
     count = as_count("units", target.units if units is None else units)
     if device not in ("cpu", "cuda"):
         raise InputError(f"There is no device {device!r}; choose cpu or cuda.")
