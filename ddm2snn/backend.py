@@ -71,6 +71,7 @@ from importlib.metadata import EntryPoint, entry_points
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from ddm2snn.base.html import fields_table
 from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
@@ -102,6 +103,8 @@ class Unsupported:
     feature: str
     reason: str
     remedy: str
+
+    _repr_html_ = fields_table
 
     def __str__(self) -> str:
         return f"{self.feature}: {self.reason}. {self.remedy}."

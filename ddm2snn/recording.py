@@ -21,7 +21,7 @@ from ddm2snn.base.arrays import (
 )
 from ddm2snn.base.files import damage_refused, require_file
 from ddm2snn.base.foreign import Allowance, Content, read_apart
-from ddm2snn.base.html import html_table
+from ddm2snn.base.html import fields_table, html_table
 from ddm2snn.base.sealed import sealed_content, sealed_file
 from ddm2snn.base.stored import check_header, make_header, parse_json
 from ddm2snn.errors import FileRefusedError, InputError
@@ -59,6 +59,8 @@ class Spikes:
     time_s: Float[np.ndarray, " spike"]
     neuron: Int[np.ndarray, " spike"]
     trial: Int[np.ndarray, " spike"]
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         freeze_arrays(self)

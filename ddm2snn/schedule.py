@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.base.arrays import as_count, check_positive
+from ddm2snn.base.html import fields_table
 from ddm2snn.base.noise_colour import digital_sections
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.errors import InputError
@@ -43,6 +44,8 @@ class SpikeSelection:
 
     window: tuple[float, float] | None = None
     neurons: Sequence[int] | None = None
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         window = self.window

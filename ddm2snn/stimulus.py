@@ -12,6 +12,7 @@ import numpy as np
 
 from ddm2snn.base.arrays import as_count, check_positive, freeze_arrays
 from ddm2snn.base.files import require_file
+from ddm2snn.base.html import fields_table
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.stored import fingerprint_of, read_as, save_arrays
 from ddm2snn.errors import FileRefusedError, InputError
@@ -57,6 +58,8 @@ class Stimulus:
     times: Float[np.ndarray, " time"] = field(default_factory=lambda: np.zeros(0))
     values: Float[np.ndarray, "*trial time input"] = field(default_factory=lambda: np.zeros((0, 0)))
     duration: float | None = None
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         freeze_arrays(self)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ddm2snn.base.files import require_file
+from ddm2snn.base.html import fields_table
 from ddm2snn.errors import FileRefusedError, InputError
 
 Count = Annotated[int, Field(gt=0)]
@@ -29,6 +30,8 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    _repr_html_ = fields_table
 
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 - checked against the fields
         try:

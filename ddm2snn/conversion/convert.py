@@ -12,6 +12,7 @@ import numpy as np
 
 from ddm2snn.backend import Backend, DeviceBackend, find_backend
 from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.html import fields_table
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
@@ -63,6 +64,8 @@ class Conversion:
 
     network: SpikingNetwork
     diagnostics: Diagnostics
+
+    _repr_html_ = fields_table
 
 
 def convert(

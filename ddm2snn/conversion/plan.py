@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddm2snn.backend import Backend, find_backend
 from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.html import fields_table
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
@@ -96,6 +97,16 @@ class Plan:
     chosen: Option
     options: tuple[Option, ...]
     neuron: NeuronModel
+
+    _repr_html_ = fields_table
+
+    def __repr__(self) -> str:
+        """The chosen option, and how many there were."""
+        return f"Plan(out of {len(self.options)} options:\n{self.chosen!r})"
+
+    def __str__(self) -> str:
+        """Table of the options."""
+        return "\n".join(self.lines())
 
     @property
     def population(self) -> Population:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.html import fields_table
 from ddm2snn.base.least_squares import NormalEquations
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
@@ -62,6 +63,8 @@ class Sparse:
 
     kept: float = 0.5
 
+    _repr_html_ = fields_table
+
     def __post_init__(self) -> None:
         check_positive("Sparse", kept=self.kept)
         if self.kept > 1:
@@ -104,6 +107,8 @@ class Bounded:
 
     largest: float = 2.0
 
+    _repr_html_ = fields_table
+
     def __post_init__(self) -> None:
         check_positive("Bounded", largest=self.largest)
 
@@ -131,6 +136,8 @@ class OneSign:
     >>> (OneSign().solve(equations).round(3) + 0.0).tolist()  # of the second neuron only the negative one is left
     [[3.0, 1.0], [-2.0, 0.0]]
     """
+
+    _repr_html_ = fields_table
 
     def solve(self, equations: NormalEquations) -> Float[np.ndarray, "neuron rank"]:
         """Solve within the half-line of each neuron's sign."""
@@ -175,6 +182,8 @@ class StructureDiagnostics:
     before: Price
     after: Price
 
+    _repr_html_ = fields_table
+
     def as_json(self) -> dict[str, Any]:
         """JSON values."""
         return {**dataclasses.asdict(self), "rank_audit": self.rank_audit.model_dump(mode="json")}
@@ -186,6 +195,8 @@ class Restructuring:
 
     network: SpikingNetwork
     diagnostics: StructureDiagnostics
+
+    _repr_html_ = fields_table
 
 
 def restructure(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.base.arrays import as_count, check_positive
+from ddm2snn.base.html import fields_table
 from ddm2snn.errors import InputError
 from ddm2snn.systems.user_functions import of_points, refuse_dependence_on_time, values_of, with_time
 
@@ -72,6 +73,8 @@ class System:
     units: int = 128
     known: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rank", as_count("System.rank", self.rank))

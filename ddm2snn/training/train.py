@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from ddm2snn.base.arrays import as_count, check_positive
+from ddm2snn.base.html import fields_table
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
@@ -72,6 +73,8 @@ class Training:
     points: int | None = None
     iterations: int | None = None
     holdout: int = 4000
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         check_positive("Training", error=self.error, diffusion_error=self.diffusion_error)
