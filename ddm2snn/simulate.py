@@ -10,7 +10,7 @@ import numpy as np
 
 from ddm2snn.backend import RATE, Backend, find_backend, refuse
 from ddm2snn.base.arrays import as_count, check_positive
-from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.progress import Progress, no_progress, reported
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
 from ddm2snn.base.version import package_version
@@ -57,7 +57,7 @@ def simulate(
     stimulus: Stimulus | None = None,
     initial_latent: Float[np.ndarray, "trial rank"] | None = None,
     spikes: bool | SpikeSelection = False,
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> Recording:
     """Simulate independent trials of a network.
 
@@ -86,7 +86,7 @@ def simulate(
     spikes
         Whether to record the spikes, or which of them.
     progress
-        Called with the finished share.
+        Called with the finished share; True shows a bar.
 
     Raises
     ------
@@ -125,13 +125,14 @@ def simulate(
     run = Run(network, length, count, seed, dt_s, given, initial_latent, every, selection)
     if isinstance(network, RateNetwork):
         _refuse_simulator(network, backend)
-        return _record_rate(run, network, progress)
+        with reported(progress, "simulate on rate") as report:
+            return _record_rate(run, network, report)
     adapter = _adapter_for(network, backend)
     refuse(adapter, network, dt_s=dt_s, stimulus=stimulus)
     schedule = Schedule.of(run)
     _warn_of_mismatch(schedule, adapter)
-    with one_thread(solving=False):
-        trace = adapter.run(schedule, progress)
+    with one_thread(solving=False), reported(progress, f"simulate on {adapter.name}") as report:
+        trace = adapter.run(schedule, report)
     _check(trace, schedule, adapter.name)
     return _recording(run, trace, adapter.name, dt_s=schedule.dt_s, time_unit_s=network.time_unit_s)
 

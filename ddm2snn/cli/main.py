@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import signal
 import sys
@@ -23,7 +24,9 @@ from typing import Annotated
 import typer
 
 from ddm2snn.base.files import inputs_kept
+from ddm2snn.base.progress import LOG
 from ddm2snn.base.version import package_version
+from ddm2snn.cli.console import quiet
 from ddm2snn.cli.convert import convert, plan, restructure
 from ddm2snn.cli.exchange import export, import_
 from ddm2snn.cli.lists import backends, cache, hardware, systems
@@ -35,7 +38,8 @@ from ddm2snn.errors import InputError, one_line
 
 UNFORESEEN = 70
 """Exit code of an error that has no words of its own: EX_SOFTWARE of sysexits.h."""
-_DEBUG = "--debug"
+_DEBUG, _VERBOSE, _QUIET = "--debug", ("-v", "--verbose"), ("-q", "--quiet")
+_EVERYWHERE = {_DEBUG, *_VERBOSE, *_QUIET}  # before or behind a command
 _INTERRUPTED = 128 + signal.SIGINT
 _AGAIN_S = 0.05  # until a signal that came during an import is looked at again
 _KEPT = {"run": "Steps that were done are kept. Repeat the command to go on."}
@@ -92,16 +96,19 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; whatever goes wrong is one line on stderr, with an exit code for its kind.
 
     Exit codes: 2 for what the user can repair, `UNFORESEEN` for an error that nobody foresaw, 128 plus its number for
-    a signal. ``--debug``, before or behind the command, shows the traceback as well.
+    a signal. ``--debug``, before or behind the command, shows the traceback as well, ``-v`` the log and ``-q`` no
+    progress.
     """
     words = sys.argv[1:] if arguments is None else arguments
     debug = _DEBUG in words
-    with warnings.catch_warnings(), inputs_kept(), _stopped_alike() as signals:
+    verbose, silent = (not {*words}.isdisjoint(names) for names in (_VERBOSE, _QUIET))
+    arguments = [word for word in words if word not in _EVERYWHERE] or ["-h"]
+    with warnings.catch_warnings(), inputs_kept(), _logged(verbose), quiet(silent), _stopped_alike() as signals:
         warnings.simplefilter("ignore")  # those of simulators about their own dependencies
         warnings.filterwarnings("always", category=UserWarning, module="ddm2snn")
         warnings.showwarning = lambda message, *_, **__: print(f"Warning: {one_line(str(message))}", file=sys.stderr)
         try:
-            status = app([word for word in words if word != _DEBUG] or ["-h"], "ddm2snn", standalone_mode=False)
+            status = app(arguments, "ddm2snn", standalone_mode=False)
             _flush()
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error is worded, and shown on request
             if debug:
@@ -116,6 +123,21 @@ def main(arguments: list[str] | None = None) -> None:
             print(stopped, _KEPT.get(command, _NOTHING_KEPT), file=sys.stderr)
             status = 128 + number
         sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextlib.contextmanager
+def _logged(asked: bool) -> Iterator[None]:
+    """Write the log to stderr, if so asked."""
+    handler, level = logging.StreamHandler(), LOG.level
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    if asked:
+        LOG.addHandler(handler)
+        LOG.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+        LOG.setLevel(level)
 
 
 @contextlib.contextmanager
@@ -194,6 +216,8 @@ def _top(
     context: typer.Context,
     help: Annotated[bool, typer.Option("-h", "--help", help="Show this message and exit.")] = False,
     version: Annotated[bool, typer.Option("-V", "--version", help="Print the version and exit.")] = False,
+    verbose: Annotated[bool, typer.Option(*_VERBOSE, help="Tell what happens; also behind a command.")] = False,
+    quiet: Annotated[bool, typer.Option(*_QUIET, help="Show no progress; also behind a command.")] = False,
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show the traceback of an error; also behind a command.")] = False,
 ) -> None:
     if version or help:

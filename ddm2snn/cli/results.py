@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,7 @@ import ddm2snn
 from ddm2snn.base.files import new_folder, require_file
 from ddm2snn.base.stored import parse_json
 from ddm2snn.cli import costs
-from ddm2snn.cli.console import Console, say_cost, shown
+from ddm2snn.cli.console import say_cost, shown, steps
 from ddm2snn.cli.options import (
     SYSTEM,
     WELLS,
@@ -138,8 +137,8 @@ def run(
         system = ddm2snn.find_system(recipe.system)
         units, rank = system.units, system.rank
     say_cost(f"run {recipe.without_folders.system}", costs.of_run(recipe, units, rank, output))
-    with contextlib.closing(Console()) as console:
-        summary = ddm2snn.run(recipe, output, announce=console)
+    with steps() as announce:
+        summary = ddm2snn.run(recipe, output, progress=announce)
     lines = [*summary["findings"], ""]
     lines += [line for report in summary["reports"].values() for line in as_lines({**report, "verdict": ""})]
     lines.append(str(output / "report.html"))

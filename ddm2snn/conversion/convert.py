@@ -13,7 +13,7 @@ import numpy as np
 from ddm2snn.backend import Backend, DeviceBackend, find_backend
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.html import fields_table
-from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.progress import Progress, reported
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
 from ddm2snn.base.version import package_version
@@ -78,7 +78,7 @@ def convert(
     time_unit_s: float | None = None,
     dt_s: float = 1e-3,
     seed: int = 0,
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> Conversion:
     """Convert a rate network into spiking neurons that keep its low-rank factors.
 
@@ -105,7 +105,7 @@ def convert(
         Time step in seconds, and seed of everything random here, thresholds and largest rates of the neurons among it:
         networks for two backends from one seed have the same neurons.
     progress
-        Called with the finished share.
+        Called with the finished share; True shows a bar.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def convert(
     simulator = _simulator(backend, config)
     timing = population.neuron.timing_on(simulator.spike_timing)
     population.neuron.check_step(dt_s, timing)
-    with one_thread():
+    with one_thread(), reported(progress, "convert") as report:
         visited = decoders.visited(rate, seed)
         states = latents_of(visited)
         longest_s = np.inf if config is None else longest_decay_s(config, dt_s)
@@ -148,9 +148,9 @@ def convert(
         clock = Clock(first_s, dt_s, timing, rise_s=0.0 if config is not None else decoders.rise(rate, states, first_s))
         ensemble, tuning = decoders.place(rate, population, clock, states, seed)
         problem, lengthened = _timed(Problem(rate, ensemble, visited, seed), clock, config), None
-        if time_unit_s is None and (pilot := decoders.pilot(problem, progress)) is not None:
+        if time_unit_s is None and (pilot := decoders.pilot(problem, report)) is not None:
             problem, lengthened = _lengthened(problem, decoders, pilot, longest_s, config)
-        solution = decoders.solve(problem, progress)
+        solution = decoders.solve(problem, report)
         network = assemble(problem, solution, simulator.name)
         learned = {"time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
         diagnostics = Diagnostics.model_validate({**_measured(network, problem), **learned})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ddm2snn.backend import Backend, find_backend
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.html import fields_table
-from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.progress import Progress, reported
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
 from ddm2snn.conversion.clock import Clock, natural_time_unit_s, two_digits, whole_hundredths
@@ -143,7 +143,7 @@ def plan(
     backend: str | Backend = "brian2",
     dt_s: float = 1e-3,
     seed: int = 0,
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> Plan:
     """Find the conversion with the fewest spikes that keeps spike noise and drift error within bounds.
 
@@ -195,7 +195,7 @@ def plan(
     target = find_backend(backend) if isinstance(backend, str) else backend
     timing = neuron.timing_on(target.spike_timing)
     neuron.check_step(dt_s, timing)
-    with one_thread():
+    with one_thread(), reported(progress, "plan") as report:
         states = to_internal(rate, stationary_states(rate, seed))
         base_s = natural_time_unit_s(rate, states)
         longer_s = dict.fromkeys(whole_hundredths(base_s * longer, dt_s) for longer in _LONGER)
@@ -209,12 +209,12 @@ def plan(
             for unit_s in times_s:
                 if unit_s == times_s[0] or search.worth(options[-1], unit_s, options):
                     options.append(search.option(multiple, unit_s))
-            progress((index + 1) / len(multiples))
+            report((index + 1) / len(multiples))
             if options[-1].meets and options[-1].time_unit_s == times_s[0]:
                 break  # more neurons cost more spikes
             if index == 0 and len(multiples) > 1 and not any(option.meets for option in options):
                 search.check_reach(multiples[-1], times_s[0] if noise is None else times_s[-1], options)
-    progress(1.0)
+        report(1.0)
     meeting = [option for option in options if option.meets]
     if not meeting:
         raise InputError(search.refusal(options))

@@ -11,7 +11,7 @@ import numpy as np
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.html import fields_table
 from ddm2snn.base.least_squares import NormalEquations
-from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.progress import Progress, reported
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
 from ddm2snn.conversion.again import check_source
@@ -205,7 +205,7 @@ def restructure(
     structure: Structure,
     *,
     seed: int = 0,
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> Restructuring:
     r"""Solve for the decoders of a converted network again, within a structure, and tell the price.
 
@@ -225,7 +225,7 @@ def restructure(
     seed
         Seed of the trajectories.
     progress
-        Called with the finished share.
+        Called with the finished share; True shows a bar.
 
     Raises
     ------
@@ -255,14 +255,15 @@ def restructure(
         raise InputError(f"restructure needs a Sparse, Bounded or OneSign, got a {kind}. Give Sparse(0.5) for half.")
     check_source(rate, network)
     _check_solved_for(network)
-    with one_thread():
+    with one_thread(), reported(progress, "restructure") as advance:
         ensemble = Ensemble.of(network)
         states = to_internal(rate, stationary_states(rate, seed))
-        decoders = structure.solve(_driven_equations(rate, ensemble, states, seed, progress)).T
+        decoders = structure.solve(_driven_equations(rate, ensemble, states, seed, advance)).T
         budgets = [
             measure_budget(rate, ensemble, some, states, stream(seed, "structure", "budget"))
             for some in (network.decoders, decoders)
         ]
+        advance(1.0)
     before, after = (Price(budget.drift.repeatable.tolist(), budget.spike_noise_ratio) for budget in budgets)
     factor, colour = budgets[1].spectrum.injection
     made = dataclasses.replace(network, decoders=decoders, diffusion_factor=factor, noise_colour=colour)
@@ -281,7 +282,6 @@ def restructure(
         before=before,
         after=after,
     )
-    progress(1.0)
     provenance = {**network.provenance, "structure": diagnostics.as_json()}
     return Restructuring(dataclasses.replace(made, provenance=provenance), diagnostics)
 
