@@ -33,8 +33,12 @@ _MOST_STEPS = 2**53  # whole numbers above are no floats
 class SpikeSelection:
     """Which spikes a recording keeps.
 
-    The `window` holds the first and the last moment in rate time units, both included. Without it, or without
-    `neurons`, all are kept.
+    Parameters
+    ----------
+    window
+        First and last moment in rate time units, both included; None for all.
+    neurons
+        Numbers of the neurons; None for all.
 
     Examples
     --------

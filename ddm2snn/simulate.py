@@ -88,6 +88,11 @@ def simulate(
     progress
         Called with the finished share; True shows a bar.
 
+    Returns
+    -------
+    Recording
+        Latents of all trials in system units, with the spikes that were asked for.
+
     Raises
     ------
     InputError

@@ -126,7 +126,23 @@ def analyse(
 
     Recovered subspace, symmetric and antisymmetric part with energy, reversible and irreversible drift with
     entropy production, fixed points, limit cycle, Lyapunov spectrum. What does not apply is left out with
-    its reason. `latent_parts` says how a projection shares the drift between symmetric and antisymmetric part.
+    its reason.
+
+    Parameters
+    ----------
+    network
+        A rate network.
+    projection
+        How the drift is shared between its symmetric and antisymmetric part; see `latent_parts`.
+    seed
+        Seed of the trajectories that are looked at.
+    progress
+        Called with the finished share; True shows a bar.
+
+    Returns
+    -------
+    Analysis
+        The parts, and the reasons for those that are left out.
 
     Raises
     ------

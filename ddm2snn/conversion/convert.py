@@ -107,6 +107,11 @@ def convert(
     progress
         Called with the finished share; True shows a bar.
 
+    Returns
+    -------
+    Conversion
+        The spiking network, and what was learned about it.
+
     Raises
     ------
     InputError

@@ -92,6 +92,13 @@ class Plan:
         Every option that was predicted, in the order tried.
     neuron
         Neuron model.
+
+    Examples
+    --------
+    >>> option = Option(2, 16, 0.5, (100.0, 200.0), 0.2, 0.05, 136.0, 34.0, meets=True)
+    >>> print(Plan(option, (option,), LIF()))
+      neurons/unit  neurons  time unit (s)  noise/target  drift error  spikes/time unit  mean rate (Hz)
+    * 2             16       0.5            0.2           0.05         136               34
     """
 
     chosen: Option
@@ -167,6 +174,11 @@ def plan(
         As in `Population`.
     backend, dt_s, seed, progress
         As in `convert`.
+
+    Returns
+    -------
+    Plan
+        The cheapest option within the bounds, and all that were predicted.
 
     Raises
     ------

@@ -227,6 +227,11 @@ def restructure(
     progress
         Called with the finished share; True shows a bar.
 
+    Returns
+    -------
+    Restructuring
+        The network with its new decoders, and what they cost.
+
     Raises
     ------
     InputError

@@ -44,6 +44,8 @@ def export(
 
     Parameters
     ----------
+    network, path
+        A spiking network, and the file to write.
     format
         One of `FORMATS`.
     nir
@@ -53,6 +55,11 @@ def export(
         a refractory period; see `ddm2snn.conversion.structure.without_refractory`.
     seed, progress
         Of this solution; `seed` is the default seed of a script's run as well.
+
+    Returns
+    -------
+    Exported
+        The files, what the format leaves out, and how to use them.
 
     Raises
     ------

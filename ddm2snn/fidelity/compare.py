@@ -68,6 +68,11 @@ def compare(
     wells
         Centres of wells, shape (well, rank), for dwell times, transitions and lost modes.
 
+    Returns
+    -------
+    FidelityReport
+        The distances by name, each beside its floor, with a verdict in words.
+
     Raises
     ------
     InputError

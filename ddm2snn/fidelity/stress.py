@@ -173,6 +173,11 @@ def stress(
     progress
         Called with the finished share; True shows a bar.
 
+    Returns
+    -------
+    Stress
+        Distances and failures for each damage and level, before and after solving again.
+
     Raises
     ------
     InputError

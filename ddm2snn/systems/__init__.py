@@ -37,9 +37,16 @@ __all__ = [
 def find_system(name: str) -> System:
     """Built-in system by name, or a user's own.
 
-    A name is that of a built-in system such as ``vanderpol``; ``dysts:Name`` for a chaotic flow of the collection
-    dysts, as `from_dysts` takes it; or ``path/to/file.py:attribute`` for a `System` in a Python file, which is
-    executed.
+    Parameters
+    ----------
+    name
+        That of a built-in system such as ``vanderpol``; ``dysts:Name`` for a chaotic flow of the collection dysts, as
+        `from_dysts` takes it; or ``path/to/file.py:attribute`` for a `System` in a Python file, which is executed.
+
+    Returns
+    -------
+    System
+        The system, which `train` takes.
 
     Raises
     ------

@@ -121,6 +121,14 @@ def train(
         Target SDE, or its name.
     units
         Rate units; by default the system's own number.
+    seed
+        Seed of sampling and of the initial weights.
+    device
+        "cpu" or "cuda".
+    training
+        How the network is fitted.
+    progress
+        Called with the finished share; True shows a bar.
 
     Returns
     -------
