@@ -36,6 +36,7 @@ from .neuron import LogNormal as LogNormal
 from .neuron import LoihiLIF as LoihiLIF
 from .neuron import NeuronModel as NeuronModel
 from .neuron import RectifiedLinear as RectifiedLinear
+from .plots.conversion import plot as plot
 from .recording import Recording as Recording
 from .recording import Spikes as Spikes
 from .schedule import SpikeSelection as SpikeSelection

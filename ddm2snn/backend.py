@@ -71,6 +71,7 @@ from importlib.metadata import EntryPoint, entry_points
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from ddm2snn.base.html import fields_table
 from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import SpikeTiming
@@ -93,6 +94,11 @@ RATE = "rate"
 class Unsupported:
     """A feature that a backend lacks, why, and what to do about it.
 
+    Parameters
+    ----------
+    feature, reason, remedy
+        What is lacking, why, and what to do about it: parts of one sentence each, without full stops.
+
     Examples
     --------
     >>> print(Unsupported("AdaptiveLIF neurons", "the board has one threshold", "Convert LIF neurons"))
@@ -102,6 +108,8 @@ class Unsupported:
     feature: str
     reason: str
     remedy: str
+
+    _repr_html_ = fields_table
 
     def __str__(self) -> str:
         return f"{self.feature}: {self.reason}. {self.remedy}."
@@ -173,6 +181,18 @@ def backend_names() -> list[str]:
 
 def find_backend(name: str, **options: Any) -> Backend:  # noqa: ANN401 - an adapter's own options
     """Make an installed backend by name, with options of its own.
+
+    Parameters
+    ----------
+    name
+        Name of an installed backend; see `backend_names`.
+    options
+        Options of this backend, which are arguments of its constructor.
+
+    Returns
+    -------
+    Backend
+        An object that `simulate` and `convert` take.
 
     Raises
     ------

@@ -22,7 +22,12 @@ def one_line(text: str) -> str:
 
 
 class InputError(ValueError):
-    """Something that the user gave cannot be used; the message is one line and names the remedy."""
+    """Something that the user gave cannot be used; the message is one line and names the remedy.
+
+    >>> raise InputError("trials must be above zero," + chr(10) + "got 0.")
+    Traceback (most recent call last):
+    ddm2snn.errors.InputError: trials must be above zero, got 0.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message))

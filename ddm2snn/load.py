@@ -25,6 +25,16 @@ T = TypeVar("T", bound="DataclassInstance")
 def load(path: Path | str) -> RateNetwork | SpikingNetwork | Stimulus | Recording:
     """Read whichever ddm2snn object a file holds.
 
+    Parameters
+    ----------
+    path
+        A file that a method `save` wrote.
+
+    Returns
+    -------
+    RateNetwork, SpikingNetwork, Stimulus or Recording
+        What the file holds.
+
     Raises
     ------
     FileRefusedError

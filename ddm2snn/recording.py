@@ -21,7 +21,7 @@ from ddm2snn.base.arrays import (
 )
 from ddm2snn.base.files import damage_refused, require_file
 from ddm2snn.base.foreign import Allowance, Content, read_apart
-from ddm2snn.base.html import html_table
+from ddm2snn.base.html import fields_table, html_table
 from ddm2snn.base.sealed import sealed_content, sealed_file
 from ddm2snn.base.stored import check_header, make_header, parse_json
 from ddm2snn.errors import FileRefusedError, InputError
@@ -60,6 +60,8 @@ class Spikes:
     time_s: Float[np.ndarray, " spike"]
     neuron: Int[np.ndarray, " spike"]
     trial: Int[np.ndarray, " spike"]
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -267,6 +269,9 @@ class Recording:
     def load(cls, path: Path | str) -> Recording:
         """Read what `save` wrote; a damaged, foreign or newer file is refused by name."""
         file = require_file(path)
+        with file.open("rb") as content:
+            if content.read(4) != b"\x89HDF":
+                raise FileRefusedError(f"{file} is no recording, or it is damaged. Read other files with ddm2snn.load.")
         with damage_refused(file, "a recording"):
             return cls._rebuilt(file, _dataset(file))
 

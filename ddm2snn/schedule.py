@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.base.arrays import as_count, check_positive
+from ddm2snn.base.html import fields_table
 from ddm2snn.base.noise_colour import digital_sections
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.errors import InputError
@@ -32,8 +33,12 @@ _MOST_STEPS = 2**53  # whole numbers above are no floats
 class SpikeSelection:
     """Which spikes a recording keeps.
 
-    The `window` holds the first and the last moment in rate time units, both included. Without it, or without
-    `neurons`, all are kept.
+    Parameters
+    ----------
+    window
+        First and last moment in rate time units, both included; None for all.
+    neurons
+        Numbers of the neurons; None for all.
 
     Examples
     --------
@@ -43,6 +48,8 @@ class SpikeSelection:
 
     window: tuple[float, float] | None = None
     neurons: Sequence[int] | None = None
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         window = self.window
@@ -90,7 +97,7 @@ class Run:
         if not isinstance(self.network, RateNetwork | SpikingNetwork):
             raise InputError(
                 f"simulate needs a RateNetwork or a SpikingNetwork, got {type(self.network).__name__}. "
-                "Load files with ddm2snn.load."
+                "Read a file with ddm2snn.load, and give the network of a Conversion."
             )
         check_positive("run", duration=self.duration, every=self.every)
         if self.dt_s is not None:

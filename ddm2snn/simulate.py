@@ -11,7 +11,7 @@ import numpy as np
 
 from ddm2snn.backend import RATE, Backend, find_backend, refuse
 from ddm2snn.base.arrays import as_count, check_positive
-from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.progress import Progress, no_progress, reported
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
 from ddm2snn.base.version import package_version
@@ -58,7 +58,7 @@ def simulate(
     stimulus: Stimulus | None = None,
     initial_latent: Float[np.ndarray, "trial rank"] | None = None,
     spikes: bool | SpikeSelection = False,
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> Recording:
     """Simulate independent trials of a network.
 
@@ -87,7 +87,12 @@ def simulate(
     spikes
         Whether to record the spikes, or which of them.
     progress
-        Called with the finished share.
+        Called with the finished share; True shows a bar.
+
+    Returns
+    -------
+    Recording
+        Latents of all trials in system units, with the spikes that were asked for.
 
     Raises
     ------
@@ -115,20 +120,26 @@ def simulate(
     [1.0, 0.368, 0.135]
     """
     selection = (SpikeSelection() if spikes else None) if isinstance(spikes, bool) else spikes
-    given = stimulus or Stimulus()
+    given = Stimulus() if stimulus is None else stimulus
+    for name, value, kind in (("stimulus", given, Stimulus), ("spikes", selection, SpikeSelection)):
+        if not isinstance(value, kind | None):
+            raise InputError(
+                f"simulate needs a {kind.__name__} as {name}, got a {type(value).__name__}. Make one of it."
+            )
     count = (given.trials or _TRIALS) if trials is None else trials
     length = (given.duration or _DURATION) if duration is None else duration
     start = given.starts if initial_latent is None else initial_latent
     run = Run(network, length, count, seed, dt_s, given, start, every, selection)
     if isinstance(network, RateNetwork):
         _refuse_simulator(network, backend)
-        return _record_rate(run, network, progress)
+        with reported(progress, "simulate on rate") as report:
+            return _record_rate(run, network, report)
     adapter = _adapter_for(network, backend)
     refuse(adapter, network, dt_s=dt_s, stimulus=stimulus)
     schedule = _with_outputs(Schedule.of(run))
     _warn_of_mismatch(schedule, adapter)
-    with one_thread(solving=False):
-        trace = adapter.run(schedule, progress)
+    with one_thread(solving=False), reported(progress, f"simulate on {adapter.name}") as report:
+        trace = adapter.run(schedule, report)
     _check(trace, schedule, adapter.name)
     latent, output = _in_system_units(trace.latent, schedule.network), None
     if network.outputs:
@@ -270,7 +281,13 @@ def _adapter_for(network: SpikingNetwork, backend: str | Backend | None) -> Back
             "Backend rate cannot run this network. SpikingNetwork: this backend runs a RateNetwork. "
             'Use backend="brian2" or backend="nengo".'
         )
-    return find_backend(chosen) if isinstance(chosen, str) else chosen
+    if isinstance(chosen, str):
+        return find_backend(chosen)
+    if isinstance(chosen, type) or not hasattr(chosen, "unsupported"):
+        raise InputError(
+            f"A backend is a name such as 'brian2' or an object with the methods of Backend, got {chosen!r}."
+        )
+    return chosen
 
 
 def _refuse_simulator(rate: RateNetwork, backend: str | Backend | None) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ddm2snn.base.arrays import as_count, check_positive, freeze_arrays
 from ddm2snn.base.files import require_file
+from ddm2snn.base.html import fields_table
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.stored import Stored, read_as
 from ddm2snn.errors import FileRefusedError, InputError
@@ -66,6 +67,8 @@ class Stimulus(Stored):
     conditions: tuple[str, ...] = field(default=(), metadata={"optional": True})
     repeats: int = field(default=1, metadata={"optional": True})
     initial_latent: Float[np.ndarray, "trial rank"] | None = None
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         freeze_arrays(self)

@@ -22,7 +22,7 @@ from ddm2snn.analysis.symmetry import (
     latent_parts,
     symmetry_norms,
 )
-from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.progress import Progress, reported
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
 from ddm2snn.errors import InputError
@@ -120,13 +120,29 @@ def analyse(
     *,
     projection: Projection = "gradient-flow",
     seed: int = 0,
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> Analysis:
     """Run every analysis that applies to a rate network (arXiv 2602.14885, and the theory of its flow).
 
     Recovered subspace, symmetric and antisymmetric part with energy, reversible and irreversible drift with
     entropy production, fixed points, limit cycle, Lyapunov spectrum. What does not apply is left out with
-    its reason. `latent_parts` says how a projection shares the drift between symmetric and antisymmetric part.
+    its reason.
+
+    Parameters
+    ----------
+    network
+        A rate network.
+    projection
+        How the drift is shared between its symmetric and antisymmetric part; see `latent_parts`.
+    seed
+        Seed of the trajectories that are looked at.
+    progress
+        Called with the finished share; True shows a bar.
+
+    Returns
+    -------
+    Analysis
+        The parts, and the reasons for those that are left out.
 
     Raises
     ------
@@ -155,12 +171,12 @@ FixedPoint(kind='stable node', place=[0.958]))
     check_seed(seed)
     check_projection(projection)
     left_out: dict[str, str] = {}
-    with one_thread():
+    with one_thread(), reported(progress, "analyse") as report:
         network, original = network.in_rate_time, network
         samples = stationary_paths(
             network, trials=int(np.clip(256 * 128 // network.units, 64, 256)),  # steps of large networks take longer
             duration=40.0, every=_EVERY, burn_in=5.0, rng=stream(seed, "analysis", "samples"),
-            progress=lambda share: progress(0.4 * share),
+            progress=lambda share: report(0.4 * share),
         )  # fmt: skip
         subspace, error = _subspace(network, samples)
         norms = None
@@ -169,13 +185,13 @@ FixedPoint(kind='stable node', place=[0.958]))
         else:
             left_out["symmetry"] = f"the activation {network.activation!r} has no energy in closed form"
         split = _irreversibility(network, samples, seed, left_out)
-        progress(0.55)
+        report(0.55)
         points = _fixed_points(network, samples, seed)
-        progress(0.6)
+        report(0.6)
         cycle = _cycle(network, samples, left_out)
-        progress(0.7)
-        spectrum = _lyapunov(network, samples, lambda share: progress(0.7 + 0.3 * share))
-    progress(1.0)
+        report(0.7)
+        spectrum = _lyapunov(network, samples, lambda share: report(0.7 + 0.3 * share))
+        report(1.0)
     return Analysis(
         network=original, samples=samples, subspace=subspace, recovery_error=error,
         symmetry=norms, projection=projection, fixed_points=points, cycle=cycle, irreversibility=split,

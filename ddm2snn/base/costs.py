@@ -65,7 +65,7 @@ class Cost:
                 f"{self.remedy}."
             )
         folder = Path(tempfile.gettempdir()) if self.folder is None else self.folder.absolute()
-        free = shutil.disk_usage(folder).free
+        free = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
         if inf > self.disk > free:
             other = ", or set TMPDIR to another folder" if self.folder is None else ""
             raise InputError(

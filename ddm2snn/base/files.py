@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import stat
 import tempfile
 import time
@@ -223,3 +224,20 @@ def make_folder(folder: Path | str) -> Path:
     except OSError as error:
         raise FileRefusedError(f"Cannot write into the folder {target}: {error.strerror}. Choose another.") from error
     return target
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path | str, *, kept: str | None = None) -> Iterator[Path]:
+    """Yield `folder`, created if missing; one that was made for a block that fails or is stopped is removed again.
+
+    It stays where there is a file `kept` in it, from which the work can go on.
+    """
+    made = [place for place in (Path(folder), *Path(folder).parents) if not place.exists()]
+    try:
+        yield make_folder(folder)
+    except BaseException:
+        if made and made[0].is_dir() and not (kept and (made[0] / kept).exists()):
+            shutil.rmtree(made[0])
+            for parent in made[1:]:
+                parent.rmdir()
+        raise

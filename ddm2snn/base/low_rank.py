@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.base.arrays import freeze_arrays
+from ddm2snn.base.html import fields_table
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -48,6 +49,8 @@ class LowRank:
     right: Float[np.ndarray, "column rank"]
 
     __array_ufunc__ = None  # `array @ matrix` asks `__rmatmul__` below
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         freeze_arrays(self)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ddm2snn.base.files import require_file
-from ddm2snn.errors import FileRefusedError
+from ddm2snn.base.html import fields_table
+from ddm2snn.errors import FileRefusedError, InputError
 
 Count = Annotated[int, Field(gt=0)]
 _MOST_BYTES, _MOST_DOTS = 2**18, 1000
@@ -29,6 +30,16 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    _repr_html_ = fields_table
+
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - checked against the fields
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InputError(f"{type(self).__name__}: {explain(error, type(self))}") from error
+
+    __init__.__pydantic_base_init__ = True  # pyright: ignore[reportFunctionMemberAccess] - sections report to the whole
 
     def __repr_args__(self) -> Iterator[tuple[str, object]]:
         """Show the values that were set, those of sections within a section too."""
@@ -58,16 +69,17 @@ def read_settings(path: Path | str, model: type[S]) -> S:
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Put the first problem of a validation into one line: the key, what is wrong, and the known keys."""
-    first, more = error.errors()[0], error.error_count() - 1
+    first = min(error.errors(), key=lambda problem: problem["type"] == "missing")  # the right one of a misspelt key
+    more = error.error_count() - 1
     where = [str(part) for part in first["loc"]]
     key = ".".join(where) or "the file"
     if first["type"] == "extra_forbidden":
         section = _section(model, where[:-1])
         text = f"unknown key {key}; known here are {', '.join(section.model_fields)}"
     elif first["type"] == "missing":
-        text = f"key {key} is missing"
+        text = f"key {key} is missing and must be set"
     else:
-        text = f"{key}: {first['msg'].lower()}, got {first['input']!r}"
+        text = f"{key}: {first['msg'].lower().removeprefix('value error, ')}, got {first['input']!r}"
     return f"{text}{f' (and {more} more problem(s))' if more else ''}."
 
 

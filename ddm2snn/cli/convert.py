@@ -9,20 +9,20 @@ from typing import Annotated
 import typer
 
 import ddm2snn
-from ddm2snn.base.files import check_writable
 from ddm2snn.cli import costs
 from ddm2snn.cli.console import shown
 from ddm2snn.cli.options import (
     BACKEND,
-    DECODERS,
     HARDWARE,
-    NEURONS,
+    DecoderName,
     JsonFlag,
     NetworkFile,
+    Neuron,
     RateFile,
     Seed,
     SpikingFile,
     Strict,
+    check_output,
     exit_code,
     flags,
     missed_warnings,
@@ -48,8 +48,8 @@ def convert(
         typer.Option(help="Follow random inputs between two values, where trials are unknown."),
     ] = None,
     dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
-    neuron: Annotated[str | None, typer.Option(help=NEURONS)] = None,
-    decoders: Annotated[str, typer.Option(help=DECODERS)] = "calibrated",
+    neuron: Neuron = None,
+    decoders: DecoderName = "calibrated",
     backend: Annotated[str | None, typer.Option(help=BACKEND + " Brian2, or what runs --hardware.")] = None,
     hardware: Annotated[str | None, typer.Option(help=HARDWARE)] = None,
     seed: Seed = 0,
@@ -67,7 +67,7 @@ def convert(
 
     network = load_as(rate, ddm2snn.RateNetwork)
     device = None if hardware is None else ddm2snn.find_hardware(hardware)
-    check_writable(output)
+    check_output(output, ".safetensors")
     if figure is not None:
         check_figure_file(figure)
     model = neuron_model(neuron)
@@ -128,8 +128,8 @@ def plan(
     neurons_per_unit: Annotated[float | None, typer.Option(help="Fix the neurons for each rate unit.")] = None,
     time_unit_s: Annotated[float | None, typer.Option(help="Fix the seconds per rate time unit.")] = None,
     dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
-    neuron: Annotated[str | None, typer.Option(help=NEURONS)] = None,
-    backend: Annotated[str, typer.Option(help=BACKEND)] = "brian2",
+    neuron: Neuron = None,
+    backend: Annotated[str | None, typer.Option(help=BACKEND + " Brian2 by default.")] = None,
     seed: Seed = 0,
     as_json: JsonFlag = False,
 ) -> None:
@@ -138,7 +138,7 @@ def plan(
 
     network = load_as(rate, ddm2snn.RateNetwork)
     cost = costs.of_conversion((neurons_per_unit or 16.0) * network.units, network.rank, "calibrated")
-    with shown(f"plan for {backend}", cost) as progress:
+    with shown(f"plan for {backend or 'brian2'}", cost) as progress:
         result = ddm2snn.plan(
             network,
             noise=0.25 if noise is None and drift_error is None else noise,
@@ -146,7 +146,7 @@ def plan(
             neurons_per_unit=neurons_per_unit,
             time_unit_s=time_unit_s,
             neuron=neuron_model(neuron),
-            backend=backend,
+            backend=backend or "brian2",
             dt_s=dt_s,
             seed=seed,
             progress=progress,
@@ -180,7 +180,7 @@ def restructure(
     from ddm2snn.load import load_as
 
     network, source = load_as(spiking, ddm2snn.SpikingNetwork), load_as(rate, ddm2snn.RateNetwork)
-    check_writable(output)
+    check_output(output, ".safetensors")
     structures = [] if sparse is None else [ddm2snn.Sparse(sparse)]
     structures += [] if bounded is None else [ddm2snn.Bounded(bounded)]
     structures += [ddm2snn.OneSign()] if one_sign else []

@@ -10,11 +10,13 @@ from typing import Annotated, Any
 import typer
 
 import ddm2snn
-from ddm2snn.base.files import check_writable, require_file
+from ddm2snn.base.files import require_file
 from ddm2snn.cli import costs
 from ddm2snn.cli.console import say_cost, shown
-from ddm2snn.cli.options import JsonFlag, NetworkFile, Seed, SpikingFile, show
+from ddm2snn.cli.options import JsonFlag, NetworkFile, Seed, SpikingFile, check_output, show
 from ddm2snn.errors import InputError
+
+_SUFFIXES = {"nir": (".nir",), "hdf5": (".h5", ".hdf5")} | dict.fromkeys(("brian2", "nengo", "pynn"), (".py",))
 
 
 def import_(
@@ -22,17 +24,20 @@ def import_(
     output: NetworkFile,
     mapping: Annotated[Path | None, typer.Option(help="TOML file of names and meanings; see the guide.")] = None,
     activation: Annotated[
-        str | None, typer.Option(help="Response of the units: tanh, relu, clipped relu or logistic.")
+        str | None, typer.Option(metavar="tanh|relu|'clipped relu'|logistic", help="Response of the units.")
     ] = None,
     filtered: Annotated[
-        str | None, typer.Option(help="What the leak acts on: currents (-x + W phi(x)) or rates (-r + phi(W r)).")
+        str | None,
+        typer.Option(metavar="currents|rates", help="What the leak acts on: -x + W phi(x), or -r + phi(W r)."),
     ] = None,
     factor: Annotated[str | None, typer.Option(help="Factor of m n^T: 1/N or a number.")] = None,
     rank: Annotated[int | None, typer.Option(help="Rank of a dense W; by default its numerical rank.")] = None,
     tolerance: Annotated[float | None, typer.Option(help="Relative error of the factors of a dense W.")] = None,
     step: Annotated[float | None, typer.Option(help="a of a network in discrete time, x' = (1 - a) x + a ...")] = None,
     noise: Annotated[float | None, typer.Option(help="Latent noise, per square root of the time unit.")] = None,
-    spikes: Annotated[str | None, typer.Option(help="Of NIR: what a spike counts, 'per second' or 'per step'.")] = None,
+    spikes: Annotated[
+        str | None, typer.Option(metavar="'per second'|'per step'", help="Of NIR: what a spike counts.")
+    ] = None,
     dt_s: Annotated[float | None, typer.Option(help="Of NIR: time step in seconds, where the file has none.")] = None,
     seed: Seed = 0,
     as_json: JsonFlag = False,
@@ -53,7 +58,7 @@ def import_(
     except ValidationError as error:
         raise InputError(explain(error, ddm2snn.ArrayMapping)) from error
     require_file(file)
-    check_writable(output)
+    check_output(output, ".safetensors")
     say_cost(f"import {file}", costs.of_import(file))
     network = ddm2snn.import_network(file, merged, seed=seed)
     network.save(output)
@@ -99,13 +104,24 @@ def _remarks(facts: Mapping[str, Any], inputs: int) -> list[str]:
 def export(
     network: SpikingFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
-    form: Annotated[str, typer.Option("--format", help="Format: nir, hdf5, brian2, nengo or pynn.")] = "nir",
+    form: Annotated[
+        str, typer.Option("--format", metavar="nir|hdf5|brian2|nengo|pynn", help="Format; the last three are scripts.")
+    ] = "nir",
     dialect: Annotated[
-        str, typer.Option("--nir-dialect", help="factored (read rightly), latent (a node for the latents), or dense.")
+        str,
+        typer.Option(
+            "--nir-dialect",
+            metavar="factored|latent|dense",
+            help="Read rightly, with a node for the latents, or dense.",
+        ),
     ] = "factored",
     reader: Annotated[
         str | None,
-        typer.Option("--for", help="Scale a NIR file for norse, snntorch or spikingjelly; else continuous time."),
+        typer.Option(
+            "--for",
+            metavar="norse|snntorch|spikingjelly",
+            help="Scale a NIR file for one reader; else continuous time.",
+        ),
     ] = None,
     without_refractory: Annotated[
         Path | None,
@@ -120,7 +136,7 @@ def export(
     nir = ddm2snn.Nir(dialect, reader) if (dialect, reader) != ("factored", None) else None  # pyright: ignore[reportArgumentType] - checked inside
     spiking = load_as(network, ddm2snn.SpikingNetwork)
     rate = None if without_refractory is None else load_as(without_refractory, ddm2snn.RateNetwork)
-    check_writable(output)
+    check_output(output, *_SUFFIXES.get(form, (output.suffix,)))
     dense = form == "nir" and dialect == "dense"
     cost = costs.of_export(spiking.neurons, spiking.rank, dense=dense, folder=output.parent)
     with shown(f"export {network}", cost) as progress, warnings.catch_warnings():

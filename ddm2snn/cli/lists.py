@@ -15,8 +15,8 @@ from ddm2snn.cli.options import JsonFlag, SpikingFile, show
 if TYPE_CHECKING:
     from ddm2snn.base.program_cache import Entry
 
-cache = typer.Typer(help="Compiled Brian2 programs, kept for networks of the same shape.", invoke_without_command=True)
-hardware = typer.Typer(help="Target devices.", invoke_without_command=True)
+cache = typer.Typer(help="List the compiled Brian2 programs that are kept, or clear them.", invoke_without_command=True)
+hardware = typer.Typer(help="List the target devices, show one, or fit a network on it.", invoke_without_command=True)
 
 
 def systems(as_json: JsonFlag = False) -> None:
@@ -61,7 +61,7 @@ def _hardware(context: typer.Context, as_json: JsonFlag = False) -> None:
         show({"hardware": content}, [f"{n:20} {c['summary']}" for n, c in content.items()], as_json=as_json)
 
 
-@hardware.command("show")
+@hardware.command("show", epilog="Example: ddm2snn hardware show loihi1-emulator")
 def show_configuration(
     name: Annotated[str, typer.Argument(help="Name of a shipped configuration, or a .toml file.")],
     as_json: JsonFlag = False,
@@ -71,14 +71,14 @@ def show_configuration(
     show(content, _settings(content), as_json=as_json)
 
 
-@hardware.command()
+@hardware.command(epilog="Example: ddm2snn hardware fit snn.safetensors --hardware loihi1-emulator")
 def fit(
     network: SpikingFile,
     hardware: Annotated[str, typer.Option(help="Name of a shipped configuration, or a .toml file.")],
     figure: Annotated[Path | None, typer.Option(help="Picture of the placement to write (.png, .pdf or .svg).")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Place a network on a device: what each core holds, what rounding does to it, and energy."""
+    """Place a network on a device: cores, rounding, energy."""
     from ddm2snn.hardware.energy import energy_of_run
     from ddm2snn.hardware.place import placement_of
     from ddm2snn.hardware.quantise import quantise
@@ -146,7 +146,7 @@ def _cache(context: typer.Context, as_json: JsonFlag = False) -> None:
     show(content, [head, *map(_program, programs)], as_json=as_json)
 
 
-@cache.command()
+@cache.command(epilog="Example: ddm2snn cache clear")
 def clear(as_json: JsonFlag = False) -> None:
     """Remove all programs; the next runs compile theirs again."""
     from ddm2snn.base import program_cache

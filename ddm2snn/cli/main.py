@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import signal
 import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import fill
 from types import FrameType
 from typing import Annotated
 
 import typer
 
 from ddm2snn.base.files import inputs_kept
+from ddm2snn.base.progress import LOG
 from ddm2snn.base.version import package_version
+from ddm2snn.cli.console import quiet
 from ddm2snn.cli.convert import convert, plan, restructure
 from ddm2snn.cli.exchange import export, import_
 from ddm2snn.cli.lists import backends, cache, hardware, systems
@@ -34,42 +38,77 @@ from ddm2snn.errors import InputError, one_line
 
 UNFORESEEN = 70
 """Exit code of an error that has no words of its own: EX_SOFTWARE of sysexits.h."""
-_DEBUG = "--debug"
+_DEBUG, _VERBOSE, _QUIET = "--debug", ("-v", "--verbose"), ("-q", "--quiet")
+_EVERYWHERE = {_DEBUG, *_VERBOSE, *_QUIET}  # before or behind a command
 _INTERRUPTED = 128 + signal.SIGINT
 _AGAIN_S = 0.05  # until a signal that came during an import is looked at again
+_KEPT = {"run": "Steps that were done are kept. Repeat the command to go on."}
+_NOTHING_KEPT = "No result was written. Repeat the command to begin again."
+
+COMMANDS: dict[str, dict[str, tuple[Callable[..., int | None] | typer.Typer, str]]] = {
+    "The whole way": {"run": (run, "run vanderpol -o out")},
+    "Rate networks": {
+        "train": (train, "train vanderpol -o rate.safetensors"),
+        "import": (import_, "import weights.npz -o rate.safetensors --activation tanh"),
+    },
+    "Spiking networks": {
+        "convert": (convert, "convert rate.safetensors -o snn.safetensors"),
+        "plan": (plan, "plan rate.safetensors --noise 0.25"),
+        "restructure": (
+            restructure,
+            "restructure snn.safetensors -o less.safetensors --rate rate.safetensors --sparse 0.5",
+        ),
+    },
+    "Runs": {
+        "simulate": (simulate, "simulate snn.safetensors -o snn.nc --trials 64"),
+        "compare": (compare, "compare rate-1.nc snn.nc --floor rate-2.nc -o comparison"),
+        "analyse": (analyse, "analyse rate.safetensors -o analysis"),
+        "stress": (stress, "stress snn.safetensors --rate rate.safetensors -o stress.csv"),
+    },
+    "Other tools and devices": {
+        "export": (export, "export snn.safetensors -o snn.nir"),
+        "hardware": (hardware, "hardware"),
+    },
+    "Lists": {
+        "systems": (systems, "systems"),
+        "backends": (backends, "backends"),
+        "cache": (cache, "cache"),
+    },
+}
+"""Commands in the order of use: function and example of each by its name, in groups of the help."""
 
 app = typer.Typer(
     name="ddm2snn",
     help="Convert low-rank rate networks trained by drift-diffusion matching into spiking networks.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(hardware, name="hardware")
-app.add_typer(cache, name="cache")
-for _name, _command in {
-    "systems": systems, "backends": backends, "train": train, "import": import_, "analyse": analyse, "plan": plan,
-    "convert": convert, "restructure": restructure, "simulate": simulate, "compare": compare, "run": run,
-    "stress": stress, "export": export,
-}.items():  # fmt: skip
-    app.command(_name)(_command)
+for _name, (_command, _example) in {k: v for group in COMMANDS.values() for k, v in group.items()}.items():
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name, epilog=f"Example: ddm2snn {_example}")
+    else:
+        app.command(_name, epilog=f"Example: ddm2snn {_example}")(_command)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; whatever goes wrong is one line on stderr, with an exit code for its kind.
 
     Exit codes: 2 for what the user can repair, `UNFORESEEN` for an error that nobody foresaw, 128 plus its number for
-    a signal. ``--debug``, before or behind the command, shows the traceback as well.
+    a signal. ``--debug``, before or behind the command, shows the traceback as well, ``-v`` the log and ``-q`` no
+    progress.
     """
     words = sys.argv[1:] if arguments is None else arguments
     debug = _DEBUG in words
-    with warnings.catch_warnings(), inputs_kept(), _stopped_alike() as signals:
+    verbose, silent = (not {*words}.isdisjoint(names) for names in (_VERBOSE, _QUIET))
+    arguments = [word for word in words if word not in _EVERYWHERE] or ["-h"]
+    with warnings.catch_warnings(), inputs_kept(), _logged(verbose), quiet(silent), _stopped_alike() as signals:
         warnings.simplefilter("ignore")  # those of simulators about their own dependencies
         warnings.filterwarnings("always", category=UserWarning, module="ddm2snn")
         warnings.showwarning = lambda message, *_, **__: print(f"Warning: {one_line(str(message))}", file=sys.stderr)
         try:
-            status = app([word for word in words if word != _DEBUG], standalone_mode=False)
+            status = app(arguments, "ddm2snn", standalone_mode=False)
             _flush()
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error is worded, and shown on request
             if debug:
@@ -79,9 +118,26 @@ def main(arguments: list[str] | None = None) -> None:
                 print(message, file=sys.stderr)
         if status == _INTERRUPTED:  # Typer makes this of KeyboardInterrupt
             number = signals[0] if signals else signal.SIGINT
-            print("Interrupted." if number == signal.SIGINT else f"Stopped by signal {number}.", file=sys.stderr)
+            stopped = "Interrupted." if number == signal.SIGINT else f"Stopped by signal {number}."
+            command = next((word for word in words if not word.startswith("-")), "")
+            print(stopped, _KEPT.get(command, _NOTHING_KEPT), file=sys.stderr)
             status = 128 + number
         sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextlib.contextmanager
+def _logged(asked: bool) -> Iterator[None]:
+    """Write the log to stderr, if so asked."""
+    handler, level = logging.StreamHandler(), LOG.level
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    if asked:
+        LOG.addHandler(handler)
+        LOG.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+        LOG.setLevel(level)
 
 
 @contextlib.contextmanager
@@ -129,7 +185,8 @@ def _worded(error: BaseException) -> tuple[str, int]:
     if isinstance(error, InputError):
         message = str(error)
     elif isinstance(error, typer.TyperException):
-        message = error.format_message()
+        context = getattr(error, "ctx", None)  # of a usage error
+        message = error.format_message().rstrip(".") + (f". See {context.command_path} -h." if context else "")
     elif isinstance(error, OSError):
         remedy = "Make some room" if error.errno == errno.ENOSPC else "Check the path and its permissions"
         message = f"{error.filename or 'A file'}: {error.strerror or error}. {remedy}."
@@ -143,11 +200,26 @@ def _worded(error: BaseException) -> tuple[str, int]:
     return f"Error: {one_line(message)}", 2
 
 
-@app.callback(invoke_without_command=True)
+def _grouped(context: typer.Context) -> str:
+    """Help with whole summaries, in groups: Typer's own list has no groups and cuts them."""
+    lines = [context.get_help().partition("\nCommands:")[0].rstrip()]
+    for group, commands in COMMANDS.items():
+        lines += ["", f"{group}:"]
+        for name, (command, _) in commands.items():
+            summary = command.info.help if isinstance(command, typer.Typer) else command.__doc__
+            lines.append(fill(f"{name:12} {summary}", 79, initial_indent="  ", subsequent_indent=" " * 15))
+    return "\n".join([*lines, "", "ddm2snn COMMAND -h explains the options of a command and has an example."])
+
+
+@app.callback(invoke_without_command=True, add_help_option=False)
 def _top(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    context: typer.Context,
+    help: Annotated[bool, typer.Option("-h", "--help", help="Show this message and exit.")] = False,
+    version: Annotated[bool, typer.Option("-V", "--version", help="Print the version and exit.")] = False,
+    verbose: Annotated[bool, typer.Option(*_VERBOSE, help="Tell what happens; also behind a command.")] = False,
+    quiet: Annotated[bool, typer.Option(*_QUIET, help="Show no progress; also behind a command.")] = False,
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show the traceback of an error; also behind a command.")] = False,
 ) -> None:
-    if version:
-        print(package_version())
+    if version or help:
+        print(package_version() if version else _grouped(context))
         raise typer.Exit

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ddm2snn.base.files import check_writable
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,18 +24,37 @@ WELLS = (
     "Centres of wells: JSON such as '[[-1, 0], [1, 0]]', a file of it or CSV, or a system with memories (of a file.py, "
     "which is executed)."
 )
-DECODERS = (
-    "calibrated (on the neurons' own spikes), static, trained (W_s as trained), or direct (one LIF neuron a unit)."
-)
-BACKEND = "Simulator that decoders are solved for."
+DecoderName = Annotated[
+    str,
+    typer.Option(
+        metavar="calibrated|static|trained|direct",
+        help="Calibrated on the neurons' own spikes, from rates, W_s as trained, or one LIF neuron a unit.",
+    ),
+]
+BACKEND = "Simulator that decoders are solved for (`ddm2snn backends`)."
 HARDWARE = "Device to have in the loop of calibrated decoders: a name (`ddm2snn hardware`) or a .toml file."
-NEURONS = "Neuron model: lif (by default), rectified-linear, adaptive-lif, loihi-lif or heterogeneous-lif."
+Neuron = Annotated[
+    str | None,
+    typer.Option(
+        metavar="lif|rectified-linear|adaptive-lif|loihi-lif|heterogeneous-lif", help="Neuron model; lif by default."
+    ),
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 NetworkFile = Annotated[Path, typer.Option("-o", "--output", help="File to write (.safetensors).")]
 RateFile = Annotated[Path, typer.Argument(help="Rate network (.safetensors).")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 2 where the result misses what was asked for.")]
 SpikingFile = Annotated[Path, typer.Argument(help="Spiking network (.safetensors).")]
+
+
+def check_output(path: Path, *suffixes: str) -> None:
+    """Refuse a file that cannot be written, or of another suffix than its content has, before the work."""
+    check_writable(path)
+    if path.suffix not in ("", *suffixes):
+        raise InputError(
+            f"--output {path} ends in {path.suffix!r}, but this command writes {' or '.join(suffixes)}. "
+            f"Name it {path.with_suffix(suffixes[0])}."
+        )
 
 
 def show(content: Mapping[str, Any], lines: list[str], *, as_json: bool) -> None:

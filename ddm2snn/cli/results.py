@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import ddm2snn
-from ddm2snn.base.files import make_folder, require_file
+from ddm2snn.base.files import new_folder, require_file
 from ddm2snn.base.stored import parse_json
 from ddm2snn.cli import costs
-from ddm2snn.cli.console import Console, say_cost, shown
+from ddm2snn.cli.console import say_cost, shown, steps
 from ddm2snn.cli.options import (
     SYSTEM,
     WELLS,
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-_PROJECTION = "Symmetric part of the drift: gradient-flow, which descends its energy, or pseudo-inverse."
 _OWN_SYSTEM = 64, 3  # units and rank, until its file is executed
 _WELL_FORMS = (
     "Give JSON such as [[-1, 0], [1, 0]], a .json or .csv file with a centre per row, or a system with memories."
@@ -42,7 +40,10 @@ _WELL_FORMS = (
 def analyse(
     rate: RateFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for analysis.json and figures.")],
-    projection: Annotated[str, typer.Option(help=_PROJECTION)] = "gradient-flow",
+    projection: Annotated[
+        str,
+        typer.Option(metavar="gradient-flow|pseudo-inverse", help="How the drift is split; a gradient flow descends."),
+    ] = "gradient-flow",
     seed: Seed = 0,
     as_json: JsonFlag = False,
 ) -> None:
@@ -52,7 +53,8 @@ def analyse(
     from ddm2snn.workflow.report import write_analysis
 
     network = load_as(rate, ddm2snn.RateNetwork)
-    with shown(f"analyse {rate}", costs.of_analysis(network.units, network.rank)) as progress:
+    cost = costs.of_analysis(network.units, network.rank)
+    with new_folder(output), shown(f"analyse {rate}", cost) as progress:
         analysis = analyse_network(network, projection=projection, seed=seed, progress=progress)  # pyright: ignore[reportArgumentType]
         written = write_analysis(analysis, output)
     content = {"folder": str(output), **analysis.as_json()}
@@ -90,8 +92,7 @@ def compare(
     numbers = sum(recording.samples.size for recording in (first, *others, *judged))
     cost = costs.of_comparison(numbers)
     cost.checked()
-    folder = make_folder(output)
-    with shown(f"compare {numbers:,} numbers", cost):
+    with new_folder(output) as folder, shown(f"compare {numbers:,} numbers", cost):
         report = (
             ddm2snn.compare_conditions(first, judged, floor=others, boundary=boundary, threshold=threshold, seed=seed)
             if first.conditions
@@ -153,9 +154,9 @@ def run(
     if recipe.program is None:
         system = ddm2snn.find_system(recipe.system)
         units, rank = system.units, system.rank
-    say_cost(f"run {recipe.without_folders.system}", costs.of_run(recipe, units, rank, make_folder(output)))
-    with contextlib.closing(Console()) as console:
-        summary = ddm2snn.run(recipe, output, announce=console)
+    say_cost(f"run {recipe.without_folders.system}", costs.of_run(recipe, units, rank, output))
+    with steps() as announce:
+        summary = ddm2snn.run(recipe, output, progress=announce)
     lines = [*summary["findings"], ""]
     lines += [line for report in summary["reports"].values() for line in as_lines({**report, "verdict": ""})]
     lines.append(str(output / "report.html"))

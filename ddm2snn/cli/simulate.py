@@ -8,10 +8,9 @@ from typing import Annotated, Any
 import typer
 
 import ddm2snn
-from ddm2snn.base.files import check_writable
 from ddm2snn.cli import costs
 from ddm2snn.cli.console import shown
-from ddm2snn.cli.options import JsonFlag, Seed, show
+from ddm2snn.cli.options import JsonFlag, Seed, check_output, show
 from ddm2snn.errors import InputError
 
 
@@ -53,33 +52,32 @@ def simulate(
 
     loaded = ddm2snn.load(network)
     given = read_stimulus(stimulus) if stimulus else None
-    check_writable(output)
+    check_output(output, ".nc")
     if not isinstance(loaded, ddm2snn.RateNetwork | ddm2snn.SpikingNetwork):
         raise InputError(f"{network} holds a {type(loaded).__name__}; a RateNetwork or SpikingNetwork is needed.")
     name = backend or ("rate" if isinstance(loaded, ddm2snn.RateNetwork) else loaded.backend)
     options = _options(backend_option or [])
     chosen = ddm2snn.find_backend(name, **options) if options else name
     neurons = None if spike_neurons is None else _neurons(spike_neurons)
-    selection = ddm2snn.SpikeSelection(spike_window, neurons)
+    selection = ddm2snn.SpikeSelection(spike_window, neurons) if spike_window or neurons else spikes
     if system_time:
         unit = loaded.time_scale
         every, given = every / unit, given and given.in_rate_time(unit)
         duration = None if duration is None else duration / unit
-    duration = (given and given.duration) or 60.0 if duration is None else duration
     several = trials or (given and given.trials) or 16
+    lasts = (given and given.duration) or 60.0 if duration is None else duration
     cost = costs.of_simulation(
         loaded.neurons if isinstance(loaded, ddm2snn.SpikingNetwork) else loaded.units, loaded.rank, name,
         trials=several, folder=output.parent,
-        steps=duration * loaded.time_unit_s / (dt_s or loaded.dt_s)
+        steps=lasts * loaded.time_unit_s / (dt_s or loaded.dt_s)
         if isinstance(loaded, ddm2snn.SpikingNetwork)
-        else duration / (dt_s or 0.01),
-        samples=duration / every if every > 0 else 0.0,
+        else lasts / (dt_s or 0.01),
+        samples=lasts / every if every > 0 else 0.0,
     )  # fmt: skip
     with shown(f"simulate on {name}", cost) as progress:
         recording = ddm2snn.simulate(
             loaded, backend=chosen, duration=duration, trials=trials, seed=seed, every=every, dt_s=dt_s,
-            stimulus=given,
-            spikes=selection if spike_window or neurons else spikes, progress=progress,
+            stimulus=given, spikes=selection, progress=progress,
         )  # fmt: skip
         recording.save(output)
     shape = dict(recording.latent.sizes)

@@ -29,7 +29,7 @@ def stress(
     ] = None,
     seeds: Annotated[int, typer.Option(help="Repetitions with their own damage, calibration and noise.")] = 3,
     backend: Annotated[str | None, typer.Option(help="Simulator; the reference, which can lose spikes.")] = None,
-    duration: Annotated[float, typer.Option(help="Length of each run in rate time units.")] = 40.0,
+    duration: Annotated[float, typer.Option(help="Length of each run in rate time units.")] = 60.0,
     trials: Annotated[int, typer.Option(help="Trials of each run.")] = 16,
     wells: Annotated[str | None, typer.Option(help=WELLS)] = None,
     as_json: JsonFlag = False,

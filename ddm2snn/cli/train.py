@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from ddm2snn.cli.options import SYSTEM, JsonFlag, NetworkFile, Seed, Strict, exit_code, missed_warnings, show
+from ddm2snn.cli.options import (
+    SYSTEM,
+    JsonFlag,
+    NetworkFile,
+    Seed,
+    Strict,
+    check_output,
+    exit_code,
+    missed_warnings,
+    show,
+)
 
 
 def train(
@@ -14,19 +24,18 @@ def train(
     output: NetworkFile,
     units: Annotated[int | None, typer.Option(help="Rate units; the system's own number by default.")] = None,
     seed: Seed = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Device to train on.")] = "cpu",
     error: Annotated[float, typer.Option(help="Drift error to reach, relative, with a small read-out.")] = 1e-3,
     ridge: Annotated[float | None, typer.Option(help="Penalty on the read-out, instead of an error.")] = None,
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Try all ridges; show error against size of read-out.")
     ] = False,
-    activation: Annotated[str, typer.Option(help="Response of the units: tanh, relu or lif.")] = "tanh",
+    activation: Annotated[str, typer.Option(metavar="tanh|relu|lif", help="Response of the units.")] = "tanh",
     strict: Strict = False,
     as_json: JsonFlag = False,
 ) -> int:
     """Train a low-rank rate network by drift-diffusion matching."""
     import ddm2snn
-    from ddm2snn.base.files import check_writable
     from ddm2snn.cli import costs
     from ddm2snn.cli.console import shown
     from ddm2snn.systems import find_system
@@ -35,7 +44,7 @@ def train(
 
     training = Training(error=error, ridge=ridge, sweep=sweep, activation=activation)  # pyright: ignore[reportArgumentType] - checked inside
     target = find_system(system)
-    check_writable(output)
+    check_output(output, ".safetensors")
     cost = costs.of_training(target.units if units is None else units, training)
     searched = "" if target.has_scales else f" (sampling takes {BUDGET:,} steps at most)"
     with missed_warnings() as missed, shown(f"train {system}{searched}", cost) as progress:

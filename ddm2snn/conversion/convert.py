@@ -12,7 +12,8 @@ import numpy as np
 
 from ddm2snn.backend import Backend, DeviceBackend, find_backend
 from ddm2snn.base.arrays import check_positive
-from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.html import fields_table
+from ddm2snn.base.progress import Progress, reported
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
 from ddm2snn.base.version import package_version
@@ -65,18 +66,20 @@ class Conversion:
     network: SpikingNetwork
     diagnostics: Diagnostics
 
+    _repr_html_ = fields_table
+
 
 def convert(
     rate: RateNetwork,
     *,
-    population: Population | None = None,
+    population: Population | float | None = None,
     decoders: Decoders | str | None = None,
     backend: str | Backend | None = None,
     hardware: str | HardwareConfig | None = None,
     time_unit_s: float | None = None,
     dt_s: float = 1e-3,
     seed: int = 0,
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> Conversion:
     """Convert a rate network into spiking neurons that keep its low-rank factors.
 
@@ -85,7 +88,8 @@ def convert(
     rate
         The trained network.
     population
-        Neurons per unit, their rates and their model; none with `Direct`, which makes one neuron of each unit.
+        Neurons per unit, their rates and their model, or their number alone; none with `Direct`, which makes one
+        neuron of each unit.
     decoders
         How decoders are found, or a name in `ddm2snn.conversion.decoders.DECODERS`; calibrated by default.
     backend
@@ -102,7 +106,12 @@ def convert(
         Time step in seconds, and seed of everything random here, thresholds and largest rates of the neurons among it:
         networks for two backends from one seed have the same neurons.
     progress
-        Called with the finished share.
+        Called with the finished share; True shows a bar.
+
+    Returns
+    -------
+    Conversion
+        The spiking network, and what was learned about it.
 
     Raises
     ------
@@ -126,6 +135,8 @@ def convert(
     check_positive("convert", dt_s=dt_s, **({} if time_unit_s is None else {"time_unit_s": time_unit_s}))
     check_convertible(rate)
     decoders = _checked_decoders(decoders)
+    if isinstance(population, float | int) and not isinstance(population, bool):
+        population = Population(population)
     if population is not None and not isinstance(population, Population):
         raise InputError(f"convert needs a Population as population, got a {type(population).__name__}.")
     config = find_hardware(hardware) if isinstance(hardware, str) else hardware
@@ -133,7 +144,7 @@ def convert(
     simulator = _simulator(backend, config)
     timing = population.neuron.timing_on(simulator.spike_timing)
     population.neuron.check_step(dt_s, timing)
-    with one_thread():
+    with one_thread(), reported(progress, "convert") as report:
         visited = decoders.visited(rate, seed)
         states = latents_of(visited)
         longest_s = np.inf if config is None else longest_decay_s(config, dt_s)
@@ -143,9 +154,9 @@ def convert(
         clock = Clock(first_s, dt_s, timing, rise_s=0.0 if config is not None else decoders.rise(rate, states, first_s))
         ensemble, tuning = decoders.place(rate, population, clock, states, seed)
         problem, lengthened = _timed(Problem(rate, ensemble, visited, seed), clock, config), None
-        if time_unit_s is None and (pilot := decoders.pilot(problem, progress)) is not None:
+        if time_unit_s is None and (pilot := decoders.pilot(problem, report)) is not None:
             problem, lengthened = _lengthened(problem, decoders, pilot, longest_s, config)
-        solution = decoders.solve(problem, progress)
+        solution = decoders.solve(problem, report)
         network = assemble(problem, solution, simulator.name)
         learned = {"time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
         diagnostics = Diagnostics.model_validate({**_measured(network, problem), **learned})
@@ -292,7 +303,8 @@ def with_constant(network: SpikingNetwork, constant: Float[np.ndarray, " rank"])
 def check_convertible(rate: object) -> None:
     """Refuse what is no rate network."""
     if not isinstance(rate, RateNetwork):
-        raise InputError(f"Conversion needs a RateNetwork, got a {type(rate).__name__}.")
+        kind = type(rate).__name__
+        raise InputError(f"Conversion needs a RateNetwork, got a {kind}. Read a file with ddm2snn.load.")
 
 
 def _checked_decoders(decoders: Decoders | str | None) -> Decoders:

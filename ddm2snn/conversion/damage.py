@@ -46,6 +46,11 @@ def damaged(network: SpikingNetwork, damage: Damage, level: float, *, seed: int 
     seed
         Seed of the neurons and factors that are drawn.
 
+    Returns
+    -------
+    SpikingNetwork
+        The damaged network.
+
     Raises
     ------
     InputError

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ddm2snn.base.html import fields_table
 from ddm2snn.errors import InputError
 from ddm2snn.network import SpikingNetwork
 
@@ -18,6 +19,7 @@ Tensor = list[list[float]]
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")  # `extra` keeps what other decoders report
+    _repr_html_ = fields_table
 
 
 class RankAudit(_Part):

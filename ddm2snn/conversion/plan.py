@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ddm2snn.backend import Backend, find_backend
 from ddm2snn.base.arrays import check_positive
-from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.html import fields_table
+from ddm2snn.base.progress import Progress, reported
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
 from ddm2snn.conversion.clock import Clock, natural_time_unit_s, two_digits, whole_hundredths
@@ -91,11 +92,28 @@ class Plan:
         Every option that was predicted, in the order tried.
     neuron
         Neuron model.
+
+    Examples
+    --------
+    >>> option = Option(2, 16, 0.5, (100.0, 200.0), 0.2, 0.05, 136.0, 34.0, meets=True)
+    >>> print(Plan(option, (option,), LIF()))
+      neurons/unit  neurons  time unit (s)  noise/target  drift error  spikes/time unit  mean rate (Hz)
+    * 2             16       0.5            0.2           0.05         136               34
     """
 
     chosen: Option
     options: tuple[Option, ...]
     neuron: NeuronModel
+
+    _repr_html_ = fields_table
+
+    def __repr__(self) -> str:
+        """The chosen option, and how many there were."""
+        return f"Plan(out of {len(self.options)} options:\n{self.chosen!r})"
+
+    def __str__(self) -> str:
+        """Table of the options."""
+        return "\n".join(self.lines())
 
     @property
     def population(self) -> Population:
@@ -132,7 +150,7 @@ def plan(
     backend: str | Backend = "brian2",
     dt_s: float = 1e-3,
     seed: int = 0,
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> Plan:
     """Find the conversion with the fewest spikes that keeps spike noise and drift error within bounds.
 
@@ -156,6 +174,11 @@ def plan(
         As in `Population`.
     backend, dt_s, seed, progress
         As in `convert`.
+
+    Returns
+    -------
+    Plan
+        The cheapest option within the bounds, and all that were predicted.
 
     Raises
     ------
@@ -184,7 +207,7 @@ def plan(
     target = find_backend(backend) if isinstance(backend, str) else backend
     timing = neuron.timing_on(target.spike_timing)
     neuron.check_step(dt_s, timing)
-    with one_thread():
+    with one_thread(), reported(progress, "plan") as report:
         states = to_internal(rate, stationary_states(rate, seed))
         base_s = natural_time_unit_s(rate, states)
         longer_s = dict.fromkeys(whole_hundredths(base_s * longer, dt_s) for longer in _LONGER)
@@ -198,12 +221,12 @@ def plan(
             for unit_s in times_s:
                 if unit_s == times_s[0] or search.worth(options[-1], unit_s, options):
                     options.append(search.option(multiple, unit_s))
-            progress((index + 1) / len(multiples))
+            report((index + 1) / len(multiples))
             if options[-1].meets and options[-1].time_unit_s == times_s[0]:
                 break  # more neurons cost more spikes
             if index == 0 and len(multiples) > 1 and not any(option.meets for option in options):
                 search.check_reach(multiples[-1], times_s[0] if noise is None else times_s[-1], options)
-    progress(1.0)
+        report(1.0)
     meeting = [option for option in options if option.meets]
     if not meeting:
         raise InputError(search.refusal(options))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.html import fields_table
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.errors import InputError
 from ddm2snn.neuron import LIF, NEURON_MODELS, NeuronModel
@@ -55,6 +56,8 @@ class Population:
     max_rates_hz: tuple[float, float] = (100.0, 200.0)
     neuron: NeuronModel = LIF()
     tuned: bool = True
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "neurons_per_unit", _as_multiple(self.neurons_per_unit))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.html import fields_table
 from ddm2snn.base.least_squares import NormalEquations
-from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.progress import Progress, reported
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
 from ddm2snn.conversion.again import check_source
@@ -62,6 +63,8 @@ class Sparse:
 
     kept: float = 0.5
 
+    _repr_html_ = fields_table
+
     def __post_init__(self) -> None:
         check_positive("Sparse", kept=self.kept)
         if self.kept > 1:
@@ -104,6 +107,8 @@ class Bounded:
 
     largest: float = 2.0
 
+    _repr_html_ = fields_table
+
     def __post_init__(self) -> None:
         check_positive("Bounded", largest=self.largest)
 
@@ -131,6 +136,8 @@ class OneSign:
     >>> (OneSign().solve(equations).round(3) + 0.0).tolist()  # of the second neuron only the negative one is left
     [[3.0, 1.0], [-2.0, 0.0]]
     """
+
+    _repr_html_ = fields_table
 
     def solve(self, equations: NormalEquations) -> Float[np.ndarray, "neuron rank"]:
         """Solve within the half-line of each neuron's sign."""
@@ -175,6 +182,8 @@ class StructureDiagnostics:
     before: Price
     after: Price
 
+    _repr_html_ = fields_table
+
     def as_json(self) -> dict[str, Any]:
         """JSON values."""
         return {**dataclasses.asdict(self), "rank_audit": self.rank_audit.model_dump(mode="json")}
@@ -187,6 +196,8 @@ class Restructuring:
     network: SpikingNetwork
     diagnostics: StructureDiagnostics
 
+    _repr_html_ = fields_table
+
 
 def restructure(
     rate: RateNetwork,
@@ -194,7 +205,7 @@ def restructure(
     structure: Structure,
     *,
     seed: int = 0,
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> Restructuring:
     r"""Solve for the decoders of a converted network again, within a structure, and tell the price.
 
@@ -214,7 +225,12 @@ def restructure(
     seed
         Seed of the trajectories.
     progress
-        Called with the finished share.
+        Called with the finished share; True shows a bar.
+
+    Returns
+    -------
+    Restructuring
+        The network with its new decoders, and what they cost.
 
     Raises
     ------
@@ -236,19 +252,23 @@ def restructure(
     check_seed(seed)
     check_convertible(rate)
     if not isinstance(network, SpikingNetwork):
-        raise InputError(f"restructure needs a SpikingNetwork, got a {type(network).__name__}. Convert first.")
+        raise InputError(
+            f"restructure needs a SpikingNetwork, got a {type(network).__name__}. Give the network of a Conversion."
+        )
     if not isinstance(structure, Structure):
-        raise InputError(f"restructure needs a Sparse, Bounded or OneSign, got a {type(structure).__name__}.")
+        kind = type(structure).__name__
+        raise InputError(f"restructure needs a Sparse, Bounded or OneSign, got a {kind}. Give Sparse(0.5) for half.")
     check_source(rate, network)
     _check_solved_for(network)
-    with one_thread():
+    with one_thread(), reported(progress, "restructure") as advance:
         ensemble = Ensemble.of(network)
         states = to_internal(rate, stationary_states(rate, seed))
-        decoders = structure.solve(_driven_equations(rate, ensemble, states, seed, progress)).T
+        decoders = structure.solve(_driven_equations(rate, ensemble, states, seed, advance)).T
         budgets = [
             measure_budget(rate, ensemble, some, states, stream(seed, "structure", "budget"))
             for some in (network.decoders, decoders)
         ]
+        advance(1.0)
     before, after = (Price(budget.drift.repeatable.tolist(), budget.spike_noise_ratio) for budget in budgets)
     factor, colour = budgets[1].spectrum.injection
     made = dataclasses.replace(network, decoders=decoders, diffusion_factor=factor, noise_colour=colour)
@@ -267,7 +287,6 @@ def restructure(
         before=before,
         after=after,
     )
-    progress(1.0)
     provenance = {**network.provenance, "structure": diagnostics.as_json()}
     return Restructuring(dataclasses.replace(made, provenance=provenance), diagnostics)
 

@@ -44,6 +44,8 @@ def export(
 
     Parameters
     ----------
+    network, path
+        A spiking network, and the file to write.
     format
         One of `FORMATS`.
     nir
@@ -53,6 +55,11 @@ def export(
         a refractory period; see `ddm2snn.conversion.structure.without_refractory`.
     seed, progress
         Of this solution; `seed` is the default seed of a script's run as well.
+
+    Returns
+    -------
+    Exported
+        The files, what the format leaves out, and how to use them.
 
     Raises
     ------
@@ -78,7 +85,10 @@ def export(
     True
     """
     if not isinstance(network, SpikingNetwork):
-        raise InputError(f"export needs a SpikingNetwork, got a {type(network).__name__}. Convert first.")
+        kind = type(network).__name__
+        raise InputError(
+            f"export needs a SpikingNetwork, got a {kind}. Convert first, and give the Conversion's network."
+        )
     if format not in FORMATS:
         raise InputError(f"There is no format {format!r}; known are {', '.join(FORMATS)}. Choose one.")
     if nir is not None and format != "nir":

@@ -122,6 +122,11 @@ def import_network(
     seed
         Seed of the states that a rate network is left at, from which its runs start.
 
+    Returns
+    -------
+    RateNetwork or SpikingNetwork
+        The latter from NIR graphs and files of `export`.
+
     Raises
     ------
     InputError

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ddm2snn.base.html import fields_table
 from ddm2snn.errors import InputError
 from ddm2snn.network import SpikingNetwork
 
@@ -71,6 +72,8 @@ class Nir:
 
     dialect: Dialect = "factored"
     reader: str | None = None
+
+    _repr_html_ = fields_table
 
     def check(self) -> None:
         """Refuse a dialect or a reader that is not known."""

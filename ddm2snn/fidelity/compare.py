@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from ddm2snn.fidelity.measures import ReferenceSamples
 from ddm2snn.fidelity.reference import Reference
 from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.fidelity.verdict import verdict
+from ddm2snn.load import load_as
 from ddm2snn.recording import Recording
 
 if TYPE_CHECKING:
@@ -23,13 +25,16 @@ if TYPE_CHECKING:
 
 _FEWEST_SAMPLES = 64  # of a recording behind the burn-in [choice]
 Recordings = Recording | Sequence[Recording]
+Latents = Recording | Path | str | np.ndarray
+"""What `compare` takes for a recording: its file, or latents of shape (trial, time, rank), as well."""
 
 
 def compare(
-    reference: Recording,
-    test: Recordings,
+    reference: Latents,
+    test: Latents | Sequence[Latents],
     *,
-    floor: Recordings = (),
+    floor: Latents | Sequence[Latents] = (),
+    every: float | None = None,
     burn_in: float | None = None,
     label: str | None = None,
     seed: int = 0,
@@ -43,7 +48,8 @@ def compare(
     Parameters
     ----------
     reference
-        Recording of the reference.
+        Recording of the reference. Each recording may be given as its file, or as an array of shape (trial, time,
+        rank).
     test
         Recording to judge, or a list of recordings, of one network or of several that differ by seed only; distances
         are then means over the list, and the report counts the recordings that failed.
@@ -51,6 +57,8 @@ def compare(
         Further, independent recordings of the reference; the test's distance from each recording of the reference is
         averaged. Without any, the floor comes from halves and quarters of the reference's trials, extrapolated to the
         full number of trials.
+    every
+        Sampling interval of arrays, in rate time units.
     burn_in
         Rate time units to leave out at the start; by default a tenth of the shortest recording.
     label
@@ -59,6 +67,11 @@ def compare(
         Seed of the splits of trials and of their resampling, from which floors and intervals come.
     wells
         Centres of wells, shape (well, rank), for dwell times, transitions and lost modes.
+
+    Returns
+    -------
+    FidelityReport
+        The distances by name, each beside its floor, with a verdict in words.
 
     Raises
     ------
@@ -76,11 +89,17 @@ def compare(
     >>> report.verdict.split(",")[0]
     'again: no difference found'
     """
-    tests = _as_list(test)
+    first, tests, floors = (
+        [
+            _recording(each, every)
+            for each in ([some] if isinstance(some, str) or not isinstance(some, Sequence) else some)
+        ]
+        for some in ([reference], test, floor)
+    )
     if not tests:
         raise InputError("compare was given no test recording. Give one or more.")
     name = label or str(tests[0].provenance.get("backend", "test"))
-    return compare_each(reference, {name: tests}, floor=floor, burn_in=burn_in, seed=seed, wells=wells)[0]
+    return compare_each(first[0], {name: tests}, floor=floors, burn_in=burn_in, seed=seed, wells=wells)[0]
 
 
 def compare_each(
@@ -123,6 +142,20 @@ def compare_each(
             its_notes = [*notes, *_seed_notes(references | runs)]
             reports.append(_report(label, prepared, samples, its_notes, start * reference.every, provenance))
     return reports
+
+
+def _recording(latents: Latents, every: float | None) -> Recording:
+    if isinstance(latents, Path | str):
+        return load_as(latents, Recording)
+    if isinstance(latents, Recording):
+        return latents
+    if not isinstance(latents, np.ndarray):
+        raise InputError(
+            f"compare takes recordings, their files or arrays, got a {type(latents).__name__}. Simulate first."
+        )
+    if every is None:
+        raise InputError("compare does not know the sampling interval of arrays. Give it as every, in rate time units.")
+    return Recording.from_arrays(latents, every=every, time_unit_s=1.0)
 
 
 def _as_list(recordings: Recordings) -> list[Recording]:
@@ -198,7 +231,10 @@ def _check_alike(recordings: Mapping[str, Recording]) -> None:
     first = recordings["reference"]
     for name, recording in recordings.items():
         if recording.rank != first.rank:
-            raise InputError(f"The {name} recording has rank {recording.rank}, the reference {first.rank}.")
+            raise InputError(
+                f"The {name} recording has rank {recording.rank}, the reference {first.rank}. "
+                "Compare recordings of one system."
+            )
         if abs(recording.every - first.every) > 1e-6 * first.every:
             raise InputError(
                 f"The {name} recording is sampled each {recording.every:g} rate time units, the reference each "

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ddm2snn.base.files import write_text
 from ddm2snn.base.stored import FORMAT_VERSION
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.measures.measure import Entry
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,8 @@ class FidelityReport:
     >>> report
     FidelityReport('brian2': 1 distance, 1 can tell, 0 differ; floor from 1 independent recording(s); burn-in 4)
     brian2: ...
+    >>> report.keys(), report.to_dataframe()["floor"].to_dict()
+    (['mmd'], {'mmd': 0.01})
     """
 
     label: str
@@ -155,6 +160,22 @@ class FidelityReport:
         import html
 
         return f"<pre>{html.escape(chr(10).join(self.lines()))}</pre>"
+
+    def __str__(self) -> str:
+        """Verdict, and table of the distances."""
+        return "\n".join(self.lines())
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the distances, as those of a mapping."""
+        return (measure.name for measure in self.measures)
+
+    def __len__(self) -> int:
+        """Number of distances."""
+        return len(self.measures)
+
+    def keys(self) -> list[str]:
+        """Names of the distances."""
+        return list(self)
 
     def __getitem__(self, name: str) -> JudgedDistance:
         """Distance by the name of its entry.
@@ -187,6 +208,12 @@ class FidelityReport:
     def lines(self) -> list[str]:
         """Lay out as lines of plain text, a distance per line."""
         return as_lines(self.as_json())
+
+    def to_dataframe(self) -> DataFrame:
+        """The distances as a pandas table: a row for each by its name, a column for each number."""
+        from pandas import DataFrame  # which xarray brings along
+
+        return DataFrame([measure.as_json() for measure in self.measures]).set_index("name")
 
     def save(self, path: Path | str) -> None:
         """Write as JSON."""

@@ -15,7 +15,7 @@ import numpy as np
 from ddm2snn.backend import Backend, find_backend
 from ddm2snn.base.arrays import as_count
 from ddm2snn.base.files import write_text
-from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.progress import Progress, reported
 from ddm2snn.base.randomness import check_seed, child_seed
 from ddm2snn.conversion.again import check_solvable, solve_again
 from ddm2snn.conversion.damage import check_damage, damaged
@@ -142,10 +142,10 @@ def stress(
     levels: Mapping[str, Sequence[float]] | None = None,
     seeds: Sequence[int] = (0, 1, 2),
     backend: str | Backend | None = None,
-    duration: float = 40.0,
+    duration: float = 60.0,
     trials: int = 16,
     wells: Float[np.ndarray, "well rank"] | None = None,
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> Stress:
     """Damage a spiking network, and compare it with the rate network, with its decoders and with others solved again.
 
@@ -171,7 +171,12 @@ def stress(
     wells
         As in `compare`.
     progress
-        Called with the finished share.
+        Called with the finished share; True shows a bar.
+
+    Returns
+    -------
+    Stress
+        Distances and failures for each damage and level, before and after solving again.
 
     Raises
     ------
@@ -201,10 +206,12 @@ def stress(
     points = [(d, level, again) for d, some in asked.items() for level in some for again in (False, True)]
     recordings = {f"{d} {level}{' solved again' * again}": (d, level, again) for d, level, again in points}
     tests: dict[str, list[Recording]] = {"undamaged": undamaged}
-    for index, (label, point) in enumerate(recordings.items()):
-        tests[label] = [run.damaged(*point, seed) for seed in seeds]
-        progress(0.8 * (index + 1) / len(recordings))
-    reports = compare_each(references[0], tests, floor=references[1:], wells=wells)
+    with reported(progress, "stress") as report:
+        for index, (label, point) in enumerate(recordings.items()):
+            tests[label] = [run.damaged(*point, seed) for seed in seeds]
+            report(0.8 * (index + 1) / len(recordings))
+        reports = compare_each(references[0], tests, floor=references[1:], wells=wells)
+        report(1.0)
     first, of_damage = reports[0], iter(reports[1:])
     made: list[StressPoint] = []
     for damage, some in asked.items():
@@ -214,7 +221,6 @@ def stress(
             for level in some
             for again in (False, True)
         ]
-    progress(1.0)
     return Stress(tuple(made))
 
 

@@ -30,6 +30,16 @@ def hardware_names() -> list[str]:
 def find_hardware(name: str = "loihi1-emulator") -> HardwareConfig:
     """Read a shipped configuration by name, or a user's own by path (ending in .toml).
 
+    Parameters
+    ----------
+    name
+        Name of a shipped configuration, or the path of a .toml file.
+
+    Returns
+    -------
+    HardwareConfig
+        The configuration, checked.
+
     Raises
     ------
     InputError

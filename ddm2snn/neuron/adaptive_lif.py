@@ -32,6 +32,8 @@ class AdaptiveLIF(SpikingModel):
 
     Parameters
     ----------
+    tau_membrane_s, refractory_s
+        As in `LIF`.
     threshold_jump
         Delta, by which a spike raises the threshold, in units of the threshold at rest.
     tau_threshold_s

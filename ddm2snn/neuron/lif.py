@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ddm2snn.base.arrays import as_array, check_positive
+from ddm2snn.base.html import fields_table
 from ddm2snn.errors import InputError
 from ddm2snn.neuron.model import SpikingModel
 
@@ -43,6 +44,8 @@ class LogNormal:
 
     median_s: float = 0.02
     spread: float = 0.25
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         check_positive("LogNormal", median_s=self.median_s, spread=self.spread)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.html import fields_table
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class SpikingModel(ABC):
 
     tau_membrane_s: Any
     refractory_s: float = 0.0
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         check_positive(type(self).__name__, **vars(self))  # models with parameters of other kinds check for themselves

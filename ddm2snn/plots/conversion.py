@@ -12,8 +12,13 @@ from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.noise_budget import target_diffusion
 from ddm2snn.conversion.trajectories import flow, regression_target
 from ddm2snn.errors import InputError
+from ddm2snn.fidelity.report import FidelityReport
+from ddm2snn.fidelity.stress import Stress
 from ddm2snn.hardware.place import BOARD_ONLY, PER_CORE, Placement
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
+from ddm2snn.plots.comparison import excess_plot
+from ddm2snn.plots.recordings import latent_traces, spike_raster
+from ddm2snn.plots.stress import draw_stress
 from ddm2snn.plots.style import (
     COLOURS,
     HATCH,
@@ -27,6 +32,7 @@ from ddm2snn.plots.style import (
     subplots,
     symbol,
 )
+from ddm2snn.recording import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +92,7 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     figure, axes = panels(5 + (len(curve) > 1), _COLUMNS, top=0.2, row=lambda columns: _ROW, shared=False)
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     tuning, error, noise, spectrum, lag, *more = axes.flat
-    _tuning_curves(tuning, network, rate, cloud, ensemble)
+    _tuning_curves(tuning, network, cloud, ensemble, rate.bias)
     if diagnostics.lag is not None:
         _decoding_error(error, network, rate, cloud, ensemble, constant)
         _residual_lag(lag, network, diagnostics.lag)
@@ -107,6 +113,53 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     return figure
 
 
+def plot(thing: Recording | FidelityReport | SpikingNetwork | Stress) -> list[Axes]:
+    r"""Draw what one looks at first; the axes belong to a figure that pyplot does not know of, ``axes[0].figure``.
+
+    - Of a recording one trial: its spikes where there are any, above the latents.
+    - Of a report all distances over their floors.
+    - Of a spiking network tuning curves over the input :math:`\Gamma_i z` of the neurons' units.
+    - Of a stress test the distances by level.
+
+    Parameters
+    ----------
+    thing
+        A recording, a report, a spiking network or a stress test.
+
+    Returns
+    -------
+    list
+        The axes, those above first.
+
+    Raises
+    ------
+    InputError
+        Where there is no figure for such a thing.
+
+    Examples
+    --------
+    >>> recording = Recording.from_arrays(np.zeros((4, 51, 2)), every=0.1, time_unit_s=0.2)
+    >>> above, below = plot(recording)
+    >>> below.get_xlabel()
+    'time (rate time units)'
+    """
+    if isinstance(thing, Recording):
+        return (latent_traces({"first trial": thing}) if thing.spikes is None else spike_raster(thing)).axes
+    if isinstance(thing, FidelityReport):
+        return excess_plot([thing]).axes
+    if isinstance(thing, Stress):
+        return draw_stress(thing).axes
+    if not isinstance(thing, SpikingNetwork):
+        kind = type(thing).__name__
+        raise InputError(f"plot has no figure of a {kind}. Give a Recording, FidelityReport, SpikingNetwork or Stress.")
+    figure, axis = subplots(0.6 * WIDTH, _ROW + 0.4)
+    no_bias = np.zeros(len(thing.rate_left_vectors))
+    _tuning_curves(axis, thing, to_internal(thing, thing.initial_latent), Ensemble.of(thing), no_bias)
+    axis.set_xlabel(r"input $\Gamma_i z$ of the neuron's unit")
+    plain(axis)
+    return figure.axes
+
+
 def _words(axis: Axes, title: str, words: str) -> None:
     """Say why a panel has no curve."""
     axis.set_title(title)
@@ -115,7 +168,7 @@ def _words(axis: Axes, title: str, words: str) -> None:
 
 
 def _tuning_curves(
-    axis: Axes, network: SpikingNetwork, rate: RateNetwork, cloud: np.ndarray, ensemble: Ensemble
+    axis: Axes, network: SpikingNetwork, cloud: np.ndarray, ensemble: Ensemble, bias: np.ndarray
 ) -> None:
     some = np.arange(0, network.neurons, max(1, network.neurons // _CANDIDATES))
     active = (cloud @ ensemble.encoders[some].T + ensemble.bias[some] > network.neuron.threshold_current).mean(axis=0)
@@ -124,10 +177,10 @@ def _tuning_curves(
     shown = order[np.linspace(0, len(order) - 1, min(_CURVES, len(order))).round().astype(int)]
     for index, neuron in enumerate(shown):
         unit = network.unit[neuron]
-        gamma = rate.left_vectors[unit]
-        x = cloud @ gamma + rate.bias[unit]
+        gamma = network.rate_left_vectors[unit]
+        x = cloud @ gamma + bias[unit]
         places = np.linspace(x.min(), x.max(), _POINTS)
-        along = (places - rate.bias[unit])[:, None] * gamma / max(float(gamma @ gamma), np.finfo(float).tiny)
+        along = (places - bias[unit])[:, None] * gamma / max(float(gamma @ gamma), np.finfo(float).tiny)
         current = along @ ensemble.encoders[neuron] + ensemble.bias[neuron]
         model = network.neuron.part(slice(neuron, neuron + 1))
         rates_hz = model.rate_hz(current[:, None], timing=network.spike_timing, dt_s=network.dt_s)

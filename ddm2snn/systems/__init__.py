@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import difflib
 import runpy
 from collections.abc import Callable
 from pathlib import Path
 
-from ddm2snn.base.files import require_file
+from ddm2snn.base.files import damage_refused, require_file
 from ddm2snn.errors import InputError
 from ddm2snn.systems.chaos import dadras, from_dysts, lorenz
 from ddm2snn.systems.landscape import memories, quartic_wells, sequence
@@ -35,9 +37,16 @@ __all__ = [
 def find_system(name: str) -> System:
     """Built-in system by name, or a user's own.
 
-    A name is that of a built-in system such as ``vanderpol``; ``dysts:Name`` for a chaotic flow of the collection
-    dysts, as `from_dysts` takes it; or ``path/to/file.py:attribute`` for a `System` in a Python file, which is
-    executed.
+    Parameters
+    ----------
+    name
+        That of a built-in system such as ``vanderpol``; ``dysts:Name`` for a chaotic flow of the collection dysts, as
+        `from_dysts` takes it; or ``path/to/file.py:attribute`` for a `System` in a Python file, which is executed.
+
+    Returns
+    -------
+    System
+        The system, which `train` takes.
 
     Raises
     ------
@@ -58,10 +67,30 @@ def find_system(name: str) -> System:
         return _from_file(require_file(path), attribute)
     if path == "dysts":
         return from_dysts(attribute)
+    if name.endswith(".py"):
+        assigned = _assigned(require_file(name))
+        raise InputError(
+            f"{name} is a file: name the System in it as well, such as {name}:{(assigned or ['attribute'])[-1]}. "
+            f"It assigns {', '.join(assigned) or 'no names'}."
+        )
+    if name.endswith(".toml"):
+        raise InputError(
+            f"{name} is no system. If it is a recipe, read it with Recipe.read or give it to `ddm2snn run`."
+        )
+    meant = "".join(f"Did you mean {other}? " for other in difflib.get_close_matches(name, BUILT_IN, 1))
     raise InputError(
-        f"There is no system {name!r}. Built in: {', '.join(sorted(BUILT_IN))}; chaotic flows: dysts:Name; "
+        f"There is no system {name!r}. {meant}Built in: {', '.join(sorted(BUILT_IN))}; chaotic flows: dysts:Name; "
         "your own: path/to/file.py:attribute."
     )
+
+
+def _assigned(path: Path) -> list[str]:
+    """Names that a Python file assigns at its top level, which is not executed; those of calls alone where some are."""
+    with damage_refused(path, "Python"):
+        body = ast.parse(path.read_bytes()).body
+    assignments = [node for node in body if isinstance(node, ast.Assign)]
+    calls = [node for node in assignments if isinstance(node.value, ast.Call)] or assignments
+    return [target.id for node in calls for target in node.targets if isinstance(target, ast.Name)]
 
 
 def _from_file(path: Path, attribute: str) -> System:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.base.arrays import as_count, check_positive
+from ddm2snn.base.html import fields_table
 from ddm2snn.errors import InputError
 from ddm2snn.systems.user_functions import of_points, refuse_dependence_on_time, values_of, with_time
 
@@ -34,8 +35,10 @@ class System:
 
     Parameters
     ----------
+    name, rank
+        Name in files and reports, and dimension of z.
     drift
-        f on arrays (..., rank), rank being the dimension of z.
+        f on arrays (..., rank).
     diffusion
         The factor G: a number (times the identity), a (rank, rank) matrix, or a function of arrays
         (..., rank) that returns (..., rank, rank); the tensor is G G^T.
@@ -72,6 +75,8 @@ class System:
     units: int = 128
     known: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rank", as_count("System.rank", self.rank))
@@ -224,9 +229,28 @@ def forced(
     .. math:: dz = f(t, z)\,dt + G\,dw, \qquad t = \theta / \omega, \qquad \omega = 2\pi / \text{period}, \\
         \dot c = -\omega s + \omega (1 - c^2 - s^2) c, \qquad \dot s = \omega c + \omega (1 - c^2 - s^2) s.
 
-    The function f(t, z) takes one point z of shape (rank,), without the latents of the phase, and has the `period`, in
-    units of the system's time, in t. The `diffusion` is that of these latents, a number or a matrix; the phase has no
-    noise. The others are parameters of `System`, whose rank is `rank` + 2.
+    Parameters
+    ----------
+    function
+        f(t, z) of one point z of shape (rank,), without the latents of the phase.
+    period
+        Period of f in t, in units of the system's time.
+    rank, diffusion
+        Number of latents without those of the phase, and their diffusion, a number or a matrix; the phase has no noise.
+    name
+        Name of the system; by default that of the function.
+    others
+        Further parameters of `System`.
+
+    Returns
+    -------
+    System
+        The system, whose rank is `rank` + 2.
+
+    Raises
+    ------
+    InputError
+        Where the period is no number above zero, or `System` refuses a parameter.
 
     Examples
     --------

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from ddm2snn.base.arrays import as_count, check_positive
-from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.base.html import fields_table
+from ddm2snn.base.progress import Progress, reported
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
 from ddm2snn.errors import InputError, MissedWarning
@@ -73,6 +74,8 @@ class Training:
     iterations: int | None = None
     holdout: int = 4000
 
+    _repr_html_ = fields_table
+
     def __post_init__(self) -> None:
         check_positive("Training", error=self.error, diffusion_error=self.diffusion_error)
         if self.ridge is not None:
@@ -108,7 +111,7 @@ def train(
     seed: int = 0,
     device: Device = "cpu",
     training: Training | None = None,
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> RateNetwork:
     """Train a low-rank rate network by drift-diffusion matching (arXiv 2602.14885).
 
@@ -118,6 +121,14 @@ def train(
         Target SDE, or its name.
     units
         Rate units; by default the system's own number.
+    seed
+        Seed of sampling and of the initial weights.
+    device
+        "cpu" or "cuda".
+    training
+        How the network is fitted.
+    progress
+        Called with the finished share; True shows a bar.
 
     Returns
     -------
@@ -147,17 +158,21 @@ def train(
     """
     target = find_system(system) if isinstance(system, str) else system
     if not isinstance(target, System):
-        raise InputError(f"train needs a System or the name of one, got {type(system).__name__}.")
+        raise InputError(f"train needs a System or the name of one, got {type(system).__name__}. Make a System of it.")
+    if training is not None and not isinstance(training, Training):
+        raise InputError(
+            f"train needs a Training as training, got {type(training).__name__}. Give Training(error=...)."
+        )
     count = as_count("units", target.units if units is None else units)
     if device not in ("cpu", "cuda"):
         raise InputError(f"There is no device {device!r}; choose cpu or cuda.")
-    progress(0.0)
     rng, settings = stream(check_seed(seed), "training", "scales"), training or Training()
-    with one_thread():
-        scales = find_scales(target, rng, lambda done: progress(_SEARCH * done))
+    with one_thread(), reported(progress, "train") as report:
+        report(0.0)
+        scales = find_scales(target, rng, lambda done: report(_SEARCH * done))
         matched = match(
             target.in_scales(scales), units=count, seed=seed, training=settings, device=device,
-            rounded=not scales.trivial, progress=lambda done: progress(_SEARCH + (1.0 - _SEARCH) * done),
+            rounded=not scales.trivial, progress=lambda done: report(_SEARCH + (1.0 - _SEARCH) * done),
         )  # fmt: skip
     network = matched if scales.trivial else _in_units_of(matched, scales)
     missed = _missed(network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ from ddm2snn.analysis.lyapunov import (
     twin_starts,
 )
 from ddm2snn.backend import Backend
-from ddm2snn.base.files import make_folder, remove_stale
-from ddm2snn.base.progress import Announce, Progress
+from ddm2snn.base.files import new_folder, remove_stale
+from ddm2snn.base.progress import Announce, Console, Progress
 from ddm2snn.base.randomness import child_seed
 from ddm2snn.conversion import convert
 from ddm2snn.errors import InputError
@@ -50,7 +51,7 @@ _RASTER_DURATION = 10.0  # of the run whose spikes are shown, in rate time units
 _PAIR_DURATION, _PAIRS = 10.0, 32  # of the runs of perturbed pairs, in rate time units, and their number
 
 
-def run(recipe: Recipe | System | str, folder: Path | str, *, announce: Announce | None = None) -> dict[str, Any]:
+def run(recipe: Recipe | System | str, folder: Path | str, *, progress: Announce | bool = False) -> dict[str, Any]:
     """Train, convert, simulate, compare and report; return the content of summary.json.
 
     A step whose inputs did not change is not done again, and an interrupted run goes on where it stopped.
@@ -61,6 +62,13 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, announce: Announce
         A Recipe, the name of a system, or a System (which then gets the default recipe).
     folder
         Folder of all files; created if missing.
+    progress
+        Whether to show the steps, or what is told of them.
+
+    Returns
+    -------
+    dict
+        The content of summary.json: findings, reports and every number.
 
     Raises
     ------
@@ -81,13 +89,14 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, announce: Announce
     system = recipe if isinstance(recipe, System) else None
     if not isinstance(recipe, Recipe):
         recipe = Recipe(system=recipe.name if isinstance(recipe, System) else recipe)
-    target = make_folder(folder)
+    target = Path(folder)
     pipeline = _Pipeline(recipe, system or find_system(recipe.system), target)
     try:
-        with FileLock(target / _LOCK, timeout=0):
+        with new_folder(target, kept=_RATE_FILE), FileLock(target / _LOCK, timeout=0):
             for place in (target, target / _FIGURES):
                 remove_stale(place, older_than_s=0.0)
-            perform(pipeline.steps(), target, announce or Announce())
+            with contextlib.closing(Console()) as console:
+                perform(pipeline.steps(), target, console if progress is True else progress or Announce())
     except Timeout as error:
         raise InputError(f"Another run works in {target}. Wait for its end, or choose another folder.") from error
     return json.loads((target / "summary.json").read_text(encoding="utf-8"))

@@ -83,6 +83,10 @@ class Recipe(Settings):
         arithmetic with the same spikes.
     reference_runs
         Independent runs of the rate network; the floor is the mean distance over their pairs.
+    seed
+        Seed of all randomness.
+    training, conversion, simulation
+        Sections of settings; see `TrainingSettings`, `ConversionSettings` and `SimulationSettings`.
 
     Examples
     --------
@@ -97,7 +101,7 @@ class Recipe(Settings):
     trials = 16
     """
 
-    system: str = "vanderpol"
+    system: str
     seed: Annotated[int, Field(ge=0)] = 0
     backends: tuple[str, ...] = ("brian2", "nengo")
     hardware: tuple[str, ...] = ()

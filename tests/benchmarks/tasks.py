@@ -139,7 +139,7 @@ def train_weights(task: Task, path: Path, units: int = UNITS, iterations: int = 
         weight.requires_grad_(True)
     optimiser = torch.optim.Adam(weights.values(), lr=LEARNING_RATE)
     times = np.arange(steps) * STEP
-    decided = times >= task.decided
+    decided = torch.tensor(times >= task.decided)
     right = 0.0
     for iteration in range(iterations):
         for group in optimiser.param_groups:

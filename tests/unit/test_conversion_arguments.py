@@ -97,10 +97,16 @@ def test_a_spiking_network_cannot_be_converted_again(refuses, quick_spiking):
         convert(quick_spiking)
 
 
-@pytest.mark.parametrize("settings", [{"decoders": 0.5}, {"decoders": Static}, {"population": 4}])
+@pytest.mark.parametrize("settings", [{"decoders": 0.5}, {"decoders": Static}, {"population": "4"}])
 def test_settings_of_a_wrong_kind_are_named(refuses, quick_rate, settings):
     with refuses(InputError, *settings):
         convert(quick_rate, **settings)
+
+
+def test_a_number_is_a_population_of_so_many_neurons_per_unit(quick_rate):
+    short = convert(quick_rate, population=1.5, decoders="static", time_unit_s=0.1).network
+    long = convert(quick_rate, population=Population(1.5), decoders=Static(), time_unit_s=0.1).network
+    assert short.fingerprint == long.fingerprint
 
 
 def test_the_rate_network_is_left_alone(quick_rate):

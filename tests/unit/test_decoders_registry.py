@@ -20,7 +20,6 @@ from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.least_squares import fit_ridge
 from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import stream
-from ddm2snn.cli.options import DECODERS as HELP
 from ddm2snn.conversion import DECODERS, Decoders, Diagnostics, Ensemble, find_decoders
 from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.decoders import Problem, Solution
@@ -107,7 +106,6 @@ def test_these_are_the_ways_that_there_are():
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_api_recipe_and_command_line_know_the_same_names(cli, lif_rate, tmp_path, name):
-    assert name in HELP
     settings = ConversionSettings(decoders=name)
     assert type(settings.kind_of_decoders()) is DECODERS[name]
     by_name = ddm2snn.convert(lif_rate, decoders=name, population=settings.population(), **QUICK).network
@@ -140,10 +138,10 @@ def test_the_former_name_of_the_trained_readout_still_works(cli, quick_rate, tmp
 
 @pytest.mark.parametrize("name", ["calibrated", "static", "trained"])
 def test_a_ridge_of_a_recipe_takes_effect(tmp_path, name):
-    (tmp_path / "recipe.toml").write_text(f'[conversion]\ndecoders = "{name}"\nridge = 0.003\n', encoding="utf-8")
+    (tmp_path / "recipe.toml").write_text(f'system = "lorenz"\n[conversion]\ndecoders = "{name}"\nridge = 0.003\n')
     recipe = ddm2snn.Recipe.read(tmp_path / "recipe.toml")
     assert recipe.conversion.kind_of_decoders() == DECODERS[name](ridge=0.003)  # pyright: ignore[reportCallIssue] - of the three
-    assert ddm2snn.Recipe().conversion.kind_of_decoders() == Calibrated(), (
+    assert ddm2snn.Recipe(system="lorenz").conversion.kind_of_decoders() == Calibrated(), (
         "without one it is chosen on held-out trajectories"
     )
 

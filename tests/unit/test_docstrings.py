@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
+import re
 from types import ModuleType
 
 import architecture
 import pytest
 from syntax_trees import Tree
+
+import ddm2snn
+from ddm2snn.analysis import analyse
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 TREE = Tree()
@@ -96,3 +101,43 @@ def test_an_example_that_needs_what_is_not_installed_is_skipped():
 def test_a_missing_module_of_our_own_is_an_error():
     with pytest.raises(ModuleNotFoundError):
         run(module_of(">>> import ddm2snn.no_such_module\n"))
+
+
+PUBLIC = {name: getattr(ddm2snn, name) for name in ddm2snn.__all__} | {"analyse": analyse}
+TYPES = {name for name, public in PUBLIC.items() if inspect.isclass(public)}
+VERBS = {name for name, public in PUBLIC.items() if inspect.isfunction(public)}
+
+
+def headed(text: str) -> dict[str, str]:
+    """Sections of a docstring by their headings."""
+    parts = re.split(r"^(\w+)\n-{3,}\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def named(section: str) -> set[str]:
+    """Parameters that a section names: words at its margin, with commas between them."""
+    return {name for line in re.findall(r"^\w+(?:, \w+)*$", section, re.MULTILINE) for name in line.split(", ")}
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_every_public_name_has_an_example(name):
+    if name == "NeuronModel":
+        assert not inspect.isclass(PUBLIC[name]), "a union of types, which has no docstring of its own"
+        return
+    assert ">>> " in (inspect.getdoc(PUBLIC[name]) or "")
+
+
+@pytest.mark.parametrize("name", sorted(VERBS))
+def test_every_public_function_says_what_it_takes_gives_refuses_and_warns_of(name):
+    sections, source = headed(inspect.getdoc(PUBLIC[name]) or ""), inspect.getsource(PUBLIC[name])
+    assert named(sections["Parameters"]) >= set(inspect.signature(PUBLIC[name]).parameters)
+    assert {"Returns", "Raises"} <= sections.keys()
+    assert ("Warns" in sections) == bool(re.search(r"\bwarnings\.warn\(|_warn\w*\(", source))
+
+
+@pytest.mark.parametrize("name", sorted(TYPES - {"Backend", "InputError"}))
+def test_every_public_type_says_what_its_fields_are(name):
+    fields = set(inspect.signature(PUBLIC[name]).parameters) - {"self", "values"}
+    fields |= set(getattr(PUBLIC[name], "model_fields", ()))
+    sections = headed(inspect.getdoc(PUBLIC[name]) or "")
+    assert named(sections.get("Parameters", "")) >= fields

@@ -115,7 +115,7 @@ def test_run_refuses_before_any_work(tmp_path, refuses):
     announce = Announce()
     announce.start = lambda name: pytest.fail(name)  # pyright: ignore[reportAttributeAccessIssue]
     with refuses(FileRefusedError, "report.html"):
-        ddm2snn.run("vanderpol", tmp_path, announce=announce)
+        ddm2snn.run("vanderpol", tmp_path, progress=announce)
     assert (tmp_path / "report.html").read_text() == "mine"
     assert np.sort([path.name for path in tmp_path.iterdir()]).tolist() == [".run.lock", "report.html"]
 

@@ -47,7 +47,7 @@ def test_a_comparison_says_how_long_it_takes_and_what_is_too_large(cli, tmp_path
     assert not (tmp_path / "more").exists()
 
 
-RECIPE = "backends = ['reference']\n[simulation]\n{}\n"
+RECIPE = "system = 'vanderpol'\nbackends = ['reference']\n[simulation]\n{}\n"
 COMMANDS = {
     "train": "train vanderpol -o {}",
     "import": "import w.npz -o {} --activation tanh --filtered currents",

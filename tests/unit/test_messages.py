@@ -106,7 +106,7 @@ def test_sigterm_is_one_line(tmp_path):
         process.send_signal(signal.SIGTERM)
         rest = process.stderr.read().strip()
     assert process.returncode == 128 + signal.SIGTERM
-    assert rest == f"Stopped by signal {int(signal.SIGTERM)}."
+    assert rest == f"Stopped by signal {int(signal.SIGTERM)}. No result was written. Repeat the command to begin again."
     assert list(tmp_path.iterdir()) == []
 
 

@@ -46,13 +46,13 @@ def small(**changes):
         "simulation": {"duration": 8.0, "burn_in": 1.0, "trials": 3},
         **changes,
     }
-    return ddm2snn.Recipe.model_validate(content)
+    return ddm2snn.Recipe.model_validate({"system": "vanderpol", **content})
 
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory):
     folder, log = tmp_path_factory.mktemp("finished"), Log()
-    return folder, ddm2snn.run(small(), folder, announce=log), log
+    return folder, ddm2snn.run(small(), folder, progress=log), log
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def finished(once, tmp_path):
 
 def again(folder, recipe=None):
     log = Log()
-    ddm2snn.run(recipe or small(), folder, announce=log)
+    ddm2snn.run(recipe or small(), folder, progress=log)
     return log
 
 
@@ -72,7 +72,7 @@ def begun(folder, recipe=None):
     """What a further run does, the report being begun only."""
     log = UntilReport()
     with contextlib.suppress(KeyboardInterrupt):
-        ddm2snn.run(recipe or small(), folder, announce=log)
+        ddm2snn.run(recipe or small(), folder, progress=log)
     return log
 
 
@@ -150,7 +150,7 @@ def test_goes_on_where_it_was_interrupted(tmp_path):
 
     first, recipe = Interrupt(), small(backends=["reference"])
     with pytest.raises(KeyboardInterrupt):
-        ddm2snn.run(recipe, tmp_path, announce=first)
+        ddm2snn.run(recipe, tmp_path, progress=first)
     second = begun(tmp_path, recipe)
     assert second.skipped == first.done
     assert second.done == ["simulate reference", "simulate spikes of reference", "report"]

@@ -1,17 +1,24 @@
-"""What a session prints of networks, recordings and devices: figures in a few lines, no arrays."""
+"""What a session shows of every public type: figures in a few lines, no arrays, and pictures by `plot`."""
 
 from __future__ import annotations
+
+import inspect
 
 import numpy as np
 import pytest
 
-from ddm2snn import LowRank, Stimulus, find_hardware
+import ddm2snn
+from ddm2snn import LowRank, Recording, Stimulus, find_hardware
+from ddm2snn.conversion.diagnostics import Diagnostics, RankAudit
+from ddm2snn.conversion.plan import Option
+from ddm2snn.conversion.structure import Price, Restructuring, StructureDiagnostics
 from ddm2snn.hardware.device import device_of, machine_of
 from ddm2snn.hardware.place import place
 from ddm2snn.hardware.quantise import quantise
 
 LOIHI = find_hardware("loihi1-emulator")
-LINES = 6
+LINES, CHARACTERS = 6, 700
+WITHOUT_AN_OBJECT = {"Backend", "InputError"}  # a protocol, and an error that shows its message
 
 
 @pytest.fixture
@@ -25,6 +32,72 @@ def things(rate_of, spiking_of, recording_of, make_spiking):
         "machine": machine_of(network, device), "registers": machine_of(network, device).population[0],
         "placement": place(network, LOIHI), "quantisation": quantise(network, LOIHI),
     }  # fmt: skip
+
+
+@pytest.fixture
+def public(things, rate_of, report):
+    """An object of every public type, by the name of the type."""
+    audit = RankAudit(rank=2, singular_values=[3.0, 1.0], row_residual=0.0, principal_angles_rad=[0.0, 0.0])
+    diagnostics = Diagnostics(
+        rank_audit=audit, rate_singular_values=[5.0, 2.0], mean_rate_hz=30.0, highest_rate_hz=180.0,
+        silent_share=0.0, spikes_per_time_unit=96.0, drift_error=[0.012, 0.02],
+    )  # fmt: skip
+    price = Price([0.1, 0.2], 0.3)
+    structured = StructureDiagnostics(audit, {"kind": "sparse", "kept": 0.5}, 0.5, 0.5, 2.0, price, price)
+    option = Option(4, 40, 0.1, (100.0, 200.0), 0.2, 0.05, 900.0, 30.0, meets=True)
+    by_hand = [
+        *things.values(), report, diagnostics, structured, ddm2snn.Conversion(things["spiking"], diagnostics),
+        Restructuring(things["spiking"], structured), ddm2snn.Plan(option, (option,) * 9, ddm2snn.LIF()),
+        ddm2snn.find_system("lorenz"), ddm2snn.Population(), ddm2snn.Training(), ddm2snn.Recipe(system="lorenz"),
+        ddm2snn.ArrayMapping(activation="tanh"), ddm2snn.SpikeSelection((1, 2)), ddm2snn.Nir(),
+        ddm2snn.Unsupported("a", "b", "c"), ddm2snn.Sparse(0.5), ddm2snn.Bounded(2.0), ddm2snn.OneSign(),
+        ddm2snn.Calibrated(), ddm2snn.Static(), ddm2snn.TrainedReadout(), ddm2snn.Direct(), ddm2snn.LIF(),
+        ddm2snn.AdaptiveLIF(), ddm2snn.LoihiLIF(), ddm2snn.RectifiedLinear(), ddm2snn.LogNormal(),
+    ]  # fmt: skip
+    return {type(thing).__name__: thing for thing in by_hand}
+
+
+@pytest.fixture
+def report():
+    rng = np.random.default_rng(1)
+    runs = (Recording.from_arrays(rng.standard_normal((8, 200, 1)), every=0.1, time_unit_s=0.1) for _ in range(3))
+    return ddm2snn.compare(next(runs), next(runs), floor=next(runs), label="again")
+
+
+def test_every_public_type_is_short_in_a_session_and_a_table_in_a_notebook(public):
+    classes = {name for name in ddm2snn.__all__ if inspect.isclass(getattr(ddm2snn, name))} - WITHOUT_AN_OBJECT
+    assert classes <= public.keys()
+    for name in [*classes, "Diagnostics", "Restructuring"]:
+        text, table = repr(public[name]), public[name]._repr_html_()
+        assert len(text.splitlines()) <= LINES, name
+        assert len(text) <= CHARACTERS, name
+        assert "array(" not in text, name
+        assert table.startswith(("<table>", "<pre>")), name
+        assert len(table) <= 5 * CHARACTERS, name
+
+
+def test_a_report_is_a_mapping_a_table_and_a_frame(report):
+    assert str(report).splitlines()[0] == report.verdict
+    assert len(str(report).splitlines()) == 2 + len(report)
+    assert list(report) == report.keys() == [measure.name for measure in report.measures]
+    assert dict(report)["sd_0"] is report["sd_0"]
+    assert "sd_0" in report
+    assert "sd_9" not in report
+    frame = report.to_dataframe()
+    assert frame.loc["sd_0", "excess"] == report["sd_0"].excess
+    assert len(frame) == len(report)
+
+
+def test_plot_draws_recordings_reports_and_networks(report, spiking_of, recording_of, rate_of, refuses):
+    assert [axis.get_ylabel() for axis in ddm2snn.plot(recording_of())] == ["$z_{0}$", "$z_{1}$"]
+    assert "neurons" in ddm2snn.plot(recording_of(spikes=True))[0].get_ylabel()
+    (axis,) = ddm2snn.plot(report)
+    assert len(axis.get_yticks()) == len(report)
+    (tuning,) = ddm2snn.plot(spiking_of())
+    assert tuning.get_title().endswith("of 20 neurons")
+    assert max(np.max(line.get_ydata()) for line in tuning.lines) > 1.0
+    with refuses(ddm2snn.InputError, "plot has no figure of a RateNetwork"):
+        ddm2snn.plot(rate_of())  # pyright: ignore[reportArgumentType]
 
 
 def test_reprs_are_short_and_hold_no_arrays(things):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ddm2snn.base.arrays import as_count, check_positive
+from ddm2snn.base.html import fields_table
 from ddm2snn.base.least_squares import NormalEquations
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.conversion.clock import natural_rise_s
@@ -122,6 +123,8 @@ class Calibrated(Decoders):
     rise_s: float | None = None
     stimulus: Stimulus | None = None
     spike_loss: float = 0.0
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         if self.rise_s is not None and not 0 <= self.rise_s < np.inf:

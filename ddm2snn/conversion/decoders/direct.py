@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from ddm2snn.base.html import fields_table
 from ddm2snn.conversion.decoders.protocol import (
     Decoders,
     Problem,
@@ -62,6 +63,8 @@ class Direct(Decoders):
     """
 
     name: ClassVar[str] = "direct"
+
+    _repr_html_ = fields_table
 
     def check(self, rate: RateNetwork, population: Population | None, *, in_loop: bool) -> Population:
         """One neuron per unit, of the model that the units were trained as; no device, constant diffusion."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.html import fields_table
 from ddm2snn.base.least_squares import fit_penalised, solve_penalised
 from ddm2snn.base.threads import add_gram
 from ddm2snn.conversion.decoders.protocol import Decoders, Problem, Solution, curve_error, refuse_device
@@ -59,6 +60,8 @@ class Static(Decoders):
     ridge: float = 0.01
     compensate_lag: bool = True
     stimulus: Stimulus | None = None
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         check_positive("Static", ridge=self.ridge)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.html import fields_table
 from ddm2snn.base.least_squares import fit_with_constant
 from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.decoders.protocol import (
@@ -76,6 +77,8 @@ class TrainedReadout(Decoders):
 
     ridge: float = 0.01
     compensate_lag: bool = True
+
+    _repr_html_ = fields_table
 
     def __post_init__(self) -> None:
         check_positive("TrainedReadout", ridge=self.ridge)
