@@ -70,6 +70,7 @@ def import_(
     content = {"file": str(output), "fingerprint": network.fingerprint, **facts}
     lines = [
         f"{output}: {network.units} units, rank {network.rank}, from {facts['form']}, filtered {facts['filtered']}"
+        + (f", {network.outputs} output(s) from {facts['readout']}" if network.outputs else "")
     ]
     show(content, lines + _remarks(facts, network.input_map.shape[1]), as_json=as_json)
 
@@ -91,8 +92,8 @@ def _remarks(facts: Mapping[str, Any], inputs: int) -> list[str]:
         lines.append(
             f"Warning: {share:.0%} of the units' noise, {size:.2g} per unit, lies outside the latents: left out."
         )
-    if "readout" in facts:
-        lines.append(f"the read-out {facts['readout']} is no part of the network yet")
+    if "readout_left_out" in facts:
+        lines.append(f"Warning: the read-out {facts['readout']} is left out: {facts['readout_left_out']}")
     if facts["not_used"]:
         lines.append(f"Warning: nothing was made of {', '.join(facts['not_used'][:12])}.")
     if facts["rests_without_input"]:

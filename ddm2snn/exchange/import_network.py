@@ -45,6 +45,9 @@ class ArrayMapping(Settings):
     diffusion, covariance
         Name of the noise factor, or of its covariance: of latents (rank, rank), or of units, with a row for each. What
         units' noise has within the subspace of the latents becomes theirs.
+    outputs, output_gains, output_bias
+        Names of read-out vectors (unit, output) or (output, unit), of their gains (output), or of one for all, and of d
+        (output), of ``y = C phi(x + b) + d``; found in families whose code says what a read-out reads.
     start
         Name of the state in which a trial begins, of the units or of the latents.
     prefix
@@ -88,6 +91,9 @@ class ArrayMapping(Settings):
     input_gains: str | None = None
     diffusion: str | None = None
     covariance: str | None = None
+    outputs: str | None = None
+    output_gains: str | None = None
+    output_bias: str | None = None
     start: str | None = None
     prefix: str | None = None
     factor: Annotated[float | Literal["1/N"] | None, BeforeValidator(_factor)] = None

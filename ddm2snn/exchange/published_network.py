@@ -63,6 +63,8 @@ class PublishedNetwork:
         y at the beginning of a trial, shape (rank,), where the file states it.
     offset
         What the file's latents are more than y, shape (rank,).
+    output_vectors, output_bias
+        :math:`C^\top`, shape (unit, output), and d, shape (output,), of :math:`C\phi(Ly + b) + d`, or None.
     facts
         What the file says about its form: JSON values.
     """
@@ -79,6 +81,8 @@ class PublishedNetwork:
     direct_inputs: bool = False
     start: Float[np.ndarray, " rank"] | None = None
     offset: Float[np.ndarray, " rank"] | float = 0.0
+    output_vectors: Float[np.ndarray, "unit output"] | None = None
+    output_bias: Float[np.ndarray, " output"] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
     def with_origin_moved(self) -> PublishedNetwork:

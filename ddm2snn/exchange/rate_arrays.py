@@ -60,8 +60,9 @@ def _imported(file: WeightFile, seed: int) -> RateNetwork:
     """Rate network of a file, with the facts of its import as provenance."""
     path, published = file.path, _published(file)
     facts = published.facts | file.facts()
-    arrays = (published.left, published.right, published.bias, published.input_map, published.noise)
-    largest = max(np.abs(array).max(initial=0.0) for array in arrays)
+    parts = (published.left, published.right, published.bias, published.input_map, published.noise)
+    outputs = [array for array in (published.output_vectors, published.output_bias) if array is not None]
+    largest = max(np.abs(array).max(initial=0.0) for array in (*parts, *outputs))
     if not largest < LARGEST_WEIGHT:
         raise InputError(
             f"{path} holds a weight of {largest:.1e}, which no network has. Repair it, or map other arrays."
@@ -71,7 +72,6 @@ def _imported(file: WeightFile, seed: int) -> RateNetwork:
     facts |= {"rests_without_input": visits.rests, "step": published.step}
     if visits.inputs.shape[1]:
         facts["states"] = "under random inputs of size 1, and under none"
-    parts = (published.left, published.right, published.bias, published.input_map, published.noise)
     if published.step is not None:
         match = matched(published, visits, rng)
         if not (match.error <= _LARGEST_STEP_ERROR and np.isfinite(match.noise).all()):
@@ -95,11 +95,15 @@ def _rate_network(
 ) -> RateNetwork:
     """Rate network of left and right vectors, biases, input map and noise in the units of the file."""
     left, right, bias, input_map, noise = parts
+    outputs = published.output_vectors
+    if outputs is not None:  # the match has added units, which none reads
+        outputs = np.pad(outputs, ((0, len(left) - len(outputs)), (0, 0)))
     scale, offset = visits.scale, np.broadcast_to(published.offset, visits.scale.shape).astype(np.float64)
     return RateNetwork(
         left_vectors=left * scale, right_vectors=right / scale, bias=bias, activation=published.activation,
         diffusion_factor=root_of(noise) / scale[:, None], input_map=input_map / scale[:, None], latent_offset=offset,
         latent_scale=scale, initial_latent=visits.kept + offset, provenance=provenance,
+        output_vectors=outputs, output_bias=published.output_bias,
     )  # fmt: skip
 
 

@@ -29,11 +29,14 @@ USUAL_NAMES = {
     "diffusion": ("diffusion_factor", "G", "cholesky"),
     "covariance": ("covariance", "noise_covariance"),
     "start": ("h0", "x0", "init_state", "initial_state"),
+    "outputs": ("wo", "w_out", "W_out", "output_layer.weight", "observation.B", "B", "output_vectors"),
+    "output_gains": ("so", "w_out_scale"),
+    "output_bias": ("b_out", "output_layer.bias", "output_bias"),
 }
 _OF_READOUT = {  # of a read-out or of its training, by the last part of their names
-    "so", "w_out_scale", "b_out", "Dale_out", "output_connectivity", "Bias", "R_x", "Adam", "Adam_1", "w_out0", "o",
+    "so", "w_out_scale", "b_out", "Dale_out", "output_connectivity", "Bias", "R_x", "Adam",
+    "Adam_1", "w_out0", "o",
 }  # fmt: skip
-READOUTS = ("wo", "w_out", "W_out", "output_layer.weight", "observation.B", "B")
 DIALECTS = {  # by the names that no other has; the first whose names are all there
     "spikeRNN": {"w", "m", "som_m", "w_in"},
     "PsychRNN": {"W_rec", "W_in", "b_rec", "Dale_rec"},
@@ -207,12 +210,8 @@ class WeightFile:
         return step
 
     def facts(self) -> dict[str, Any]:
-        """Names of the read-out and of arrays that nothing was made of, and what was assumed."""
-        readout = next((name for name in map(self.full_name, READOUTS) if name and name not in self.used), None)
-        inside = {name for name in self.arrays if name.startswith(self.prefix)}
-        left_over = inside - self.used - {readout}
+        """Names of all arrays and of those that nothing was made of, and what was assumed."""
+        left_over = self.arrays.keys() - self.used
         left_over = sorted(name for name in left_over if re.split(r"[./]", name)[-1] not in _OF_READOUT)
         facts: dict[str, Any] = {"arrays": sorted(self.arrays), "not_used": left_over}
-        if readout is not None:
-            facts["readout"] = readout
         return facts | ({"assumed": self.assumed} if self.assumed else {})

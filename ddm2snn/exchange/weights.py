@@ -9,6 +9,7 @@ import numpy as np
 
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.published_network import PublishedNetwork
+from ddm2snn.exchange.readouts import with_readout
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -179,15 +180,22 @@ def noise_covariance(file: WeightFile, step: float | None) -> np.ndarray | None:
 
 
 def with_activation(network: PublishedNetwork, activation: str, file: WeightFile) -> PublishedNetwork:
-    """A network of tanh or relu units from one of any activation, with the constants moved into its offset."""
+    """A network of tanh or relu units with outputs, from one of any activation; constants move into its offset."""
+    network = with_readout(network, activation, file)
     left, right, bias, constant = network.left, network.right, network.bias, network.constant
+    vectors, outputs = network.output_vectors, network.output_bias
     if activation == "clipped relu":
         if not bias.any():
             raise InputError(f"{file.path}: clipped relu units are zero without a bias. Map bias, or give relu.")
         left, right = np.vstack([left, left]), np.vstack([right, -right])
         bias, activation = np.append(bias, np.zeros_like(bias)), "relu"
+        vectors = None if vectors is None else np.vstack([vectors, -vectors])
     elif activation == "logistic":
         constant = constant + 0.5 * right.sum(axis=0)
         left, right, bias, activation = 0.5 * left, 0.5 * right, 0.5 * bias, "tanh"
-    network = replace(network, left=left, right=right, bias=bias, constant=constant)
+        if vectors is not None and outputs is not None:
+            vectors, outputs = 0.5 * vectors, outputs + 0.5 * vectors.sum(axis=0)
+    network = replace(
+        network, left=left, right=right, bias=bias, constant=constant, output_vectors=vectors, output_bias=outputs
+    )
     return replace(network, activation="relu" if activation == "relu" else "tanh").with_origin_moved()

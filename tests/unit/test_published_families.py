@@ -21,8 +21,9 @@ from ddm2snn.errors import FileRefusedError
 from ddm2snn.exchange import flow_matching
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-import import_table  # pyright: ignore[reportMissingImports] - of the benchmarks
-from import_table import Arrays, Family, families, run_equation, run_network
+import import_table
+from import_table import run_equation, run_network, unit_inputs
+from weight_families import Arrays, Family, families
 
 FAMILIES = {family.name: family for family in families()}
 TRIALS, SETTLE, DURATION = 16, (1.0, 8.0), 4.0  # trials, and time units without inputs and with them
@@ -128,6 +129,67 @@ def test_a_fault_of_a_file_is_seen(tmp_path: Path, name: str, fault: str) -> Non
             raise
         missed = np.inf
     assert missed > LARGEST_MISS
+
+
+# ----- outputs
+
+READOUTS = {  # names of read-outs, and of their gains or of what is added to them, by family
+    "low-rank module": ("wo", "so"), "low-rank cell, coarse": ("rnn.w_out", "rnn.w_out_scale"),
+    "factors": ("output_vectors", "output_bias"), "covariance, threshold": ("net/C", "net/d"),
+    "PsychRNN": ("Dale_out", "b_out"), "spikeRNN": ("w_out", "b_out"), "latent circuit": ("output_layer.weight",),
+    "Q w Q^T, noise on units": ("w_out",), "stochastic relu": ("observation.B",), "AL-RNN": ("B",),
+    "stochastic clipped relu": ("observation.B",), "shallow PLRNN": ("B",),
+}  # fmt: skip
+ROUNDING = 1e-9  # of latents through two changes of their unit, relative
+
+
+def output_miss(family: Family, network: RateNetwork, arrays: Arrays) -> float:
+    """Largest difference of outputs from those of the file's equation at states of the latents, over their size."""
+    z = np.random.default_rng(2).standard_normal((64, network.rank))
+    none, without = np.zeros((1, family.size)), np.zeros((1, family.inputs))
+    origin = family.seen(family.arrays, none, without)
+    directions = np.vstack([family.seen(family.arrays, row[None], without) - origin for row in np.eye(family.size)])
+    seen = unit_inputs(family, network, z, directions.shape[1])
+    state = np.linalg.lstsq(directions.T, (seen - origin).T, rcond=None)[0].T
+    assert family.outputs is not None
+    theirs, ours = family.outputs(arrays, state), network.output(network.latent_offset + network.latent_scale * z)
+    assert theirs.shape == ours.shape
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("name", READOUTS)
+def test_outputs_are_those_of_the_file(tmp_path: Path, name: str) -> None:
+    """They are, to rounding, and those of a file with another sign, factor or bias are not."""
+    family = FAMILIES[name]
+    network = imported(family.write(tmp_path), **family.mapping)
+    assert output_miss(family, network, family.arrays) < ROUNDING
+    for array in READOUTS[name]:
+        for factor in (-1.0, 1.01, 0.0):
+            fault = family.arrays | {array: factor * family.arrays[array]}
+            with np.errstate(divide="ignore", invalid="ignore"):  # outputs without vectors are zero
+                assert not output_miss(family, network, fault) < 1e5 * ROUNDING
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said", "words"),
+    [
+        ({"m": np.ones((5, 1)), "n": np.eye(5)[:, :1], "w_out": np.ones(5)}, {"factor": 1.0}, "does not say"),
+        (
+            {"m": np.ones((5, 1)), "n": np.eye(5)[:, :1], "w_inp": np.ones((1, 5)), "w_inp_scale": 1.0,
+             "w_out": np.ones((5, 1)), "w_out_scale": 1.0}, {"filtered": "currents"}, "does not say",
+        ),
+        ({"W": np.eye(5) / 2, "b": np.ones(5), "C": np.ones(5)}, {"filtered": "rates", "outputs": "C"}, "not phi"),
+        ({"weight_hh_l0": np.eye(5) / 2, "weight_ih_l0": np.ones((5, 1)), "fc.weight": np.ones((1, 5))},
+         {"filtered": None, "outputs": "fc.weight"}, "not phi"),
+    ],
+)  # fmt: skip
+def test_a_readout_of_something_else_is_named(
+    tmp_path: Path, arrays: Arrays, said: dict[str, object], words: str
+) -> None:
+    said = {"filtered": "currents", "activation": "tanh"} | said
+    network = imported(saved(tmp_path, **arrays), **said)
+    facts = network.provenance["imported"]
+    assert (network.outputs, words in facts["readout_left_out"]) == (0, True)
 
 
 # ----- noise
