@@ -233,10 +233,14 @@ def edit_sealed(rng: random.Random, path: Path) -> bool:
 
 
 def edit_graph(rng: random.Random, path: Path) -> bool:
-    path.with_name(path.name + ".json").unlink()
-    if rng.random() < 0.5:
-        return edit_bytes(rng, path) or True
-    mutants.edit_hdf5(rng, path)
+    """Bytes or HDF5 content, without the sidecar or with its checksum put right."""
+    sidecar = path.with_name(path.name + ".json")
+    edit_bytes(rng, path) if rng.random() < 0.5 else mutants.edit_hdf5(rng, path)
+    if rng.random() < 0.8:
+        sidecar.unlink()
+    else:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        sidecar.write_text(json.dumps(json.loads(sidecar.read_bytes()) | {"file_sha256": digest}), encoding="utf-8")
     return True
 
 
