@@ -49,10 +49,12 @@ def analyse(
     """Take the dynamics of a rate network apart: subspace, symmetry, time reversal, fixed points, exponents."""
     from ddm2snn.analysis import analyse as analyse_network
     from ddm2snn.load import load_as
-    from ddm2snn.workflow.report import write_analysis
+    from ddm2snn.workflow.report import ANALYSIS_FILES, write_analysis
+    from ddm2snn.workflow.steps import own_files
 
     network = load_as(rate, ddm2snn.RateNetwork)
-    with shown(f"analyse {rate}", costs.of_analysis(network.units, network.rank)) as progress:
+    cost = costs.of_analysis(network.units, network.rank)
+    with own_files("analyse", make_folder(output), ANALYSIS_FILES), shown(f"analyse {rate}", cost) as progress:
         analysis = analyse_network(network, projection=projection, seed=seed, progress=progress)  # pyright: ignore[reportArgumentType]
         written = write_analysis(analysis, output)
     content = {"folder": str(output), **analysis.as_json()}
@@ -76,7 +78,8 @@ def compare(
     """Compare recordings with a reference in the latent space, beside the sampling floor."""
     from ddm2snn.fidelity.report import as_lines
     from ddm2snn.load import load_as
-    from ddm2snn.workflow.report import Page
+    from ddm2snn.workflow.report import FIGURES, PAGE_FILES, Page
+    from ddm2snn.workflow.steps import own_files
 
     first, *others = (load_as(path, ddm2snn.Recording) for path in (reference, *(floor or [])))
     judged = [load_as(path, ddm2snn.Recording) for path in (test, *(more or []))]
@@ -84,7 +87,7 @@ def compare(
     cost = costs.of_comparison(numbers)
     cost.checked()
     folder = make_folder(output)
-    with shown(f"compare {numbers:,} numbers", cost):
+    with own_files("compare", folder, PAGE_FILES, FIGURES), shown(f"compare {numbers:,} numbers", cost):
         report = ddm2snn.compare(
             first, judged, floor=others, burn_in=burn_in, seed=seed, wells=None if wells is None else read_wells(wells)
         )
