@@ -96,8 +96,11 @@ def sealed_content(path: Path) -> tuple[Any, dict[str, np.ndarray]] | None:
     with damage_refused(path, "a file of ddm2snn"):
         index = json.loads(text)
         places = {name: (np.dtype(kind), tuple(shape), at) for name, (kind, shape, at) in index["arrays"].items()}
+        left = start  # the arrays of a file lie apart
         for kind, shape, at in places.values():
-            if kind.kind not in "biuf" or min((*shape, at)) < 0 or at + math.prod(shape) * kind.itemsize > start:
+            size = math.prod(shape) * kind.itemsize
+            left -= size
+            if kind.kind not in "biuf" or min((*shape, at, left)) < 0 or at + size > start:
                 raise ValueError("its index names what it does not hold")
         arrays = {n: np.fromfile(path, k, math.prod(s), offset=at).reshape(s) for n, (k, s, at) in places.items()}
         return index["about"], arrays

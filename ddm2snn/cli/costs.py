@@ -1,7 +1,19 @@
 """What each command takes, from the sizes that it is given: memory and disk at the least, time roughly.
 
 Factors are seconds of one core of 2.5 GHz, from the times in `notebooks/results.md` where there are any and guessed
-where there are none; they tell minutes from hours.
+where there are none; they tell minutes from hours. By ``time`` of bash with OMP_NUM_THREADS=1, user and system time of
+the whole command, of which 1 s (simulate) to 3 s (train, convert) are its start, and the estimate behind it:
+
+    train vanderpol --units 64; 256                                7.9 s; 12 s       4.1 s; 19 s
+    convert --decoders static, into 256; 1,024 neurons             5.3 s; 28 s       1.7 s; 26 s
+    convert, into 256 neurons, compiling for 8 s                   11 s              1.7 s
+    simulate --duration 20, 256; 1,024 neurons, reference          1.6 s; 3.4 s      1.8 s; 4.3 s
+    simulate --duration 100, 256; 1,024 neurons, brian2            1.5 s; 2.5 s      0.2 s; 0.8 s
+    simulate --duration 500, 64; 256 units                         3.0 s; 4.1 s      0.3 s; 1.0 s
+    compare, 320,000; 1,600,000 numbers                            8.8 s; 13 s       6.4 s; 32 s
+
+`hardware fit` has no cost: 10,000 neurons on loihi1-emulator take 1 s, and 400,000 on ideal, which has no limits, 1.3 s
+and 1.2 GiB, most of it for the network itself.
 """
 
 from __future__ import annotations
@@ -24,6 +36,7 @@ _STEP_S = {"brian2": 1e-9, "rate": 5e-9}  # for each neuron, step and trial
 _OTHER_STEP_S, _LONE_STEP_S = 2e-8, 1e-4  # of simulators in NumPy, which do the trials of a step at once
 _STEPS_PER_UNIT = 400  # of a converted network
 _DRIVEN_S, _GRAM_S, _STATIC_S = 5e-10, 1e-11, 6e-4  # for each neuron and step, each product, each neuron
+_TUNED_S, _TUNED_NEURONS = 2.4e-5, 1024  # for each pair of neurons, of populations that are tuned: up to as many
 _CALIBRATED_UNITS, _SAMPLES_PER_UNIT, _MOST_COLUMNS = (2000.0, 8000.0), 20, 8192
 _GRAMS = 3  # of training, of held-out samples and of both
 _ANALYSIS_S = 0.1  # for each unit and latent
@@ -47,9 +60,10 @@ def of_conversion(neurons: float, rank: int, decoders: str) -> Cost:
     columns = 0.0 if decoders == "static" else min(neurons, _MOST_COLUMNS)
     duration = min(max(4.0 * neurons, _CALIBRATED_UNITS[0]), _CALIBRATED_UNITS[1])
     driven = duration * (_STEPS_PER_UNIT * neurons * _DRIVEN_S + _SAMPLES_PER_UNIT * columns**2 * _GRAM_S)
+    tuned = _TUNED_S * neurons**2 if 0 < neurons <= _TUNED_NEURONS else 0.0
     return Cost(
         f"conversion into {neurons:,.0f} neurons", _FEWER, memory=_FLOAT * (_GRAMS * columns**2 + 4.0 * neurons * rank),
-        seconds=_STATIC_S * neurons if decoders == "static" else driven,
+        seconds=tuned + (_STATIC_S * neurons if decoders == "static" else driven),
     )  # fmt: skip
 
 

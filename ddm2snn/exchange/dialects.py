@@ -23,7 +23,7 @@ def spike_rnn(file: WeightFile) -> PublishedNetwork:
     W is w, rectified where the signs in m hold Dale's law, times m and the mask som_m; a = 1 / tau by unit, tau between
     the limits `taus` by the logistic function of `taus_gaus`, in steps.
     """
-    w, signs, mask = (file.own(name) for name in ("w", "m", "som_m"))
+    w, signs, mask = (file.own(name, None, None) for name in ("w", "m", "som_m"))
     if not w.shape == signs.shape == mask.shape or w.shape[0] != w.shape[1]:
         raise InputError(
             f"{file.path}: w, m and som_m must be (unit, unit), found {w.shape}, {signs.shape} and {mask.shape}. "
@@ -73,9 +73,9 @@ def psych_rnn(file: WeightFile) -> PublishedNetwork:
     vectors, signs = file.own("W_in"), file.own("Dale_rec")
     units = len(bias)
     if file.full_name("rec_connectivity"):
-        weights = weights * file.own("rec_connectivity")
+        weights = weights * file.own("rec_connectivity", *weights.shape)
     if file.full_name("input_connectivity"):
-        vectors = vectors * file.own("input_connectivity")
+        vectors = vectors * file.own("input_connectivity", *vectors.shape)
     dale = file.number("dale_ratio") is not None or (signs < 0).any()  # an object where there is none
     if weights.shape != (units, units) or signs.shape != (units, units):
         raise InputError(
@@ -98,13 +98,11 @@ def latent_circuit(file: WeightFile) -> PublishedNetwork:
     The latents are the nodes r. A matrix `a` places them in a network of more units, :math:`W = QwQ^\top` with Q its
     Cayley transform, which adds nothing to their dynamics.
     """
-    weights, vectors = file.own("recurrent_layer.weight"), file.own("input_layer.weight")
-    units = len(weights)
-    if weights.shape != (units, units):
-        raise InputError(f"{file.path}: the recurrent layer must be square, found {weights.shape}. Repair it.")
-    bias = file.own("recurrent_layer.bias") if file.full_name("recurrent_layer.bias") else np.zeros(units)
-    if file.full_name("input_layer.bias"):
-        bias = bias + file.own("input_layer.bias")
+    units = len(file.own("recurrent_layer.weight"))
+    weights, vectors = file.own("recurrent_layer.weight", units, units), file.own("input_layer.weight")
+    bias = np.zeros(units)
+    for name in ("recurrent_layer.bias", "input_layer.bias"):
+        bias = bias + (file.own(name, units) if file.full_name(name) else 0.0)
     if file.full_name("a"):
         file.own("a")  # read, so that it is not told as left over
     if (step := file.step) is None:
@@ -119,7 +117,7 @@ def latent_circuit(file: WeightFile) -> PublishedNetwork:
 def torch_rnn(file: WeightFile) -> PublishedNetwork:
     r"""Layer of torch.nn.RNN: :math:`r' = \phi(W r + W_{in}u + b)`, a step that leaves nothing of the rates before."""
     weights, units = file.own("weight_hh_l0"), len(file.own("weight_hh_l0"))
-    biases = [file.own(name).reshape(-1) for name in ("bias_ih_l0", "bias_hh_l0") if file.full_name(name)]
+    biases = [file.own(name, units) for name in ("bias_ih_l0", "bias_hh_l0") if file.full_name(name)]
     left, right, facts = factors_of(file, weights)
     return Weights(
         left, right, np.sum([np.zeros(units), *biases], axis=0),
@@ -135,7 +133,7 @@ def stochastic_low_rank(file: WeightFile) -> PublishedNetwork:
     entries below the diagonal, and the logarithms of the squares of the diagonal.
     """
     activation = file.stated("activation", ACTIVATIONS)
-    m, n, h = file.own("m"), file.own("n"), file.own("h").reshape(-1)
+    m, n, h = file.own("m", None, None), file.own("n"), file.own("h").reshape(-1)
     rank, units = m.shape[1], len(m)
     if n.shape != (rank, units) or len(h) != units:
         raise InputError(
@@ -231,7 +229,7 @@ def _rectified(file: WeightFile, rank: int) -> int:
 
 def embedded_circuit(file: WeightFile) -> PublishedNetwork:
     r"""Circuit w in a network of more units: :math:`W = QwQ^\top`, Q of shape (unit, node) or (node, unit)."""
-    embedding, circuit = file.own("Q"), file.own("w")
+    embedding, circuit = file.own("Q", None, None), file.own("w")
     if embedding.shape[0] < embedding.shape[1]:
         embedding = embedding.T
     if circuit.shape != (embedding.shape[1],) * 2:

@@ -110,10 +110,8 @@ def export(
 def _nir(network: SpikingNetwork, path: Path, form: Nir, seed: int) -> Exported:
     check_neighbour(sidecar_of(path), is_sidecar)
     graph, lost = graph_of(network, form), losses(network)
-    exact = {"encoders": True, "bias": True, "decoders": form.reader is None, "input_map": network.input_map.size > 0}
-    stored = [name for name, held in exact.items() if held and form.dialect != "dense"]
     content, sidecar = graph_bytes(graph), sidecar_of(path)
-    beside = sidecar_bytes(network, content, stored=stored, lost=lost, form={"format": "nir", **asdict(form)})
+    beside = sidecar_bytes(network, content, lost=lost, form={"format": "nir", **asdict(form)})
     write_together({path: content, sidecar: beside})
     note = () if form.reader is None else (READERS[form.reader].note.replace("DT", f"{network.dt_s:g} s"),)
     return Exported((path, sidecar), tuple(lost), note)

@@ -1,4 +1,4 @@
-"""NIR files: graphs in HDF5, and beside each a sidecar (JSON) with the part of a network that NIR cannot hold.
+"""NIR files: graphs in HDF5, and beside each a sidecar (JSON) with the whole network, much of which NIR cannot hold.
 
 Files are written with NIR's own library. They are read without it, as data only, since they may come from anywhere.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,33 +52,19 @@ def graph_bytes(graph: Graph) -> bytes:
 
 
 def read_graph(path: Path | str) -> Graph:
-    """Read the graph of a NIR file, in a process of its own where no sidecar has the file's checksum.
+    """Read the graph of a NIR file in a process of its own.
 
     Refused are files that are missing, damaged, no NIR files, announce more numbers than they can hold, keep them in
     another file, or have nodes that this reader does not know.
     """
     existing = require_file(path)
     with damage_refused(existing, "a NIR file"):
-        about, arrays = graph_content(existing) if _is_as_written(existing) else read_apart(graph_content, existing)
+        about, arrays = read_apart(graph_content, existing)
         nodes = {
             name: Node(kind, {p: arrays[f"{name}/{p}"] for p in parameters})
             for name, (kind, parameters) in about["nodes"].items()
         }
         return Graph(nodes, tuple((a, b) for a, b in about["edges"]), about["metadata"])
-
-
-def _is_as_written(path: Path) -> bool:
-    """Whether the sidecar of a file has its checksum; one that does not fit is refused."""
-    sidecar = sidecar_of(path)
-    if not sidecar.exists():
-        return False
-    content = parse_json(require_file(sidecar).read_bytes(), f"{sidecar} is damaged: it", _REMEDY)
-    digest = content.get(_DIGEST) if isinstance(content, dict) else None
-    if digest is not None and digest != digest_of(path):
-        raise FileRefusedError(
-            f"{path} is damaged, or was changed after {sidecar.name} was written. Remove that to import what NIR holds."
-        )
-    return digest is not None
 
 
 def graph_content(path: Path) -> Content:
@@ -177,18 +163,15 @@ def is_sidecar(path: Path) -> bool:
     return content["type"] == SpikingNetwork.__name__ and "fingerprint" in content
 
 
-def sidecar_bytes(
-    network: SpikingNetwork, graph: bytes, *, stored: Collection[str], lost: Sequence[str], form: Mapping[str, Any]
-) -> bytes:
+def sidecar_bytes(network: SpikingNetwork, graph: bytes, *, lost: Sequence[str], form: Mapping[str, Any]) -> bytes:
     """Content of the sidecar of a NIR file whose content is `graph`.
 
-    It gets all arrays but those `stored`, which the NIR file holds to the last bit, what is `lost` in sentences with
-    numbers, the `form` in which the file was written, and the file's checksum.
+    It gets the network, what is `lost` in sentences with numbers, the `form` in which the file was written, and the
+    file's checksum.
     """
     arrays = {
         name: {"shape": list(array.shape), "values": array.ravel().tolist()}
         for name, array in arrays_of(network).items()
-        if name not in stored
     }
     header = make_header("SpikingNetwork", network.fingerprint, settings=settings_of(network))
     digest = hashlib.sha256(graph).hexdigest()
@@ -196,28 +179,30 @@ def sidecar_bytes(
     return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
 
 
-def read_sidecar(path: Path | str, stored: Mapping[str, np.ndarray]) -> tuple[SpikingNetwork, dict[str, Any]]:
-    """Network of a sidecar and of the arrays `stored` in its NIR file, and the form in which that was written.
+def read_sidecar(path: Path) -> SpikingNetwork:
+    """Network of the sidecar of a NIR file, which is not opened: its checksum makes no HDF5 of others harmless.
 
-    A sidecar that is damaged, or does not belong to these arrays, is refused.
+    A sidecar that is damaged, or whose checksum does not fit the file, is refused.
     """
-    sidecar = require_file(path)
+    sidecar = require_file(sidecar_of(require_file(path)))
     header = check_header(parse_json(sidecar.read_bytes(), f"{sidecar} is damaged: it", _REMEDY), sidecar)
     if header["type"] != "SpikingNetwork":
         kind = header["type"]
         raise FileRefusedError(f"{sidecar} is the sidecar of a {kind!r}; a SpikingNetwork's is needed. {_REMEDY}")
-    values, form = header.get("arrays"), header.get("form")
-    if not isinstance(values, dict) or not isinstance(form, dict):
-        raise FileRefusedError(f"{sidecar} is damaged: it has no arrays or no form. {_REMEDY}")
+    values = header.get("arrays")
+    if not isinstance(values, dict) or _DIGEST not in header:
+        raise FileRefusedError(f"{sidecar} is damaged: it has no arrays or no checksum. {_REMEDY}")
+    if header[_DIGEST] != digest_of(path):
+        raise FileRefusedError(
+            f"{path} is damaged, or was changed after {sidecar.name} was written. Remove that to import what NIR holds."
+        )
     fields = array_fields(SpikingNetwork)
     dtypes = {name: fields[name][0] if name in fields else np.float64 for name in values}
     arrays = {n: _array(sidecar, n, values[n], dtype) for n, dtype in dtypes.items() if n in fields or "." in n}
-    arrays |= {name: array for name, array in stored.items() if name not in values}
     try:
-        network = rebuild_spiking(header, arrays, sidecar)
+        return rebuild_spiking(header, arrays, sidecar)
     except FileRefusedError as error:
         raise FileRefusedError(f"{error} Remove it to import what the file beside it holds.") from error
-    return network, form
 
 
 def _array(path: Path, name: str, value: object, dtype: type) -> np.ndarray:

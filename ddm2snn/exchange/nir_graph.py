@@ -213,12 +213,3 @@ def _affine(weight: np.ndarray, bias: np.ndarray | None = None) -> Node:
 
 def _uniform(kind: str, width: int, **parameters: float) -> Node:
     return Node(kind, {name: np.full(width, value) for name, value in parameters.items()})
-
-
-def same_content(graph: Graph, other: Graph) -> bool:
-    """Whether two graphs have the same nodes and edges, with the same numbers to the last bit."""
-    first, second = (
-        {name: (node.kind, {key: (a.shape, a.tobytes()) for key, a in node.arrays.items()}) for name, node in nodes}
-        for nodes in (graph.nodes.items(), other.nodes.items())
-    )
-    return set(graph.edges) == set(other.edges) and first == second

@@ -13,7 +13,7 @@ from ddm2snn.base.files import digest_of
 from ddm2snn.conversion.convert import with_constant
 from ddm2snn.errors import FileRefusedError, InputError
 from ddm2snn.exchange.nir_files import read_graph, read_sidecar, sidecar_of
-from ddm2snn.exchange.nir_graph import Graph, Nir, Node, SpikeUnit, graph_of, same_content
+from ddm2snn.exchange.nir_graph import Graph, Node, SpikeUnit
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import LIF
 
@@ -38,9 +38,9 @@ def import_nir(path: Path | str, *, spikes: SpikeUnit | None = None, dt_s: float
     dt_s
         Time step of the network, where the file does not say; that of its forward Euler steps where spikes count 1.
     """
-    graph = read_graph(path)
     if sidecar_of(path).exists():
-        return _with_sidecar(graph, Path(path))
+        return read_sidecar(Path(path))
+    graph = read_graph(path)
     unit = spikes or graph.metadata.get("spikes")
     if unit not in get_args(SpikeUnit):
         raise InputError(f"{path} does not say what a spike counts. Give spikes: 'per second' or 'per step'.")
@@ -55,25 +55,6 @@ def import_nir(path: Path | str, *, spikes: SpikeUnit | None = None, dt_s: float
 
 def _is_step(value: object) -> TypeGuard[float]:
     return isinstance(value, float | int) and math.isfinite(value) and value > 0
-
-
-def _with_sidecar(graph: Graph, path: Path) -> SpikingNetwork:
-    places = {
-        "encoders": ("encode", "weight"), "bias": ("encode", "bias"), "decoders": ("decode", "weight"),
-        "input_map": ("input_map", "weight"),
-    }  # fmt: skip
-    stored = {
-        array: graph.nodes[node].arrays[parameter]
-        for array, (node, parameter) in places.items()
-        if node in graph.nodes and parameter in graph.nodes[node].arrays
-    }
-    network, form = read_sidecar(sidecar_of(path), stored)
-    written = Nir(form.get("dialect"), form.get("reader"))  # pyright: ignore[reportArgumentType] - checked
-    if not same_content(graph_of(network, written), graph):
-        raise FileRefusedError(
-            f"{path} was changed after {sidecar_of(path).name} was written. Remove that to import what NIR holds."
-        )
-    return network
 
 
 def _network(path: Path, graph: Graph, dt_s: float, step_s: float | None) -> SpikingNetwork:

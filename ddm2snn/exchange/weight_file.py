@@ -155,9 +155,14 @@ class WeightFile:
             )
         return array
 
-    def own(self, name: str) -> np.ndarray:
-        """Array by the name that the dialect gives it."""
-        return self.array(self.full_name(name) or name)
+    def own(self, name: str, *shape: int | None) -> np.ndarray:
+        """Array by the name that the dialect gives it, refused in another shape than `shape`; None is any length."""
+        array = self.array(self.full_name(name) or name)
+        fits = len(shape) == array.ndim and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
+        if shape and not fits:
+            needed = ", ".join("any" if length is None else str(length) for length in shape)
+            raise InputError(f"{self.path}: {name!r} must have shape ({needed}), found {array.shape}. Repair it.")
+        return array
 
     def number(self, name: str) -> float | None:
         """The only number of an array of any shape; None where there is no such array."""

@@ -37,7 +37,7 @@ from ddm2snn.simulate import record_system, simulate
 from ddm2snn.systems import System, find_system
 from ddm2snn.training import Training, train
 from ddm2snn.workflow.recipe import DeviceStage, Recipe, device_stages
-from ddm2snn.workflow.report import Page
+from ddm2snn.workflow.report import FIGURES, PAGE_FILES, Page
 from ddm2snn.workflow.steps import Step, perform, versions
 from ddm2snn.workflow.tables import conversion_table, training_table
 
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from ddm2snn.hardware import HardwareConfig
 
 _LOCK = ".run.lock"  # released by the system where a run is killed
-_FIGURES = "figures"  # folder that a page writes them into
 _RATE_FILE, _SPIKES_FILE = "rate.safetensors", "spikes.nc"
 _RASTER_DURATION = 10.0  # of the run whose spikes are shown, in rate time units
 _PAIR_DURATION, _PAIRS = 10.0, 32  # of the runs of perturbed pairs, in rate time units, and their number
@@ -93,7 +92,7 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, progress: Announce
     pipeline = _Pipeline(recipe, system or find_system(recipe.system), target)
     try:
         with new_folder(target, kept=_RATE_FILE), FileLock(target / _LOCK, timeout=0):
-            for place in (target, target / _FIGURES):
+            for place in (target, target / FIGURES):
                 remove_stale(place, older_than_s=0.0)
             with contextlib.closing(Console()) as console:
                 perform(pipeline.steps(), target, console if progress is True else progress or Announce())
@@ -134,8 +133,8 @@ class _Pipeline:
             steps.append(self._pair_step("rate", "train", _RATE_FILE))
             steps += [self._pair_step(b, f"convert {b}", _spiking_file(b)) for b in recipe.backends]
         needs = ("train", *(s.name for s in steps if s.name.startswith(("convert", "simulate"))))
-        outputs, settings = ("report.html", "summary.json"), {"recipe": recipe.without_folders.model_dump(mode="json")}
-        return [*steps, Step("report", needs, settings, outputs, self._report, _FIGURES)]
+        settings = {"recipe": recipe.without_folders.model_dump(mode="json")}
+        return [*steps, Step("report", needs, settings, PAGE_FILES, self._report, FIGURES)]
 
     @cached_property
     def _stages(self) -> list[DeviceStage]:

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
     Picture = tuple[str, str, str, Figure]  # file name, title, caption, figure
 
+PAGE_FILES, FIGURES = ("report.html", "summary.json"), "figures"
+"""Files of a page, and the folder of its figures."""
+ANALYSIS_FILES = (
+    "analysis.json", "subspace.png", "symmetry.png", "irreversibility.png", "fixed-points.png", "lyapunov.png",
+)  # fmt: skip
 _HIDDEN = ("drift_error", "diagnostics", "robustness", "stages")  # entries of a provenance that tables show, or long
 
 
@@ -60,10 +65,10 @@ class Page:
 
     def write(self, folder: Path) -> list[Path]:
         """Write report.html, summary.json and figures/*.png and *.pdf into `folder`; return their paths."""
-        (folder / "figures").mkdir(exist_ok=True)
+        (folder / FIGURES).mkdir(exist_ok=True)
         written, shown = [], []
         for name, title, caption, figure in self._pictures():
-            files = [folder / "figures" / f"{name}.{ending}" for ending in ("png", "pdf")]
+            files = [folder / FIGURES / f"{name}.{ending}" for ending in ("png", "pdf")]
             for file in files:
                 save_figure(figure, file)
             written += files

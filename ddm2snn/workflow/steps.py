@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Action = Callable[[Progress], None]
 """Work of a step, which reports its progress."""
 _STATE = "steps.json"
+_PNG_END = b"IEND\xaeB`\x82"
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,21 @@ def perform(steps: list[Step], folder: Path, announce: Announce) -> None:
         announce.finish(name, done_before=done)
 
 
+@contextlib.contextmanager
+def own_files(command: str, folder: Path, outputs: Sequence[str], figures: str | None = None) -> Iterator[None]:
+    """Keep files of others, as `perform` does, from a command that writes all its `outputs` in the context."""
+    read, state = _read_state(folder), {}
+    if read is not None:
+        state, step = read, Step(command, (), {}, tuple(outputs), lambda _: None, figures)
+        _keep_others([step], state, {command: _digests(folder, outputs)}, folder)
+    _record(folder, state, command, "", dict.fromkeys(outputs))
+    try:
+        yield
+    finally:
+        there = _digests(folder, outputs)
+        _record(folder, state, command, "", {name: digest for name, digest in there.items() if digest is not None})
+
+
 def _record(folder: Path, state: dict[str, Any], name: str, key: str, outputs: Mapping[str, str | None]) -> None:
     state[name] = {"key": key, "outputs": outputs}
     write_text(folder / _STATE, json.dumps(state, indent=1, sort_keys=True) + "\n")
@@ -108,17 +125,19 @@ def _keep_others(
             changed = before not in (None, digest) and (name not in written or _is_whole(path))
             if os.path.lexists(path) and changed:
                 raise FileRefusedError(
-                    f"{path} is not what a run has written in this folder, and would be lost. Move it to another "
-                    "place, or choose another folder."
+                    f"{path} is not what this command has written in this folder, and would be lost. Move it to "
+                    "another place, or choose another folder."
                 )
         figures = folder / (step.folder or _STATE)
         if step.name not in state and figures.is_dir() and any(figures.iterdir()):
-            raise FileRefusedError(f"The folder {figures} holds files that no run has written. Choose another folder.")
+            raise FileRefusedError(f"The folder {figures} holds files of others. Choose another folder.")
 
 
 def _is_whole(path: Path) -> bool:
     """Whether a file can be read, so that it is no damaged one."""
     try:
+        if path.suffix == ".png":
+            return _PNG_END in path.read_bytes()
         if path.suffix == ".html":
             return path.read_bytes().rstrip().endswith(b"</html>")
         parse_json(path.read_bytes(), str(path)) if path.suffix == ".json" else load(path)
@@ -143,7 +162,7 @@ def _is_record(value: object) -> bool:
     return isinstance(value, dict) and "key" in value and isinstance(value.get("outputs"), dict)
 
 
-def _digests(folder: Path, names: tuple[str, ...]) -> dict[str, str | None]:
+def _digests(folder: Path, names: Sequence[str]) -> dict[str, str | None]:
     paths = {name: folder / name for name in names}
     return {name: digest_of(path) if path.is_file() else None for name, path in paths.items()}
 

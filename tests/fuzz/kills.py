@@ -36,7 +36,7 @@ burn_in = 1.0
 trials = 2
 """
 MOST_S = 900.0  # of a run on a busy machine
-EARLIEST_S = 0.5
+EARLIEST_S, MORE_S = 0.5, 1.1
 OWN_LOCK = ".run.lock"
 
 
@@ -85,15 +85,16 @@ def kill_runs(work: Path, count: int, number: signal.Signals, seed: int, backend
     if contents(work / "warm") != expected:
         outcome.faults.append("two runs without a kill differ")
     while outcome.kills < count:
-        folder = work / f"run-{outcome.runs}"
+        folder, longest_s = work / f"run-{outcome.runs}", lasted_s
         outcome.runs += 1
         while True:
             last = outcome.kills >= count
-            limit_s = MOST_S if last else rng.uniform(min(EARLIEST_S, lasted_s), lasted_s)
+            limit_s = MOST_S if last else rng.uniform(min(EARLIEST_S, longest_s), longest_s)
             code, said, _ = run(recipe, folder, settings, limit_s, number)
             if code == 0:
                 break
             outcome.kills += 1
+            longest_s *= MORE_S  # a run on a machine that has become busy comes to an end as well
             if number == signal.SIGKILL:
                 if code != -number:
                     outcome.faults.append(f"kill {outcome.kills}: exit code {code}: {said}")

@@ -71,7 +71,7 @@ def edit_json(rng: random.Random, value: Any) -> Any:
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         places = [place for place in _places(value) if place[0] is not None]
         if not places:
-            return rng.choice(EXTREMES)
+            return copy.deepcopy(rng.choice(EXTREMES))
         parent, key = rng.choice(places)
         kind = rng.randrange(6)
         if kind == 0:
@@ -79,13 +79,13 @@ def edit_json(rng: random.Random, value: Any) -> Any:
         elif kind == 1 and isinstance(parent, dict):
             parent[rng.choice(("x", "", "type", key + "s"))] = parent.pop(key)
         elif kind == 2 and isinstance(parent, list):
-            parent.insert(key, parent[key])
+            parent.insert(key, copy.deepcopy(parent[key]))
         elif kind == 3:
             other, name = rng.choice(places)
             with contextlib.suppress(KeyError, IndexError):
                 parent[key] = copy.deepcopy(other[name])
         else:
-            parent[key] = rng.choice(EXTREMES)
+            parent[key] = copy.deepcopy(rng.choice(EXTREMES))  # they have parts that further edits change
     return value
 
 

@@ -28,7 +28,7 @@ from ddm2snn.base.hardware_config import HardwareConfig
 from ddm2snn.base.settings import read_settings
 from ddm2snn.base.stored import make_header, provenance_digest
 from ddm2snn.cli.results import read_wells
-from ddm2snn.exchange import published_network
+from ddm2snn.exchange import flow_matching, published_network
 from ddm2snn.recording import Recording, Spikes
 
 _SHARED = importlib.util.spec_from_file_location("shared", Path(__file__).parents[1] / "conftest.py")
@@ -83,8 +83,9 @@ def dialects() -> dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]]:
 
 
 def quick_imports() -> None:
-    """Run imported networks for a short time: it changes nothing in reading."""
+    """Run imported networks for a short time and match few of their states: it changes nothing in reading."""
     published_network._TIME, published_network._MOST_TRIALS, published_network._FEWEST_STEPS = 20.0, 8, 200
+    flow_matching._MOST_SAMPLES = 512
 
 
 def recording() -> Recording:
@@ -233,10 +234,14 @@ def edit_sealed(rng: random.Random, path: Path) -> bool:
 
 
 def edit_graph(rng: random.Random, path: Path) -> bool:
-    path.with_name(path.name + ".json").unlink()
-    if rng.random() < 0.5:
-        return edit_bytes(rng, path) or True
-    mutants.edit_hdf5(rng, path)
+    """Bytes or HDF5 content, without the sidecar or with its checksum put right."""
+    sidecar = path.with_name(path.name + ".json")
+    edit_bytes(rng, path) if rng.random() < 0.5 else mutants.edit_hdf5(rng, path)
+    if rng.random() < 0.8:
+        sidecar.unlink()
+    else:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        sidecar.write_text(json.dumps(json.loads(sidecar.read_bytes()) | {"file_sha256": digest}), encoding="utf-8")
     return True
 
 

@@ -183,11 +183,11 @@ def test_other_files_under_this_name(tmp_path: Path, content: bytes) -> None:
         (lambda c: c["arrays"].update(unit="../../x"), "unit is no array"),
         (lambda c: c["arrays"].pop("unit"), "unknown field"),
         (lambda c: c["arrays"].update(decoders={"shape": [2, 6], "values": [1.0] * 12}), "fingerprint"),
-        (lambda c: c["form"].update(dialect="__import__('os')"), "There is no NIR dialect"),
         (lambda c: c["settings"].update(neuron={"model": "os.system"}), "no neuron model"),
         (lambda c: c.update(type="Recording"), "a SpikingNetwork's is needed"),
         (lambda c: c.update(format_version=99), "Install a newer ddm2snn"),
-        (lambda c: c.pop("form"), "no arrays or no form"),
+        (lambda c: c.pop("arrays"), "no arrays or no checksum"),
+        (lambda c: c.pop("file_sha256"), "no arrays or no checksum"),
     ],
 )
 def test_sidecars_are_not_trusted(sound: Path, tmp_path: Path, change: Callable[[dict], object], said: str) -> None:

@@ -67,7 +67,7 @@ def test_figures_that_were_there_are_kept(tmp_path, perform_in, refuses):
     (tmp_path / "steps.json").unlink()
     for name in ("run.nc", "report.html", "summary.json"):
         (tmp_path / name).unlink()
-    with refuses(FileRefusedError, "figures holds files that no run has written"):
+    with refuses(FileRefusedError, "figures holds files of others"):
         perform_in()
 
 
@@ -118,6 +118,50 @@ def test_run_refuses_before_any_work(tmp_path, refuses):
         ddm2snn.run("vanderpol", tmp_path, progress=announce)
     assert (tmp_path / "report.html").read_text() == "mine"
     assert np.sort([path.name for path in tmp_path.iterdir()]).tolist() == [".run.lock", "report.html"]
+
+
+@pytest.fixture
+def commands(cli, tmp_path, make_rate, monkeypatch):
+    """Folder of a command, and that command; pages have no pictures, which take long."""
+    monkeypatch.setattr("ddm2snn.workflow.report.Page._pictures", lambda _: iter(()))
+    rng = np.random.default_rng(0)
+    make_rate(rank=2, units=8, initial_latent=rng.standard_normal((40, 2))).save(tmp_path / "rate.safetensors")
+    for seed in (1, 2):
+        samples = rng.standard_normal((4, 200, 1))
+        ddm2snn.Recording.from_arrays(samples, every=0.1, time_unit_s=1.0).save(tmp_path / f"{seed}.nc")
+    words = {"compare": ("1.nc", "2.nc"), "analyse": ("rate.safetensors",)}
+    return {name: (tmp_path / name, lambda n=name, w=rest: cli(n, *w, "-o", n)) for name, rest in words.items()}
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        ("compare", "report.html"), ("compare", "summary.json"), ("compare", "figures/a.png"),
+        ("analyse", "analysis.json"), ("analyse", "lyapunov.png"),
+    ],
+)  # fmt: skip
+def test_compare_and_analyse_keep_files_that_were_there(commands, command, file):
+    folder, act = commands[command]
+    (folder / file).parent.mkdir(parents=True)
+    (folder / file).write_text("mine")
+    code, _, err = act()
+    assert (code, err.count("\n")) == (2, 1)
+    assert "choose another folder" in err.lower()
+    assert {path.read_text() for path in folder.rglob("*") if path.is_file()} == {"mine"}
+
+
+@pytest.mark.parametrize(("command", "file"), [("compare", "report.html"), ("analyse", "subspace.png")])
+def test_compare_and_analyse_write_over_their_own_files_alone(commands, command, file):
+    folder, act = commands[command]
+    assert act()[0] == 0
+    written = (folder / file).read_bytes()
+    (folder / file).write_bytes(written[: len(written) // 2])
+    assert act()[0] == 0
+    assert (folder / file).read_bytes() == written
+    changed = written.replace(b"<html", b"<!-- mine --><html", 1) if file.endswith("html") else written + b"mine"
+    (folder / file).write_bytes(changed)
+    assert act()[0] == 2
+    assert (folder / file).read_bytes() == changed
 
 
 def test_parts_of_files_that_a_killed_run_has_left_are_removed_at_once(tmp_path, monkeypatch):

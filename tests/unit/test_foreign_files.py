@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ import scipy.io
 import ddm2snn
 from ddm2snn import ArrayMapping, InputError, Recording
 from ddm2snn.base import foreign
+from ddm2snn.base.files import digest_of
 from ddm2snn.base.foreign import read_apart
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.exchange.foreign_arrays import read_arrays
@@ -138,6 +141,30 @@ def test_own_files_are_read_in_this_process(spiking_of, recording_of, tmp_path, 
     for name in ("net.nir", "net.h5"):
         assert ddm2snn.import_network(tmp_path / name).fingerprint == network.fingerprint
     assert opened == []
+
+
+def test_a_right_checksum_opens_no_file(spiking_of, tmp_path, monkeypatch):
+    """Who wants HDF5 to loop for ever can write the checksum of the file into its sidecar."""
+    network = spiking_of()
+    export_nir(network, tmp_path / "net.nir")
+    (tmp_path / "net.nir").write_bytes(b"\x89HDF\r\n\x1a\n of somebody else")
+    sidecar = json.loads(sidecar_of(tmp_path / "net.nir").read_text())
+    sidecar["file_sha256"] = digest_of(tmp_path / "net.nir")
+    sidecar_of(tmp_path / "net.nir").write_text(json.dumps(sidecar))
+    monkeypatch.setattr(h5py, "File", lambda *_, **__: pytest.fail("the file was opened"))
+    assert ddm2snn.import_network(tmp_path / "net.nir").fingerprint == network.fingerprint
+
+
+def test_an_index_cannot_announce_more_than_the_file_holds(recording_of, tmp_path):
+    """One piece of the file under many names: a few bytes each."""
+    recording_of().save(tmp_path / "run.nc")
+    content = (tmp_path / "run.nc").read_bytes()
+    body = content[: content.rfind(b"\nddm2snn index ")]
+    arrays = {f"x{number}": ["<f8", [len(body) // 16], 0] for number in range(3)}
+    body += b"\nddm2snn index " + json.dumps({"about": "", "arrays": arrays}).encode()
+    (tmp_path / "run.nc").write_bytes(body + b"\nddm2snn sha256 " + hashlib.sha256(body).hexdigest().encode())
+    with pytest.raises(FileRefusedError, match="names what it does not hold"):
+        ddm2snn.load(tmp_path / "run.nc")
 
 
 def test_files_without_a_checksum_are_read_apart_with_the_same_result(spiking_of, recording_of, tmp_path, opened):

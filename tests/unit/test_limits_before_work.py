@@ -132,6 +132,7 @@ def test_estimates_are_of_the_right_size():
         assert seconds / 5 < costs.of_training(units, ddm2snn.Training()).seconds < 5 * seconds
     assert 360 / 5 < costs.of_conversion(100_032, 2, "calibrated").seconds < 360 * 5
     assert 60 / 5 < costs.of_conversion(100_032, 2, "static").seconds < 60 * 5
+    assert 28 / 5 < costs.of_conversion(1024, 2, "static").seconds < 28 * 5
     million = costs.of_simulation(10**6, 3, "brian2", steps=10**4, samples=100, trials=1, folder=None)
     assert 11 / 5 < million.seconds < 11 * 5
     assert million.memory < 0.51 * 2**30

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pickle
 import sys
@@ -12,13 +13,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import forked_reader
 import numpy as np
 import pytest
 import torch
 
 from ddm2snn import ArrayMapping, InputError, RateNetwork, import_network
+from ddm2snn.base import foreign
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.exchange import flow_matching
+from ddm2snn.exchange import flow_matching, published_network
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import import_table
@@ -190,6 +193,29 @@ def test_a_readout_of_something_else_is_named(
     network = imported(saved(tmp_path, **arrays), **said)
     facts = network.provenance["imported"]
     assert (network.outputs, words in facts["readout_left_out"]) == (0, True)
+
+
+# ----- shapes
+
+
+SHAPES = [(0,), (0, 3), (3, 0), (2, 3, 4), (3,), (1, 3), (3, 1), (3, 4), (), (1,), (1, 1)]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_an_array_of_any_shape_is_read_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Each array of each family in turn: an error that is no refusal passes through."""
+    for module, setting, value in (
+        (flow_matching, "_MOST_SAMPLES", 64), (flow_matching, "_FEWEST_SAMPLES", 64),
+        (flow_matching, "_ENOUGH", np.inf), (published_network, "_TIME", 5.0), (published_network, "_MOST_TRIALS", 8),
+        (published_network, "_FEWEST_STEPS", 20), (foreign, "_run", forked_reader.run),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, setting, value)
+    family = FAMILIES[name]
+    for each in family.arrays:
+        for shape in SHAPES[: 1 if each.endswith(("w_out", "W_out", "wo", "so", "b_out", "Adam", "N", "x0")) else None]:
+            path = family.write(tmp_path, family.arrays | {each: np.full(shape, 0.1)})
+            with contextlib.suppress(InputError):
+                imported(path, **family.mapping)
 
 
 # ----- noise
