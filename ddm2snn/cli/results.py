@@ -76,7 +76,8 @@ def compare(
     wells: Annotated[str | None, typer.Option(help=WELLS)] = None,
     boundary: Annotated[float, typer.Option(help="Of trials of a task: value of an output between choices.")] = 0.0,
     threshold: Annotated[
-        float | None, typer.Option(help="Distance from it at which a trial has decided; half the range by default.")
+        float | None,
+        typer.Option(help="Distance from it at which a trial has decided; a quarter of its range by default."),
     ] = None,
     seed: Seed = 0,
     as_json: JsonFlag = False,

@@ -57,8 +57,9 @@ def compare_conditions(
     test
         Recording to judge, or several whose trials are pooled.
     boundary, threshold
-        Value of an output between two choices, and the distance from it at which a trial has decided; by default half
-        of the output's range in the reference. Without outputs the latents take their place.
+        Value of an output between two choices, and the distance from it at which a trial has decided; by default a
+        quarter of the output's range in the reference: half way from its middle to its ends. Without outputs the
+        latents take their place.
     label
         Name of the test; by default its backend.
     seed
@@ -163,7 +164,7 @@ class _Scales:
             [outputs_of(run)[rows].mean(axis=0) for run in references for rows in run.conditions.values()]
         )
         extent = np.maximum(np.ptp(means, axis=0), np.finfo(np.float64).tiny)
-        limit = 0.5 * extent if threshold is None else np.full(len(extent), threshold)
+        limit = 0.25 * extent if threshold is None else np.full(len(extent), threshold)
         return cls(np.maximum(deviation, np.finfo(np.float64).tiny), extent, boundary, limit)
 
 
