@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -13,7 +11,7 @@ import numpy as np
 from ddm2snn.base.arrays import check_positive, check_provenance, freeze_arrays
 from ddm2snn.base.html import html_table
 from ddm2snn.base.low_rank import LowRank
-from ddm2snn.base.stored import fingerprint_of, save_arrays
+from ddm2snn.base.stored import Stored
 from ddm2snn.errors import InputError
 from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming
 from ddm2snn.neuron.activation import Activation, activate
@@ -38,8 +36,32 @@ def to_system(
     return latent * network.latent_scale + network.latent_offset
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Network(Stored):
+    """What both networks have."""
+
+    diffusion_factor: Float[np.ndarray, "rank rank"]
+    input_map: Float[np.ndarray, "rank input"]
+    latent_offset: Float[np.ndarray, " rank"]
+    latent_scale: Float[np.ndarray, " rank"]
+    initial_latent: Float[np.ndarray, "sample rank"]
+    time_scale: float = field(default=1.0, metadata={"optional": True})
+    output_bias: Float[np.ndarray, " output"] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def rank(self) -> int:
+        """Rank k of the recurrent matrix."""
+        return len(self.latent_offset)
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs that a task reads."""
+        return 0 if self.output_bias is None else len(self.output_bias)
+
+
 @dataclass(frozen=True, eq=False)
-class RateNetwork:
+class RateNetwork(_Network):
     r"""Low-rank rate network :math:`W = \Gamma W_s` trained by drift-diffusion matching (arXiv 2602.14885).
 
     .. math::
@@ -71,6 +93,9 @@ class RateNetwork:
     time_scale
         Units of the system's time in one rate time unit. `drift` and `diffusion` are per unit of the system's time;
         runs, recordings and stimuli count rate time units.
+    output_vectors, output_bias
+        :math:`C^\top`, shape (unit, output), and d, shape (output,), of the outputs :math:`y = C\phi(x) + d` that a
+        task reads; both None for a network without.
     provenance
         How the network was made: JSON values, which are no part of the fingerprint.
 
@@ -94,18 +119,13 @@ class RateNetwork:
     left_vectors: Float[np.ndarray, "unit rank"]
     right_vectors: Float[np.ndarray, "unit rank"]
     bias: Float[np.ndarray, " unit"]
-    diffusion_factor: Float[np.ndarray, "rank rank"]
-    input_map: Float[np.ndarray, "rank input"]
-    latent_offset: Float[np.ndarray, " rank"]
-    latent_scale: Float[np.ndarray, " rank"]
-    initial_latent: Float[np.ndarray, "sample rank"]
     activation: Activation = "tanh"
     diffusion_readout: Float[np.ndarray, "unit rank rank"] | None = None
-    time_scale: float = field(default=1.0, metadata={"optional": True})
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    output_vectors: Float[np.ndarray, "unit output"] | None = None
 
     def __post_init__(self) -> None:
         _check_common(self)
+        _check_together(self, "output_vectors", "output_bias")
         if self.activation not in get_args(Activation):
             raise InputError(
                 f"RateNetwork.activation is {self.activation!r}; known are {', '.join(get_args(Activation))}."
@@ -115,11 +135,12 @@ class RateNetwork:
         return f"RateNetwork({', '.join(f'{name}={value}' for name, value in self._summary().items())})"
 
     def _repr_html_(self) -> str:
-        return _html("Rate network", self, self._summary())
+        return _html(self, self._summary())
 
     def _summary(self) -> dict[str, object]:
         diffusion = "constant" if self.diffusion_readout is None else "by state"
-        return {"units": self.units, "rank": self.rank, "activation": repr(self.activation), "diffusion": diffusion}
+        own = {"units": self.units, "rank": self.rank, "activation": repr(self.activation), "diffusion": diffusion}
+        return {**own, **({"outputs": self.outputs} if self.outputs else {})}
 
     @property
     def units(self) -> int:
@@ -127,19 +148,9 @@ class RateNetwork:
         return self.left_vectors.shape[0]
 
     @property
-    def rank(self) -> int:
-        """Rank k of the recurrent matrix."""
-        return self.left_vectors.shape[1]
-
-    @property
     def recurrent(self) -> LowRank:
         r"""The recurrent matrix :math:`W = \Gamma W_s`, shape (unit, unit)."""
         return LowRank(self.left_vectors, self.right_vectors)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of the content, provenance excluded."""
-        return fingerprint_of(self)
 
     def hidden(self, z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... unit"]:
         r"""Outputs :math:`\phi(\Gamma z + b)` of the units at internal latents."""
@@ -155,6 +166,12 @@ class RateNetwork:
         if self.diffusion_readout is None:
             return np.broadcast_to(self.diffusion_factor, shape)
         return self.diffusion_factor + (self.hidden(z) @ self.diffusion_readout.reshape(self.units, -1)).reshape(shape)
+
+    def output(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... output"]:
+        r"""Outputs :math:`C\phi(\Gamma z + b) + d` at `latent`, in system units; of no columns without a read-out."""
+        if self.output_vectors is None:
+            return np.zeros((*np.shape(latent)[:-1], 0))
+        return self.hidden(to_internal(self, latent)) @ self.output_vectors + self.output_bias
 
     def drift(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank"]:
         """Autonomous drift at `latent`, in system units per unit of the system's time, shape (..., rank)."""
@@ -173,13 +190,9 @@ class RateNetwork:
         """The same network with drift and diffusion per rate time unit."""
         return self if self.time_scale == 1.0 else replace(self, time_scale=1.0)
 
-    def save(self, path: Path | str) -> None:
-        """Write as safetensors."""
-        save_arrays(self, path)
-
 
 @dataclass(frozen=True, eq=False)
-class SpikingNetwork:
+class SpikingNetwork(_Network):
     r"""Spiking neurons that are coupled through k latents: their recurrent matrix E D has rank k.
 
     .. math::
@@ -232,6 +245,9 @@ class SpikingNetwork:
     hardware
         The device that the network was converted for, whose arithmetic a device backend uses unless it is told
         another; None where there is none.
+    output_decoders, output_bias
+        Decoders of the outputs that a task reads, shape (output, neuron), output units per Hz, and what is added, shape
+        (output,). The spikes pass the same synapses as those of the latents. None for a network without outputs.
 
     Examples
     --------
@@ -257,37 +273,27 @@ class SpikingNetwork:
     decoders: Float[np.ndarray, "rank neuron"]
     unit: Int[np.ndarray, " neuron"]
     rate_left_vectors: Float[np.ndarray, "unit rank"]
-    diffusion_factor: Float[np.ndarray, "rank rank"]
-    input_map: Float[np.ndarray, "rank input"]
-    latent_offset: Float[np.ndarray, " rank"]
-    latent_scale: Float[np.ndarray, " rank"]
-    initial_latent: Float[np.ndarray, "sample rank"]
     neuron: NeuronModel
     time_unit_s: float
     dt_s: float
     spike_timing: SpikeTiming
     backend: str
     rate_fingerprint: str
-    provenance: Mapping[str, Any] = field(default_factory=dict)
     diffusion_decoders: Float[np.ndarray, "rank rank neuron"] | None = None
     diffusion_filter_s: float | None = None
     hardware: HardwareConfig | None = None
-    time_scale: float = field(default=1.0, metadata={"optional": True})
     rise_s: float = field(default=0.0, metadata={"optional": True})
     noise_colour: Float[np.ndarray, "rank coefficient"] | None = None
+    output_decoders: Float[np.ndarray, "output neuron"] | None = None
 
     def __post_init__(self) -> None:
         _check_common(self)
         check_positive("SpikingNetwork", time_unit_s=self.time_unit_s, dt_s=self.dt_s)
         self._check_synapses()
-        if (self.diffusion_decoders is None) != (self.diffusion_filter_s is None):
-            missing = "diffusion_decoders" if self.diffusion_decoders is None else "diffusion_filter_s"
-            raise InputError(
-                "SpikingNetwork needs diffusion_decoders and diffusion_filter_s together, or neither, but "
-                f"{missing} is None. Give both."
-            )
-        if self.diffusion_filter_s is not None:
-            check_positive("SpikingNetwork", diffusion_filter_s=self.diffusion_filter_s)
+        _check_together(self, "diffusion_decoders", "diffusion_filter_s")
+        _check_together(self, "output_decoders", "output_bias")
+        if (filter_s := self.diffusion_filter_s) is not None:
+            check_positive("SpikingNetwork", diffusion_filter_s=filter_s)
         if type(self.neuron) not in NEURON_MODELS.values():
             raise InputError(f"SpikingNetwork.neuron is {self.neuron!r}; known models are {', '.join(NEURON_MODELS)}.")
         object.__setattr__(self, "neuron", self.neuron.for_neurons(self.neurons))
@@ -322,7 +328,7 @@ class SpikingNetwork:
         return f"SpikingNetwork({', '.join(figures[:5])},\n               {', '.join(figures[5:])})"
 
     def _repr_html_(self) -> str:
-        return _html("Spiking network", self, self._summary())
+        return _html(self, self._summary())
 
     def _summary(self) -> dict[str, object]:
         return {
@@ -330,6 +336,7 @@ class SpikingNetwork:
             "time_unit_s": f"{self.time_unit_s:g}", "dt_s": f"{self.dt_s:g}", "backend": repr(self.backend),
             "diffusion": "constant" if self.diffusion_decoders is None else "by state",
             "hardware": None if self.hardware is None else self.hardware.name,
+            **({"outputs": self.outputs} if self.outputs else {}),
         }  # fmt: skip
 
     @property
@@ -338,19 +345,9 @@ class SpikingNetwork:
         return self.encoders.shape[0]
 
     @property
-    def rank(self) -> int:
-        """Rank k of the recurrent matrix."""
-        return self.encoders.shape[1]
-
-    @property
     def recurrent(self) -> LowRank:
         """The recurrent matrix E D, shape (neuron, neuron), in current per Hz."""
         return LowRank(self.encoders, self.decoders.T)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of the content, provenance excluded."""
-        return fingerprint_of(self)
 
     def internal_factor(self, z: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
         """Injected factor G at internal latents, internal units; where spikes decode it, from their steady rates."""
@@ -365,9 +362,13 @@ class SpikingNetwork:
         timing = self.neuron.timing_on(self.spike_timing)
         return self.neuron.rate_hz(z @ self.encoders.T + self.bias, timing=timing, dt_s=self.dt_s)
 
-    def save(self, path: Path | str) -> None:
-        """Write as safetensors."""
-        save_arrays(self, path)
+
+def _check_together(network: RateNetwork | SpikingNetwork, first: str, second: str) -> None:
+    """Refuse one of two fields without the other."""
+    missing = [name for name in (first, second) if getattr(network, name) is None]
+    if len(missing) == 1:
+        owner = f"{type(network).__name__} needs {first} and {second} together, or neither"
+        raise InputError(f"{owner}, but {missing[0]} is None. Give both.")
 
 
 def missed_by(network: RateNetwork | SpikingNetwork) -> list[str]:
@@ -375,8 +376,8 @@ def missed_by(network: RateNetwork | SpikingNetwork) -> list[str]:
     return list(network.provenance.get("missed", ()))
 
 
-def _html(title: str, network: RateNetwork | SpikingNetwork, summary: Mapping[str, object]) -> str:
-    """Table of a notebook."""
+def _html(network: RateNetwork | SpikingNetwork, summary: Mapping[str, object]) -> str:
+    title = "Rate network" if isinstance(network, RateNetwork) else "Spiking network"
     more = {
         "inputs": network.input_map.shape[1],
         "largest singular values": ", ".join(f"{v:.3g}" for v in network.recurrent.singular_values()[:5]),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _KEY = "ddm2snn"
 _DIMS = ("trial", "time", "rank")
+_OUTPUT_DIMS = ("trial", "time", "output")
 _SPIKES = ("spike_time_s", "spike_neuron", "spike_trial")
 _TIMES = ("time", "time_s", "system_time")
 _TIME = {"long_name": "time in units of the leak of the rate model"}
@@ -104,6 +105,9 @@ class Recording:
         Spikes of the same run, where they were asked for.
     provenance
         Backend, versions, fingerprints, seed, step and device: JSON values, which are no part of the fingerprint.
+    output
+        What the network's read-out said, with dims (trial, time, output) at the times of the latents; None for a
+        network without outputs.
 
     Examples
     --------
@@ -118,6 +122,7 @@ class Recording:
     latent: xr.DataArray
     spikes: Spikes | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    output: xr.DataArray | None = None
 
     def __post_init__(self) -> None:
         if not hasattr(self.latent, "dims"):
@@ -129,10 +134,19 @@ class Recording:
             raise InputError("Recording.latent needs the coordinates `time` and `time_s` along `time`.")
         if 0 in self.latent.shape:
             raise InputError(f"Recording.latent is empty: shape {self.latent.shape}.")
+        if self.output is not None and (self.output.dims, self.output.shape[:2]) != (
+            _OUTPUT_DIMS,
+            self.latent.shape[:2],
+        ):
+            raise InputError(
+                f"Recording.output must have dims {_OUTPUT_DIMS} and the trials and times of the latents, got "
+                f"{self.output.dims} of shape {self.output.shape}."
+            )
         check_provenance("Recording", self.provenance)
-        if not is_own(self.latent.values):
-            object.__setattr__(self, "latent", self.latent.copy())  # frozen in: the caller's array stays writable
-            self.latent.values.setflags(write=False)
+        for name, kept in (("latent", self.latent), ("output", self.output)):
+            if kept is not None and not is_own(kept.values):
+                object.__setattr__(self, name, kept.copy())  # frozen in: the caller's array stays writable
+                getattr(self, name).values.setflags(write=False)
 
     def __repr__(self) -> str:
         return f"Recording({', '.join(f'{name}={value}' for name, value in self._summary().items())})"
@@ -151,6 +165,7 @@ class Recording:
             "trials": trials, "samples": samples, "rank": rank, "every": f"{self.every:g}",
             "spikes": None if self.spikes is None else len(self.spikes.time_s),
             "backend": repr(self.provenance.get("backend", "unknown")),
+            **({} if self.output is None else {"outputs": self.output.sizes["output"]}),
         }  # fmt: skip
 
     @classmethod
@@ -163,6 +178,7 @@ class Recording:
         time_scale: float = 1.0,
         spikes: Spikes | None = None,
         provenance: Mapping[str, Any] | None = None,
+        output: Float[np.ndarray, "trial time output"] | None = None,
     ) -> Recording:
         """Recording of latents sampled each `every` rate time units from time zero on.
 
@@ -185,7 +201,8 @@ class Recording:
             coords["system_time"] = ("time", time * time_scale)
         data = xr.DataArray(array, dims=_DIMS, coords=coords, name="latent")
         data["time"].attrs |= _TIME
-        return cls(latent=data, spikes=spikes, provenance=provenance or {})
+        read = None if output is None else xr.DataArray(output, dims=_OUTPUT_DIMS, coords=coords, name="outputs")
+        return cls(latent=data, spikes=spikes, provenance=provenance or {}, output=read)
 
     @property
     def trials(self) -> int:
@@ -215,13 +232,15 @@ class Recording:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of latents, times and spikes."""
+        """Hash of latents, times, outputs and spikes."""
         return content_fingerprint("Recording", {k: v.values for k, v in self._variables().items()}, {})
 
     def _variables(self) -> dict[str, xr.DataArray]:
         import xarray as xr
 
         variables = {"latent": self.latent, "time": self.latent["time"], "time_s": self.latent["time_s"]}
+        if self.output is not None:
+            variables["outputs"] = self.output  # a file has an axis called output
         if self.spikes is not None:
             for name in ("time_s", "neuron", "trial"):
                 variables[f"spike_{name}"] = xr.DataArray(getattr(self.spikes, name), dims=("spike",))
@@ -253,7 +272,9 @@ class Recording:
         if header["type"] != "Recording" or "latent" not in content:
             raise FileRefusedError(f"{file} holds a {header['type']!r} without latents, not a Recording.")
         try:
-            recording = cls(content["latent"], _read_spikes(content), header.get("provenance", {}))
+            recording = cls(
+                content["latent"], _read_spikes(content), header.get("provenance", {}), content.get("outputs")
+            )
         except (InputError, KeyError) as error:
             raise FileRefusedError(f"{file} cannot be used: {error}") from error
         if recording.fingerprint != header.get("fingerprint"):
@@ -268,7 +289,12 @@ def _dataset(path: Path) -> xr.Dataset:
     sealed = sealed_content(path)
     if sealed is not None:
         header, arrays = sealed
-        dims = {"latent": _DIMS, **dict.fromkeys(_TIMES, ("time",)), **dict.fromkeys(_SPIKES, ("spike",))}
+        dims = {
+            "latent": _DIMS,
+            "outputs": _OUTPUT_DIMS,
+            **dict.fromkeys(_TIMES, ("time",)),
+            **dict.fromkeys(_SPIKES, ("spike",)),
+        }
         content = {name: (dims[name], array) for name, array in arrays.items() if name in dims}
         dataset = xr.Dataset(content, attrs={_KEY: header}).set_coords([name for name in _TIMES if name in arrays])
         dataset["time"].attrs |= _TIME

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -134,12 +135,15 @@ def simulate(
             return _record_rate(run, network, report)
     adapter = _adapter_for(network, backend)
     refuse(adapter, network, dt_s=dt_s, stimulus=stimulus)
-    schedule = Schedule.of(run)
+    schedule = _with_outputs(Schedule.of(run))
     _warn_of_mismatch(schedule, adapter)
     with one_thread(solving=False), reported(progress, f"simulate on {adapter.name}") as report:
         trace = adapter.run(schedule, report)
     _check(trace, schedule, adapter.name)
-    return _recording(run, trace, adapter.name, dt_s=schedule.dt_s, time_unit_s=network.time_unit_s)
+    latent, output = _in_system_units(trace.latent, schedule.network), None
+    if network.outputs:
+        latent, output = (np.ascontiguousarray(part) for part in np.split(latent, [network.rank], axis=-1))
+    return _recording(run, trace, adapter.name, latent, output, schedule.dt_s, network.time_unit_s)
 
 
 def drive(
@@ -246,8 +250,9 @@ def _record_rate(run: Run, rate: RateNetwork, progress: Progress) -> Recording:
             lambda z: rate.internal_readout(z) - z, noise, run.initial_states(), dt=step, steps=steps,
             stride=stride, rng=stream(run.seed, "rate", "noise"), forcing=forcing, progress=progress,
         )  # fmt: skip
-    trace = Trace(latent, versions={"numpy": np.__version__})
-    return _recording(run, trace, RATE, dt_s=step, time_unit_s=_TIME_UNIT_S)
+    trace, latent = Trace(latent, versions={"numpy": np.__version__}), _in_system_units(latent, rate)
+    output = rate.output(latent) if rate.outputs else None
+    return _recording(run, trace, RATE, latent, output, step, _TIME_UNIT_S)
 
 
 def _drive_rate(
@@ -307,6 +312,38 @@ def _warn_of_mismatch(schedule: Schedule, backend: Backend) -> None:
         )
 
 
+def _with_outputs(schedule: Schedule) -> Schedule:
+    """The same run with each output as one more latent, which no neuron encodes: any simulator runs that.
+
+    Its unit is such that its decoders are as large as the largest of the others. It starts with what steady rates
+    decode.
+    """
+    network, more = schedule.network, schedule.network.outputs
+    if network.output_decoders is None or network.output_bias is None:
+        return schedule
+    scale = np.linalg.norm(network.output_decoders, axis=1) / np.linalg.norm(network.decoders, axis=1).max()
+    scale[scale == 0] = 1.0
+    decoders = network.output_decoders / scale[:, None]
+    start = network.steady_rates_hz(schedule.initial_latent) @ decoders.T
+    factor, colour = network.diffusion_decoders, network.noise_colour
+    extended = replace(
+        network,
+        encoders=np.pad(network.encoders, ((0, 0), (0, more))),
+        decoders=np.concatenate([network.decoders, decoders]),
+        rate_left_vectors=np.pad(network.rate_left_vectors, ((0, 0), (0, more))),
+        diffusion_factor=np.pad(network.diffusion_factor, (0, more)),
+        diffusion_decoders=None if factor is None else np.pad(factor, ((0, more), (0, more), (0, 0))),
+        noise_colour=None if colour is None else np.pad(colour, ((0, more), (0, 0)), mode="edge"),
+        input_map=np.pad(network.input_map, ((0, more), (0, 0))),
+        latent_offset=np.concatenate([network.latent_offset, network.output_bias]),
+        latent_scale=np.concatenate([network.latent_scale, scale]),
+        initial_latent=np.pad(network.initial_latent, ((0, 0), (0, more))),
+        output_decoders=None,
+        output_bias=None,
+    )
+    return replace(schedule, network=extended, initial_latent=np.concatenate([schedule.initial_latent, start], axis=1))
+
+
 def _check(trace: Trace, schedule: Schedule, backend: str) -> None:
     """Refuse what does not answer the schedule, before it becomes a recording."""
     expected = (schedule.trials, schedule.samples, schedule.network.rank)
@@ -320,16 +357,30 @@ def _check(trace: Trace, schedule: Schedule, backend: str) -> None:
         raise InputError(f"Backend {backend} returned spikes out of order. Make them with Spikes.sorted.")
 
 
-def _recording(run: Run, trace: Trace, backend: str, *, dt_s: float, time_unit_s: float) -> Recording:
-    """Turn a trace into a recording in system units, with all that two equal runs have in common as provenance."""
-    network, latent = run.network, trace.latent
+def _in_system_units(latent: Float[np.ndarray, "trial time rank"], network: Network) -> np.ndarray:
+    """Latents in system units, in place: no second array of this size."""
     if latent.dtype != np.float64 or not latent.flags.writeable:
         latent = np.array(latent, dtype=np.float64)
-    latent *= network.latent_scale  # in place: no second array of this size
+    latent *= network.latent_scale
     latent += network.latent_offset
+    return latent
+
+
+def _recording(
+    run: Run,
+    trace: Trace,
+    backend: str,
+    latent: Float[np.ndarray, "trial time rank"],
+    output: Float[np.ndarray, "trial time output"] | None,
+    dt_s: float,
+    time_unit_s: float,
+) -> Recording:
+    """Put a recording together, with all that two equal runs have in common as provenance."""
+    network = run.network
     latent.setflags(write=False)
     return Recording.from_arrays(
         latent,
+        output=output,
         every=run.every,
         time_unit_s=time_unit_s,
         time_scale=network.time_scale,

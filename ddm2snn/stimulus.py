@@ -14,7 +14,7 @@ from ddm2snn.base.arrays import as_count, check_positive, freeze_arrays
 from ddm2snn.base.files import require_file
 from ddm2snn.base.html import fields_table
 from ddm2snn.base.randomness import check_seed, stream
-from ddm2snn.base.stored import fingerprint_of, read_as, save_arrays
+from ddm2snn.base.stored import Stored, read_as
 from ddm2snn.errors import FileRefusedError, InputError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Stimulus:
+class Stimulus(Stored):
     """Piecewise-constant input: `values[..., i, :]` from `times[i]` until the next time, zero before the first.
 
     The network's input map turns it into the latent input u(t) of
@@ -84,11 +84,6 @@ class Stimulus:
     def trials(self) -> int | None:
         """Number of trials that have inputs of their own; None where all have the same."""
         return len(self.values) if self.values.ndim == 3 else None
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the content."""
-        return fingerprint_of(self)
 
     def at(self, times: Float[np.ndarray, " sample"], inputs: int) -> Float[np.ndarray, "*trial sample input"]:
         """Input at `times` (rate time units) for a network that takes `inputs` numbers."""
@@ -167,10 +162,6 @@ class Stimulus:
         shape = as_count("trials", trials), len(times), len(low)
         values = stream(check_seed(seed), "stimulus", "within").uniform(low, high, shape)
         return cls(times=times, values=values, duration=duration)
-
-    def save(self, path: Path | str) -> None:
-        """Write as safetensors."""
-        save_arrays(self, path)
 
     @classmethod
     def load(cls, path: Path | str) -> Stimulus:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -70,6 +71,20 @@ def save_arrays(instance: DataclassInstance, path: Path | str) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays_of(instance).items()}
     with whole_file(path) as temporary:
         temporary.write_bytes(save(arrays, metadata={_KEY: canonical_json(header)}))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stored:
+    """A dataclass of arrays and settings that has a file."""
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hash of the content, provenance excluded."""
+        return fingerprint_of(self)
+
+    def save(self, path: Path | str) -> None:
+        """Write as safetensors."""
+        save_arrays(self, path)
 
 
 def read_as(path: Path | str, cls: type[T]) -> T:

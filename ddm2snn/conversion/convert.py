@@ -23,6 +23,7 @@ from ddm2snn.conversion.diagnostics import Diagnostics, audit
 from ddm2snn.conversion.driving import EVERY, ClosedLoop
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_lag
+from ddm2snn.conversion.outputs import output_decoders
 from ddm2snn.conversion.population import Population
 from ddm2snn.conversion.trajectories import latents_of
 from ddm2snn.errors import InputError, MissedWarning
@@ -280,6 +281,8 @@ def assemble(problem: Problem, solution: Solution, backend: str) -> SpikingNetwo
         diffusion_filter_s=None if factor is None else factor.filter_s,
         rise_s=float(ensemble.clock.rise_s),
         noise_colour=solution.noise_colour,
+        output_decoders=output_decoders(problem) if rate.outputs else None,
+        output_bias=rate.output_bias,
     )
     return network if solution.constant is None else with_constant(network, solution.constant)
 

@@ -16,6 +16,7 @@ from ddm2snn.conversion.trajectories import Trajectories, Visited, drawn, regres
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+    from ddm2snn.conversion.clock import Clock
     from ddm2snn.conversion.ensemble import Ensemble
     from ddm2snn.hardware.chip import DeviceDrive
     from ddm2snn.network import RateNetwork
@@ -172,16 +173,15 @@ def driven(
     `Trajectories`. Spikes pass the synaptic filter, or, without a device, one of the time constant `filter_s`.
     """
     start, course = drawn(states, trajectories, rng)
-    paths = Trajectories(rate, ensemble.clock, start, EVERY, rng, perturbed, course)
-    rise = ensemble.clock.rise_s / ensemble.clock.time_unit_s
+    clock = ensemble.clock
+    paths = Trajectories(rate, clock, start, EVERY, rng, perturbed, course)
     if filter_s is not None:
-        ensemble = ensemble.timed(replace(ensemble.clock, time_unit_s=filter_s, rounded_decay=None, rise_s=0.0))
+        ensemble = ensemble.timed(replace(clock, time_unit_s=filter_s, rounded_decay=None, rise_s=0.0))
     drive = ensemble.drive(rng.random((trajectories, ensemble.neurons)), columns)
     blocks = along(paths, drive, duration)
-    if not ((perturbed or course) and rise and filter_s is None):
+    if not ((perturbed or course) and filter_s is None):
         return blocks
-    skipped = int(np.ceil(_FORGOTTEN * rise / paths.every))
-    return _without_jumps(paths, blocks, float(np.exp(-paths.every)), skipped)
+    return without_jumps(paths, blocks, clock)
 
 
 def along(paths: Trajectories, drive: Drive | DeviceDrive, duration: float) -> Iterator[DrivenBlock]:
@@ -196,15 +196,18 @@ def along(paths: Trajectories, drive: Drive | DeviceDrive, duration: float) -> I
         yield DrivenBlock(share, *block)
 
 
-def _without_jumps(
-    paths: Trajectories, blocks: Iterator[DrivenBlock], decay: float, skipped: int
-) -> Iterator[DrivenBlock]:
-    """Blocks in which filters forget what was before a perturbation, and the `skipped` samples behind one are zero.
+def without_jumps(paths: Trajectories, blocks: Iterator[DrivenBlock], clock: Clock) -> Iterator[DrivenBlock]:
+    """Blocks in which filters forget what was before a perturbation, and samples right behind one are zero.
 
     A synapse that takes time to rise follows no jump, and its filter would remember for a rate time unit that it did
-    not. What it holds at a sample, `decay` to the power of later samples, is taken off these; samples of zero weigh
-    nothing in a regression.
+    not. What it holds at a sample, less by the leak, is taken off later ones; samples of zero weigh nothing in a
+    regression. Synapses without a rise follow every jump.
     """
+    if not clock.rise_s:
+        yield from blocks
+        return
+    decay, rise = float(np.exp(-paths.every)), clock.rise_s / clock.time_unit_s
+    skipped = int(np.ceil(_FORGOTTEN * rise / paths.every))
     held: tuple[np.ndarray, np.ndarray] | None = None
     waits = np.full(paths.trials, -1)
     for block in blocks:

@@ -18,7 +18,7 @@ from ddm2snn import Calibrated, InputError, Population
 from ddm2snn.base.least_squares import NormalEquations
 from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.clock import Clock
-from ddm2snn.conversion.driving import Drive, DrivenBlock, _without_jumps
+from ddm2snn.conversion.driving import Drive, DrivenBlock, without_jumps
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.kernels.rate_steps import CODES, outputs
 from ddm2snn.conversion.noise_spectrum import NoiseSpectrum, spectrum_of
@@ -214,13 +214,14 @@ def test_settings_that_make_no_sense_are_refused():
 
 def test_behind_a_perturbation_filters_start_anew():
     """What comes out is, from the end of the gap on, the filter of what came in since."""
-    rng, decay, skipped, samples = np.random.default_rng(0), 0.9, 2, 40
-    paths = SimpleNamespace(trials=2, moved=np.zeros((2, samples), dtype=bool))
+    rng, every, samples = np.random.default_rng(0), 0.1, 40
+    decay, clock = np.exp(-every), Clock(0.1, 1e-3, "grid", rise_s=0.0035)  # five rises are two samples
+    paths = SimpleNamespace(trials=2, every=every, moved=np.zeros((2, samples), dtype=bool))
     paths.moved[0, [10, 11, 25]] = True
     came = rng.standard_normal((2, samples, 3))
     filtered = signal.lfilter([1.0], [1.0, -decay], came, axis=1)
     blocks = iter([DrivenBlock(1.0, filtered.copy(), filtered[..., :2].copy(), filtered)])
-    (block,) = _without_jumps(paths, blocks, decay, skipped)
+    (block,) = without_jumps(paths, blocks, clock)
     expected = filtered.copy()
     expected[0, 10:14], expected[0, 25:28] = 0.0, 0.0
     expected[0, 14:25] = signal.lfilter([1.0], [1.0, -decay], came[0, 14:25], axis=0)

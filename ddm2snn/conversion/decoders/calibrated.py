@@ -246,13 +246,13 @@ class Calibrated(Decoders):
         training, held_out = (NormalEquations.empty(count, rate.rank) for _ in range(2))
         parts = self.rounds + 1
         blocks = driven(rate, ensemble, states, columns, self.trajectories, duration, rng, self.perturbed)
-        _take_in(blocks, training, held_out, lambda share: progress(share / parts))
-        regression = _solve(training, held_out, self.ridge, lost)
+        take_in(blocks, training, held_out, lambda share: progress(share / parts))
+        regression = solve_decoders(training, held_out, self.ridge, lost)
         for part in range(1, parts):
             start, _ = drawn(states, self.trajectories, rng)
             loop = ClosedLoop(rate, ensemble, regression.decoders, columns, rate.diffusion_factor, start, rng)
-            _take_in(loop.blocks(duration), training, held_out, lambda s, part=part: progress((part + s) / parts))
-            regression = _solve(training, held_out, self.ridge, lost)
+            take_in(loop.blocks(duration), training, held_out, lambda s, part=part: progress((part + s) / parts))
+            regression = solve_decoders(training, held_out, self.ridge, lost)
         return replace(regression, decoders=regression.decoders[:, columns])
 
     def _lost_variance(
@@ -263,7 +263,7 @@ class Calibrated(Decoders):
         return self.spike_loss / (1.0 - self.spike_loss) * ensemble.mean_rates_hz(states) / memory_s
 
 
-def _take_in(
+def take_in(
     blocks: Iterator[DrivenBlock], training: NormalEquations, held_out: NormalEquations, progress: Progress
 ) -> None:
     """Add blocks of samples; those of the first quarter of the trials are held out."""
@@ -275,7 +275,7 @@ def _take_in(
         progress(block.share)
 
 
-def _solve(
+def solve_decoders(
     training: NormalEquations,
     held_out: NormalEquations,
     given: float | None,

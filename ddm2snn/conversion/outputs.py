@@ -1,0 +1,67 @@
+"""Decoders of outputs: regression of a task's read-out on the spikes of the neurons that carry the latents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ddm2snn.base.least_squares import NormalEquations
+from ddm2snn.base.progress import Progress, no_progress
+from ddm2snn.conversion.decoders.calibrated import Calibrated, solve_decoders, take_in
+from ddm2snn.conversion.driving import EVERY, DrivenBlock, along, without_jumps
+from ddm2snn.conversion.trajectories import Trajectories, drawn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ddm2snn.conversion.decoders.protocol import Problem
+    from ddm2snn.network import RateNetwork
+
+
+def output_decoders(problem: Problem, progress: Progress = no_progress) -> Float[np.ndarray, "output neuron"]:
+    r"""Solve :math:`\min_D \langle|D\tilde r - C\phi(\Gamma z + b)|^2\rangle + \lambda|D|^2` along trajectories.
+
+    :math:`\tilde r` are the spikes behind the synapses of the latents, and z is where the rate network is at the same
+    time, so that the decoders make up for the synapses' delay as far as the past tells. The ridge is the one of six
+    with the least held-out error. Outputs feed back on nothing, so that trajectories need no perturbations.
+
+    Parameters
+    ----------
+    problem
+        A conversion; its states may come from trials with inputs.
+    progress
+        Called with the finished share.
+
+    Returns
+    -------
+    Array
+        Output units per Hz.
+    """
+    rate, ensemble, settings = problem.rate, problem.ensemble, Calibrated()
+    columns, count = ensemble.shared_columns(settings.most_decoders)
+    trials, rng = settings.trajectories, problem.rng("outputs")
+    start, course = drawn(problem.visited, trials, rng)
+    paths = Trajectories(rate, ensemble.clock, start, EVERY, rng, course=course)
+    drive = ensemble.drive(rng.random((trials, ensemble.neurons)), columns)
+    blocks = _read_out(rate, paths, along(paths, drive, settings.duration_for(ensemble.neurons) / trials))
+    if course:
+        blocks = without_jumps(paths, blocks, ensemble.clock)
+    training, held_out = (NormalEquations.empty(count, rate.outputs) for _ in range(2))
+    take_in(blocks, training, held_out, progress)
+    return solve_decoders(training, held_out, None).decoders[:, columns]
+
+
+def _read_out(rate: RateNetwork, paths: Trajectories, blocks: Iterator[DrivenBlock]) -> Iterator[DrivenBlock]:
+    """Blocks whose targets are the outputs, less what spikes cannot know: where trajectories jumped to of late."""
+    decay, before, jumps = float(np.exp(-paths.every)), None, 0.0
+    for block in blocks:
+        outputs = rate.hidden(block.states) @ rate.output_vectors
+        before = outputs[:, 0] if before is None else before
+        target = np.empty_like(outputs)
+        for sample in range(outputs.shape[1]):
+            jumped = np.where(paths.moved[:, sample, None], outputs[:, sample] - before, 0.0)
+            jumps, before = decay * (jumps + jumped), outputs[:, sample]
+            target[:, sample] = before - jumps
+        yield block._replace(target=target)
