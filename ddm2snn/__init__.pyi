@@ -23,6 +23,7 @@ from .exchange import export as export
 from .exchange import import_network as import_network
 from .fidelity import FidelityReport as FidelityReport
 from .fidelity import compare as compare
+from .fidelity import compare_conditions as compare_conditions
 from .fidelity.stress import stress as stress
 from .hardware import HardwareConfig as HardwareConfig
 from .hardware import find_hardware as find_hardware

@@ -226,6 +226,15 @@ class Recording:
         return self.provenance.get("seed")
 
     @property
+    def conditions(self) -> Mapping[str, Int[np.ndarray, " trial"]]:
+        """Trials of each condition of the stimulus, by its name; none where it named no conditions."""
+        names = np.array(self.provenance.get("conditions", ()), dtype=str)
+        if not len(names) or self.trials % len(names):
+            return {}
+        of_trial = np.repeat(names, self.trials // len(names))
+        return {str(name): np.flatnonzero(of_trial == name) for name in dict.fromkeys(names)}
+
+    @property
     def samples(self) -> Float[np.ndarray, "trial time rank"]:
         """The latents as a read-only array."""
         return self.latent.values

@@ -80,10 +80,10 @@ def simulate(
     dt_s
         Time step in seconds; by default the one that the network was converted for.
     stimulus
-        Input over time, the same in all trials or one for each.
+        Input over time, the same in all trials or one for each, by the names of conditions where it has some.
     initial_latent
-        Initial states in system units, shape (trial, rank); by default drawn from the stationary states
-        that the network carries.
+        Initial states in system units, shape (trial, rank); by default those of the stimulus, or drawn from the
+        stationary states that the network carries.
     spikes
         Whether to record the spikes, or which of them.
     progress
@@ -128,7 +128,8 @@ def simulate(
             )
     count = (given.trials or _TRIALS) if trials is None else trials
     length = (given.duration or _DURATION) if duration is None else duration
-    run = Run(network, length, count, seed, dt_s, given, initial_latent, every, selection)
+    start = given.starts if initial_latent is None else initial_latent
+    run = Run(network, length, count, seed, dt_s, given, start, every, selection)
     if isinstance(network, RateNetwork):
         _refuse_simulator(network, backend)
         with reported(progress, "simulate on rate") as report:
@@ -392,6 +393,7 @@ def _recording(
             "network": network.fingerprint,
             "network_type": type(network).__name__,
             "stimulus": None if run.stimulus.empty else run.stimulus.fingerprint,
+            **({"conditions": list(run.stimulus.conditions)} if run.stimulus.conditions else {}),
             "seed": int(run.seed),
             "dt_s": dt_s,
             "time_unit_s": time_unit_s,

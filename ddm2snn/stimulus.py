@@ -1,10 +1,10 @@
-"""Piecewise-constant input over time, the same in all trials or one for each."""
+"""Piecewise-constant input over time, the same in all trials or one for each, which may be conditions of a task."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,12 @@ class Stimulus(Stored):
         (trial, time, input) where each has its own.
     duration
         Length of a trial in rate time units, where the stimulus sets it.
+    conditions
+        Condition of the task that each trial of `values` belongs to, by its name; empty for trials without.
+    repeats
+        How often each of these trials is run: first all of the first, then all of the second and so on.
+    initial_latent
+        Where each of these trials starts, system units, shape (trial, rank); None for stationary states.
 
     Examples
     --------
@@ -58,6 +64,9 @@ class Stimulus(Stored):
     times: Float[np.ndarray, " time"] = field(default_factory=lambda: np.zeros(0))
     values: Float[np.ndarray, "*trial time input"] = field(default_factory=lambda: np.zeros((0, 0)))
     duration: float | None = None
+    conditions: tuple[str, ...] = field(default=(), metadata={"optional": True})
+    repeats: int = field(default=1, metadata={"optional": True})
+    initial_latent: Float[np.ndarray, "trial rank"] | None = None
 
     _repr_html_ = fields_table
 
@@ -67,12 +76,25 @@ class Stimulus(Stored):
             raise InputError("Stimulus.times must increase strictly; sort them and drop repetitions.")
         if self.duration is not None:
             check_positive("Stimulus", duration=self.duration)
+        object.__setattr__(self, "repeats", as_count("Stimulus.repeats", self.repeats))
+        object.__setattr__(self, "conditions", tuple(self.conditions))
+        own = len(self.values) if self.values.ndim == 3 else 0
+        if (self.conditions or self.repeats > 1 or self.initial_latent is not None) and not own:
+            raise InputError(
+                "Stimulus.conditions, repeats and initial_latent are about trials, and its values have no axis of "
+                f"trials: shape {self.values.shape}. Give values of shape (trial, time, input)."
+            )
+        if self.conditions and (len(self.conditions) != own or not all(isinstance(n, str) for n in self.conditions)):
+            raise InputError(
+                f"Stimulus.conditions must name the condition of each of {own} trials, got {self.conditions}."
+            )
 
     def __repr__(self) -> str:
         if self.empty:
             return "Stimulus(empty)"
         first, last = self.times[0], self.times[-1]
         own = "" if self.trials is None else f"trials={self.trials}, "
+        own += f"conditions={len(set(self.conditions))}, " if self.conditions else ""
         return f"Stimulus({own}switches={len(self.times)}, inputs={self.values.shape[-1]}, from {first:g} to {last:g})"
 
     @property
@@ -82,8 +104,13 @@ class Stimulus(Stored):
 
     @property
     def trials(self) -> int | None:
-        """Number of trials that have inputs of their own; None where all have the same."""
-        return len(self.values) if self.values.ndim == 3 else None
+        """Number of trials that have inputs of their own, repeats counted; None where all have the same."""
+        return len(self.values) * self.repeats if self.values.ndim == 3 else None
+
+    @property
+    def starts(self) -> Float[np.ndarray, "trial rank"] | None:
+        """Where each trial starts, repeats counted; None for stationary states."""
+        return None if self.initial_latent is None else np.repeat(self.initial_latent, self.repeats, axis=0)
 
     def at(self, times: Float[np.ndarray, " sample"], inputs: int) -> Float[np.ndarray, "*trial sample input"]:
         """Input at `times` (rate time units) for a network that takes `inputs` numbers."""
@@ -95,7 +122,8 @@ class Stimulus(Stored):
             )
         # a nanounit of slack, so that a switch on the time grid is not lost to rounding
         index = np.searchsorted(self.times, np.asarray(times) + 1e-9, side="right") - 1
-        return np.where((index >= 0)[:, None], self.values[..., np.maximum(index, 0), :], 0.0)
+        given = np.where((index >= 0)[:, None], self.values[..., np.maximum(index, 0), :], 0.0)
+        return given if self.repeats == 1 else np.repeat(given, self.repeats, axis=0)
 
     def in_rate_time(self, time_scale: float) -> Stimulus:
         """The same input, given in a system's own time of which `time_scale` units are one rate time unit.
@@ -104,11 +132,13 @@ class Stimulus(Stored):
         Stimulus(switches=2, inputs=1, from 0 to 5)
         """
         duration = None if self.duration is None else self.duration / time_scale
-        return Stimulus(times=self.times / time_scale, values=self.values * time_scale, duration=duration)
+        return replace(self, times=self.times / time_scale, values=self.values * time_scale, duration=duration)
 
     @classmethod
-    def of_trials(cls, trials: Sequence[Stimulus]) -> Stimulus:
+    def of_trials(cls, trials: Sequence[Stimulus] | Mapping[str, Stimulus], *, repeats: int = 1) -> Stimulus:
         """Put the stimuli of single trials together, in their order; each switches at its own times.
+
+        A mapping names each of them, as the condition of a task.
 
         Raises
         ------
@@ -124,14 +154,19 @@ class Stimulus(Stored):
         >>> together.values[..., 0]
         array([[1., 1.],
                [0., 1.]])
+        >>> Stimulus.of_trials(dict(zip(("early", "late"), steps)), repeats=100)
+        Stimulus(trials=200, conditions=2, switches=2, inputs=1, from 0 to 2)
         """
+        names = tuple(trials) if isinstance(trials, Mapping) else ()
+        trials = list(trials.values()) if isinstance(trials, Mapping) else trials
         if not trials or any(each.empty or each.trials is not None for each in trials):
             raise InputError("Stimulus.of_trials takes one stimulus for each trial, none of them empty.")
         times = np.unique(np.concatenate([each.times for each in trials]))
         inputs = trials[0].values.shape[-1]
         durations = [each.duration for each in trials if each.duration is not None]
         values = np.stack([each.at(times, inputs) for each in trials])
-        return cls(times=times, values=values, duration=max(durations, default=None))
+        duration = max(durations, default=None)
+        return cls(times=times, values=values, duration=duration, conditions=names, repeats=repeats)
 
     @classmethod
     def within(
@@ -167,13 +202,13 @@ class Stimulus(Stored):
     def load(cls, path: Path | str) -> Stimulus:
         """Read what `save` wrote, or a CSV table: time in the first column, one column per input.
 
-        A folder holds one table for each trial, in the order of their names.
+        A folder holds one table for each condition, in the order of their names.
         """
         if Path(path).is_dir():
             tables = sorted(file for file in Path(path).iterdir() if file.suffix.lower() == ".csv")
             if not tables:
                 raise FileRefusedError(f"{path} is a folder without a .csv file. Put one for each trial into it.")
-            return cls.of_trials([cls.load(table) for table in tables])
+            return cls.of_trials({table.stem: cls.load(table) for table in tables})
         if Path(path).suffix.lower() != ".csv":
             return read_as(path, cls)
         file = require_file(path)

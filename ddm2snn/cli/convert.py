@@ -42,9 +42,7 @@ def convert(
     rise_s: Annotated[
         float | None, typer.Option(help="Seconds in which synapses rise, 0 for at once; found if not given.")
     ] = None,
-    stimulus: Annotated[
-        Path | None, typer.Option(help="Input of the trials to follow: CSV, a folder of one for each trial, or ours.")
-    ] = None,
+    stimulus: Annotated[Path | None, typer.Option(help="Input of the trials to follow, as simulate takes it.")] = None,
     input_range: Annotated[
         tuple[float, float] | None,
         typer.Option(help="Follow random inputs between two values, where trials are unknown."),
@@ -114,7 +112,9 @@ def _followed(
     if file is not None and input_range is not None:
         raise InputError("--stimulus and --input-range both say what inputs there are. Give one of them.")
     if file is not None:
-        return ddm2snn.Stimulus.load(file)
+        from ddm2snn.exchange import read_stimulus
+
+        return read_stimulus(file)
     lowest, highest = ([bound] * network.input_map.shape[1] for bound in input_range or ())
     return ddm2snn.Stimulus.within(lowest, highest, seed=seed)
 

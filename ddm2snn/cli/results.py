@@ -72,10 +72,17 @@ def compare(
     ] = None,
     burn_in: Annotated[float | None, typer.Option(help="Rate time units left out; a tenth by default.")] = None,
     wells: Annotated[str | None, typer.Option(help=WELLS)] = None,
+    boundary: Annotated[float, typer.Option(help="Of trials of a task: value of an output between choices.")] = 0.0,
+    threshold: Annotated[
+        float | None, typer.Option(help="Distance from it at which a trial has decided; half the range by default.")
+    ] = None,
     seed: Seed = 0,
     as_json: JsonFlag = False,
 ) -> None:
-    """Compare recordings with a reference in the latent space, beside the sampling floor."""
+    """Compare recordings with a reference in the latent space, beside the sampling floor.
+
+    Trials of a task, whose stimulus names conditions, are compared by condition.
+    """
     from ddm2snn.fidelity.report import as_lines
     from ddm2snn.load import load_as
     from ddm2snn.workflow.report import Page
@@ -86,12 +93,23 @@ def compare(
     cost = costs.of_comparison(numbers)
     cost.checked()
     with new_folder(output) as folder, shown(f"compare {numbers:,} numbers", cost):
-        report = ddm2snn.compare(
-            first, judged, floor=others, burn_in=burn_in, seed=seed, wells=None if wells is None else read_wells(wells)
+        report = (
+            ddm2snn.compare_conditions(first, judged, floor=others, boundary=boundary, threshold=threshold, seed=seed)
+            if first.conditions
+            else ddm2snn.compare(
+                first, judged, floor=others, burn_in=burn_in, seed=seed, wells=read_wells(wells) if wells else None
+            )
         )
         repeated = [("floor", path.name) for path in floor or []] + [("test", path.name) for path in more or []]
         named = Path(wells).name if wells and wells.endswith((".json", ".csv")) else wells
-        options = flags(*repeated, ("burn-in", burn_in), ("wells", named), ("seed", seed or None))
+        options = flags(
+            *repeated,
+            ("burn-in", burn_in),
+            ("wells", named),
+            ("seed", seed or None),
+            ("boundary", boundary or None),
+            ("threshold", threshold),
+        )
         page = Page(
             title=f"{report.label} against {first.provenance.get('backend', 'the reference')}",
             subtitle=f"{test.name} compared with {reference.name}",

@@ -29,7 +29,9 @@ def simulate(
     seed: Seed = 0,
     stimulus: Annotated[
         Path | None,
-        typer.Option(help="Input: CSV (time, inputs ...), a folder of one for each trial, or .safetensors."),
+        typer.Option(
+            help="Input: CSV (time, inputs ...), a folder of one for each condition, .npz, .nc or .safetensors."
+        ),
     ] = None,
     spikes: Annotated[bool, typer.Option("--spikes", help="Record spikes as well.")] = False,
     spike_window: Annotated[
@@ -46,8 +48,10 @@ def simulate(
     as_json: JsonFlag = False,
 ) -> None:
     """Simulate a network and record its latents."""
+    from ddm2snn.exchange import read_stimulus
+
     loaded = ddm2snn.load(network)
-    given = ddm2snn.Stimulus.load(stimulus) if stimulus else None
+    given = read_stimulus(stimulus) if stimulus else None
     check_output(output, ".nc")
     if not isinstance(loaded, ddm2snn.RateNetwork | ddm2snn.SpikingNetwork):
         raise InputError(f"{network} holds a {type(loaded).__name__}; a RateNetwork or SpikingNetwork is needed.")
@@ -55,11 +59,11 @@ def simulate(
     options = _options(backend_option or [])
     chosen = ddm2snn.find_backend(name, **options) if options else name
     neurons = None if spike_neurons is None else _neurons(spike_neurons)
-    selection = ddm2snn.SpikeSelection(spike_window, neurons)
+    selection = ddm2snn.SpikeSelection(spike_window, neurons) if spike_window or neurons else spikes
     if system_time:
         unit = loaded.time_scale
         every, given = every / unit, given and given.in_rate_time(unit)
-        duration = duration and duration / unit
+        duration = None if duration is None else duration / unit
     several = trials or (given and given.trials) or 16
     lasts = (given and given.duration) or 60.0 if duration is None else duration
     cost = costs.of_simulation(
@@ -73,8 +77,7 @@ def simulate(
     with shown(f"simulate on {name}", cost) as progress:
         recording = ddm2snn.simulate(
             loaded, backend=chosen, duration=duration, trials=trials, seed=seed, every=every, dt_s=dt_s,
-            stimulus=given,
-            spikes=selection if spike_window or neurons else spikes, progress=progress,
+            stimulus=given, spikes=selection, progress=progress,
         )  # fmt: skip
         recording.save(output)
     shape = dict(recording.latent.sizes)

@@ -56,7 +56,7 @@ class Visited:
         if stimulus.duration is None:
             stimulus = replace(stimulus, duration=float(stimulus.times[-1]) + _DURATION)
         if stimulus.trials is not None:
-            stimulus = replace(stimulus, values=np.tile(stimulus.values, (-(-_TRIALS // stimulus.trials), 1, 1)))
+            stimulus = replace(stimulus, repeats=-(-_TRIALS // len(stimulus.values)))
         trials = stimulus.trials or _TRIALS
         states_seed = child_seed(seed, "conversion", "driven states")
         run = simulate(rate, stimulus=stimulus, trials=trials, seed=states_seed, every=_INPUT_EVERY)

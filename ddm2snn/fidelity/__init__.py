@@ -10,7 +10,8 @@
 """
 
 from ddm2snn.fidelity.compare import compare
+from ddm2snn.fidelity.conditions import compare_conditions
 from ddm2snn.fidelity.measures import Entry, Measure
 from ddm2snn.fidelity.report import FidelityReport, JudgedDistance
 
-__all__ = ["Entry", "FidelityReport", "JudgedDistance", "Measure", "compare"]
+__all__ = ["Entry", "FidelityReport", "JudgedDistance", "Measure", "compare", "compare_conditions"]

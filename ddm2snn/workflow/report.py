@@ -19,7 +19,7 @@ from ddm2snn.fidelity.ladder import Stage, attribution
 from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics, recorded_statistics
 from ddm2snn.network import SpikingNetwork
-from ddm2snn.plots import comparison, recordings
+from ddm2snn.plots import comparison, conditions, recordings
 from ddm2snn.plots.analysis import analysis_figures
 from ddm2snn.plots.style import save_figure
 from ddm2snn.recording import Recording
@@ -98,7 +98,7 @@ class Page:
     @cached_property
     def _fields(self) -> tuple[float, dict[str, FieldDifference]]:
         """Lag and differences of the fields from the reference's."""
-        if not self._judged:
+        if not self._judged or self._by_condition:
             return 0.0, {}
         return recorded_differences(next(iter(self.recordings.values())), self._judged, self._burn_in)
 
@@ -131,6 +131,9 @@ class Page:
                 "cannot tell at this sample size."
             )
             yield "excess", "All measures beside their floor", caption, comparison.excess_plot(self.reports)
+        if self._by_condition:
+            yield from self._condition_pictures()
+            return
         caption = "Shade: square root of the density of states; orange: six trials."
         yield "phase-portraits", "Latent portraits", caption, recordings.phase_portraits(runs, burn_in=burn_in)
         if self._judged:
@@ -145,6 +148,20 @@ class Page:
         if len(self.ladder) > 1:
             caption = "Excess of the leading measures at each stage, from the target on."
             yield "ladder", "The ladder", caption, comparison.ladder_plot(self.ladder)
+
+    @property
+    def _by_condition(self) -> bool:
+        """Whether the recordings are trials of a task."""
+        return bool(next(iter(self.recordings.values())).conditions)
+
+    def _condition_pictures(self) -> Iterator[Picture]:
+        for report in self.reports:
+            caption = "Share of trials that end above the boundary, with 95 % intervals (Wilson)."
+            yield _file_name(f"choices-{report.label}"), "Choices", caption, conditions.choices_plot(report)
+        caption = "Mean over trials by condition, with one standard deviation."
+        yield "outputs", "Outputs over time", caption, conditions.output_traces(self.recordings)
+        caption = "Mean trajectory of each condition; a dot marks its end."
+        yield "trajectories", "Trajectories", caption, conditions.condition_trajectories(self.recordings)
 
     def _field_pictures(self, reference: Recording, burn_in: float) -> Iterator[Picture]:
         plane = "" if reference.rank < 3 else " First and last latent; the others are averaged over."

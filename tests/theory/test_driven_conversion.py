@@ -77,9 +77,9 @@ def test_states_and_inputs_of_trials_belong_together(integrator):
     visited = Visited.of(integrator, stimulus, seed=3)
     assert len(visited.latents) == 128 * 20
     scale = integrator.latent_scale[0]
-    by_trial = visited.inputs.reshape(64, 2, 20) * scale
-    assert np.allclose(by_trial[:, 0, :10], 0.2)
-    assert np.allclose(by_trial[:, 1, 10:], 0.0)
+    by_trial = visited.inputs.reshape(2, 64, 20) * scale
+    assert np.allclose(by_trial[0, :, :10], 0.2)
+    assert np.allclose(by_trial[1, :, 10:], 0.0)
     # along a trial states follow the drift and the input
     z = visited.latents.reshape(128, 20) * scale + integrator.latent_offset[0]
     slope = (z[:, 1:] - z[:, :-1]) / visited.every

@@ -66,7 +66,7 @@ def test_outputs_of_driven_trials(make_rate):
     rate = make_rate(rank=1, units=32, seed=3)
     rate = dataclasses.replace(rate, output_vectors=rate.left_vectors / 16.0, output_bias=np.array([0.2]))
     values = np.array([-0.6, -0.2, 0.2, 0.6])[:, None, None] * np.ones((1, 1, rate.input_map.shape[1]))
-    stimulus = Stimulus(times=[0.0], values=values, duration=12.0)
+    stimulus = Stimulus(times=np.zeros(1), values=values, duration=12.0)
     decoders = ddm2snn.Calibrated(stimulus=stimulus)
     spiking = ddm2snn.convert(rate, decoders=decoders, time_unit_s=0.1, seed=1).network
     start = np.zeros((4, 1))
