@@ -112,7 +112,7 @@ def test_a_disk_that_is_full_at_the_nth_write(cli, files, quick_verbs, command):
     """One line, and nothing left; until a number of writes that is enough."""
     out = files / "out"
     out.mkdir()
-    target = out / FORMATS.get(command, "x.file")
+    target = out / FORMATS.get(command, "x")
     words = OUTPUTS[command].format(target).split()
     failures = 0
     for last in (*range(8), 12, 20, 40, 80, 160, 320, 640):
