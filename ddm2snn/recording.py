@@ -164,7 +164,7 @@ class Recording:
         return {
             "trials": trials, "samples": samples, "rank": rank, "every": f"{self.every:g}",
             "spikes": None if self.spikes is None else len(self.spikes.time_s),
-            "backend": repr(self.provenance.get("backend", "unknown")),
+            "backend": repr(self.backend or "unknown"),
             **({} if self.output is None else {"outputs": self.output.sizes["output"]}),
         }  # fmt: skip
 
@@ -219,6 +219,11 @@ class Recording:
         """Sampling interval in rate time units; zero where there is one sample."""
         time = self.latent["time"].values
         return float((time[-1] - time[0]) / (len(time) - 1)) if len(time) > 1 else 0.0
+
+    @property
+    def backend(self) -> str | None:
+        """Name of the backend; None where it is unknown, as of arrays."""
+        return self.provenance.get("backend")
 
     @property
     def seed(self) -> int | None:

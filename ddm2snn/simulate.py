@@ -316,8 +316,7 @@ def _warn_of_mismatch(schedule: Schedule, backend: Backend) -> None:
 def _with_outputs(schedule: Schedule) -> Schedule:
     """The same run with each output as one more latent, which no neuron encodes: any simulator runs that.
 
-    Its unit is such that its decoders are as large as the largest of the others. It starts with what steady rates
-    decode.
+    Its decoders are as large as the largest of the others. It starts with what steady rates decode.
     """
     network, more = schedule.network, schedule.network.outputs
     if network.output_decoders is None or network.output_bias is None:
@@ -339,9 +338,8 @@ def _with_outputs(schedule: Schedule) -> Schedule:
         latent_offset=np.concatenate([network.latent_offset, network.output_bias]),
         latent_scale=np.concatenate([network.latent_scale, scale]),
         initial_latent=np.pad(network.initial_latent, ((0, 0), (0, more))),
-        output_decoders=None,
-        output_bias=None,
-    )
+        output_decoders=None, output_bias=None,
+    )  # fmt: skip
     return replace(schedule, network=extended, initial_latent=np.concatenate([schedule.initial_latent, start], axis=1))
 
 

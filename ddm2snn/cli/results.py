@@ -116,7 +116,7 @@ def compare(
             ("threshold", threshold),
         )
         page = Page(
-            title=f"{report.label} against {first.provenance.get('backend', 'the reference')}",
+            title=f"{report.label} against {first.backend or 'the reference'}",
             subtitle=f"{test.name} compared with {reference.name}",
             recordings={"reference": first, report.label: judged[0]},
             reports=[report],

@@ -29,9 +29,7 @@ def simulate(
     seed: Seed = 0,
     stimulus: Annotated[
         Path | None,
-        typer.Option(
-            help="Input: CSV (time, inputs ...), a folder of one for each condition, .npz, .nc or .safetensors."
-        ),
+        typer.Option(help="Input: CSV (time, inputs ...), a folder of one for each condition, .npz, .nc or ours."),
     ] = None,
     spikes: Annotated[bool, typer.Option("--spikes", help="Record spikes as well.")] = False,
     spike_window: Annotated[

@@ -98,7 +98,7 @@ def compare(
     )
     if not tests:
         raise InputError("compare was given no test recording. Give one or more.")
-    name = label or str(tests[0].provenance.get("backend", "test"))
+    name = label or tests[0].backend or "test"
     return compare_each(first[0], {name: tests}, floor=floors, burn_in=burn_in, seed=seed, wells=wells)[0]
 
 

@@ -91,7 +91,7 @@ def compare_conditions(
     if threshold is not None:
         check_positive("compare_conditions", threshold=threshold)
     _check(references, tests)
-    name = label or str(tests[0].provenance.get("backend", "test"))
+    name = label or tests[0].backend or "test"
     scales = _Scales.of(references, boundary, threshold)
     statistics = _statistics(scales, reference.every)
     draws = max(_FEWEST_DRAWS, _DRAWS_PER_DISTANCE * len(statistics) * len(reference.conditions))

@@ -11,9 +11,9 @@ from syntax_trees import Tree, code_length, length
 
 # The figures as they are. The commit that betters a figure moves its limit: down, or up for examples and percentages.
 LIMITS = {
-    "lines": 33500,
+    "lines": 33200,
     "files": 190,
-    "classes": 225,
+    "classes": 218,
     "loose modules": 8,
     "functions over 9 parameters": 2,
     "most parameters": 11,
@@ -24,13 +24,13 @@ LIMITS = {
     "other files, neuron model": 4,
     "other files, measure": 1,
     "isinstance outside the room": 1,
-    "read by string key": 15,
+    "read by string key": 13,
     "unsupported per simulate": 1,
     "contract lines of an adapter": 3,
     "lines that only tests reach": 0,
     "names found": 0,
     "lines of repr(rate)": 1,
-    "doctest lines": 546,
+    "doctest lines": 600,
     "percent annotated": 100,
     "percent documented": 100,
     "assert statements": 0,
