@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.backend import RATE, Backend, find_backend, refuse
-from ddm2snn.base.arrays import as_count, check_positive
-from ddm2snn.base.progress import Progress, no_progress, reported
+from ddm2snn.base.arrays import check_positive
+from ddm2snn.base.progress import Progress, reported
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
 from ddm2snn.base.version import package_version
@@ -33,7 +33,6 @@ from ddm2snn.schedule import (
 )
 from ddm2snn.stimulus import Stimulus
 from ddm2snn.systems.integration import integrate, stable_step
-from ddm2snn.systems.system import System
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -44,6 +43,8 @@ _LONGEST_STEP = 0.01  # of a rate network or a target SDE, in rate time units
 _TIME_UNIT_S = 1.0  # a rate network has no clock: one rate time unit is taken as one second
 _BLOCK = 512
 _TRIALS, _DURATION = 16, 60.0
+_BESIDE, _MOST_BESIDE = 0.1, 0.05  # of the calibrated range, and of the time, beyond which a run is elsewhere [choice]
+_LOOKED_AT = 1000  # samples of a trial [cost]
 
 
 def simulate(
@@ -144,6 +145,7 @@ def simulate(
     latent, output = _in_system_units(trace.latent, schedule.network), None
     if network.outputs:
         latent, output = (np.ascontiguousarray(part) for part in np.split(latent, [network.rank], axis=-1))
+    _warn_of_uncovered(network, latent)
     return _recording(run, trace, adapter.name, latent, output, schedule.dt_s, network.time_unit_s)
 
 
@@ -199,45 +201,11 @@ def drive(
     return adapter.drive(loop)
 
 
-def record_system(
-    system: System,
-    starts: Float[np.ndarray, "sample rank"],
-    *,
-    duration: float,
-    every: float,
-    trials: int,
-    seed: int,
-    time_scale: float = 1.0,
-    progress: Progress = no_progress,
-) -> Recording:
-    """Integrate the target SDE itself, sampled as `simulate` would; a rate time unit is taken as one second.
-
-    Initial states are drawn from `starts`. `time_scale` is that of a network: units of the system's time in one rate
-    time unit.
-    """
-    system = system.in_time(time_scale)
-    check_positive("record_system", duration=duration, every=every)
-    trials = as_count("trials", trials)
-    rng = stream(seed, "target", system.name)
-    initial = starts[rng.integers(len(starts), size=trials)]
-    stride = _stride(every, system.checked_drift, starts)
-    step = every / stride
-    with one_thread(solving=False):
-        latent = integrate(
-            system.checked_drift, system.noise, initial, dt=step, steps=step_count(duration, step), stride=stride,
-            rng=rng, progress=progress,
-        )  # fmt: skip
-    provenance = {"backend": "target SDE", "system": system.name, "seed": seed, "step": step, "numpy": np.__version__}
-    return Recording.from_arrays(
-        latent, every=every, time_unit_s=_TIME_UNIT_S, time_scale=time_scale, provenance=provenance
-    )
-
-
 def _record_rate(run: Run, rate: RateNetwork, progress: Progress) -> Recording:
     """Integrate dz = (-z + W_s phi(Gamma z + b) + u) dt + G dw, in internal units."""
     every = run.every
     if run.dt_s is None:
-        stride = _stride(every, rate.in_rate_time.drift, rate.initial_latent)
+        stride = sampling_stride(every, rate.in_rate_time.drift, rate.initial_latent)
         step = every / stride
     else:
         step = run.dt_s
@@ -269,7 +237,7 @@ def _drive_rate(
         yield outputs
 
 
-def _stride(every: float, drift: Drift, points: Float[np.ndarray, "sample rank"]) -> int:
+def sampling_stride(every: float, drift: Drift, points: Float[np.ndarray, "sample rank"]) -> int:
     """Steps between two samples: as few as keep the step stable and within the limit."""
     return max(1, int(np.ceil(every / min(_LONGEST_STEP, stable_step(drift, points)) - 1e-9)))
 
@@ -309,6 +277,26 @@ def _warn_of_mismatch(schedule: Schedule, backend: Backend) -> None:
         warnings.warn(
             f"The decoders were solved for dt_s = {network.dt_s:g}, not {dt_s:g}. "
             f"Rates and lag will be biased: convert with dt_s = {dt_s:g}.",
+            stacklevel=3,
+        )
+
+
+def _warn_of_uncovered(network: SpikingNetwork, latent: Float[np.ndarray, "trial time rank"]) -> None:
+    """Warn where a run spends its time beside the states that the neurons were converted for; called by `simulate`."""
+    covered = network.provenance.get("covered")
+    if covered is None:
+        return
+    low, high = np.asarray(covered)
+    latent = latent[:, :: max(1, latent.shape[1] // _LOOKED_AT)]
+    beside = (latent < low - _BESIDE * (high - low)) | (latent > high + _BESIDE * (high - low))
+    share = float(beside.any(axis=-1).mean())
+    if share > _MOST_BESIDE:
+        worst = int(beside.mean(axis=(0, 1)).argmax())
+        warnings.warn(
+            f"For {100 * share:.2g} % of its time this run is where no neuron was calibrated: latent {worst} goes from "
+            f"{latent[..., worst].min():.3g} to {latent[..., worst].max():.3g}, and was calibrated from "
+            f"{low[worst]:.3g} to {high[worst]:.3g}. Convert with the stimulus of the trials: "
+            "Calibrated(stimulus=...), or train with the System's domain.",
             stacklevel=3,
         )
 

@@ -164,6 +164,8 @@ def convert(
     per_unit = None if decoders.name == "direct" else network.neurons / rate.units
     missed = _missed(diagnostics, network.time_unit_s, longest_s, per_unit, lost)
     provenance = _provenance(rate, seed, population, decoders, diagnostics) | ({"missed": missed} if missed else {})
+    reached = to_system(rate, states)
+    provenance["covered"] = [reached.min(axis=0).tolist(), reached.max(axis=0).tolist()]
     for sentence in missed:
         warnings.warn(sentence, MissedWarning, stacklevel=2)
     return Conversion(replace(network, provenance=provenance, hardware=config), diagnostics)

@@ -47,6 +47,9 @@ class System:
         size; give them where states lie in several basins, or where the drift is not defined around zero.
     time_scale
         Units of the system's time in one rate time unit; found from how fast the states move where it is None.
+    domain
+        Lowest and highest value of each latent, of shape (rank,), between which drift and diffusion must hold too,
+        such as where inputs lead; by default they must around the stationary states alone.
     units
         Number of rate units that training uses unless told.
     known
@@ -75,6 +78,7 @@ class System:
     units: int = 128
     known: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
+    domain: tuple[Float[np.ndarray, " rank"], Float[np.ndarray, " rank"]] | None = None
 
     _repr_html_ = fields_table
 
@@ -88,6 +92,11 @@ class System:
         if not callable(self.diffusion):
             object.__setattr__(self, "diffusion", self._constant_factor(self.diffusion))
         object.__setattr__(self, "known", MappingProxyType(dict(self.known)))
+        if self.domain is not None:
+            low, high = (np.broadcast_to(np.asarray(bound, dtype=np.float64), self.rank) for bound in self.domain)
+            if not (np.isfinite(high - low).all() and (low < high).all()):
+                raise InputError(f"System.domain must be lowest < highest for each latent, got {self.domain}.")
+            object.__setattr__(self, "domain", (low, high))
 
     def __repr__(self) -> str:
         diffusion = "constant" if self.constant_factor is not None else "by state"
@@ -170,6 +179,7 @@ class System:
             diffusion=inner_factor if factor is None else factor * (root / size[:, None]),
             initial=initial,
             time_scale=1.0,
+            domain=None if self.domain is None else tuple((bound - origin) / size for bound in self.domain),
         )
 
     def in_time(self, time_scale: float) -> System:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _MISFIT_ALLOWED = 4.0  # times the squared error asked for: training points beside the stationary states fit less well
 _WORSE_DRIFT = 1.5  # factor that the drift error may grow by, above the one asked for, to remove spurious attractors
+_IN_DOMAIN = 4000  # places in a domain at which the drift is judged [cost]
 _GAINS = (0.2, 0.4, 0.8, 1.25)  # of the hidden units to start from
 
 
@@ -53,6 +54,9 @@ def match(
     projection = starting_projection(task, units, training, stream(seed, "training", "start"), device)
     held_out = stationary_cloud(system, 2 * training.holdout, stream(seed, "training", "holdout")).points
     validation, test = held_out[: training.holdout], held_out[training.holdout :]
+    inside = None  # the domain: places to choose the ridge at, and to report errors at
+    if system.domain is not None:
+        inside = stream(seed, "training", "domain").uniform(*system.domain, (2, _IN_DOMAIN, system.rank))
     networks, stages = [], []
     share = 1.0 / len(training.ridges)
     # a larger ridge at which the error is out of reach only prepares the next one
@@ -65,7 +69,7 @@ def match(
             goal if ridge > training.ridges[-1] else 0.0,
         )
         networks.append(task.network(projection, ridge))
-        stages.append(_judged(networks[-1], ridge, system, validation))
+        stages.append(_judged(networks[-1], ridge, system, validation, inside))
         if _reaches(stages[-1], training) and not training.sweep:
             break
     progress(1.0)
@@ -84,6 +88,7 @@ def match(
         "versions": {"ddm2snn": package_version(), "torch": str(torch.__version__), "numpy": np.__version__},
         "drift_error": drift_error(network, system, test).tolist(),
         "diffusion_error": diffusion_error(network, system, test),
+        **({} if inside is None else {"domain_error": drift_error(network, system, inside[1]).tolist()}),
         "readout_norm": float(np.abs(network.right_vectors).sum()),
         "ridge": stages[chosen]["ridge"],
         "stages": stages,
@@ -121,11 +126,14 @@ def starting_projection(
     return with_gain(_GAINS[int(np.argmin(losses))], 1)
 
 
-def _judged(network: RateNetwork, ridge: float, system: System, states: States) -> dict[str, float]:
-    """Measure the errors of a network, fitted at a ridge, on states that it was not fitted to."""
+def _judged(
+    network: RateNetwork, ridge: float, system: System, states: States, inside: np.ndarray | None
+) -> dict[str, float]:
+    """Measure the errors of a network, fitted at a ridge, on states and in a domain that it was not fitted to."""
+    places = [states] if inside is None else [states, inside[0]]
     return {
         "ridge": ridge,
-        "drift_error": float(drift_error(network, system, states).max()),
+        "drift_error": float(max(drift_error(network, system, some).max() for some in places)),
         "diffusion_error": diffusion_error(network, system, states),
         "readout_norm": float(np.abs(network.right_vectors).sum()),
     }

@@ -87,14 +87,19 @@ def stationary_cloud(system: System, count: int, rng: np.random.Generator) -> Cl
     return Cloud(points, dt)
 
 
-def training_points(pool: States, count: int, rng: np.random.Generator) -> States:
+def training_points(
+    pool: States, count: int, rng: np.random.Generator, domain: tuple[np.ndarray, np.ndarray] | None = None
+) -> States:
     """Points to train on, out of many stationary states in standardised coordinates.
 
-    The first half are stationary. The others cover the visited region evenly, however rarely a part of it is visited;
-    half of these are moved beside it, where noise can lead and trajectories must return from.
+    The first half are stationary. The others cover the visited region evenly, however rarely a part of it is visited,
+    or the `domain` where there is one; half of these are moved beside it, where noise can lead and trajectories must
+    return from.
     """
     stationary = pool[: count - count // 2]
     even = evenly(pool, count - len(stationary), rng)
+    if domain is not None:
+        even[::2] = rng.uniform(*domain, even[::2].shape)
     return np.concatenate([stationary, even[::2], _moved(even[1::2], rng)])
 
 
@@ -173,7 +178,10 @@ def task_of(system: System, count: int, rng: np.random.Generator, *, rounded: bo
         pool = Cloud(_to_grid(pool.points, _POINT_GRID), pool.dt)
     cloud = Cloud(pool.points[:count], pool.dt)
     offset, scale = cloud.mean, cloud.scale
-    z = training_points((pool.points - offset) / scale, count, rng)
+    domain = system.domain and (  # in standard deviations
+        (system.domain[0] - offset) / scale, (system.domain[1] - offset) / scale,
+    )  # fmt: skip
+    z = training_points((pool.points - offset) / scale, count, rng, domain)
     states = z * scale + offset
     velocity = system.checked_drift(states) / scale
     velocity = _to_grid(velocity, _DRIFT_GRID) if rounded else velocity

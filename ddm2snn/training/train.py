@@ -201,6 +201,9 @@ def _missed(network: RateNetwork) -> list[str]:
     if asked["ridge"] is None and max(error) > asked["error"]:
         latent = int(np.argmax(error))
         missed.append(f"the drift error of latent {latent} is {error[latent]:.2g}, but {asked['error']:g} was asked")
+    if asked["ridge"] is None and max(made.get("domain_error", [0.0])) > asked["error"]:
+        error = max(made["domain_error"])
+        missed.append(f"the drift error within its domain is {error:.2g}, but {asked['error']:g} was asked")
     if asked["ridge"] is None and made["diffusion_error"] > asked["diffusion_error"]:
         reached, goal = made["diffusion_error"], asked["diffusion_error"]
         missed.append(f"the error of the diffusion is {reached:.2g}, but {goal:g} was asked")

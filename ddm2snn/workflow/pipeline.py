@@ -24,17 +24,21 @@ from ddm2snn.analysis.lyapunov import (
     twin_starts,
 )
 from ddm2snn.backend import Backend
+from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.base.files import new_folder, remove_stale
-from ddm2snn.base.progress import Announce, Console, Progress
-from ddm2snn.base.randomness import child_seed
+from ddm2snn.base.progress import Announce, Console, Progress, no_progress
+from ddm2snn.base.randomness import child_seed, stream
+from ddm2snn.base.threads import one_thread
 from ddm2snn.conversion import convert
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
 from ddm2snn.load import load_as
 from ddm2snn.network import RateNetwork, SpikingNetwork, missed_by
 from ddm2snn.recording import Recording
-from ddm2snn.simulate import record_system, simulate
+from ddm2snn.schedule import step_count
+from ddm2snn.simulate import sampling_stride, simulate
 from ddm2snn.systems import System, find_system
+from ddm2snn.systems.integration import integrate
 from ddm2snn.training import Training, train
 from ddm2snn.workflow.recipe import DeviceStage, Recipe, device_stages
 from ddm2snn.workflow.report import FIGURES, PAGE_FILES, Page
@@ -42,6 +46,8 @@ from ddm2snn.workflow.steps import Step, perform, versions
 from ddm2snn.workflow.tables import conversion_table, training_table
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from ddm2snn.hardware import HardwareConfig
 
 _LOCK = ".run.lock"  # released by the system where a run is killed
@@ -318,3 +324,35 @@ def _spiking_file(name: str) -> str:
 def _pair_files(backend: str) -> tuple[str, str]:
     """Files of perturbed pairs: the first of each pair, and the second."""
     return f"twins-{backend}-1.nc", f"twins-{backend}-2.nc"
+
+
+def record_system(
+    system: System,
+    starts: Float[np.ndarray, "sample rank"],
+    *,
+    duration: float,
+    every: float,
+    trials: int,
+    seed: int,
+    time_scale: float = 1.0,
+    progress: Progress = no_progress,
+) -> Recording:
+    """Integrate the target SDE itself, sampled as `simulate` would; a rate time unit is taken as one second.
+
+    Initial states are drawn from `starts`. `time_scale` is that of a network: units of the system's time in one rate
+    time unit.
+    """
+    system = system.in_time(time_scale)
+    check_positive("record_system", duration=duration, every=every)
+    trials = as_count("trials", trials)
+    rng = stream(seed, "target", system.name)
+    initial = starts[rng.integers(len(starts), size=trials)]
+    stride = sampling_stride(every, system.checked_drift, starts)
+    step = every / stride
+    with one_thread(solving=False):
+        latent = integrate(
+            system.checked_drift, system.noise, initial, dt=step, steps=step_count(duration, step), stride=stride,
+            rng=rng, progress=progress,
+        )  # fmt: skip
+    provenance = {"backend": "target SDE", "system": system.name, "seed": seed, "step": step, "numpy": np.__version__}
+    return Recording.from_arrays(latent, every=every, time_unit_s=1.0, time_scale=time_scale, provenance=provenance)

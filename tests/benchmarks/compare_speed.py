@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 import ddm2snn
 from ddm2snn.fidelity.measures import Measure, ReferenceSamples, measures_of
-from ddm2snn.simulate import record_system
+from ddm2snn.workflow.pipeline import record_system
 from ddm2snn.workflow.report import Page
 
 TRIALS, EVERY = 64, 0.02

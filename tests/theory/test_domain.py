@@ -1,0 +1,66 @@
+"""A network whose inputs lead away from its stationary states: trained and converted where they lead, or a warning."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+
+import numpy as np
+import pytest
+
+import ddm2snn
+from ddm2snn import Calibrated, InputError, Population, Stimulus, System
+
+INPUTS = np.array([1.0, 3.0, -3.0])
+DOMAIN = (np.array([-2.0]), np.array([2.0]))
+
+
+def cubic(**more):
+    """z' = -z^3 + u, which rests at the cube root of u."""
+    return System(name="cubic", rank=1, drift=lambda z: -(z**3), diffusion=0.3, units=64, **more)
+
+
+def ends(network, stimulus):
+    run = ddm2snn.simulate(network, stimulus=stimulus.in_rate_time(network.time_scale), seed=3)
+    return np.array([run.samples[rows, run.samples.shape[1] // 2 :].mean() for rows in run.conditions.values()])
+
+
+@pytest.fixture(scope="module")
+def stimulus():
+    names = tuple(f"{value:g}" for value in INPUTS)
+    return Stimulus(times=np.zeros(1), values=INPUTS[:, None, None], duration=16.0, conditions=names, repeats=8)
+
+
+@pytest.mark.slow
+def test_a_domain_is_held_by_training_and_conversion(stimulus):
+    rate = ddm2snn.train(cubic(domain=DOMAIN), seed=0)
+    assert max(rate.provenance["domain_error"]) < 1e-3
+    decoders = Calibrated(stimulus=stimulus.in_rate_time(rate.time_scale), duration=500.0)
+    network = ddm2snn.convert(rate, decoders=decoders, population=Population(2), time_unit_s=0.5, seed=1).network
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.abs(ends(network, stimulus) - np.cbrt(INPUTS)).max() < 0.03
+
+
+@pytest.mark.slow
+def test_a_run_elsewhere_says_so(stimulus):
+    rate = ddm2snn.train(cubic(), seed=0)
+    decoders = ddm2snn.Static()
+    network = ddm2snn.convert(rate, decoders=decoders, population=Population(2), time_unit_s=0.5, seed=1).network
+    with pytest.warns(UserWarning, match=r"of its time this run is where no neuron was calibrated: latent 0 goes from"):
+        away = ends(network, stimulus)
+    assert np.abs(away - np.cbrt(INPUTS)).max() > 0.3  # what the warning is for
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ddm2snn.simulate(network, duration=20.0, trials=4)
+
+
+def test_a_domain_has_the_units_of_the_system():
+    metres = cubic(domain=DOMAIN)
+    assert metres.domain is not None
+    scales = dataclasses.make_dataclass("Scales", ["origin", "size", "time", "states", "trivial"])
+    inner = metres.in_scales(scales(np.array([1.0]), np.array([0.5]), 1.0, None, False))
+    assert inner.domain is not None
+    assert [float(bound[0]) for bound in inner.domain] == [-6.0, 2.0]
+    with pytest.raises(InputError, match=r"System\.domain must be lowest < highest"):
+        cubic(domain=DOMAIN[::-1])
