@@ -22,7 +22,7 @@ from ddm2snn.exchange import flow_matching
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import import_table
-from import_table import run_equation, run_network, unit_inputs
+from import_table import latents_at, run_equation, run_network, settled, unit_inputs
 from weight_families import Arrays, Family, families
 
 FAMILIES = {family.name: family for family in families()}
@@ -69,18 +69,10 @@ def miss(family: Family, path: Path) -> float:
     state = family.start * rng.standard_normal((TRIALS, family.size))
     # without its noise, an equation of latents may rest; one of units must come to the span of its latents
     settles = family.size != network.rank or not network.diffusion_factor.any()
-    for _ in range(round(SETTLE[settles] / family.pace)):
-        state = family.step(family.arrays, state, 0.0 * u[0], Quiet())
-    ours = run_equation(family, family.arrays, Quiet(), u, state)
-    seen, units = family.seen(family.arrays, state, 0.0 * u[0]), ours.shape[-1]
-    if family.by_latents:
-        z = np.zeros((TRIALS, network.rank))
-        z[:, :units] = (seen - network.latent_offset[:units]) / network.latent_scale[:units]
-    else:
-        pushed = seen / family.gain - network.bias[:units]
-        z = np.linalg.lstsq(network.left_vectors[:units], pushed.T, rcond=None)[0].T
-    start = network.latent_offset + network.latent_scale * z
-    theirs = run_network(family, network, Quiet(), u, units, start)
+    state = settled(family, family.arrays, Quiet(), state, SETTLE[settles])
+    ours, _ = run_equation(family, family.arrays, Quiet(), u, state)
+    z = latents_at(family, network, family.arrays, state)
+    theirs, _ = run_network(family, network, Quiet(), u, ours.shape[-1], z)
     with np.errstate(over="ignore", invalid="ignore"):
         way = np.sqrt(((ours - ours[0]) ** 2).mean())
         missed = np.sqrt(((theirs - ours) ** 2).mean()) / way
@@ -312,7 +304,7 @@ def test_tensors_of_a_gpu_on_a_machine_without(tmp_path: Path, monkeypatch: pyte
         patched.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
         path = FAMILIES["low-rank module"].write(tmp_path)
     assert b"cuda:0" in path.read_bytes()
-    assert imported(path).units == 128
+    assert imported(path).units == 256  # 128 that feed back, and 128 without bias that the output reads
 
 
 def test_a_pickle_of_more_than_tensors_is_refused(tmp_path: Path) -> None:
@@ -337,6 +329,6 @@ def test_an_import_takes_seconds(tmp_path: Path, units: int, limit_s: float, ste
 
 
 def test_the_table_says_how_many_families_agree() -> None:
-    good = {"family": "a", "seconds": 1.0, "states": 1.0, "Wasserstein": 1.2}
-    text = import_table.table([good, good | {"states": 2.0}, {"family": "c", "comes in": "refused"}])
+    good = {"family": "a", "seconds": 1.0, "D_stsp": 1.0, "output": 1.2}
+    text = import_table.table([good, good | {"output": 2.0}, {"family": "c", "comes in": "refused"}])
     assert text.endswith("1 of 3 families at an excess of at most 1.5.")
