@@ -246,6 +246,10 @@ def saved(tmp_path: Path, **arrays: object) -> Path:
         ),
         ({"Gamma": np.ones((5, 1)), "W_s": np.ones((1, 5)), "covariance": -np.eye(1)}, {}, "negative variance"),
         ({"m": np.ones((5, 1)), "n": np.ones((5, 1)), "alpha": 2.0}, {"factor": 1.0}, "time step of 2 tau"),
+        (
+            {"m": np.ones((5, 1)), "n": np.ones((5, 1)), "decay": np.linspace(0.8, 0.9, 5)}, {"factor": 1.0},
+            "differs from unit to unit",
+        ),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_in_words(
@@ -273,6 +277,12 @@ def test_threshold_and_bias_have_opposite_signs(tmp_path: Path) -> None:
     m, n, h = np.eye(4)[:, :1], np.eye(4)[:, :1], np.array([0.3, -0.2, 0.1, 0.0])
     one, other = (imported(saved(tmp_path, m=m, n=n, **given), **said) for given in ({"b": -h}, {"threshold": h}))
     assert one.fingerprint == other.fingerprint
+
+
+def test_one_decay_of_all_units_is_a_step(tmp_path: Path) -> None:
+    path = saved(tmp_path, m=np.eye(4)[:, :1], n=np.eye(4)[:, :1], decay=np.full(4, 0.9))
+    facts = imported(path, factor=1.0, activation="tanh", filtered="currents").provenance["imported"]
+    assert facts["step"] == pytest.approx(0.1)
 
 
 def test_the_start_of_a_trial_is_kept_with_what_lies_outside(tmp_path: Path) -> None:
