@@ -81,6 +81,8 @@ def _remarks(facts: Mapping[str, Any], inputs: int) -> list[str]:
     if "assumed" in facts:
         assumed = ", ".join(f"{name} {value}" for name, value in facts["assumed"].items())
         lines.append(f"as the family's own code has it, for the file does not say: {assumed}")
+        if facts["step"] is None:
+            lines.append("Warning: read in continuous time. Give --step where the network was trained in time steps.")
     if "factorisation_error" in facts:
         lines.append(f"relative error of the factors {facts['factorisation_error']:.2g}")
     if "step_error" in facts:

@@ -113,8 +113,10 @@ def _cells(place: Float[np.ndarray, "trial sample rank"]) -> Int[np.ndarray, "tr
     mean, width = place.mean(axis=(0, 1)), 4.0 * place.std(axis=(0, 1)) / bins
     number = np.floor((place - mean) / np.maximum(width, np.finfo(float).tiny)) + bins // 2 + 1
     index = np.clip(number, 0, bins + 1).astype(np.int64)
-    flat = np.ravel_multi_index(tuple(np.moveaxis(index, -1, 0)), (bins + 2,) * rank)
-    return np.unique(flat, return_inverse=True)[1].reshape(flat.shape)
+    cells = np.zeros(index.shape[:-1], dtype=np.int64)
+    for column in np.moveaxis(index, -1, 0):  # the number of a cell among all would be too large in many dimensions
+        cells = np.unique(cells * (bins + 2) + column, return_inverse=True)[1].reshape(cells.shape)
+    return cells
 
 
 def _repeatable(

@@ -13,7 +13,7 @@ from ddm2snn.neuron.activation import activate
 from ddm2snn.systems.integration import heun_step
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
 _TIME, _STEP = 40.0, 2.0**-4  # time units: of a run, and of its steps
 _FEWEST_STEPS = 1000  # where no leak tells how long a time unit is
@@ -93,6 +93,13 @@ class PublishedNetwork:
         return replace(
             self, bias=self.bias + self.left @ offset, constant=np.where(moved, 0.0, self.constant),
             offset=self.offset + offset, start=None if self.start is None else self.start - offset,
+        )  # fmt: skip
+
+    def of_units(self, units: Bool[np.ndarray, " unit"]) -> PublishedNetwork:
+        """The same network of some of its units, without outputs."""
+        return replace(
+            self, left=self.left[units], right=self.right[units], bias=self.bias[units], output_vectors=None,
+            output_bias=None,
         )  # fmt: skip
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from ddm2snn.errors import InputError
 from ddm2snn.exchange.dense_weights import factored as factored
 from ddm2snn.exchange.dense_weights import factors_of
 from ddm2snn.exchange.dialects import BY_NAME, low_rank
-from ddm2snn.exchange.flow_matching import matched
+from ddm2snn.exchange.flow_matching import Matched, matched
 from ddm2snn.exchange.foreign_arrays import read_arrays
 from ddm2snn.exchange.published_network import PublishedNetwork, Visits, root_of, visits_of
 from ddm2snn.exchange.weight_file import LARGEST_WEIGHT, WeightFile
@@ -73,7 +74,7 @@ def _imported(file: WeightFile, seed: int) -> RateNetwork:
     if visits.inputs.shape[1]:
         facts["states"] = "under random inputs of size 1, and under none"
     if published.step is not None:
-        match = matched(published, visits, rng)
+        match = _matched(published, visits, rng)
         if not (match.error <= _LARGEST_STEP_ERROR and np.isfinite(match.noise).all()):
             raise InputError(
                 f"{path}: at a step of {published.step:.3g} no drift of the form dz = -z + W_s phi(Gamma z + b) was "
@@ -88,6 +89,18 @@ def _imported(file: WeightFile, seed: int) -> RateNetwork:
             facts["input_step_error"] = match.input_error
     origin = {"file": Path(path).name, "sha256": digest_of(path)}
     return _rate_network(published, visits, parts, {"imported": {**origin, **facts}, "seed": seed})
+
+
+def _matched(published: PublishedNetwork, visits: Visits, rng: np.random.Generator) -> Matched:
+    """A match by the units that feed back; those that outputs alone read stay as they are."""
+    feeding, units = (published.right != 0.0).any(axis=1), len(published.left)
+    if not feeding.any():
+        return matched(published, visits, rng)
+    match, own = matched(published.of_units(feeding), visits, rng), int(feeding.sum())
+    left, bias = np.vstack([published.left, match.left[own:]]), np.append(published.bias, match.bias[own:])
+    right = np.zeros_like(left)
+    right[:units][feeding], right[units:] = match.right[:own], match.right[own:]
+    return replace(match, left=left, right=right, bias=bias)
 
 
 def _rate_network(

@@ -165,15 +165,19 @@ class WeightFile:
         return array
 
     def number(self, name: str) -> float | None:
-        """The only number of an array of any shape; None where there is no such array."""
+        """The only number of an array of any shape, or that of all its entries; None where there is no such array."""
         full = self.full_name(name)
-        if full is None or self.arrays[full].size != 1:
+        if full is None or not self.arrays[full].size or self._varies(full):
             return None
         self.used.add(full)
-        value = float(self.arrays[full].reshape(()))
+        value = float(self.arrays[full].flat[0])
         if not np.isfinite(value):
             raise InputError(f"{self.path}: {full!r} is {value}. Repair it.")
         return value
+
+    def _varies(self, name: str) -> bool:
+        array = self.arrays[name]
+        return array.size > 1 and bool((array != array.flat[0]).any())
 
     def vector(self, part: str, length: int) -> np.ndarray | None:
         """Entries of a part, one for each unit; None where the file has no such part."""
@@ -203,6 +207,9 @@ class WeightFile:
         """Time step in units of tau: of the mapping, or of an array alpha, dt and tau, or decay; None without one."""
         if self.mapping.step is not None:
             return self.mapping.step
+        for name in map(self.full_name, ("alpha", "decay")):
+            if name is not None and self._varies(name):
+                raise InputError(f"{self.path}: {name!r} differs from unit to unit, which is not read. Give step.")
         step, dt, tau, decay = (self.number(name) for name in ("alpha", "dt", "tau", "decay"))
         if step is None and dt is not None and tau:
             step = dt / tau

@@ -1,12 +1,15 @@
 """Published families of weight files: what comes in, and whether it runs as the family's own equation does.
 
-    python tests/benchmarks/import_table.py [--families low-rank ...] [--seed 0] [-o FOLDER]
+    python tests/benchmarks/import_table.py [--families low-rank ...] [--folder FILES] [--seed 0] [-o FOLDER]
 
 A file of each family is made as the family's own code writes it: names, shapes and suffix. It is imported, and the
 imported network is integrated beside the family's equation, which is written out here in the units' own states and in
 its own steps. Both are compared in the inputs of the units, along the first principal components of the equation's own
-runs: a divergence of the density over states, the sliced Wasserstein distance, and the distance of the mean responses
-to noisy inputs, by condition. Each is a multiple of the floor, which is the distance of two runs of the equation.
+runs: a divergence of the density over states (D_stsp), the Hellinger distance of spectra (D_H), the sliced Wasserstein
+distance, and the distances of the mean trajectory and of the mean output, by condition of noisy inputs where there are
+inputs. Each is a multiple of the floor, which is the distance of two runs of the equation.
+
+With --folder, files of these families are compared that have a mapping beside them: NAME.toml for NAME.pt.
 """
 
 from __future__ import annotations
@@ -16,12 +19,13 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from weight_families import Arrays, Family, families
+from weight_families import Arrays, Family, families, family_of
 
 from ddm2snn import ArrayMapping, InputError, RateNetwork, import_network
 
@@ -30,7 +34,7 @@ CONDITIONS, SIZES = 4, (1.0, -1.0, 0.4, -0.4)  # of inputs
 INPUT_NOISE, LASTING = 0.5, 1.0  # size of their noise, and the time units for which a value of it lasts on average
 ON, OFF = 20.0, 35.0  # time units, of an input
 COMPONENTS, BINS, DIRECTIONS = 3, 10, 48
-RUNS = 4  # of the equation, whose distances from each other are the floor
+RUNS = 4  # of the equation, whose distances from each other are the floor, and of the network
 PIECES = 6  # of a step, of the flow
 LARGEST_EXCESS = 1.5
 
@@ -53,17 +57,35 @@ def inputs_of(family: Family, steps: int, trials: int, rng: np.random.Generator)
     return u
 
 
+def settled(family: Family, arrays: Arrays, rng: np.random.Generator, state: np.ndarray, duration: float) -> np.ndarray:
+    """States that the family's own equation leads to without inputs."""
+    for _ in range(round(duration / family.pace)):
+        state = family.step(arrays, state, np.zeros((len(state), family.inputs)), rng)
+    return state
+
+
+def latents_at(family: Family, network: RateNetwork, arrays: Arrays, state: np.ndarray) -> np.ndarray:
+    """Internal latents of the imported network at states of the equation without inputs."""
+    seen = family.seen(arrays, state, np.zeros((len(state), family.inputs)))
+    units = seen.shape[-1]
+    if family.by_latents:
+        z = np.zeros((len(state), network.rank))
+        z[:, :units] = (seen - network.latent_offset[:units]) / network.latent_scale[:units]
+        return z
+    return np.linalg.lstsq(network.left_vectors[:units], (seen / family.gain - network.bias[:units]).T, rcond=None)[0].T
+
+
 def run_equation(
-    family: Family, arrays: Arrays, rng: np.random.Generator, course: np.ndarray, start: np.ndarray | None = None
-) -> np.ndarray:
-    """Inputs of units along runs of the family's own equation, shape (step, trial, unit)."""
+    family: Family, arrays: Arrays, rng: np.random.Generator, course: np.ndarray, state: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs of units and outputs along runs of the family's own equation, shapes (step, trial, unit or output)."""
     trials = course.shape[1]
-    state = family.start * rng.standard_normal((trials, family.size)) if start is None else start
-    path = []
+    path, outputs = [], []
     for u in course:
         path.append(family.seen(arrays, state, u))
+        outputs.append(np.zeros((trials, 0)) if family.outputs is None else family.outputs(arrays, state))
         state = family.step(arrays, state, u, rng)
-    return np.array(path)
+    return np.array(path), np.array(outputs)
 
 
 def unit_inputs(family: Family, network: RateNetwork, z: np.ndarray, units: int) -> np.ndarray:
@@ -74,23 +96,20 @@ def unit_inputs(family: Family, network: RateNetwork, z: np.ndarray, units: int)
 
 
 def run_network(
-    family: Family, network: RateNetwork, rng: np.random.Generator, course: np.ndarray, units: int,
-    start: np.ndarray | None = None,
-) -> np.ndarray:  # fmt: skip
-    """The same of the imported network, by Heun's method in a sixth of a step."""
-    trials, h = course.shape[1], family.pace / PIECES
-    if start is None:
-        start = network.initial_latent[rng.integers(len(network.initial_latent), size=trials)]
-    z, path = (start - network.latent_offset) / network.latent_scale, []
+    family: Family, network: RateNetwork, rng: np.random.Generator, course: np.ndarray, units: int, z: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same of the imported network from internal latents, by Heun's method in a sixth of a step."""
+    h, path, outputs = family.pace / PIECES, [], []
     for u in course:
         path.append(unit_inputs(family, network, z, units))
+        outputs.append(network.output(network.latent_offset + network.latent_scale * z))
         push = u @ network.input_map.T
         for _ in range(PIECES):
             noise = np.sqrt(h) * rng.standard_normal(z.shape) @ network.diffusion_factor.T
             slope = network.internal_readout(z) - z + push
             ahead = z + h * slope + noise
             z = z + 0.5 * h * (slope + network.internal_readout(ahead) - ahead + push) + noise
-    return np.array(path)
+    return np.array(path), np.array(outputs)
 
 
 # ----- distances
@@ -129,6 +148,13 @@ def sliced(test: np.ndarray, reference: np.ndarray) -> float:
     return float(np.abs(ours - theirs).mean())
 
 
+def spectral(test: np.ndarray, reference: np.ndarray) -> float:
+    """Hellinger distance of normalised power spectra, averaged over components, as D_H."""
+    spectra = [(np.abs(np.fft.rfft(x - x.mean(axis=0), axis=0)) ** 2).mean(axis=1) for x in (test, reference)]
+    one, other = (x / x.sum(axis=0) for x in spectra)
+    return float(np.sqrt(np.maximum(1.0 - np.sqrt(one * other).sum(axis=0), 0.0)).mean())
+
+
 def response(test: np.ndarray, reference: np.ndarray) -> float:
     """Root mean squared distance of the mean trajectories of each condition."""
     means = [np.stack([x[:, start::CONDITIONS].mean(axis=1) for start in range(CONDITIONS)]) for x in (test, reference)]
@@ -136,28 +162,39 @@ def response(test: np.ndarray, reference: np.ndarray) -> float:
 
 
 MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "states": lambda test, reference: divergence(*(x.reshape(-1, x.shape[-1]) for x in (test, reference))),
+    "D_stsp": lambda test, reference: divergence(*(x.reshape(-1, x.shape[-1]) for x in (test, reference))),
+    "D_H": spectral,
     "Wasserstein": lambda test, reference: sliced(*(x.reshape(-1, x.shape[-1]) for x in (test, reference))),
     "mean": response,
 }
 
 
 def agreement(family: Family, network: RateNetwork, arrays: Arrays, seed: int = 0) -> dict[str, float]:
-    """Each distance of the network from the equation, as a multiple of the floor."""
-    rngs = [np.random.default_rng([seed, run]) for run in range(RUNS + 1)]
-    steps, settled = round(TIME / family.pace), round(SETTLE / family.pace)
-    runs = [run_equation(family, arrays, rng, inputs_of(family, steps, TRIALS, rng)) for rng in rngs[:-1]]
-    units = runs[0].shape[-1]
-    ours = run_network(family, network, rngs[-1], inputs_of(family, steps, TRIALS, rngs[-1]), units)
-    mean, axes = axes_of(np.concatenate([run[settled:] for run in runs], axis=1))
-    *theirs, ours = ((run[settled:] - mean) @ axes for run in [*runs, ours])
-    excess = {}
-    for name, measure in MEASURES.items():
-        if name == "mean" and not family.inputs:
-            continue  # without conditions there is nothing to be the mean of
+    """Each distance of the network from the equation, as a multiple of the floor; all runs start alike."""
+    rngs = [np.random.default_rng([seed, run]) for run in range(2 * RUNS)]
+    steps, late = round(TIME / family.pace), round(SETTLE / family.pace)
+    runs = []
+    for run, rng in enumerate(rngs):
+        course = inputs_of(family, steps, TRIALS, rng)
+        state = settled(family, arrays, rng, family.start * rng.standard_normal((TRIALS, family.size)), SETTLE)
+        if run < RUNS:
+            runs.append(run_equation(family, arrays, rng, course, state))
+        else:
+            z = latents_at(family, network, arrays, state)
+            runs.append(run_network(family, network, rng, course, runs[0][0].shape[-1], z))
+    states, outputs = ([run[part][late:] for run in runs] for part in (0, 1))
+    mean, axes = axes_of(np.concatenate(states[:RUNS], axis=1))
+    states = [(path - mean) @ axes for path in states]
+
+    def excess(measure: Callable[[np.ndarray, np.ndarray], float], paths: list[np.ndarray]) -> float:
+        theirs, ours = paths[:RUNS], paths[RUNS:]
         floor = np.mean([measure(one, other) for one in theirs for other in theirs if one is not other])
-        excess[name] = float(np.mean([measure(ours, other) for other in theirs]) / floor)
-    return excess
+        return float(np.mean([measure(one, other) for one in ours for other in theirs]) / floor)
+
+    distances = {name: excess(measure, states) for name, measure in MEASURES.items()}
+    if outputs[0].size:
+        distances["output"] = excess(response, outputs)
+    return distances
 
 
 def row_of(family: Family, folder: Path, arrays: Arrays) -> dict[str, Any]:
@@ -171,7 +208,9 @@ def row_of(family: Family, folder: Path, arrays: Arrays) -> dict[str, Any]:
     if not isinstance(network, RateNetwork):
         raise SystemExit(f"{path} is no rate network")
     facts = network.provenance["imported"]
-    comes = f"{network.units} units, rank {network.rank}, {network.input_map.shape[1]} inputs"
+    comes = (
+        f"{network.units} units, rank {network.rank}, {network.input_map.shape[1]} inputs, {network.outputs} outputs"
+    )
     if network.diffusion_factor.any():
         comes += ", noise"
     return {
@@ -182,13 +221,25 @@ def row_of(family: Family, folder: Path, arrays: Arrays) -> dict[str, Any]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Rows as Markdown."""
-    columns = ["family", "comes in", "step", "step error", "seconds", *MEASURES]
+    columns = ["family", "comes in", "step", "step error", "seconds", *MEASURES, "output"]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for row in rows:
         cells = [row.get(column) for column in columns]
         lines.append("| " + " | ".join(f"{c:.3g}" if isinstance(c, float) else str(c or "") for c in cells) + " |")
-    good = sum(all(row.get(name, 0.0) <= LARGEST_EXCESS for name in MEASURES) and "seconds" in row for row in rows)
+    good = sum(
+        all(row.get(name, 0.0) <= LARGEST_EXCESS for name in (*MEASURES, "output")) and "seconds" in row for row in rows
+    )
     return "\n".join([*lines, "", f"{good} of {len(rows)} families at an excess of at most {LARGEST_EXCESS}."])
+
+
+def _of_folder(folder: Path) -> Iterator[Family]:
+    """Families of the files that have a mapping beside them."""
+    for said in sorted(folder.glob("*.toml")):
+        for path in sorted(p for p in folder.iterdir() if p.stem == said.stem and p != said):
+            family = family_of(path, tomllib.loads(said.read_text(encoding="utf-8")))
+            if family is None:
+                raise SystemExit(f"{path}: its equation is not among those of weight_families.py")
+            yield family
 
 
 def main() -> None:
@@ -197,13 +248,17 @@ def main() -> None:
     parser.add_argument("--families", nargs="*", help="those whose name holds one of these words")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", type=Path)
+    parser.add_argument("--folder", type=Path, help="files to compare instead of made ones, each with its mapping")
     asked = parser.parse_args()
-    chosen = [f for f in families(asked.seed) if not asked.families or any(word in f.name for word in asked.families)]
+    known = families(asked.seed) if asked.folder is None else list(_of_folder(asked.folder))
+    chosen = [f for f in known if not asked.families or any(word in f.name for word in asked.families)]
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as made:
         for family in chosen:
-            family.write(Path(folder))
-            rows.append(row_of(family, Path(folder), family.arrays))
+            folder = Path(made) if asked.folder is None else asked.folder
+            if asked.folder is None:
+                family.write(folder)
+            rows.append(row_of(family, folder, family.arrays))
             print(rows[-1], file=sys.stderr, flush=True)
     print(table(rows))
     if asked.o is not None:

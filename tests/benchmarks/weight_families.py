@@ -233,7 +233,8 @@ def of_latents(arrays: Arrays, z: np.ndarray) -> np.ndarray:
 def of_psych_rnn(arrays: Arrays, x: np.ndarray) -> np.ndarray:
     """|W_out| D_out relu(x) + b_out, with excitatory units alone in D_out."""
     dale = arrays["dale_ratio"].dtype != object
-    weights = np.abs(arrays["W_out"]) @ arrays["Dale_out"] if dale else arrays["W_out"]
+    weights = arrays["W_out"] * arrays.get("output_connectivity", 1.0)
+    weights = np.abs(weights) @ arrays["Dale_out"] if dale else weights
     return relu(x) @ weights.T + arrays["b_out"]
 
 
@@ -425,3 +426,41 @@ MAKERS = (
     _module, _cell, _relus, _clipped, _factors, _thresholds, _almost_linear, _shallow, _psych_rnn, _spike_rnn, _circuit,
     _embedded, _dense,
 )  # fmt: skip
+
+
+def family_of(path: Path, said: dict[str, Any]) -> Family | None:
+    """Family of a file by the names of its arrays, with what a mapping says; None where its equation is not here."""
+    if path.suffix == ".npz":
+        with np.load(path) as content:
+            arrays = {name: content[name] for name in content.files if name != "dale_ratio"}
+    else:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        arrays = {name: tensor.double().numpy() for name, tensor in tensors.items()}
+    step, mapped = said.get("step", 0.2), "outputs" in said
+    inputs = next((len(arrays[name]) for name in ("wi", "rnn.w_inp") if name in arrays), 0)
+
+    def family(
+        equation: tuple[Step, Seen], size: int, outputs: Outputs | None, pace: float = step, count: int = inputs
+    ) -> Family:
+        return Family(path.name, path.name, arrays, *equation, size, pace, said, count, outputs=outputs)
+
+    if "wo" in arrays:
+        return family(low_rank(step), len(arrays["m"]), of_module)
+    if "rnn.m" in arrays:
+        return family(low_rank(step), len(arrays["rnn.m"]), of_cell if mapped else None)
+    if "transition.m" in arrays and said.get("activation") == "relu":
+        pace = 1.0 - float(np.exp(-np.exp(arrays["transition.AW"].item())))
+
+        def phi(x: np.ndarray, h: np.ndarray) -> np.ndarray:
+            return relu(x - h)
+
+        return family(stochastic(phi, -1.0), len(arrays["R_z"]), of_stochastic(phi) if mapped else None, pace)
+    if "Gamma" in arrays and said.get("activation") == "relu":
+        return family(factors(step), arrays["Gamma"].shape[1], of_factors if "output_vectors" in arrays else None)
+    if {"A", "W", "h", "B"} <= arrays.keys():
+        pace = float(np.clip(1.0 - arrays["A"].mean(), 0.05, 1.0))
+        return family(almost_linear(said["rectified"]), len(arrays["A"]), of_latents, pace)
+    if "Dale_rec" in arrays:
+        arrays["dale_ratio"] = np.array(0.8 if (arrays["Dale_rec"] < 0).any() else None)
+        return family(psych_rnn(step), len(arrays["b_rec"]), of_psych_rnn, count=arrays["W_in"].shape[1])
+    return None

@@ -25,7 +25,7 @@ from ddm2snn.exchange import flow_matching, published_network
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import import_table
-from import_table import run_equation, run_network, unit_inputs
+from import_table import latents_at, run_equation, run_network, settled, unit_inputs
 from weight_families import Arrays, Family, families
 
 FAMILIES = {family.name: family for family in families()}
@@ -72,18 +72,10 @@ def miss(family: Family, path: Path) -> float:
     state = family.start * rng.standard_normal((TRIALS, family.size))
     # without its noise, an equation of latents may rest; one of units must come to the span of its latents
     settles = family.size != network.rank or not network.diffusion_factor.any()
-    for _ in range(round(SETTLE[settles] / family.pace)):
-        state = family.step(family.arrays, state, 0.0 * u[0], Quiet())
-    ours = run_equation(family, family.arrays, Quiet(), u, state)
-    seen, units = family.seen(family.arrays, state, 0.0 * u[0]), ours.shape[-1]
-    if family.by_latents:
-        z = np.zeros((TRIALS, network.rank))
-        z[:, :units] = (seen - network.latent_offset[:units]) / network.latent_scale[:units]
-    else:
-        pushed = seen / family.gain - network.bias[:units]
-        z = np.linalg.lstsq(network.left_vectors[:units], pushed.T, rcond=None)[0].T
-    start = network.latent_offset + network.latent_scale * z
-    theirs = run_network(family, network, Quiet(), u, units, start)
+    state = settled(family, family.arrays, Quiet(), state, SETTLE[settles])
+    ours, _ = run_equation(family, family.arrays, Quiet(), u, state)
+    z = latents_at(family, network, family.arrays, state)
+    theirs, _ = run_network(family, network, Quiet(), u, ours.shape[-1], z)
     with np.errstate(over="ignore", invalid="ignore"):
         way = np.sqrt(((ours - ours[0]) ** 2).mean())
         missed = np.sqrt(((theirs - ours) ** 2).mean()) / way
@@ -280,6 +272,10 @@ def saved(tmp_path: Path, **arrays: object) -> Path:
         ),
         ({"Gamma": np.ones((5, 1)), "W_s": np.ones((1, 5)), "covariance": -np.eye(1)}, {}, "negative variance"),
         ({"m": np.ones((5, 1)), "n": np.ones((5, 1)), "alpha": 2.0}, {"factor": 1.0}, "time step of 2 tau"),
+        (
+            {"m": np.ones((5, 1)), "n": np.ones((5, 1)), "decay": np.linspace(0.8, 0.9, 5)}, {"factor": 1.0},
+            "differs from unit to unit",
+        ),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_in_words(
@@ -307,6 +303,12 @@ def test_threshold_and_bias_have_opposite_signs(tmp_path: Path) -> None:
     m, n, h = np.eye(4)[:, :1], np.eye(4)[:, :1], np.array([0.3, -0.2, 0.1, 0.0])
     one, other = (imported(saved(tmp_path, m=m, n=n, **given), **said) for given in ({"b": -h}, {"threshold": h}))
     assert one.fingerprint == other.fingerprint
+
+
+def test_one_decay_of_all_units_is_a_step(tmp_path: Path) -> None:
+    path = saved(tmp_path, m=np.eye(4)[:, :1], n=np.eye(4)[:, :1], decay=np.full(4, 0.9))
+    facts = imported(path, factor=1.0, activation="tanh", filtered="currents").provenance["imported"]
+    assert facts["step"] == pytest.approx(0.1)
 
 
 def test_the_start_of_a_trial_is_kept_with_what_lies_outside(tmp_path: Path) -> None:
@@ -338,7 +340,7 @@ def test_tensors_of_a_gpu_on_a_machine_without(tmp_path: Path, monkeypatch: pyte
         patched.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
         path = FAMILIES["low-rank module"].write(tmp_path)
     assert b"cuda:0" in path.read_bytes()
-    assert imported(path).units == 128
+    assert imported(path).units == 256  # 128 that feed back, and 128 without bias that the output reads
 
 
 def test_a_pickle_of_more_than_tensors_is_refused(tmp_path: Path) -> None:
@@ -363,6 +365,6 @@ def test_an_import_takes_seconds(tmp_path: Path, units: int, limit_s: float, ste
 
 
 def test_the_table_says_how_many_families_agree() -> None:
-    good = {"family": "a", "seconds": 1.0, "states": 1.0, "Wasserstein": 1.2}
-    text = import_table.table([good, good | {"states": 2.0}, {"family": "c", "comes in": "refused"}])
+    good = {"family": "a", "seconds": 1.0, "D_stsp": 1.0, "output": 1.2}
+    text = import_table.table([good, good | {"output": 2.0}, {"family": "c", "comes in": "refused"}])
     assert text.endswith("1 of 3 families at an excess of at most 1.5.")
