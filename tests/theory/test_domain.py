@@ -36,9 +36,11 @@ def test_a_domain_is_held_by_training_and_conversion(stimulus):
     rate = ddm2snn.train(cubic(domain=DOMAIN), seed=0)
     assert max(rate.provenance["domain_error"]) < 1e-3
     decoders = Calibrated(stimulus=stimulus.in_rate_time(rate.time_scale), duration=500.0)
-    network = ddm2snn.convert(rate, decoders=decoders, population=Population(2), time_unit_s=0.5, seed=1).network
+    network = ddm2snn.convert(
+        rate, decoders=decoders, population=Population(2), backend="reference", time_unit_s=0.5, seed=1
+    ).network
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         assert np.abs(ends(network, stimulus) - np.cbrt(INPUTS)).max() < 0.03
 
 
@@ -46,12 +48,14 @@ def test_a_domain_is_held_by_training_and_conversion(stimulus):
 def test_a_run_elsewhere_says_so(stimulus):
     rate = ddm2snn.train(cubic(), seed=0)
     decoders = ddm2snn.Static()
-    network = ddm2snn.convert(rate, decoders=decoders, population=Population(2), time_unit_s=0.5, seed=1).network
+    network = ddm2snn.convert(
+        rate, decoders=decoders, population=Population(2), backend="reference", time_unit_s=0.5, seed=1
+    ).network
     with pytest.warns(UserWarning, match=r"of its time this run is where no neuron was calibrated: latent 0 goes from"):
         away = ends(network, stimulus)
     assert np.abs(away - np.cbrt(INPUTS)).max() > 0.3  # what the warning is for
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         ddm2snn.simulate(network, duration=20.0, trials=4)
 
 
