@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ddm2snn.base.files import check_neighbour, check_writable, write_together
@@ -102,6 +102,9 @@ def export(
 
         network = solve_again(network, without_refractory, seed=seed, progress=progress)
     done = FORMATS[format](network, Path(path), nir or Nir(), seed)
+    if network.outputs and format != "hdf5":
+        sentence = f"The read-out of {network.outputs} output(s) is left out: this format holds the latents alone."
+        done = replace(done, lost=(*done.lost, sentence))
     for sentence in done.lost:
         warnings.warn(sentence, stacklevel=2)
     return done

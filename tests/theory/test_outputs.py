@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -103,3 +104,16 @@ def test_half_a_readout_is_refused(reading, spiking):
         dataclasses.replace(reading, output_bias=None)
     with pytest.raises(InputError, match=r"needs output_decoders and output_bias together.*output_decoders is None"):
         dataclasses.replace(spiking, output_decoders=None)
+
+
+@pytest.mark.parametrize("kind", ["nir", "hdf5", "brian2", "nengo"])
+def test_an_export_keeps_them_or_says_that_it_does_not(spiking, tmp_path, kind):
+    endings = {"nir": "net.nir", "hdf5": "net.h5"}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made = ddm2snn.export(spiking, tmp_path / endings.get(kind, "net.py"), format=kind)
+    said = any("The read-out of 2 output(s) is left out" in str(each.message) for each in caught)
+    assert said == any("read-out of 2 output(s)" in sentence for sentence in made.lost) == (kind != "hdf5")
+    if kind == "hdf5":
+        back = ddm2snn.import_network(tmp_path / "net.h5")
+        assert back.fingerprint == spiking.fingerprint
