@@ -199,6 +199,44 @@ class Stimulus(Stored):
         return cls(times=times, values=values, duration=duration)
 
     @classmethod
+    def towards(
+        cls,
+        places: Float[np.ndarray, "place rank"],
+        *,
+        strength: float = 1.0,
+        hold: float = 5.0,
+        rest: float = 5.0,
+        repeats: int = 16,
+    ) -> Stimulus:
+        """Switch between memories: from the place before, an input towards each place, and then none.
+
+        The input is `strength` times the place for `hold` rate time units; it tilts the energy of a landscape such as
+        ``fourwell`` (arXiv 2602.14885, Figure 5). Each place is a condition.
+
+        Examples
+        --------
+        >>> from ddm2snn.systems import BUILT_IN
+        >>> wells = BUILT_IN["fourwell"]().known["memories"]
+        >>> switches = Stimulus.towards(wells)
+        >>> switches
+        Stimulus(trials=64, conditions=4, switches=2, inputs=2, from 0 to 5)
+        >>> switches.conditions[0], switches.initial_latent[0].tolist()
+        ('to -1 -1', [1.0, 1.0])
+        """
+        check_positive("Stimulus", strength=strength, hold=hold, rest=rest)
+        centres = np.asarray(places, dtype=np.float64)
+        if centres.ndim != 2 or len(centres) < 2:
+            raise InputError(f"Stimulus.towards needs two places or more, of shape (place, rank), got {centres.shape}.")
+        return cls(
+            times=np.array([0.0, hold]),
+            values=np.stack([strength * centres, np.zeros_like(centres)], axis=1),
+            duration=hold + rest,
+            conditions=tuple("to " + " ".join(f"{v:.3g}" for v in place) for place in centres),
+            repeats=repeats,
+            initial_latent=np.roll(centres, 1, axis=0),
+        )
+
+    @classmethod
     def load(cls, path: Path | str) -> Stimulus:
         """Read what `save` wrote, or a CSV table: time in the first column, one column per input.
 

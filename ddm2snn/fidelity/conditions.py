@@ -65,6 +65,11 @@ def compare_conditions(
     seed
         Seed of the bootstrap.
 
+    Returns
+    -------
+    FidelityReport
+        A distance for each condition, such as ``report["choice_0 in left"]``, and the verdict.
+
     Raises
     ------
     InputError

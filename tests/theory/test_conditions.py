@@ -139,3 +139,25 @@ def test_the_command_line_compares_by_condition(tmp_path, make_rate):
     assert "no difference found in 10 distances over 2 conditions" in done.output
     figures = {path.stem for path in (out / "figures").glob("*.png")}
     assert figures == {"excess", "choices-rate", "outputs", "trajectories"}
+
+
+@pytest.mark.slow
+def test_memories_are_switched_by_inputs_in_spikes_as_in_rates():
+    """The paper's associative memory: every input leads from one well to another, where the state then stays."""
+    system = ddm2snn.find_system("fourwell")
+    rate = ddm2snn.train(system, units=64, seed=0, training=ddm2snn.Training(error=1e-2))
+    wells = system.known["memories"]
+    switches = Stimulus.towards(wells, repeats=24)
+    network = ddm2snn.convert(
+        rate, population=2, decoders=ddm2snn.Calibrated(stimulus=switches), backend="reference", seed=1
+    ).network
+    runs = [
+        ddm2snn.simulate(each, stimulus=switches, every=0.1, seed=s) for each, s in ((rate, 1), (rate, 2), (network, 3))
+    ]
+    for run in runs:
+        for well, rows in zip(wells, run.conditions.values(), strict=True):
+            assert not (np.sign(run.samples[rows, 0]) == well).all(axis=1).any()
+            assert (np.sign(run.samples[rows, 50]) == well).all(axis=1).all()  # at the end of the input
+            assert (np.sign(run.samples[rows, -1]) == well).all(axis=1).mean() > 0.5  # noise may lead on
+    report = compare_conditions(runs[0], runs[2], floor=runs[1])
+    assert not any(m.differs for m in report.measures if m.name.startswith("choice"))
