@@ -245,9 +245,9 @@ class SpikingNetwork(_Network):
     hardware
         The device that the network was converted for, whose arithmetic a device backend uses unless it is told
         another; None where there is none.
-    output_decoders, output_bias
-        Decoders of the outputs that a task reads, shape (output, neuron), output units per Hz, and what is added, shape
-        (output,). The spikes pass the same synapses as those of the latents. None for a network without outputs.
+    output_decoders, output_map, output_bias
+        D_o (output, neuron) in output units per Hz, L (output, rank) and d (output,) of a task's outputs
+        y = D_o r + L z + d, with the spikes r behind the latents' synapses. None without outputs.
 
     Examples
     --------
@@ -285,15 +285,15 @@ class SpikingNetwork(_Network):
     rise_s: float = field(default=0.0, metadata={"optional": True})
     noise_colour: Float[np.ndarray, "rank coefficient"] | None = None
     output_decoders: Float[np.ndarray, "output neuron"] | None = None
+    output_map: Float[np.ndarray, "output rank"] | None = None
 
     def __post_init__(self) -> None:
         _check_common(self)
-        check_positive("SpikingNetwork", time_unit_s=self.time_unit_s, dt_s=self.dt_s)
+        filters = {} if self.diffusion_filter_s is None else {"diffusion_filter_s": self.diffusion_filter_s}
+        check_positive("SpikingNetwork", time_unit_s=self.time_unit_s, dt_s=self.dt_s, **filters)
         self._check_synapses()
         _check_together(self, "diffusion_decoders", "diffusion_filter_s")
-        _check_together(self, "output_decoders", "output_bias")
-        if (filter_s := self.diffusion_filter_s) is not None:
-            check_positive("SpikingNetwork", diffusion_filter_s=filter_s)
+        _check_together(self, "output_decoders", "output_map", "output_bias")
         if type(self.neuron) not in NEURON_MODELS.values():
             raise InputError(f"SpikingNetwork.neuron is {self.neuron!r}; known models are {', '.join(NEURON_MODELS)}.")
         object.__setattr__(self, "neuron", self.neuron.for_neurons(self.neurons))
@@ -363,12 +363,12 @@ class SpikingNetwork(_Network):
         return self.neuron.rate_hz(z @ self.encoders.T + self.bias, timing=timing, dt_s=self.dt_s)
 
 
-def _check_together(network: RateNetwork | SpikingNetwork, first: str, second: str) -> None:
-    """Refuse one of two fields without the other."""
-    missing = [name for name in (first, second) if getattr(network, name) is None]
-    if len(missing) == 1:
-        owner = f"{type(network).__name__} needs {first} and {second} together, or neither"
-        raise InputError(f"{owner}, but {missing[0]} is None. Give both.")
+def _check_together(network: RateNetwork | SpikingNetwork, *names: str) -> None:
+    """Refuse some of the fields without the others."""
+    missing = [name for name in names if getattr(network, name) is None]
+    if 0 < len(missing) < len(names):
+        owner = f"{type(network).__name__} needs {', '.join(names)} together, or neither"
+        raise InputError(f"{owner}, but {missing[0]} is None. Give all.")
 
 
 def missed_by(network: RateNetwork | SpikingNetwork) -> list[str]:

@@ -16,7 +16,7 @@ from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
 from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError, UnsupportedError
-from ddm2snn.network import RateNetwork, SpikingNetwork
+from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 from ddm2snn.recording import Recording
 from ddm2snn.schedule import (
     Network,
@@ -143,8 +143,9 @@ def simulate(
         trace = adapter.run(schedule, report)
     _check(trace, schedule, adapter.name)
     latent, output = _in_system_units(trace.latent, schedule.network), None
-    if network.outputs:
+    if network.output_map is not None:
         latent, output = (np.ascontiguousarray(part) for part in np.split(latent, [network.rank], axis=-1))
+        output += to_internal(network, latent) @ network.output_map.T
     _warn_of_uncovered(network, latent)
     return _recording(run, trace, adapter.name, latent, output, schedule.dt_s, network.time_unit_s)
 
@@ -326,7 +327,7 @@ def _with_outputs(schedule: Schedule) -> Schedule:
         latent_offset=np.concatenate([network.latent_offset, network.output_bias]),
         latent_scale=np.concatenate([network.latent_scale, scale]),
         initial_latent=np.pad(network.initial_latent, ((0, 0), (0, more))),
-        output_decoders=None, output_bias=None,
+        output_decoders=None, output_map=None, output_bias=None,
     )  # fmt: skip
     return replace(schedule, network=extended, initial_latent=np.concatenate([schedule.initial_latent, start], axis=1))
 

@@ -261,6 +261,7 @@ def _lengthened(
 def assemble(problem: Problem, solution: Solution, backend: str) -> SpikingNetwork:
     """Put neurons and decoders together with what the rate network hands down unchanged."""
     rate, ensemble, factor = problem.rate, problem.ensemble, solution.factor
+    outputs, linear = output_decoders(problem) if rate.outputs else (None, None)
     network = SpikingNetwork(
         encoders=ensemble.encoders,
         bias=ensemble.bias,
@@ -283,7 +284,8 @@ def assemble(problem: Problem, solution: Solution, backend: str) -> SpikingNetwo
         diffusion_filter_s=None if factor is None else factor.filter_s,
         rise_s=float(ensemble.clock.rise_s),
         noise_colour=solution.noise_colour,
-        output_decoders=output_decoders(problem) if rate.outputs else None,
+        output_decoders=outputs,
+        output_map=linear,
         output_bias=rate.output_bias,
     )
     return network if solution.constant is None else with_constant(network, solution.constant)

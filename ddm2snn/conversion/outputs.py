@@ -19,13 +19,18 @@ if TYPE_CHECKING:
     from ddm2snn.conversion.decoders.protocol import Problem
     from ddm2snn.network import RateNetwork
 
+_LATENT_HZ = 100.0  # that a latent of one counts for among the spikes, so that no ridge keeps it small [choice]
 
-def output_decoders(problem: Problem, progress: Progress = no_progress) -> Float[np.ndarray, "output neuron"]:
-    r"""Solve :math:`\min_D \langle|D\tilde r - C\phi(\Gamma z + b)|^2\rangle + \lambda|D|^2` along trajectories.
+
+def output_decoders(
+    problem: Problem, progress: Progress = no_progress
+) -> tuple[Float[np.ndarray, "output neuron"], Float[np.ndarray, "output rank"]]:
+    r"""Solve :math:`\min \langle|D\tilde r + Lz - C\phi(\Gamma z + b)|^2\rangle + \lambda|D|^2` along trajectories.
 
     :math:`\tilde r` are the spikes behind the synapses of the latents, and z is where the rate network is at the same
-    time, so that the decoders make up for the synapses' delay as far as the past tells. The ridge is the one of six
-    with the least held-out error. Outputs feed back on nothing, so that trajectories need no perturbations.
+    time. So the decoders D make up for the synapses' delay as far as the past tells; what inputs and noise just did is
+    in the latents, which the linear part L reads. The ridge is the one of six with the least held-out error. Outputs
+    feed back on nothing, so that trajectories need no perturbations.
 
     Parameters
     ----------
@@ -36,8 +41,8 @@ def output_decoders(problem: Problem, progress: Progress = no_progress) -> Float
 
     Returns
     -------
-    Array
-        Output units per Hz.
+    Two arrays
+        D in output units per Hz, and L in output units per internal unit of the latents.
     """
     rate, ensemble, settings = problem.rate, problem.ensemble, Calibrated()
     columns, count = ensemble.shared_columns(settings.most_decoders)
@@ -48,20 +53,25 @@ def output_decoders(problem: Problem, progress: Progress = no_progress) -> Float
     blocks = _read_out(rate, paths, along(paths, drive, settings.duration_for(ensemble.neurons) / trials))
     if course:
         blocks = without_jumps(paths, blocks, ensemble.clock)
-    training, held_out = (NormalEquations.empty(count, rate.outputs) for _ in range(2))
+    training, held_out = (NormalEquations.empty(count + rate.rank, rate.outputs) for _ in range(2))
     take_in(blocks, training, held_out, progress)
-    return solve_decoders(training, held_out, None).decoders[:, columns]
+    weights = solve_decoders(training, held_out, None).decoders
+    return weights[:, columns], _LATENT_HZ * weights[:, count:]
 
 
 def _read_out(rate: RateNetwork, paths: Trajectories, blocks: Iterator[DrivenBlock]) -> Iterator[DrivenBlock]:
-    """Blocks whose targets are the outputs, less what spikes cannot know: where trajectories jumped to of late."""
+    """Blocks whose targets are the outputs, with the latents beside the spikes.
+
+    Both are less what spikes cannot know: where trajectories jumped to of late.
+    """
     decay, before, jumps = float(np.exp(-paths.every)), None, 0.0
     for block in blocks:
-        outputs = rate.hidden(block.states) @ rate.output_vectors
-        before = outputs[:, 0] if before is None else before
-        target = np.empty_like(outputs)
-        for sample in range(outputs.shape[1]):
-            jumped = np.where(paths.moved[:, sample, None], outputs[:, sample] - before, 0.0)
-            jumps, before = decay * (jumps + jumped), outputs[:, sample]
-            target[:, sample] = before - jumps
-        yield block._replace(target=target)
+        wanted = np.concatenate([rate.hidden(block.states) @ rate.output_vectors, block.states], axis=-1)
+        before = wanted[:, 0] if before is None else before
+        known = np.empty_like(wanted)
+        for sample in range(wanted.shape[1]):
+            jumped = np.where(paths.moved[:, sample, None], wanted[:, sample] - before, 0.0)
+            jumps, before = decay * (jumps + jumped), wanted[:, sample]
+            known[:, sample] = before - jumps
+        target, latents = np.split(known, [rate.outputs], axis=-1)
+        yield block._replace(spikes_hz=np.concatenate([block.spikes_hz, _LATENT_HZ * latents], axis=-1), target=target)

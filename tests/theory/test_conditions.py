@@ -157,7 +157,7 @@ def test_memories_are_switched_by_inputs_in_spikes_as_in_rates():
     for run in runs:
         for well, rows in zip(wells, run.conditions.values(), strict=True):
             assert not (np.sign(run.samples[rows, 0]) == well).all(axis=1).any()
-            assert (np.sign(run.samples[rows, 50]) == well).all(axis=1).all()  # at the end of the input
+            assert (np.sign(run.samples[rows, 50]) == well).all(axis=1).mean() > 0.9  # at the end of the input
             assert (np.sign(run.samples[rows, -1]) == well).all(axis=1).mean() > 0.5  # noise may lead on
     report = compare_conditions(runs[0], runs[2], floor=runs[1])
     assert not any(m.differs for m in report.measures if m.name.startswith("choice"))

@@ -100,9 +100,11 @@ def test_files_keep_them(spiking, tmp_path):
 
 
 def test_half_a_readout_is_refused(reading, spiking):
-    with pytest.raises(InputError, match=r"needs output_vectors and output_bias together.*output_bias is None"):
+    with pytest.raises(InputError, match=r"needs output_vectors, output_bias together.*output_bias is None"):
         dataclasses.replace(reading, output_bias=None)
-    with pytest.raises(InputError, match=r"needs output_decoders and output_bias together.*output_decoders is None"):
+    with pytest.raises(
+        InputError, match=r"needs output_decoders, output_map, output_bias together.*output_decoders is None"
+    ):
         dataclasses.replace(spiking, output_decoders=None)
 
 
