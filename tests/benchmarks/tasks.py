@@ -5,8 +5,8 @@
 Every row: a task, neurons per unit, decoders, a backend and a conversion seed, over eight conditions of 500 trials
 each, against the rate network's trials of other seeds. *Choices*: conditions whose share of trials that end above the
 boundary lies outside the corrected 95 % interval of the rate network's. *Outputs*: largest difference of mean outputs
-over time and conditions, as a share of their range. *Reaction*: largest difference of mean reaction times in standard
-errors. *Right*: share of trials whose outputs end with the signs that the task asks for, spiking and rate.
+over time and conditions, as a share of their range. *Reaction*: mean reaction times that differ after correction, and
+the largest difference in time units. *Right*: share of trials whose outputs end with the signs that the task asks for, spiking and rate.
 Files of networks are kept in the folder, and a row that is there is not run again.
 """
 
@@ -300,7 +300,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     lines += [
         f"| {r['task']} | {r['decoders']} | {r['per_unit']:g} | {r['backend']} | {r['seed']} | "
-        f"{r['choices_outside']} of {r['choices']} | {100 * r['output_error']:.2g} % | {r['reaction_differs']} | "
+        f"{r['choices_outside']} of {r['choices']} | {100 * r['output_error']:.2g} % | {r['reaction_differs']} ({r['reaction_largest']:.2g}) | "
         f"{r['right']:.3f} | {r['right_rate']:.3f} |"
         for r in rows
     ]
