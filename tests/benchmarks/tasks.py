@@ -6,8 +6,8 @@ Every row: a task, neurons per unit, decoders, a backend and a conversion seed, 
 each, against the rate network's trials of other seeds. *Choices*: conditions whose share of trials that end above the
 boundary lies outside the corrected 95 % interval of the rate network's. *Outputs*: largest difference of mean outputs
 over time and conditions, as a share of their range. *Reaction*: mean reaction times that differ after correction, and
-the largest difference in time units. *Right*: share of trials whose outputs end with the signs that the task asks for, spiking and rate.
-Files of networks are kept in the folder, and a row that is there is not run again.
+the largest difference in time units. *Right*: share of trials whose outputs end with the signs that the task asks for,
+spiking and rate. Files of networks are kept in the folder, and a row that is there is not run again.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from ddm2snn.fidelity import compare_conditions
 STEP, UNITS, NOISE = 0.2, 256, 0.06  # of time constants; per square root of one
 SEED = 7
 TRAINING_SEED, REFERENCE_SEEDS, TEST_SEED = 1, (101, 102), 201
+DEVICES = ("loihi1-emulator",)  # that stand in the place of a backend
 ITERATIONS, BATCH, LEARNING_RATE = 1200, 96, 3e-3
 
 Pieces = Sequence[tuple[float, Sequence[float]]]  # time from which an input lasts, and the input
@@ -275,8 +276,8 @@ def _row(
     start = time.perf_counter()
     network = ddm2snn.convert(
         rate, population=Population(key["per_unit"]), decoders=made(stimulus=task.stimulus(1)),
-        backend=None if key["backend"] in ddm2snn_devices() else key["backend"],
-        hardware=key["backend"] if key["backend"] in ddm2snn_devices() else None,
+        backend=None if key["backend"] in DEVICES else key["backend"],
+        hardware=key["backend"] if key["backend"] in DEVICES else None,
         seed=key["seed"], time_unit_s=arguments.time_unit_s,
     ).network  # fmt: skip
     convert_s = time.perf_counter() - start
@@ -287,11 +288,6 @@ def _row(
     }  # fmt: skip
 
 
-def ddm2snn_devices() -> tuple[str, ...]:
-    """Names of devices that stand in the place of a backend."""
-    return ("loihi1-emulator",)
-
-
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Markdown."""
     lines = [
@@ -300,7 +296,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     lines += [
         f"| {r['task']} | {r['decoders']} | {r['per_unit']:g} | {r['backend']} | {r['seed']} | "
-        f"{r['choices_outside']} of {r['choices']} | {100 * r['output_error']:.2g} % | {r['reaction_differs']} ({r['reaction_largest']:.2g}) | "
+        f"{r['choices_outside']} of {r['choices']} | {100 * r['output_error']:.2g} % | "
+        f"{r['reaction_differs']} ({r['reaction_largest']:.2g}) | "
         f"{r['right']:.3f} | {r['right_rate']:.3f} |"
         for r in rows
     ]
