@@ -29,8 +29,8 @@ def output_decoders(
 
     :math:`\tilde r` are the spikes behind the synapses of the latents, and z is where the rate network is at the same
     time. So the decoders D make up for the synapses' delay as far as the past tells; what inputs and noise just did is
-    in the latents, which the linear part L reads. The ridge is the one of six with the least held-out error. Outputs
-    feed back on nothing, so that trajectories need no perturbations.
+    in the latents, which the linear part L reads. The ridge is the one of six with the least held-out error. A
+    quarter of the trajectories are perturbed, so that outputs are right where trials begin as well.
 
     Parameters
     ----------
@@ -48,11 +48,10 @@ def output_decoders(
     columns, count = ensemble.shared_columns(settings.most_decoders)
     trials, rng = settings.trajectories, problem.rng("outputs")
     start, course = drawn(problem.visited, trials, rng)
-    paths = Trajectories(rate, ensemble.clock, start, EVERY, rng, course=course)
+    paths = Trajectories(rate, ensemble.clock, start, EVERY, rng, settings.perturbed, course)
     drive = ensemble.drive(rng.random((trials, ensemble.neurons)), columns)
     blocks = _read_out(rate, paths, along(paths, drive, settings.duration_for(ensemble.neurons) / trials))
-    if course:
-        blocks = without_jumps(paths, blocks, ensemble.clock)
+    blocks = without_jumps(paths, blocks, ensemble.clock)
     training, held_out = (NormalEquations.empty(count + rate.rank, rate.outputs) for _ in range(2))
     take_in(blocks, training, held_out, progress)
     weights = solve_decoders(training, held_out, None).decoders

@@ -208,7 +208,7 @@ def _statistics(scales: _Scales, every: float) -> list[_Statistic]:
     for index, (extent, limit) in enumerate(zip(scales.extent, scales.threshold, strict=True)):
         for name, words, unit, features, value in (
             ("output", "mean course of output", "of its range", _read(index, extent), _as_is),
-            ("choice", "share of trials that end above the boundary, output", "", _chosen(index, scales), _as_is),
+            ("choice", "share above the boundary, output", "", _chosen(index, scales), _as_is),
             ("reaction_time", "reaction time, output", "time units", _crossing(index, scales, limit, every), _ratio),
         ):
             entry = Entry(f"{name}_{index}", f"{words} {index}", unit, 0.2, "change")

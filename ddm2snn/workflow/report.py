@@ -130,15 +130,15 @@ class Page:
 
     def _pictures(self) -> Iterator[Picture]:
         runs, burn_in = self.recordings, self._burn_in
+        if self._by_condition:
+            yield from self._condition_pictures()
+            return
         if self.reports:
             caption = (
                 "Distance over floor with its 95 % interval; filled symbols differ by more than chance, pale ones "
                 "cannot tell at this sample size."
             )
             yield "excess", "All measures beside their floor", caption, comparison.excess_plot(self.reports)
-        if self._by_condition:
-            yield from self._condition_pictures()
-            return
         caption = "Shade: square root of the density of states; orange: six trials."
         yield "phase-portraits", "Latent portraits", caption, recordings.phase_portraits(runs, burn_in=burn_in)
         if self._judged:

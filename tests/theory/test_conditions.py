@@ -138,7 +138,7 @@ def test_the_command_line_compares_by_condition(tmp_path, make_rate):
     assert done.exit_code == 0, done.output
     assert "no difference found in 10 distances over 2 conditions" in done.output
     figures = {path.stem for path in (out / "figures").glob("*.png")}
-    assert figures == {"excess", "choices-rate", "outputs", "trajectories"}
+    assert figures == {"choices-rate", "outputs", "trajectories"}
 
 
 @pytest.mark.slow
