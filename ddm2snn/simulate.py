@@ -146,7 +146,8 @@ def simulate(
     if network.output_map is not None:
         latent, output = (np.ascontiguousarray(part) for part in np.split(latent, [network.rank], axis=-1))
         output += to_internal(network, latent) @ network.output_map.T
-    _warn_of_uncovered(network, latent)
+    if not given.empty:
+        _warn_of_uncovered(network, latent)
     return _recording(run, trace, adapter.name, latent, output, schedule.dt_s, network.time_unit_s)
 
 
@@ -283,7 +284,7 @@ def _warn_of_mismatch(schedule: Schedule, backend: Backend) -> None:
 
 
 def _warn_of_uncovered(network: SpikingNetwork, latent: Float[np.ndarray, "trial time rank"]) -> None:
-    """Warn where a run spends its time beside the states that the neurons were converted for; called by `simulate`."""
+    """Warn where inputs lead beside the states that the neurons were converted for; called by `simulate` itself."""
     covered = network.provenance.get("covered")
     if covered is None:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import json
 import mmap
 import operator
@@ -41,8 +42,8 @@ def array_fields(cls: type[DataclassInstance]) -> dict[str, tuple[type, tuple[st
     >>> array_fields(Weights)
     {'encoders': (<class 'numpy.float64'>, ('neuron', 'rank'))}
     """
-    shapes = {}
-    for field in dataclasses.fields(cls):
+    shapes, own = {}, inspect.get_annotations(cls)
+    for field in sorted(dataclasses.fields(cls), key=lambda field: field.name not in own):  # inherited ones last
         match = _ANNOTATION.match(field.type) if isinstance(field.type, str) else None
         if match:
             dtype = np.float64 if match["kind"] == "Float" else np.int64

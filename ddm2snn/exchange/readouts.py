@@ -98,7 +98,7 @@ def _vectors(
     """C^T with its gains, and d."""
     vectors = np.atleast_2d(file.array(name))
     if file.dialect == "PsychRNN":
-        vectors = _by_dale(file, vectors)
+        vectors = _by_dale(file, file.own("W_out", None, length))
     if file.dialect in _BY_OUTPUT or len(vectors) != length:
         vectors = vectors.T
     if len(vectors) != length:
@@ -123,8 +123,10 @@ def _vectors(
 def _by_dale(file: WeightFile, vectors: Float[np.ndarray, "output unit"]) -> Float[np.ndarray, "output unit"]:
     """Read-out of PsychRNN: within its mask, and under Dale's law of excitatory units alone."""
     if file.full_name("output_connectivity"):
-        vectors = vectors * file.own("output_connectivity")
+        vectors = vectors * file.own("output_connectivity", *vectors.shape)
     signs = file.own("Dale_rec")
     if file.number("dale_ratio") is None and not (signs < 0).any():
         return vectors
-    return np.abs(vectors) @ (file.own("Dale_out") if file.full_name("Dale_out") else np.maximum(signs, 0.0))
+    units = vectors.shape[1]
+    known = file.full_name("Dale_out")
+    return np.abs(vectors) @ (file.own("Dale_out", units, units) if known else np.maximum(signs, 0.0))

@@ -56,7 +56,8 @@ def test_a_run_elsewhere_says_so(stimulus):
     assert np.abs(away - np.cbrt(INPUTS)).max() > 0.3  # what the warning is for
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        ddm2snn.simulate(network, duration=20.0, trials=4)
+        within = dataclasses.replace(stimulus, values=0.1 * np.array(stimulus.values))
+        ddm2snn.simulate(network, stimulus=within.in_rate_time(network.time_scale))
 
 
 def test_a_domain_has_the_units_of_the_system():

@@ -28,7 +28,8 @@ def nudged(array):
 
 @pytest.mark.parametrize("field", array_fields(RateNetwork))
 def test_each_array_of_a_rate_network_counts(rate_of, field):
-    network = rate_of(diffusion_readout=np.ones((5, 2, 2)))
+    outputs = {"output_vectors": np.ones((5, 1)), "output_bias": np.ones(1)}
+    network = rate_of(**outputs, diffusion_readout=np.ones((5, 2, 2)))
     changed = dataclasses.replace(network, **{field: nudged(getattr(network, field))})
     assert changed.fingerprint != network.fingerprint
 
@@ -36,7 +37,8 @@ def test_each_array_of_a_rate_network_counts(rate_of, field):
 @pytest.mark.parametrize("field", array_fields(SpikingNetwork))
 def test_each_array_of_a_spiking_network_counts(spiking_of, field):
     by_state = {"diffusion_decoders": np.ones((2, 2, 20)), "diffusion_filter_s": 0.01}
-    network = spiking_of(**by_state, noise_colour=np.ones((2, 4)))
+    outputs = {"output_decoders": np.ones((1, 20)), "output_map": np.ones((1, 2)), "output_bias": np.ones(1)}
+    network = spiking_of(**by_state, **outputs, noise_colour=np.ones((2, 4)))
     changed = dataclasses.replace(network, **{field: nudged(getattr(network, field))})
     assert changed.fingerprint != network.fingerprint
 

@@ -11,9 +11,9 @@ from ddm2snn import InputError, RateNetwork, Spikes, SpikingNetwork, Stimulus
 from ddm2snn.base.arrays import array_fields
 
 ARRAYS = {
-    RateNetwork: 9,
-    SpikingNetwork: 12,
-    Stimulus: 2,
+    RateNetwork: 11,
+    SpikingNetwork: 15,
+    Stimulus: 3,
     Spikes: 3,
 }
 
@@ -36,7 +36,8 @@ def test_array_annotations_give_types_and_axes():
 @pytest.mark.parametrize("name", array_fields(SpikingNetwork))
 def test_every_array_of_a_network_is_read_only(spiking_of, name):
     by_state = {"diffusion_decoders": np.ones((2, 2, 20)), "diffusion_filter_s": 0.01}
-    array = getattr(spiking_of(**by_state, noise_colour=np.ones((2, 4))), name)
+    outputs = {"output_decoders": np.ones((1, 20)), "output_map": np.ones((1, 2)), "output_bias": np.ones(1)}
+    array = getattr(spiking_of(**by_state, **outputs, noise_colour=np.ones((2, 4))), name)
     with pytest.raises(ValueError, match="read-only"):
         array[...] = 0
 
