@@ -61,30 +61,24 @@ def simulate(
     spikes: bool | SpikeSelection = False,
     progress: Progress | bool = False,
 ) -> Recording:
-    """Simulate independent trials of a network.
-
-    A rate network is integrated by the stochastic Heun scheme; `dt_s` counts rate time units for it.
+    """Simulate independent trials of a network; a rate network by the stochastic Heun scheme.
 
     Parameters
     ----------
     network
         A RateNetwork or a SpikingNetwork.
     backend
-        Simulator of a spiking network, or its name; by default the one that it was converted for. A rate network needs
-        none, and takes the name "rate" alone.
+        Simulator of a spiking network, or its name; by default the one that it was converted for.
     duration, every
         Length, by default that of the stimulus or 60, and sampling interval, in rate time units.
-    trials
-        Number of trials; by default those of the stimulus, or 16.
-    seed
-        Seed of initial states and noise.
+    trials, seed
+        Number of trials, by default those of the stimulus or 16, and seed of initial states and noise.
     dt_s
-        Time step in seconds; by default the one that the network was converted for.
+        Time step in seconds, of a rate network in rate time units; by default the one that it was converted for.
     stimulus
         Input over time, the same in all trials or one for each, by the names of conditions where it has some.
     initial_latent
-        Initial states in system units, shape (trial, rank); by default those of the stimulus, or drawn from the
-        stationary states that the network carries.
+        Initial states in system units, shape (trial, rank); by default those of the stimulus, or some of the network's.
     spikes
         Whether to record the spikes, or which of them.
     progress
@@ -97,15 +91,13 @@ def simulate(
 
     Raises
     ------
-    InputError
-        Where an argument makes no sense, or the sampling interval is no whole number of steps.
-    UnsupportedError
-        Where the backend cannot run the network, in the words of the backend.
+    InputError, UnsupportedError
+        Where an argument makes no sense, and where the backend cannot run the network, in its words.
 
     Warns
     -----
     UserWarning
-        Where spike timing or step differ from those the decoders were solved for.
+        Where spike timing or step are not those of the conversion, or inputs lead where no neuron was calibrated.
 
     Examples
     --------
@@ -120,13 +112,9 @@ def simulate(
     >>> simulate(leak, duration=3, every=1, trials=1, initial_latent=one).samples.ravel().round(3).tolist()
     [1.0, 0.368, 0.135]
     """
+    _check_kinds(stimulus, spikes)
+    given = stimulus or Stimulus()
     selection = (SpikeSelection() if spikes else None) if isinstance(spikes, bool) else spikes
-    given = Stimulus() if stimulus is None else stimulus
-    for name, value, kind in (("stimulus", given, Stimulus), ("spikes", selection, SpikeSelection)):
-        if not isinstance(value, kind | None):
-            raise InputError(
-                f"simulate needs a {kind.__name__} as {name}, got a {type(value).__name__}. Make one of it."
-            )
     count = (given.trials or _TRIALS) if trials is None else trials
     length = (given.duration or _DURATION) if duration is None else duration
     start = given.starts if initial_latent is None else initial_latent
@@ -201,6 +189,15 @@ def drive(
     loop = OpenLoop.of(network, latent_path, seed=seed, dt_s=dt_s)
     refuse(adapter, network, dt_s=dt_s)
     return adapter.drive(loop)
+
+
+def _check_kinds(stimulus: object, spikes: object) -> None:
+    """Refuse what is neither a stimulus nor a selection of spikes."""
+    for name, value, kind in (("stimulus", stimulus, Stimulus), ("spikes", spikes, SpikeSelection)):
+        if not (isinstance(value, kind | None) or (name == "spikes" and isinstance(value, bool))):
+            raise InputError(
+                f"simulate needs a {kind.__name__} as {name}, got a {type(value).__name__}. Make one of it."
+            )
 
 
 def _record_rate(run: Run, rate: RateNetwork, progress: Progress) -> Recording:
@@ -311,7 +308,8 @@ def _with_outputs(schedule: Schedule) -> Schedule:
     network, more = schedule.network, schedule.network.outputs
     if network.output_decoders is None or network.output_bias is None:
         return schedule
-    scale = np.linalg.norm(network.output_decoders, axis=1) / np.linalg.norm(network.decoders, axis=1).max()
+    size = np.linalg.norm(network.decoders, axis=1).max()
+    scale = np.linalg.norm(network.output_decoders, axis=1) / (size or 1.0)
     scale[scale == 0] = 1.0
     decoders = network.output_decoders / scale[:, None]
     start = network.steady_rates_hz(schedule.initial_latent) @ decoders.T

@@ -11,7 +11,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -227,17 +227,18 @@ def make_folder(folder: Path | str) -> Path:
 
 
 @contextlib.contextmanager
-def new_folder(folder: Path | str, *, kept: str | None = None) -> Iterator[Path]:
+def new_folder(folder: Path | str, *, notes: Sequence[str] = ()) -> Iterator[Path]:
     """Yield `folder`, created if missing; one that was made for a block that fails or is stopped is removed again.
 
-    It stays where there is a file `kept` in it, from which the work can go on.
+    It stays where it holds a file that is none of the `notes` that a command writes for itself.
     """
     made = [place for place in (Path(folder), *Path(folder).parents) if not place.exists()]
     try:
         yield make_folder(folder)
     except BaseException:
-        if made and made[0].is_dir() and not (kept and (made[0] / kept).exists()):
+        if made and made[0].is_dir() and all(p.is_dir() or p.name in notes for p in made[0].rglob("*")):
             shutil.rmtree(made[0])
-            for parent in made[1:]:
-                parent.rmdir()
+            with contextlib.suppress(OSError):  # another command has put something beside it
+                for parent in made[1:]:
+                    parent.rmdir()
         raise

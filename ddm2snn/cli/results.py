@@ -51,11 +51,11 @@ def analyse(
     from ddm2snn.analysis import analyse as analyse_network
     from ddm2snn.load import load_as
     from ddm2snn.workflow.report import ANALYSIS_FILES, write_analysis
-    from ddm2snn.workflow.steps import own_files
+    from ddm2snn.workflow.steps import STATE, own_files
 
     network = load_as(rate, ddm2snn.RateNetwork)
     cost = costs.of_analysis(network.units, network.rank)
-    opened = new_folder(output)
+    opened = new_folder(output, notes=(STATE,))
     with opened as folder, own_files("analyse", folder, ANALYSIS_FILES), shown(f"analyse {rate}", cost) as progress:
         analysis = analyse_network(network, projection=projection, seed=seed, progress=progress)  # pyright: ignore[reportArgumentType]
         written = write_analysis(analysis, output)
@@ -89,14 +89,14 @@ def compare(
     from ddm2snn.fidelity.report import as_lines
     from ddm2snn.load import load_as
     from ddm2snn.workflow.report import FIGURES, PAGE_FILES, Page
-    from ddm2snn.workflow.steps import own_files
+    from ddm2snn.workflow.steps import STATE, own_files
 
     first, *others = (load_as(path, ddm2snn.Recording) for path in (reference, *(floor or [])))
     judged = [load_as(path, ddm2snn.Recording) for path in (test, *(more or []))]
     numbers = sum(recording.samples.size for recording in (first, *others, *judged))
     cost = costs.of_comparison(numbers)
     cost.checked()
-    what, opened = f"compare {numbers:,} numbers", new_folder(output)
+    what, opened = f"compare {numbers:,} numbers", new_folder(output, notes=(STATE,))
     with opened as folder, own_files("compare", folder, PAGE_FILES, FIGURES), shown(what, cost):
         report = (
             ddm2snn.compare_conditions(first, judged, floor=others, boundary=boundary, threshold=threshold, seed=seed)

@@ -88,23 +88,19 @@ def convert(
     rate
         The trained network.
     population
-        Neurons per unit, their rates and their model, or their number alone; none with `Direct`, which makes one
-        neuron of each unit.
+        Neurons per unit, their rates and their model, or their number alone; none with `Direct`.
     decoders
         How decoders are found, or a name in `ddm2snn.conversion.decoders.DECODERS`; calibrated by default.
     backend
-        The simulator, or its name, whose spike timing and time grid the decoders are solved for; by default
-        "brian2", or what runs `hardware`.
+        Simulator, or its name, whose spike timing the decoders are solved for: "brian2", or what runs `hardware`.
     hardware
         A device, the name of one or the path of its configuration, to have in the loop of calibrated decoders: the
         neurons are driven in its arithmetic, its decode neurons and their delay included.
     time_unit_s
-        Seconds per rate time unit, which is the synaptic time constant. By default that of
-        `ddm2snn.conversion.clock.natural_time_unit_s`, or up to four times that where the spikes of a pilot of
-        calibrated decoders are loud. It is rounded up to hundreds of time steps, unless `hardware` allows less.
+        Seconds per rate time unit, which is the synaptic time constant. By default it is natural to the motion, or up
+        to four times that where a pilot's spikes are loud, in hundreds of time steps unless `hardware` allows less.
     dt_s, seed
-        Time step in seconds, and seed of everything random here, thresholds and largest rates of the neurons among it:
-        networks for two backends from one seed have the same neurons.
+        Time step in seconds, and seed of everything random here, that of the neurons too, whatever the backend.
     progress
         Called with the finished share; True shows a bar.
 
@@ -134,11 +130,7 @@ def convert(
     check_seed(seed)
     check_positive("convert", dt_s=dt_s, **({} if time_unit_s is None else {"time_unit_s": time_unit_s}))
     check_convertible(rate)
-    decoders = _checked_decoders(decoders)
-    if isinstance(population, float | int) and not isinstance(population, bool):
-        population = Population(population)
-    if population is not None and not isinstance(population, Population):
-        raise InputError(f"convert needs a Population as population, got a {type(population).__name__}.")
+    decoders, population = _checked_decoders(decoders), _checked_population(population)
     config = find_hardware(hardware) if isinstance(hardware, str) else hardware
     population = decoders.check(rate, population, in_loop=config is not None)  # None becomes a default
     simulator = _simulator(backend, config)
@@ -163,9 +155,7 @@ def convert(
         lost = 0 if config is not None else lost_from_far(network, rate, states, seed)
     per_unit = None if decoders.name == "direct" else network.neurons / rate.units
     missed = _missed(diagnostics, network.time_unit_s, longest_s, per_unit, lost)
-    provenance = _provenance(rate, seed, population, decoders, diagnostics) | ({"missed": missed} if missed else {})
-    reached = to_system(rate, states)
-    provenance["covered"] = [reached.min(axis=0).tolist(), reached.max(axis=0).tolist()]
+    provenance = _provenance(problem, population, decoders, diagnostics) | ({"missed": missed} if missed else {})
     for sentence in missed:
         warnings.warn(sentence, MissedWarning, stacklevel=2)
     return Conversion(replace(network, provenance=provenance, hardware=config), diagnostics)
@@ -311,6 +301,15 @@ def check_convertible(rate: object) -> None:
         raise InputError(f"Conversion needs a RateNetwork, got a {kind}. Read a file with ddm2snn.load.")
 
 
+def _checked_population(population: Population | float | None) -> Population | None:
+    """A population as given, or of so many neurons per unit."""
+    if isinstance(population, float | int) and not isinstance(population, bool):
+        return Population(population)
+    if population is not None and not isinstance(population, Population):
+        raise InputError(f"convert needs a Population as population, got a {type(population).__name__}.")
+    return population
+
+
 def _checked_decoders(decoders: Decoders | str | None) -> Decoders:
     """Decoders as given, by name or by default."""
     if decoders is None:
@@ -371,19 +370,21 @@ def _measured(network: SpikingNetwork, problem: Problem) -> dict[str, Any]:
 
 
 def _provenance(
-    rate: RateNetwork, seed: int, population: Population, decoders: Decoders, diagnostics: Diagnostics
+    problem: Problem, population: Population, decoders: Decoders, diagnostics: Diagnostics
 ) -> dict[str, Any]:
+    reached = to_system(problem.rate, problem.states)
     fields = dataclasses.fields(decoders) if dataclasses.is_dataclass(decoders) else ()
     settings = {field.name: getattr(decoders, field.name) for field in fields}
     if (stimulus := settings.pop("stimulus", None)) is not None:
         settings["stimulus"] = stimulus.fingerprint
     return {
-        "system": rate.provenance.get("system"),
-        "seed": seed,
+        "system": problem.rate.provenance.get("system"),
+        "seed": problem.seed,
         "neurons_per_unit": population.neurons_per_unit,
         "max_rates_hz": list(population.max_rates_hz),
         "tuned": population.tuned,
         "decoders": {"kind": decoders.name, **settings},
         "versions": {"ddm2snn": package_version(), "numpy": np.__version__},
         "diagnostics": diagnostics.as_json(),
+        "covered": [reached.min(axis=0).tolist(), reached.max(axis=0).tolist()],
     }

@@ -154,9 +154,8 @@ def plan(
 ) -> Plan:
     """Find the conversion with the fewest spikes that keeps spike noise and drift error within bounds.
 
-    Nothing is simulated: noise, error and cost are predicted from the neurons' curves
-    (`ddm2snn.conversion.prediction.predict`). A longer time unit saves neurons and spikes, but takes as much longer to
-    simulate. Rates act as the time unit does, and are taken as given.
+    Nothing is simulated: noise, error and cost are predicted from the neurons' curves. A longer time unit saves neurons
+    and spikes, but takes as much longer to simulate. Rates act as the time unit does, and are taken as given.
 
     Parameters
     ----------
@@ -166,8 +165,7 @@ def plan(
         Largest spike noise over the target's diffusion, its mean along trajectories, in the worst direction; above
         0.25 less than three quarters of the noise would be left to inject. None for no bound.
     drift_error
-        Largest error of the drift that repeats where the state does, relative to the drift, worst latent; None for no
-        bound.
+        Largest repeatable error of the drift, relative to the drift, worst latent; None for no bound.
     neurons_per_unit, time_unit_s
         Fixed, where given; else found.
     max_rates_hz, neuron
@@ -201,8 +199,7 @@ def plan(
     bounds = {name: bound for name, bound in (("noise", noise), ("drift_error", drift_error)) if bound is not None}
     if not bounds:
         raise InputError("plan needs a bound on noise or on drift_error, got neither. Give one, such as noise=0.25.")
-    check_positive("plan", **bounds)
-    check_positive("plan", dt_s=dt_s, **({} if time_unit_s is None else {"time_unit_s": time_unit_s}))
+    check_positive("plan", **bounds, dt_s=dt_s, **({} if time_unit_s is None else {"time_unit_s": time_unit_s}))
     neuron = neuron or LIF()
     target = find_backend(backend) if isinstance(backend, str) else backend
     timing = neuron.timing_on(target.spike_timing)

@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.fidelity.conditions import outputs_of
-from ddm2snn.plots.style import COLOURS, STYLES, WIDTH, latent_name, legend, line_style, panels, plain, subplots, symbol
+from ddm2snn.plots.style import (
+    COLOURS,
+    STYLES,
+    WIDTH,
+    common_legend,
+    latent_name,
+    legend,
+    line_style,
+    panels,
+    plain,
+    subplots,
+    symbol,
+)
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
     from matplotlib.figure import Figure
 
     from ddm2snn.fidelity.report import FidelityReport
@@ -19,24 +30,12 @@ if TYPE_CHECKING:
 
 _MOST_CONDITIONS = 8  # with a panel or a colour of their own
 _COLUMNS = 4
-_Z = 1.96  # of a 95 % interval
-
-
-def binomial_interval(
-    share: Float[np.ndarray, " condition"], trials: int
-) -> tuple[Float[np.ndarray, " condition"], Float[np.ndarray, " condition"]]:
-    """95 % interval of a share of trials (Wilson, J. Am. Stat. Assoc. 1927).
-
-    >>> [limit.round(3).tolist() for limit in binomial_interval(np.array([0.0, 0.5]), trials=100)]
-    [[0.0, 0.404], [0.037, 0.596]]
-    """
-    centre = share + _Z**2 / (2 * trials)
-    half = _Z * np.sqrt(share * (1 - share) / trials + _Z**2 / (4 * trials**2))
-    return (centre - half) / (1 + _Z**2 / trials), (centre + half) / (1 + _Z**2 / trials)
 
 
 def choices_plot(report: FidelityReport) -> Figure:
-    """Share of trials that end above the boundary, by condition, for each output; with 95 % intervals."""
+    """Share of trials that end above the boundary, by condition, for each output; with Wilson's 95 % intervals."""
+    from scipy.stats import binomtest
+
     entries: dict[str, list[tuple[str, float, float, int]]] = {}
     for measure in report.measures:
         name, _, condition = measure.name.partition(" in ")
@@ -47,11 +46,12 @@ def choices_plot(report: FidelityReport) -> Figure:
         conditions, *shares, trials = zip(*rows, strict=True)
         place = np.arange(len(rows))
         for index, (label, share) in enumerate(zip(("rate network", report.label), shares, strict=True)):
-            values = np.array(share)
-            low, high = binomial_interval(values, trials[0])
-            bars = np.maximum([values - low, high - values], 0.0)
+            ends = [
+                binomtest(round(s * n), n).proportion_ci(method="wilson") for s, n in zip(share, trials, strict=True)
+            ]
+            bars = np.abs(np.transpose([(s - end.low, end.high - s) for s, end in zip(share, ends, strict=True)]))
             style = {"color": COLOURS[0], "marker": "s"} if index == 0 else symbol(0)
-            axis.errorbar(place + 0.12 * index, values, yerr=bars, ms=4, lw=1.2, capsize=2, label=label, **style)
+            axis.errorbar(place + 0.12 * index, share, yerr=bars, ms=4, lw=1.2, capsize=2, label=label, **style)
         axis.set_xticks(place, conditions, rotation=30, ha="right", fontsize=8)
         axis.set(ylabel=f"share above, output {name.rpartition('_')[2]}", ylim=(-0.05, 1.05))
         plain(axis)
@@ -78,7 +78,7 @@ def output_traces(recordings: Mapping[str, Recording]) -> Figure:
             if row == count - 1:
                 axis.set_xlabel("time units")
         axes[row, 0].set_ylabel(f"output {row}")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=4, frameon=False, fontsize=9)
+    common_legend(axes[0, 0], 4)
     return figure
 
 

@@ -42,7 +42,7 @@ from ddm2snn.systems.integration import integrate
 from ddm2snn.training import Training, train
 from ddm2snn.workflow.recipe import DeviceStage, Recipe, device_stages
 from ddm2snn.workflow.report import FIGURES, PAGE_FILES, Page
-from ddm2snn.workflow.steps import Step, perform, versions
+from ddm2snn.workflow.steps import STATE, Step, perform, versions
 from ddm2snn.workflow.tables import conversion_table, training_table
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, progress: Announce
     target = Path(folder)
     pipeline = _Pipeline(recipe, system or find_system(recipe.system), target)
     try:
-        with new_folder(target, kept=_RATE_FILE), FileLock(target / _LOCK, timeout=0):
+        with new_folder(target, notes=(_LOCK, STATE)), FileLock(target / _LOCK, timeout=0):
             for place in (target, target / FIGURES):
                 remove_stale(place, older_than_s=0.0)
             with contextlib.closing(Console()) as console:

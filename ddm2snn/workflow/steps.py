@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Action = Callable[[Progress], None]
 """Work of a step, which reports its progress."""
-_STATE = "steps.json"
+STATE = "steps.json"
 _PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -111,7 +111,7 @@ def own_files(command: str, folder: Path, outputs: Sequence[str], figures: str |
 
 def _record(folder: Path, state: dict[str, Any], name: str, key: str, outputs: Mapping[str, str | None]) -> None:
     state[name] = {"key": key, "outputs": outputs}
-    write_text(folder / _STATE, json.dumps(state, indent=1, sort_keys=True) + "\n")
+    write_text(folder / STATE, json.dumps(state, indent=1, sort_keys=True) + "\n")
 
 
 def _keep_others(
@@ -128,7 +128,7 @@ def _keep_others(
                     f"{path} is not what this command has written in this folder, and would be lost. Move it to "
                     "another place, or choose another folder."
                 )
-        figures = folder / (step.folder or _STATE)
+        figures = folder / (step.folder or STATE)
         if step.name not in state and figures.is_dir() and any(figures.iterdir()):
             raise FileRefusedError(f"The folder {figures} holds files of others. Choose another folder.")
 
@@ -149,7 +149,7 @@ def _is_whole(path: Path) -> bool:
 def _read_state(folder: Path) -> dict[str, Any] | None:
     """Record of the steps done before; None where it cannot be read, so that every step is done again."""
     try:
-        state = parse_json((folder / _STATE).read_bytes(), _STATE)
+        state = parse_json((folder / STATE).read_bytes(), STATE)
     except FileNotFoundError:
         return {}
     except FileRefusedError:

@@ -119,3 +119,27 @@ def test_an_export_keeps_them_or_says_that_it_does_not(spiking, tmp_path, kind):
     if kind == "hdf5":
         back = ddm2snn.import_network(tmp_path / "net.h5")
         assert back.fingerprint == spiking.fingerprint
+
+
+def test_inputs_reach_outputs_at_once(make_rate):
+    """Latents that only filter their input: the output follows them, and does not wait for the synapse once more.
+
+    The units are nearly linear here. What is not linear in the latents waits: spikes know no input.
+    """
+    rate = make_rate(rank=1, units=8, right_vectors=np.zeros((8, 1)), activation="tanh")
+    gentle, signs = 0.2 * rate.left_vectors, np.sign(rate.left_vectors)
+    rate = dataclasses.replace(
+        rate, left_vectors=gentle, bias=np.zeros(8), output_vectors=signs, output_bias=np.zeros(1)
+    )
+    values = np.array([0.5, -0.5])[:, None, None] * np.ones((1, 1, rate.input_map.shape[1]))
+    values = np.concatenate([np.zeros_like(values), values], axis=1)
+    stimulus = Stimulus(times=np.array([0.0, 2.0]), values=values, duration=8.0, repeats=8)
+    decoders = ddm2snn.Calibrated(stimulus=stimulus, duration=500.0)
+    network = ddm2snn.convert(rate, decoders=decoders, backend="reference", time_unit_s=0.1, seed=1).network
+    own, run = (ddm2snn.simulate(each, stimulus=stimulus, every=0.1, seed=2) for each in (rate, network))
+    assert own.output is not None
+    assert run.output is not None
+    steps = own.output.values[:, 20:, 0] - own.output.values[:, 20:21, 0]
+    size = np.abs(steps[:, -10:]).mean()
+    late = np.abs(run.output.values[:, 20:40, 0] - own.output.values[:, 20:40, 0]).mean(axis=0).max()
+    assert late < 0.1 * size  # a delay of one time unit would miss by 1 / e

@@ -93,7 +93,7 @@ def test_a_folder_is_removed_only_where_it_was_made_and_nothing_of_worth_is_in_i
     from ddm2snn.base.files import new_folder
 
     def fill(folder, files):
-        with new_folder(folder, kept="rate") as made:
+        with new_folder(folder, notes=("lock",)) as made:
             for file in files:
                 (made / file).write_text("x")
             raise KeyboardInterrupt
