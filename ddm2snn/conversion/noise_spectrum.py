@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SEGMENT = 5.0  # rate time units of a segment, whose inverse is the lowest frequency [choice]
 _BINS = 30  # of frequency, in equal ratios [choice]
-_FITTED = 100_000  # samples from which the smooth part of the error is fitted [cost]
+_FITTED = 100_000  # means of samples from which the smooth part of the error is fitted [cost]
 _QUIETEST = 0.02  # share of the diffusion to inject that a colour is fitted to where less is wanted [choice]
 _WHITE = 0.01  # rms deviation from white noise, relative, that no colour is made for [choice]
 _STARTS = 8  # frequencies from which the fit of a colour begins [cost]
@@ -140,10 +140,9 @@ def spectrum_of(
     """
     decay, rank = np.exp(-every), error.shape[-1]
     error, noise = ((x[:, 1:] - decay * x[:, :-1]) / (1.0 - decay) for x in (error, noise))
-    stride = max(1, error[..., 0].size // _FITTED)
-    flat = features[:, :-1].reshape(-1, features.shape[-1])
-    smooth = fit_ridge(flat[::stride], error.reshape(-1, rank)[::stride])
-    both = np.concatenate([error - (flat @ smooth).reshape(error.shape), noise], axis=-1)
+    features, size = features[:, :-1], max(1, error[..., 0].size // _FITTED)
+    smooth = fit_ridge(_block_means(features, size), _block_means(error, size))
+    both = np.concatenate([error - features @ smooth, noise], axis=-1)
     length = min(round(_SEGMENT / every), both.shape[1])
     window = np.hanning(length + 2)[1:-1, None]
     density, count = np.zeros((length // 2 + 1, 2 * rank, 2 * rank), dtype=complex), 0
@@ -162,6 +161,12 @@ def spectrum_of(
     response = cross @ np.linalg.pinv(white, rcond=_NO_NOISE, hermitian=True)
     spikes = own - response @ white @ _conjugate(response)
     return NoiseSpectrum(frequency, target, response, spikes, motion)
+
+
+def _block_means(x: Float[np.ndarray, "trial sample column"], size: int) -> Float[np.ndarray, "block column"]:
+    """Means over blocks of samples; of single samples as few, a fit would be mostly of their fast noise."""
+    size = min(size, x.shape[1])
+    return x[:, : x.shape[1] // size * size].reshape(len(x), -1, size, x.shape[2]).mean(axis=2).reshape(-1, x.shape[2])
 
 
 def _conjugate(matrix: np.ndarray) -> np.ndarray:
