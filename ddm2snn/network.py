@@ -94,8 +94,7 @@ class RateNetwork(_Network):
         Units of the system's time in one rate time unit. `drift` and `diffusion` are per unit of the system's time;
         runs, recordings and stimuli count rate time units.
     output_vectors, output_bias
-        :math:`C^\top`, shape (unit, output), and d, shape (output,), of the outputs :math:`y = C\phi(x) + d` that a
-        task reads; both None for a network without.
+        :math:`C^\top` (unit, output) and d (output,) of a task's outputs :math:`y = C\phi(x) + d`; None without.
     provenance
         How the network was made: JSON values, which are no part of the fingerprint.
 
@@ -240,14 +239,13 @@ class SpikingNetwork(_Network):
     rise_s
         :math:`\tau_r`, the time constant with which synapses rise; 0 for those that rise at once.
     noise_colour
-        :math:`\alpha`, :math:`\beta`, :math:`\omega` and :math:`\gamma` of each noise source, shape (rank, 4); None for
-        white noise.
+        :math:`\alpha, \beta, \omega, \gamma` of each noise source, shape (rank, 4); None for white noise.
     hardware
         The device that the network was converted for, whose arithmetic a device backend uses unless it is told
         another; None where there is none.
-    output_decoders, output_map, output_bias
+    output_decoders, output_map, output_bias, output_filter_s
         D_o (output, neuron) in output units per Hz, L (output, rank) and d (output,) of a task's outputs
-        y = D_o r + L z + d, with the spikes r behind the latents' synapses. None without outputs.
+        y = D_o r + L z + d, the spikes r behind the latents' rise and a filter of this time constant, or theirs (None).
 
     Examples
     --------
@@ -286,11 +284,13 @@ class SpikingNetwork(_Network):
     noise_colour: Float[np.ndarray, "rank coefficient"] | None = None
     output_decoders: Float[np.ndarray, "output neuron"] | None = None
     output_map: Float[np.ndarray, "output rank"] | None = None
+    output_filter_s: float | None = None
 
     def __post_init__(self) -> None:
         _check_common(self)
-        filters = {} if self.diffusion_filter_s is None else {"diffusion_filter_s": self.diffusion_filter_s}
-        check_positive("SpikingNetwork", time_unit_s=self.time_unit_s, dt_s=self.dt_s, **filters)
+        filters = {"diffusion_filter_s": self.diffusion_filter_s, "output_filter_s": self.output_filter_s}
+        given = {name: filter_s for name, filter_s in filters.items() if filter_s is not None}
+        check_positive("SpikingNetwork", time_unit_s=self.time_unit_s, dt_s=self.dt_s, **given)
         self._check_synapses()
         _check_together(self, "diffusion_decoders", "diffusion_filter_s")
         _check_together(self, "output_decoders", "output_map", "output_bias")

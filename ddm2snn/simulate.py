@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,8 @@ from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
 from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError, UnsupportedError
-from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
+from ddm2snn.network import RateNetwork, SpikingNetwork
+from ddm2snn.outputs import split_outputs, with_outputs
 from ddm2snn.recording import Recording
 from ddm2snn.schedule import (
     Network,
@@ -125,15 +125,13 @@ def simulate(
             return _record_rate(run, network, report)
     adapter = _adapter_for(network, backend)
     refuse(adapter, network, dt_s=dt_s, stimulus=stimulus)
-    schedule = _with_outputs(Schedule.of(run))
+    asked = Schedule.of(run)
+    schedule = with_outputs(asked)
     _warn_of_mismatch(schedule, adapter)
     with one_thread(solving=False), reported(progress, f"simulate on {adapter.name}") as report:
         trace = adapter.run(schedule, report)
     _check(trace, schedule, adapter.name)
-    latent, output = _in_system_units(trace.latent, schedule.network), None
-    if network.output_map is not None:
-        latent, output = (np.ascontiguousarray(part) for part in np.split(latent, [network.rank], axis=-1))
-        output += to_internal(network, latent) @ network.output_map.T
+    latent, output = split_outputs(_in_system_units(trace.latent, schedule.network), network, schedule, asked)
     if not given.empty:
         _warn_of_uncovered(network, latent)
     return _recording(run, trace, adapter.name, latent, output, schedule.dt_s, network.time_unit_s)
@@ -298,37 +296,6 @@ def _warn_of_uncovered(network: SpikingNetwork, latent: Float[np.ndarray, "trial
             "Calibrated(stimulus=...), or train with the System's domain.",
             stacklevel=3,
         )
-
-
-def _with_outputs(schedule: Schedule) -> Schedule:
-    """The same run with each output as one more latent, which no neuron encodes: any simulator runs that.
-
-    Its decoders are as large as the largest of the others. It starts with what steady rates decode.
-    """
-    network, more = schedule.network, schedule.network.outputs
-    if network.output_decoders is None or network.output_bias is None:
-        return schedule
-    size = np.linalg.norm(network.decoders, axis=1).max()
-    scale = np.linalg.norm(network.output_decoders, axis=1) / (size or 1.0)
-    scale[scale == 0] = 1.0
-    decoders = network.output_decoders / scale[:, None]
-    start = network.steady_rates_hz(schedule.initial_latent) @ decoders.T
-    factor, colour = network.diffusion_decoders, network.noise_colour
-    extended = replace(
-        network,
-        encoders=np.pad(network.encoders, ((0, 0), (0, more))),
-        decoders=np.concatenate([network.decoders, decoders]),
-        rate_left_vectors=np.pad(network.rate_left_vectors, ((0, 0), (0, more))),
-        diffusion_factor=np.pad(network.diffusion_factor, (0, more)),
-        diffusion_decoders=None if factor is None else np.pad(factor, ((0, more), (0, more), (0, 0))),
-        noise_colour=None if colour is None else np.pad(colour, ((0, more), (0, 0)), mode="edge"),
-        input_map=np.pad(network.input_map, ((0, more), (0, 0))),
-        latent_offset=np.concatenate([network.latent_offset, network.output_bias]),
-        latent_scale=np.concatenate([network.latent_scale, scale]),
-        initial_latent=np.pad(network.initial_latent, ((0, 0), (0, more))),
-        output_decoders=None, output_map=None, output_bias=None,
-    )  # fmt: skip
-    return replace(schedule, network=extended, initial_latent=np.concatenate([schedule.initial_latent, start], axis=1))
 
 
 def _check(trace: Trace, schedule: Schedule, backend: str) -> None:

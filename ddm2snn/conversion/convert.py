@@ -251,7 +251,7 @@ def _lengthened(
 def assemble(problem: Problem, solution: Solution, backend: str) -> SpikingNetwork:
     """Put neurons and decoders together with what the rate network hands down unchanged."""
     rate, ensemble, factor = problem.rate, problem.ensemble, solution.factor
-    outputs, linear = output_decoders(problem) if rate.outputs else (None, None)
+    outputs, linear, filter_s = output_decoders(problem) if rate.outputs else (None, None, None)
     network = SpikingNetwork(
         encoders=ensemble.encoders,
         bias=ensemble.bias,
@@ -277,6 +277,7 @@ def assemble(problem: Problem, solution: Solution, backend: str) -> SpikingNetwo
         output_decoders=outputs,
         output_map=linear,
         output_bias=rate.output_bias,
+        output_filter_s=filter_s,
     )
     return network if solution.constant is None else with_constant(network, solution.constant)
 

@@ -196,17 +196,19 @@ def along(paths: Trajectories, drive: Drive | DeviceDrive, duration: float) -> I
         yield DrivenBlock(share, *block)
 
 
-def without_jumps(paths: Trajectories, blocks: Iterator[DrivenBlock], clock: Clock) -> Iterator[DrivenBlock]:
+def without_jumps(
+    paths: Trajectories, blocks: Iterator[DrivenBlock], clock: Clock, memory: float = 1.0
+) -> Iterator[DrivenBlock]:
     """Blocks in which filters forget what was before a perturbation, and samples right behind one are zero.
 
     A synapse that takes time to rise follows no jump, and its filter would remember for a rate time unit that it did
     not. What it holds at a sample, less by the leak, is taken off later ones; samples of zero weigh nothing in a
-    regression. Synapses without a rise follow every jump.
+    regression. Synapses without a rise follow every jump. The filter's time constant is `memory` rate time units.
     """
     if not clock.rise_s:
         yield from blocks
         return
-    decay, rise = float(np.exp(-paths.every)), clock.rise_s / clock.time_unit_s
+    decay, rise = float(np.exp(-paths.every / memory)), clock.rise_s / clock.time_unit_s
     skipped = int(np.ceil(_FORGOTTEN * rise / paths.every))
     held: tuple[np.ndarray, np.ndarray] | None = None
     waits = np.full(paths.trials, -1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.conversion.decoders.calibrated import Calibrated, solve_decoders, take_in
 from ddm2snn.conversion.driving import EVERY, DrivenBlock, along, without_jumps
 from ddm2snn.conversion.trajectories import Trajectories, drawn
+from ddm2snn.outputs import Refilter
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -19,18 +20,29 @@ if TYPE_CHECKING:
     from ddm2snn.conversion.decoders.protocol import Problem
     from ddm2snn.network import RateNetwork
 
+_FILTER = 0.25  # rate time units of the outputs' own filter: spikes know inputs that late, and half the noise [choice]
 _LATENT_HZ = 100.0  # that a latent of one counts for among the spikes, so that no ridge keeps it small [choice]
 
 
-def output_decoders(
-    problem: Problem, progress: Progress = no_progress
-) -> tuple[Float[np.ndarray, "output neuron"], Float[np.ndarray, "output rank"]]:
+class OutputDecoders(NamedTuple):
+    """D in output units per Hz, L in output units per internal unit of the latents, and the filter behind D.
+
+    The filter is None where it is that of the latents.
+    """
+
+    decoders: Float[np.ndarray, "output neuron"]
+    linear: Float[np.ndarray, "output rank"]
+    filter_s: float | None
+
+
+def output_decoders(problem: Problem, progress: Progress = no_progress) -> OutputDecoders:
     r"""Solve :math:`\min \langle|D\tilde r + Lz - C\phi(\Gamma z + b)|^2\rangle + \lambda|D|^2` along trajectories.
 
-    :math:`\tilde r` are the spikes behind the synapses of the latents, and z is where the rate network is at the same
-    time. So the decoders D make up for the synapses' delay as far as the past tells; what inputs and noise just did is
-    in the latents, which the linear part L reads. The ridge is the one of six with the least held-out error. A
-    quarter of the trajectories are perturbed, so that outputs are right where trials begin as well.
+    :math:`\tilde r` are the spikes behind a filter of a quarter of the time unit, and z is where the rate network is at
+    the same time. So the decoders D make up for the filter's delay as far as the past tells; what inputs and noise just
+    did is in the latents, which the linear part L reads. The ridge is the one of six with the least held-out error. A
+    quarter of the trajectories are perturbed, so that outputs are right where trials begin as well. A device has no
+    filter but that of its latents, whose registers round.
 
     Parameters
     ----------
@@ -38,32 +50,33 @@ def output_decoders(
         A conversion; its states may come from trials with inputs.
     progress
         Called with the finished share.
-
-    Returns
-    -------
-    Two arrays
-        D in output units per Hz, and L in output units per internal unit of the latents.
     """
     rate, ensemble, settings = problem.rate, problem.ensemble, Calibrated()
     columns, count = ensemble.shared_columns(settings.most_decoders)
-    trials, rng = settings.trajectories, problem.rng("outputs")
+    trials, rng, memory = settings.trajectories, problem.rng("outputs"), 1.0 if ensemble.device else _FILTER
     start, course = drawn(problem.visited, trials, rng)
     paths = Trajectories(rate, ensemble.clock, start, EVERY, rng, settings.perturbed, course)
     drive = ensemble.drive(rng.random((trials, ensemble.neurons)), columns)
-    blocks = _read_out(rate, paths, along(paths, drive, settings.duration_for(ensemble.neurons) / trials))
-    blocks = without_jumps(paths, blocks, ensemble.clock)
+    blocks = along(paths, drive, settings.duration_for(ensemble.neurons) / trials)
+    if ensemble.device is None:
+        refilter = Refilter(ensemble.clock.decay**paths.stride, float(np.exp(-paths.every / memory)))
+        blocks = (block._replace(spikes_hz=refilter(block.spikes_hz)) for block in blocks)
+    blocks = without_jumps(paths, _read_out(rate, paths, blocks, memory), ensemble.clock, memory)
     training, held_out = (NormalEquations.empty(count + rate.rank, rate.outputs) for _ in range(2))
     take_in(blocks, training, held_out, progress)
     weights = solve_decoders(training, held_out, None).decoders
-    return weights[:, columns], _LATENT_HZ * weights[:, count:]
+    filter_s = None if ensemble.device else memory * ensemble.clock.time_unit_s
+    return OutputDecoders(weights[:, columns], _LATENT_HZ * weights[:, count:], filter_s)
 
 
-def _read_out(rate: RateNetwork, paths: Trajectories, blocks: Iterator[DrivenBlock]) -> Iterator[DrivenBlock]:
+def _read_out(
+    rate: RateNetwork, paths: Trajectories, blocks: Iterator[DrivenBlock], memory: float
+) -> Iterator[DrivenBlock]:
     """Blocks whose targets are the outputs, with the latents beside the spikes.
 
     Both are less what spikes cannot know: where trajectories jumped to of late.
     """
-    decay, before, jumps = float(np.exp(-paths.every)), None, 0.0
+    decay, before, jumps = float(np.exp(-paths.every / memory)), None, 0.0
     for block in blocks:
         wanted = np.concatenate([rate.hidden(block.states) @ rate.output_vectors, block.states], axis=-1)
         before = wanted[:, 0] if before is None else before
