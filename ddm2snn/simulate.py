@@ -282,7 +282,7 @@ def _warn_of_mismatch(schedule: Schedule, backend: Backend) -> None:
 
 def _warn_of_uncovered(network: SpikingNetwork, latent: Float[np.ndarray, "trial time rank"]) -> None:
     """Warn where inputs lead beside the states that the neurons were converted for; called by `simulate` itself."""
-    covered = network.provenance.get("covered")
+    covered = network.origin.covered
     if covered is None:
         return
     low, high = np.asarray(covered)

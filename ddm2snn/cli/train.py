@@ -41,6 +41,7 @@ def train(
     from ddm2snn.systems import find_system
     from ddm2snn.systems.scales import BUDGET
     from ddm2snn.training import Training
+    from ddm2snn.training.matching import TrainingReport
 
     training = Training(error=error, ridge=ridge, sweep=sweep, activation=activation)  # pyright: ignore[reportArgumentType] - checked inside
     target = find_system(system)
@@ -57,17 +58,15 @@ def train(
             progress=progress,
         )
         network.save(output)
-    provenance = network.provenance
-    error_per_latent = ", ".join(f"{value:.2g}" for value in provenance["drift_error"])
-    content = {"file": str(output), "fingerprint": network.fingerprint, **provenance}
+    report = TrainingReport.of(network)
+    error_per_latent = ", ".join(f"{value:.2g}" for value in report.drift_error)
+    content = {"file": str(output), "fingerprint": network.fingerprint, **network.provenance}
     lines = [f"{output}: relative drift error per latent {error_per_latent}"]
     if network.diffusion_readout is not None:
-        lines.append(f"relative error of the diffusion tensor {provenance['diffusion_error']:.2g}")
+        lines.append(f"relative error of the diffusion tensor {report.diffusion_error:.2g}")
     if sweep:
         lines += ["ridge      drift error  sum |W_s|"]
-        lines += [
-            f"{s['ridge']:<9.0e}  {s['drift_error']:<11.2g}  {s['readout_norm']:.4g}" for s in provenance["stages"]
-        ]
+        lines += [f"{s.ridge:<9.0e}  {s.drift_error:<11.2g}  {s.readout_norm:.4g}" for s in report.stages]
     if network.time_scale != 1.0:
         middle, reach = network.latent_offset, 2.0 * network.latent_scale
         places = ", ".join(f"{m - r:.3g} to {m + r:.3g}" for m, r in zip(middle, reach, strict=True))

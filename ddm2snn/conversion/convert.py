@@ -378,7 +378,7 @@ def _provenance(
     if (stimulus := settings.pop("stimulus", None)) is not None:
         settings["stimulus"] = stimulus.fingerprint
     return {
-        "system": problem.rate.provenance.get("system"),
+        "system": problem.rate.origin.system,
         "seed": problem.seed,
         "neurons_per_unit": population.neurons_per_unit,
         "max_rates_hz": list(population.max_rates_hz),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,45 @@ if TYPE_CHECKING:
 
 _MOST_UNITS = 2**20
 _LARGEST_STEP_ERROR = 0.1
+
+
+@dataclass(frozen=True)
+class ImportFacts:
+    """What the command line says about the import of a rate network, from the network's provenance.
+
+    Parameters
+    ----------
+    form, filtered
+        Form of the file, and what the leak acts on.
+    step
+        Time step in units of tau; None in continuous time.
+    not_used, assumed
+        Arrays that nothing was made of, and settings that the family's own code has.
+    rests_without_input
+        Whether the network comes to rest.
+    factorisation_error, step_error
+        Relative errors of the factors of a dense W and of the match of a step; None where there is none.
+    initial_outside, noise_outside
+        Share of the initial state and of the units' noise that lies outside the latents.
+    noise_outside_per_unit
+        Standard deviation of that noise of a unit.
+    readout, readout_left_out
+        Name of the read-out, and why it is left out.
+    """
+
+    form: str
+    filtered: str
+    step: float | None = None
+    not_used: Sequence[str] = ()
+    assumed: Mapping[str, str] = field(default_factory=dict)
+    rests_without_input: bool = False
+    factorisation_error: float | None = None
+    step_error: float | None = None
+    initial_outside: float = 0.0
+    noise_outside: float | None = None
+    noise_outside_per_unit: float = 0.0
+    readout: str | None = None
+    readout_left_out: str | None = None
 
 
 def import_rate_network(path: Path | str, mapping: ArrayMapping, *, seed: int = 0) -> RateNetwork:
