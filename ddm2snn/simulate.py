@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.backend import RATE, Backend, find_backend, refuse
+from ddm2snn.base import package_version
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, reported
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
-from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 from ddm2snn.recording import Recording

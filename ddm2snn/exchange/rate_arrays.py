@@ -12,13 +12,12 @@ import numpy as np
 from ddm2snn.base.files import digest_of
 from ddm2snn.base.randomness import stream
 from ddm2snn.errors import InputError
-from ddm2snn.exchange.dense_weights import factored as factored
-from ddm2snn.exchange.dense_weights import factors_of
 from ddm2snn.exchange.dialects import BY_NAME, low_rank
 from ddm2snn.exchange.flow_matching import Matched, matched
 from ddm2snn.exchange.foreign_arrays import read_arrays
 from ddm2snn.exchange.published_network import PublishedNetwork, Visits, root_of, visits_of
-from ddm2snn.exchange.weight_file import LARGEST_WEIGHT, WeightFile
+from ddm2snn.exchange.weight_file import LARGEST_WEIGHT, WeightFile, factors_of
+from ddm2snn.exchange.weight_file import factored as factored
 from ddm2snn.network import RateNetwork
 
 if TYPE_CHECKING:

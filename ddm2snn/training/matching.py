@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ddm2snn.base import package_version
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import stream
-from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
 from ddm2snn.training.robustness import Return
 from ddm2snn.training.sampling import Task, stationary_cloud, task_of

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddm2snn.analysis.lyapunov import Exponent
+from ddm2snn.base import package_version
 from ddm2snn.base.files import make_folder, write_text
-from ddm2snn.base.version import package_version
 from ddm2snn.fidelity.field_difference import FieldDifference, recorded_differences
 from ddm2snn.fidelity.ladder import Stage, attribution
 from ddm2snn.fidelity.report import FidelityReport
