@@ -11,7 +11,7 @@ import numpy as np
 from ddm2snn.base.arrays import check_positive, check_provenance, freeze_arrays
 from ddm2snn.base.html import html_table
 from ddm2snn.base.low_rank import LowRank
-from ddm2snn.base.stored import Origin, Stored
+from ddm2snn.base.stored import Origin, Stored, read_entries
 from ddm2snn.errors import InputError
 from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming
 from ddm2snn.neuron.activation import Activation, activate
@@ -62,7 +62,7 @@ class _Network(Stored):
     @property
     def origin(self) -> Origin:
         """What the package reads of the provenance."""
-        return Origin.of(self.provenance)
+        return read_entries(Origin, self.provenance)
 
 
 @dataclass(frozen=True, eq=False)

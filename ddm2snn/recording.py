@@ -23,7 +23,7 @@ from ddm2snn.base.files import damage_refused, require_file
 from ddm2snn.base.foreign import Allowance, Content, read_apart
 from ddm2snn.base.html import fields_table, html_table
 from ddm2snn.base.sealed import sealed_content, sealed_file
-from ddm2snn.base.stored import Origin, check_header, make_header, parse_json
+from ddm2snn.base.stored import Origin, check_header, make_header, parse_json, read_entries
 from ddm2snn.errors import FileRefusedError, InputError
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ class Recording:
     @property
     def origin(self) -> Origin:
         """What the package reads of the provenance."""
-        return Origin.of(self.provenance)
+        return read_entries(Origin, self.provenance)
 
     @property
     def backend(self) -> str | None:

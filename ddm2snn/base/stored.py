@@ -114,7 +114,7 @@ class Origin:
 
     Examples
     --------
-    >>> Origin.of({"seed": 3, "versions": {"numpy": "2.0"}}).seed
+    >>> read_entries(Origin, {"seed": 3, "versions": {"numpy": "2.0"}}).seed
     3
     """
 
@@ -128,11 +128,6 @@ class Origin:
     backend: str | None = None
     seed: int | None = None
     conditions: Sequence[str] = ()
-
-    @classmethod
-    def of(cls, provenance: Mapping[str, Any]) -> Origin:
-        """Read a provenance."""
-        return read_entries(cls, provenance)
 
     @property
     def stimulus(self) -> str | None:

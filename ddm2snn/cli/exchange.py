@@ -11,8 +11,7 @@ import typer
 import ddm2snn
 from ddm2snn.base.files import require_file
 from ddm2snn.cli import costs
-from ddm2snn.cli.console import say_cost, shown
-from ddm2snn.cli.options import JsonFlag, NetworkFile, Seed, SpikingFile, check_output, show
+from ddm2snn.cli.options import JsonFlag, NetworkFile, Seed, SpikingFile, check_output, say_cost, show, shown
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ import typer
 
 import ddm2snn
 from ddm2snn.cli import costs
-from ddm2snn.cli.console import shown
 from ddm2snn.cli.options import (
     BACKEND,
     HARDWARE,
@@ -29,6 +28,7 @@ from ddm2snn.cli.options import (
     missed_warnings,
     neuron_model,
     show,
+    shown,
 )
 from ddm2snn.errors import InputError
 

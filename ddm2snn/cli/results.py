@@ -12,7 +12,6 @@ import ddm2snn
 from ddm2snn.base.files import check_writable, new_folder, require_file
 from ddm2snn.base.stored import parse_json
 from ddm2snn.cli import costs
-from ddm2snn.cli.console import say_cost, shown, steps
 from ddm2snn.cli.options import (
     SYSTEM,
     WELLS,
@@ -24,7 +23,10 @@ from ddm2snn.cli.options import (
     confirm_execution,
     exit_code,
     flags,
+    say_cost,
     show,
+    shown,
+    steps,
 )
 from ddm2snn.errors import FileRefusedError, InputError
 

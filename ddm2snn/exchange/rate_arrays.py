@@ -31,24 +31,10 @@ _LARGEST_STEP_ERROR = 0.1
 class ImportFacts:
     """What the command line says about the import of a rate network, from the network's provenance.
 
-    Parameters
-    ----------
-    form, filtered
-        Form of the file, and what the leak acts on.
-    step
-        Time step in units of tau; None in continuous time.
-    not_used, assumed
-        Arrays that nothing was made of, and settings that the family's own code has.
-    rests_without_input
-        Whether the network comes to rest.
-    factorisation_error, step_error
-        Relative errors of the factors of a dense W and of the match of a step; None where there is none.
-    initial_outside, noise_outside
-        Share of the initial state and of the units' noise that lies outside the latents.
-    noise_outside_per_unit
-        Standard deviation of that noise of a unit.
-    readout, readout_left_out
-        Name of the read-out, and why it is left out.
+    `filtered` is what the leak acts on, and the `step` that of discrete time in units of tau. Nothing was made of the
+    arrays `not_used`, and what the file does not say was `assumed`. The errors of factors and step are relative.
+    `initial_outside` and `noise_outside` are shares of initial state and units' noise that lie outside the latents.
+    What does not apply is None.
     """
 
     form: str
