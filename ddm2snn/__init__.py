@@ -11,7 +11,7 @@ _lazy, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        from ddm2snn.base.version import package_version
+        from ddm2snn.base import package_version
 
         return package_version()
     return _lazy(name)

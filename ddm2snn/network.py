@@ -11,7 +11,7 @@ import numpy as np
 from ddm2snn.base.arrays import check_positive, check_provenance, freeze_arrays
 from ddm2snn.base.html import html_table
 from ddm2snn.base.low_rank import LowRank
-from ddm2snn.base.stored import Stored
+from ddm2snn.base.stored import Origin, Stored, read_entries
 from ddm2snn.errors import InputError
 from ddm2snn.neuron import NEURON_MODELS, NeuronModel, SpikeTiming
 from ddm2snn.neuron.activation import Activation, activate
@@ -58,6 +58,11 @@ class _Network(Stored):
     def outputs(self) -> int:
         """Number of outputs that a task reads."""
         return 0 if self.output_bias is None else len(self.output_bias)
+
+    @property
+    def origin(self) -> Origin:
+        """What the package reads of the provenance."""
+        return read_entries(Origin, self.provenance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -371,17 +376,12 @@ def _check_together(network: RateNetwork | SpikingNetwork, *names: str) -> None:
         raise InputError(f"{owner}, but {missing[0]} is None. Give all.")
 
 
-def missed_by(network: RateNetwork | SpikingNetwork) -> list[str]:
-    """Sentences on what the making of a network did not reach, from its provenance."""
-    return list(network.provenance.get("missed", ()))
-
-
 def _html(network: RateNetwork | SpikingNetwork, summary: Mapping[str, object]) -> str:
     title = "Rate network" if isinstance(network, RateNetwork) else "Spiking network"
     more = {
         "inputs": network.input_map.shape[1],
         "largest singular values": ", ".join(f"{v:.3g}" for v in network.recurrent.singular_values()[:5]),
-        "system": network.provenance.get("system", "unknown"),
+        "system": network.origin.system or "unknown",
         "fingerprint": network.fingerprint,
     }
     return html_table(title, {**summary, **more})

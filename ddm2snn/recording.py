@@ -23,7 +23,7 @@ from ddm2snn.base.files import damage_refused, require_file
 from ddm2snn.base.foreign import Allowance, Content, read_apart
 from ddm2snn.base.html import fields_table, html_table
 from ddm2snn.base.sealed import sealed_content, sealed_file
-from ddm2snn.base.stored import check_header, make_header, parse_json
+from ddm2snn.base.stored import Origin, check_header, make_header, parse_json, read_entries
 from ddm2snn.errors import FileRefusedError, InputError
 
 if TYPE_CHECKING:
@@ -221,19 +221,24 @@ class Recording:
         return float((time[-1] - time[0]) / (len(time) - 1)) if len(time) > 1 else 0.0
 
     @property
+    def origin(self) -> Origin:
+        """What the package reads of the provenance."""
+        return read_entries(Origin, self.provenance)
+
+    @property
     def backend(self) -> str | None:
         """Name of the backend; None where it is unknown, as of arrays."""
-        return self.provenance.get("backend")
+        return self.origin.backend
 
     @property
     def seed(self) -> int | None:
         """Seed of the run; None where it is unknown, as of arrays."""
-        return self.provenance.get("seed")
+        return self.origin.seed
 
     @property
     def conditions(self) -> Mapping[str, Int[np.ndarray, " trial"]]:
         """Trials of each condition of the stimulus, by its name; none where it named no conditions."""
-        names = np.array(self.provenance.get("conditions", ()), dtype=str)
+        names = np.array(self.origin.conditions, dtype=str)
         if not len(names) or self.trials % len(names):
             return {}
         of_trial = np.repeat(names, self.trials // len(names))

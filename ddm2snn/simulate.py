@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddm2snn.backend import RATE, Backend, find_backend, refuse
+from ddm2snn.base import package_version
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.progress import Progress, reported
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
-from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError, UnsupportedError
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.outputs import split_outputs, with_outputs
@@ -280,7 +280,7 @@ def _warn_of_mismatch(schedule: Schedule, backend: Backend) -> None:
 
 def _warn_of_uncovered(network: SpikingNetwork, latent: Float[np.ndarray, "trial time rank"]) -> None:
     """Warn where inputs lead beside the states that the neurons were converted for; called by `simulate` itself."""
-    covered = network.provenance.get("covered")
+    covered = network.origin.covered
     if covered is None:
         return
     low, high = np.asarray(covered)

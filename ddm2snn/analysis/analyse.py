@@ -71,7 +71,7 @@ class Analysis:
         deviations = self.subspace.deviations[: self.subspace.rank]
         return {
             "network": {
-                "fingerprint": network.fingerprint, "system": network.provenance.get("system"),
+                "fingerprint": network.fingerprint, "system": network.origin.system,
                 "units": network.units, "rank": network.rank, "activation": network.activation,
             },
             "subspace": {

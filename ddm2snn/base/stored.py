@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -85,6 +85,59 @@ class Stored:
     def save(self, path: Path | str) -> None:
         """Write as safetensors."""
         save_arrays(self, path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What the package reads of the provenance of a network or a recording; an entry that it lacks has its default.
+
+    Parameters
+    ----------
+    system
+        Name of the SDE that a network was trained on.
+    missed
+        Sentences on what the making of a network did not reach.
+    covered
+        Lowest and highest latents in system units that the neurons of a network were converted for.
+    decoders
+        Kind and settings of a network's decoders.
+    diagnostics
+        What `ddm2snn.conversion.diagnostics.Diagnostics` of a network reads.
+    imported
+        What `ddm2snn.exchange.rate_arrays.ImportFacts` of an imported network reads.
+    network
+        Fingerprint of the network that a recording is of.
+    backend, seed
+        Backend and seed of a recording.
+    conditions
+        Names of a recording's conditions, one for each trial of its stimulus.
+
+    Examples
+    --------
+    >>> read_entries(Origin, {"seed": 3, "versions": {"numpy": "2.0"}}).seed
+    3
+    """
+
+    system: str | None = None
+    missed: Sequence[str] = ()
+    covered: Sequence[Sequence[float]] | None = None
+    decoders: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    diagnostics: Any = None
+    imported: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    network: str | None = None
+    backend: str | None = None
+    seed: int | None = None
+    conditions: Sequence[str] = ()
+
+    @property
+    def stimulus(self) -> str | None:
+        """Fingerprint of the stimulus whose trials the decoders were calibrated in; None without one."""
+        return self.decoders.get("stimulus")
+
+
+def read_entries(kind: type[T], content: Mapping[str, Any]) -> T:
+    """Entries of a JSON object that a dataclass has fields for; those that are missing have their defaults."""
+    return kind(**{field.name: content[field.name] for field in dataclasses.fields(kind) if field.name in content})
 
 
 def read_as(path: Path | str, cls: type[T]) -> T:

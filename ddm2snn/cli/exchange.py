@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import ddm2snn
 from ddm2snn.base.files import require_file
 from ddm2snn.cli import costs
-from ddm2snn.cli.console import say_cost, shown
-from ddm2snn.cli.options import JsonFlag, NetworkFile, Seed, SpikingFile, check_output, show
+from ddm2snn.cli.options import JsonFlag, NetworkFile, Seed, SpikingFile, check_output, say_cost, show, shown
 from ddm2snn.errors import InputError
+
+if TYPE_CHECKING:
+    from ddm2snn.exchange.rate_arrays import ImportFacts
 
 _SUFFIXES = {"nir": (".nir",), "hdf5": (".h5", ".hdf5")} | dict.fromkeys(("brian2", "nengo", "pynn"), (".py",))
 
@@ -46,6 +47,8 @@ def import_(
     from pydantic import ValidationError
 
     from ddm2snn.base.settings import explain, read_settings
+    from ddm2snn.base.stored import read_entries
+    from ddm2snn.exchange.rate_arrays import ImportFacts
 
     options = {
         "activation": activation, "filtered": filtered, "factor": factor, "rank": rank, "tolerance": tolerance,
@@ -66,39 +69,39 @@ def import_(
         content = {"file": str(output), "fingerprint": network.fingerprint, "neurons": network.neurons}
         show(content, [f"{output}: {network.neurons} spiking neurons, rank {network.rank}"], as_json=as_json)
         return
-    facts = network.provenance["imported"]
-    content = {"file": str(output), "fingerprint": network.fingerprint, **facts}
+    facts = read_entries(ImportFacts, network.origin.imported)
+    content = {"file": str(output), "fingerprint": network.fingerprint, **network.origin.imported}
     lines = [
-        f"{output}: {network.units} units, rank {network.rank}, from {facts['form']}, filtered {facts['filtered']}"
-        + (f", {network.outputs} output(s) from {facts['readout']}" if network.outputs else "")
+        f"{output}: {network.units} units, rank {network.rank}, from {facts.form}, filtered {facts.filtered}"
+        + (f", {network.outputs} output(s) from {facts.readout}" if network.outputs else "")
     ]
     show(content, lines + _remarks(facts, network.input_map.shape[1]), as_json=as_json)
 
 
-def _remarks(facts: Mapping[str, Any], inputs: int) -> list[str]:
+def _remarks(facts: ImportFacts, inputs: int) -> list[str]:
     """Sentences on what an imported rate network is, and on what of its file is no part of it."""
     lines = []
-    if "assumed" in facts:
-        assumed = ", ".join(f"{name} {value}" for name, value in facts["assumed"].items())
+    if facts.assumed:
+        assumed = ", ".join(f"{name} {value}" for name, value in facts.assumed.items())
         lines.append(f"as the family's own code has it, for the file does not say: {assumed}")
-        if facts["step"] is None:
+        if facts.step is None:
             lines.append("Warning: read in continuous time. Give --step where the network was trained in time steps.")
-    if "factorisation_error" in facts:
-        lines.append(f"relative error of the factors {facts['factorisation_error']:.2g}")
-    if "step_error" in facts:
-        lines.append(f"its flow over a step of {facts['step']:.3g} misses the file's map by {facts['step_error']:.1%}")
-    if facts.get("initial_outside", 0.0) > 1e-6:
-        lines.append(f"{facts['initial_outside']:.0%} of the initial state lies outside the latents and decays")
-    if "noise_outside" in facts:
-        share, size = facts["noise_outside"], facts["noise_outside_per_unit"]
+    if facts.factorisation_error is not None:
+        lines.append(f"relative error of the factors {facts.factorisation_error:.2g}")
+    if facts.step_error is not None:
+        lines.append(f"its flow over a step of {facts.step:.3g} misses the file's map by {facts.step_error:.1%}")
+    if facts.initial_outside > 1e-6:
+        lines.append(f"{facts.initial_outside:.0%} of the initial state lies outside the latents and decays")
+    if facts.noise_outside is not None:
+        share, size = facts.noise_outside, facts.noise_outside_per_unit
         lines.append(
             f"Warning: {share:.0%} of the units' noise, {size:.2g} per unit, lies outside the latents: left out."
         )
-    if "readout_left_out" in facts:
-        lines.append(f"Warning: the read-out {facts['readout']} is left out: {facts['readout_left_out']}")
-    if facts["not_used"]:
-        lines.append(f"Warning: nothing was made of {', '.join(facts['not_used'][:12])}.")
-    if facts["rests_without_input"]:
+    if facts.readout_left_out is not None:
+        lines.append(f"Warning: the read-out {facts.readout} is left out: {facts.readout_left_out}")
+    if facts.not_used:
+        lines.append(f"Warning: nothing was made of {', '.join(facts.not_used[:12])}.")
+    if facts.rests_without_input:
         seen = "that random inputs of size 1 lead to" if inputs else "where it moves"
         lines.append(f"Warning: without input or noise the network comes to rest; conversion covers the states {seen}.")
     return lines

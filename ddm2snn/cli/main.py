@@ -23,17 +23,15 @@ from typing import Annotated
 
 import typer
 
+from ddm2snn.base import package_version
 from ddm2snn.base.files import inputs_kept
 from ddm2snn.base.progress import LOG
-from ddm2snn.base.version import package_version
-from ddm2snn.cli.console import quiet
-from ddm2snn.cli.convert import convert, plan, restructure
 from ddm2snn.cli.exchange import export, import_
 from ddm2snn.cli.lists import backends, cache, hardware, systems
-from ddm2snn.cli.results import analyse, compare, run
+from ddm2snn.cli.networks import convert, plan, restructure, train
+from ddm2snn.cli.options import quiet
+from ddm2snn.cli.results import analyse, compare, run, stress
 from ddm2snn.cli.simulate import simulate
-from ddm2snn.cli.stress import stress
-from ddm2snn.cli.train import train
 from ddm2snn.errors import InputError, one_line
 
 UNFORESEEN = 70

@@ -1,4 +1,4 @@
-"""Options that several commands take; `show` obeys the one for JSON."""
+"""Options that several commands take, and what commands show: results on stdout, progress on stderr."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ddm2snn.base.costs import Cost
 from ddm2snn.base.files import check_writable
+from ddm2snn.base.progress import Announce, Console, Progress, no_progress, say
 from ddm2snn.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,6 +48,8 @@ RateFile = Annotated[Path, typer.Argument(help="Rate network (.safetensors).")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 2 where the result misses what was asked for.")]
 SpikingFile = Annotated[Path, typer.Argument(help="Spiking network (.safetensors).")]
+
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
 def check_output(path: Path, *suffixes: str) -> None:
@@ -102,3 +107,38 @@ def neuron_model(name: str | None) -> NeuronModel | None:
     from ddm2snn.neuron import find_neuron
 
     return None if name is None else find_neuron(name)
+
+
+@contextlib.contextmanager
+def quiet(asked: bool) -> Iterator[None]:
+    """Within the context, show no progress if so asked."""
+    token = _quiet.set(asked)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+@contextlib.contextmanager
+def steps() -> Iterator[Announce]:
+    """Show the steps of a run."""
+    with contextlib.closing(Console()) as console:
+        yield Announce() if _quiet.get() else console
+
+
+@contextlib.contextmanager
+def shown(name: str, cost: Cost) -> Iterator[Progress]:
+    """Show the progress of one piece of work that the machine has room for, and what it takes where that is much."""
+    words = cost.checked()
+    if _quiet.get():
+        yield no_progress
+        return
+    with contextlib.closing(Console()) as console:
+        yield console.start(name + words)
+        console.finish(name, done_before=False)
+
+
+def say_cost(name: str, cost: Cost) -> None:
+    """Say what work takes whose progress is shown otherwise or not at all, where that is much."""
+    if (words := cost.checked()) and not _quiet.get():
+        say(f"{name}{words}")

@@ -9,8 +9,7 @@ import typer
 
 import ddm2snn
 from ddm2snn.cli import costs
-from ddm2snn.cli.console import shown
-from ddm2snn.cli.options import JsonFlag, Seed, check_output, show
+from ddm2snn.cli.options import JsonFlag, Seed, check_output, show, shown
 from ddm2snn.errors import InputError
 
 

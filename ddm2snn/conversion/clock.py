@@ -25,7 +25,7 @@ _LARGEST_RATIO = 0.34
 _NOISE_EXPONENT = 1.5  # spike noise falls with this power of the time unit or faster [measured: vanderpol, lorenz]
 _LONGEST = 4.0  # factor on the first time unit [choice]
 _RISE = 0.02  # rate time units: synapses rise no slower [measured: vanderpol]
-_RISE_OF_FASTEST = 0.1  # share of the time scale of the fastest motion that they take at most [choice]
+_RISE_OF_FASTEST = 0.2  # share of the time scale of the fastest motion that they take at most [measured: lorenz]
 _STATES = 4000  # whose Jacobian is taken at most [cost]
 
 
@@ -100,7 +100,7 @@ def fastest_rate(rate: RateNetwork, z: Float[np.ndarray, "sample rank"]) -> floa
 
 
 def natural_rise_s(rate: RateNetwork, z: Float[np.ndarray, "sample rank"], time_unit_s: float) -> float:
-    """Time in which synapses rise: a fiftieth of the time unit, or a tenth of the time scale of the fastest motion.
+    """Time in which synapses rise: a fiftieth of the time unit, or a fifth of the time scale of the fastest motion.
 
     The rise takes away what single spikes bring along at short lags. The latents follow their own motion through it,
     since decoders are solved behind it; a slower rise would delay how they answer noise.

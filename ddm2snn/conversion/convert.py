@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.backend import Backend, DeviceBackend, find_backend
+from ddm2snn.base import package_version
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.html import fields_table
 from ddm2snn.base.progress import Progress, reported
 from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.base.threads import one_thread
-from ddm2snn.base.version import package_version
 from ddm2snn.conversion.clock import Clock, natural_time_unit_s, stretch, whole_hundredths
 from ddm2snn.conversion.decoders import Calibrated, Decoders, Problem, Solution, find_decoders
 from ddm2snn.conversion.diagnostics import Diagnostics, audit
@@ -379,7 +379,7 @@ def _provenance(
     if (stimulus := settings.pop("stimulus", None)) is not None:
         settings["stimulus"] = stimulus.fingerprint
     return {
-        "system": problem.rate.provenance.get("system"),
+        "system": problem.rate.origin.system,
         "seed": problem.seed,
         "neurons_per_unit": population.neurons_per_unit,
         "max_rates_hz": list(population.max_rates_hz),

@@ -247,7 +247,7 @@ class Diagnostics(_Part):
         InputError
             Where the provenance holds something else by this name.
         """
-        content = network.provenance.get("diagnostics")
+        content = network.origin.diagnostics
         if content is None:
             return None
         try:

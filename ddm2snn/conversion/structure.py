@@ -293,7 +293,7 @@ def restructure(
 
 def _check_solved_for(network: SpikingNetwork) -> None:
     """Refuse a network for more than stationary trajectories and a constant diffusion."""
-    if "stimulus" in network.provenance.get("decoders", {}):
+    if network.origin.stimulus is not None:
         raise InputError(
             "This network was calibrated in trials with inputs, and restructure knows stationary trajectories alone. "
             "Restructure networks that were converted without a stimulus."

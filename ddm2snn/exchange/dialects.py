@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.errors import InputError
-from ddm2snn.exchange.dense_weights import factors_of
 from ddm2snn.exchange.published_network import PublishedNetwork
+from ddm2snn.exchange.weight_file import factors_of
 from ddm2snn.exchange.weights import Weights, noise_covariance, with_activation
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from ddm2snn.base.files import check_neighbour, check_writable, write_together
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.nir_files import graph_bytes, is_sidecar, sidecar_bytes, sidecar_of
-from ddm2snn.exchange.nir_graph import READERS, Nir, graph_of
-from ddm2snn.exchange.nir_losses import losses
+from ddm2snn.exchange.nir_graph import READERS, Nir, graph_of, losses
 from ddm2snn.exchange.plain_hdf5 import write_hdf5
 from ddm2snn.exchange.scripts import PYNN_REQUIREMENTS, write_brian2_script, write_pynn_script
 from ddm2snn.network import RateNetwork, SpikingNetwork

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,12 @@ import numpy as np
 from ddm2snn.base.files import digest_of
 from ddm2snn.base.randomness import stream
 from ddm2snn.errors import InputError
-from ddm2snn.exchange.dense_weights import factored as factored
-from ddm2snn.exchange.dense_weights import factors_of
 from ddm2snn.exchange.dialects import BY_NAME, low_rank
 from ddm2snn.exchange.flow_matching import Matched, matched
 from ddm2snn.exchange.foreign_arrays import read_arrays
 from ddm2snn.exchange.published_network import PublishedNetwork, Visits, root_of, visits_of
-from ddm2snn.exchange.weight_file import LARGEST_WEIGHT, WeightFile
+from ddm2snn.exchange.weight_file import LARGEST_WEIGHT, WeightFile, factors_of
+from ddm2snn.exchange.weight_file import factored as factored
 from ddm2snn.network import RateNetwork
 
 if TYPE_CHECKING:
@@ -25,6 +25,31 @@ if TYPE_CHECKING:
 
 _MOST_UNITS = 2**20
 _LARGEST_STEP_ERROR = 0.1
+
+
+@dataclass(frozen=True)
+class ImportFacts:
+    """What the command line says about the import of a rate network, from the network's provenance.
+
+    `filtered` is what the leak acts on, and the `step` that of discrete time in units of tau. Nothing was made of the
+    arrays `not_used`, and what the file does not say was `assumed`. The errors of factors and step are relative.
+    `initial_outside` and `noise_outside` are shares of initial state and units' noise that lie outside the latents.
+    What does not apply is None.
+    """
+
+    form: str
+    filtered: str
+    step: float | None = None
+    not_used: Sequence[str] = ()
+    assumed: Mapping[str, str] = field(default_factory=dict)
+    rests_without_input: bool = False
+    factorisation_error: float | None = None
+    step_error: float | None = None
+    initial_outside: float = 0.0
+    noise_outside: float | None = None
+    noise_outside_per_unit: float = 0.0
+    readout: str | None = None
+    readout_left_out: str | None = None
 
 
 def import_rate_network(path: Path | str, mapping: ArrayMapping, *, seed: int = 0) -> RateNetwork:

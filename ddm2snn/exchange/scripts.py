@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from ddm2snn.backend import find_backend, refuse
+from ddm2snn.base import package_version
 from ddm2snn.base.files import check_neighbour, write_together
 from ddm2snn.base.randomness import check_seed
-from ddm2snn.base.version import package_version
 from ddm2snn.errors import InputError
 from ddm2snn.network import SpikingNetwork, to_internal
 from ddm2snn.schedule import Schedule

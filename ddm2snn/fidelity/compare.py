@@ -218,7 +218,7 @@ def _seed_notes(recordings: Mapping[str, Recording]) -> list[str]:
     by_seed: dict[tuple[str, bool], list[str]] = {}
     for name, recording in recordings.items():
         if recording.seed is not None:
-            by_seed.setdefault((str(recording.seed), "network" in recording.provenance), []).append(name)
+            by_seed.setdefault((str(recording.seed), recording.origin.network is not None), []).append(name)
     return [
         f"{', '.join(names)} were simulated with the same seed {seed}: their trials start from the same states, so "
         "they are not independent. Give each its own `seed`."

@@ -16,9 +16,8 @@ from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.fidelity.stress import Stress
 from ddm2snn.hardware.place import BOARD_ONLY, PER_CORE, Placement
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
-from ddm2snn.plots.comparison import excess_plot
+from ddm2snn.plots.comparison import draw_stress, excess_plot
 from ddm2snn.plots.recordings import latent_traces, spike_raster
-from ddm2snn.plots.stress import draw_stress
 from ddm2snn.plots.style import (
     COLOURS,
     HATCH,

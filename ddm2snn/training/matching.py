@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ddm2snn.base import package_version
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.randomness import stream
-from ddm2snn.base.version import package_version
+from ddm2snn.errors import InputError
+from ddm2snn.training.robustness import Return
 from ddm2snn.training.sampling import Task, stationary_cloud, task_of
 from ddm2snn.training.spurious_attractors import returning
 from ddm2snn.training.variable_projection import Device, VariableProjection
@@ -26,6 +29,58 @@ _MISFIT_ALLOWED = 4.0  # times the squared error asked for: training points besi
 _WORSE_DRIFT = 1.5  # factor that the drift error may grow by, above the one asked for, to remove spurious attractors
 _IN_DOMAIN = 4000  # places in a domain at which the drift is judged [cost]
 _GAINS = (0.2, 0.4, 0.8, 1.25)  # of the hidden units to start from
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Errors of the network that was fitted at a ridge, the largest over latents, and the sum of |W_s|."""
+
+    ridge: float
+    drift_error: float
+    diffusion_error: float
+    readout_norm: float
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training found out about its network, which has it in its provenance.
+
+    Parameters
+    ----------
+    drift_error, diffusion_error
+        Relative errors on fresh stationary states, that of the drift per latent.
+    readout_norm
+        Sum of |W_s| in internal units.
+    stages
+        The network of each ridge that was tried.
+    robustness
+        Whether trajectories come back.
+    domain_error
+        Drift error per latent within the system's domain; None without one.
+    """
+
+    drift_error: Sequence[float]
+    diffusion_error: float
+    readout_norm: float
+    stages: Sequence[Stage] = ()
+    robustness: Return | None = None
+    domain_error: Sequence[float] | None = None
+
+    @classmethod
+    def of(cls, network: RateNetwork) -> TrainingReport:
+        """Read the report that a trained network has; raises InputError where it has none."""
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            return TypeAdapter(cls).validate_python(dict(network.provenance))
+        except ValidationError as error:
+            raise InputError("This network's provenance has no report of a training. Give one that train made.") from (
+                error
+            )
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values, without those that are None."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
 
 def match(
@@ -74,11 +129,19 @@ def match(
             break
     progress(1.0)
     chosen = _choice(stages, training)
-    limit = max(training.error, _WORSE_DRIFT * stages[chosen]["drift_error"])
+    limit = max(training.error, _WORSE_DRIFT * stages[chosen].drift_error)
     network, back, points_added, attractors_left = returning(
-        networks[chosen], system, task, stages[chosen]["ridge"], (validation, test), seed,
+        networks[chosen], system, task, stages[chosen].ridge, (validation, test), seed,
         lambda network: float(drift_error(network, system, validation).max()) <= limit,
     )  # fmt: skip
+    report = TrainingReport(
+        drift_error=drift_error(network, system, test).tolist(),
+        diffusion_error=diffusion_error(network, system, test),
+        readout_norm=float(np.abs(network.right_vectors).sum()),
+        stages=stages,
+        robustness=back,
+        domain_error=None if inside is None else drift_error(network, system, inside[1]).tolist(),
+    )
     provenance = {
         "system": system.name,
         "units": units,
@@ -86,17 +149,12 @@ def match(
         "training": dataclasses.asdict(training),
         "device": device,
         "versions": {"ddm2snn": package_version(), "torch": str(torch.__version__), "numpy": np.__version__},
-        "drift_error": drift_error(network, system, test).tolist(),
-        "diffusion_error": diffusion_error(network, system, test),
-        **({} if inside is None else {"domain_error": drift_error(network, system, inside[1]).tolist()}),
-        "readout_norm": float(np.abs(network.right_vectors).sum()),
-        "ridge": stages[chosen]["ridge"],
-        "stages": stages,
+        **report.as_json(),
+        "ridge": stages[chosen].ridge,
         "points_added": points_added,
         "spurious_attractors": attractors_left,
         "loss": projection.history[:: max(1, len(projection.history) // 200)] + projection.history[-1:],
         "integration_step": task.cloud.dt,
-        "robustness": dataclasses.asdict(back),
     }
     return dataclasses.replace(network, provenance=provenance)
 
@@ -126,30 +184,28 @@ def starting_projection(
     return with_gain(_GAINS[int(np.argmin(losses))], 1)
 
 
-def _judged(
-    network: RateNetwork, ridge: float, system: System, states: States, inside: np.ndarray | None
-) -> dict[str, float]:
+def _judged(network: RateNetwork, ridge: float, system: System, states: States, inside: np.ndarray | None) -> Stage:
     """Measure the errors of a network, fitted at a ridge, on states and in a domain that it was not fitted to."""
     places = [states] if inside is None else [states, inside[0]]
-    return {
-        "ridge": ridge,
-        "drift_error": float(max(drift_error(network, system, some).max() for some in places)),
-        "diffusion_error": diffusion_error(network, system, states),
-        "readout_norm": float(np.abs(network.right_vectors).sum()),
-    }
+    return Stage(
+        ridge=ridge,
+        drift_error=float(max(drift_error(network, system, some).max() for some in places)),
+        diffusion_error=diffusion_error(network, system, states),
+        readout_norm=float(np.abs(network.right_vectors).sum()),
+    )
 
 
-def _reaches(stage: Mapping[str, float], training: Training) -> bool:
+def _reaches(stage: Stage, training: Training) -> bool:
     """Whether both errors are as small as asked."""
-    return stage["drift_error"] <= training.error and stage["diffusion_error"] <= training.diffusion_error
+    return stage.drift_error <= training.error and stage.diffusion_error <= training.diffusion_error
 
 
-def _choice(stages: Sequence[Mapping[str, float]], training: Training) -> int:
+def _choice(stages: Sequence[Stage], training: Training) -> int:
     """Stage with the smallest read-out among those that reach the errors, or with the smallest drift error if none."""
     good = [number for number, stage in enumerate(stages) if _reaches(stage, training)]
     if good:
-        return min(good, key=lambda number: stages[number]["readout_norm"])
-    return min(range(len(stages)), key=lambda number: stages[number]["drift_error"])
+        return min(good, key=lambda number: stages[number].readout_norm)
+    return min(range(len(stages)), key=lambda number: stages[number].drift_error)
 
 
 def drift_error(network: RateNetwork, system: System, points: States) -> Float[np.ndarray, " rank"]:

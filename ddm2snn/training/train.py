@@ -18,7 +18,7 @@ from ddm2snn.errors import InputError, MissedWarning
 from ddm2snn.neuron.activation import Activation
 from ddm2snn.systems import System, find_system
 from ddm2snn.systems.scales import Scales, find_scales
-from ddm2snn.training.matching import match
+from ddm2snn.training.matching import TrainingReport, match
 
 if TYPE_CHECKING:
     from ddm2snn.network import RateNetwork
@@ -175,7 +175,7 @@ def train(
             rounded=not scales.trivial, progress=lambda done: report(_SEARCH + (1.0 - _SEARCH) * done),
         )  # fmt: skip
     network = matched if scales.trivial else _in_units_of(matched, scales)
-    missed = _missed(network)
+    missed = _missed(network, settings)
     for sentence in missed:
         warnings.warn(sentence, MissedWarning, stacklevel=2)
     return dataclasses.replace(network, provenance={**network.provenance, "missed": missed}) if missed else network
@@ -194,26 +194,25 @@ def _in_units_of(network: RateNetwork, scales: Scales) -> RateNetwork:
     )
 
 
-def _missed(network: RateNetwork) -> list[str]:
+def _missed(network: RateNetwork, asked: Training) -> list[str]:
     """Sentences on what training did not reach, with what helps."""
-    made, missed = network.provenance, []
-    asked, error, back = made["training"], made["drift_error"], made["robustness"]
-    if asked["ridge"] is None and max(error) > asked["error"]:
+    made, missed = TrainingReport.of(network), []
+    error, in_domain, back = made.drift_error, max(made.domain_error or [0.0]), made.robustness
+    if asked.ridge is None and max(error) > asked.error:
         latent = int(np.argmax(error))
-        missed.append(f"the drift error of latent {latent} is {error[latent]:.2g}, but {asked['error']:g} was asked")
-    if asked["ridge"] is None and max(made.get("domain_error", [0.0])) > asked["error"]:
-        error = max(made["domain_error"])
-        missed.append(f"the drift error within its domain is {error:.2g}, but {asked['error']:g} was asked")
-    if asked["ridge"] is None and made["diffusion_error"] > asked["diffusion_error"]:
-        reached, goal = made["diffusion_error"], asked["diffusion_error"]
-        missed.append(f"the error of the diffusion is {reached:.2g}, but {goal:g} was asked")
-    lost = ", ".join(f"{back[name]} {name}" for name in ("escaped", "astray", "still") if back[name])
-    if lost:
-        place = ""
-        if back["place"] is not None:
-            latent = int(np.argmax(np.abs(back["place"])))
-            place = f"; they stay {back['place'][latent]:+.1f} standard deviations from the mean of latent {latent}"
-        all_ = back["far"] + back["perturbed"]
+        missed.append(f"the drift error of latent {latent} is {error[latent]:.2g}, but {asked.error:g} was asked")
+    if asked.ridge is None and in_domain > asked.error:
+        missed.append(f"the drift error within its domain is {in_domain:.2g}, but {asked.error:g} was asked")
+    if asked.ridge is None and made.diffusion_error > asked.diffusion_error:
+        goal = asked.diffusion_error
+        missed.append(f"the error of the diffusion is {made.diffusion_error:.2g}, but {goal:g} was asked")
+    if back is not None and back.lost:
+        counts = (("escaped", back.escaped), ("astray", back.astray), ("still", back.still))
+        lost, place = ", ".join(f"{count} {name}" for name, count in counts if count), ""
+        if back.place is not None:
+            latent = int(np.argmax(np.abs(back.place)))
+            place = f"; they stay {back.place[latent]:+.1f} standard deviations from the mean of latent {latent}"
+        all_ = back.far + back.perturbed
         missed.append(f"of {all_} trajectories from far outside or under strong noise, {lost} did not come back{place}")
     remedy = f"More units than {network.units}{'' if network.activation == 'tanh' else ', or tanh units,'} may help."
-    return [f"System {made['system']}: {sentence}. {remedy}" for sentence in missed]
+    return [f"System {network.origin.system}: {sentence}. {remedy}" for sentence in missed]

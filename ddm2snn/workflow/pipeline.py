@@ -33,7 +33,7 @@ from ddm2snn.conversion import convert
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
 from ddm2snn.load import load_as
-from ddm2snn.network import RateNetwork, SpikingNetwork, missed_by
+from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.recording import Recording
 from ddm2snn.schedule import step_count
 from ddm2snn.simulate import sampling_stride, simulate
@@ -277,7 +277,7 @@ class _Pipeline:
             command=f"ddm2snn run {shared.system} -o out\n\n{shared.as_toml().rstrip()}",
             tables=[training_table(rate), conversion_table(networks)],
             networks=networks,
-            missed=[*missed_by(rate), *(f"{n}: {sentence}" for n, s in networks.items() for sentence in missed_by(s))],
+            missed=[*rate.origin.missed, *(f"{n}: {text}" for n, s in networks.items() for text in s.origin.missed)],
             exponents=self._exponents(rate, lambda share: progress(0.8 + 0.1 * share)),
             summary={
                 "recipe": shared.model_dump(mode="json"),

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddm2snn.analysis.lyapunov import Exponent
+from ddm2snn.base import package_version
 from ddm2snn.base.files import make_folder, write_text
-from ddm2snn.base.version import package_version
 from ddm2snn.fidelity.field_difference import FieldDifference, recorded_differences
 from ddm2snn.fidelity.ladder import Stage, attribution
 from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics, recorded_statistics
 from ddm2snn.network import SpikingNetwork
-from ddm2snn.plots import comparison, conditions, recordings
+from ddm2snn.plots import comparison, recordings
 from ddm2snn.plots.analysis import analysis_figures
 from ddm2snn.plots.style import save_figure
 from ddm2snn.recording import Recording
@@ -162,11 +162,11 @@ class Page:
     def _condition_pictures(self) -> Iterator[Picture]:
         for report in self.reports:
             caption = "Share of trials that end above the boundary, with 95 % intervals (Wilson)."
-            yield _file_name(f"choices-{report.label}"), "Choices", caption, conditions.choices_plot(report)
+            yield _file_name(f"choices-{report.label}"), "Choices", caption, recordings.choices_plot(report)
         caption = "Mean over trials by condition, with one standard deviation."
-        yield "outputs", "Outputs over time", caption, conditions.output_traces(self.recordings)
+        yield "outputs", "Outputs over time", caption, recordings.output_traces(self.recordings)
         caption = "Mean trajectory of each condition; a dot marks its end."
-        yield "trajectories", "Trajectories", caption, conditions.condition_trajectories(self.recordings)
+        yield "trajectories", "Trajectories", caption, recordings.condition_trajectories(self.recordings)
 
     def _field_pictures(self, reference: Recording, burn_in: float) -> Iterator[Picture]:
         plane = "" if reference.rank < 3 else " First and last latent; the others are averaged over."

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddm2snn.backend import backend_versions
+from ddm2snn.base import package_version
 from ddm2snn.base.arrays import canonical_json
 from ddm2snn.base.files import digest_of, write_text
 from ddm2snn.base.progress import Announce, Progress
 from ddm2snn.base.stored import parse_json
-from ddm2snn.base.version import package_version
 from ddm2snn.errors import FileRefusedError, InputError
 from ddm2snn.load import load
 

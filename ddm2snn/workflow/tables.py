@@ -14,6 +14,7 @@ from ddm2snn.conversion.diagnostics import Diagnostics
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.field_difference import FieldDifference
 from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics
+from ddm2snn.training.matching import TrainingReport
 
 if TYPE_CHECKING:
     from ddm2snn.network import RateNetwork, SpikingNetwork
@@ -34,11 +35,11 @@ class Table:
 
 def training_table(rate: RateNetwork) -> Table:
     """Result of the training of the rate network."""
-    training = rate.provenance
+    training = TrainingReport.of(rate)
     rows = [
         ("rate units, rank", f"{rate.units}, {rate.rank}"),
-        ("relative drift error per latent, fresh stationary sample", _percents(training["drift_error"])),
-        ("sum of |W_s|, internal units", f"{training['readout_norm']:.3g}"),
+        ("relative drift error per latent, fresh stationary sample", _percents(training.drift_error)),
+        ("sum of |W_s|, internal units", f"{training.readout_norm:.3g}"),
         ("fingerprint", rate.fingerprint),
     ]
     return Table("Training", rows)

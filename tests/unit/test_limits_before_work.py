@@ -102,7 +102,7 @@ def test_every_command_says_what_takes_long(cli, inputs, monkeypatch, command):
         raise InputError(f"begins with {name!r}.")
 
     monkeypatch.setattr("ddm2snn.base.costs._WORTH_A_WORD_S", 0.0)
-    monkeypatch.setattr("ddm2snn.cli.console.Console.start", stop)
+    monkeypatch.setattr("ddm2snn.cli.options.Console.start", stop)
     monkeypatch.setattr(ddm2snn, "import_network", lambda *_, **__: stop(None, ""))
     code, _, err = cli(*COMMANDS[command].format("result").split())
     assert code == 2

@@ -16,8 +16,7 @@ import ddm2snn
 from ddm2snn import LIF, ArrayMapping, InputError, Nir, RectifiedLinear, SpikingNetwork, Static, export
 from ddm2snn.base.arrays import arrays_of
 from ddm2snn.exchange.nir_files import sidecar_of
-from ddm2snn.exchange.nir_graph import READERS, Graph, Node
-from ddm2snn.exchange.nir_losses import floor_loss, refractory_loss
+from ddm2snn.exchange.nir_graph import READERS, Graph, Node, floor_loss, refractory_loss
 
 FORMS = [Nir(dialect, reader) for dialect in ("factored", "latent", "dense") for reader in (None, *READERS)]
 forms = pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.dialect}-{form.reader}")

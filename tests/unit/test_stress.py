@@ -12,7 +12,7 @@ import pytest
 import ddm2snn
 from ddm2snn import InputError, compare, damaged, find_hardware, simulate, stress
 from ddm2snn.base.randomness import child_seed
-from ddm2snn.plots.stress import draw_stress
+from ddm2snn.plots.comparison import draw_stress
 
 SETTINGS = {"duration": 20.0, "trials": 4, "seeds": (0, 1)}
 
