@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ddm2snn.conversion.decoders.protocol import Problem
     from ddm2snn.network import RateNetwork
 
-_FILTER = 0.25  # rate time units of the outputs' own filter: spikes know inputs that late, and half the noise [choice]
+_FILTER = 0.1  # rate time units of the outputs' own filter: spikes know of inputs that much later [measured: flip-flop]
 _LATENT_HZ = 100.0  # that a latent of one counts for among the spikes, so that no ridge keeps it small [choice]
 
 
@@ -38,7 +38,7 @@ class OutputDecoders(NamedTuple):
 def output_decoders(problem: Problem, progress: Progress = no_progress) -> OutputDecoders:
     r"""Solve :math:`\min \langle|D\tilde r + Lz - C\phi(\Gamma z + b)|^2\rangle + \lambda|D|^2` along trajectories.
 
-    :math:`\tilde r` are the spikes behind a filter of a quarter of the time unit, and z is where the rate network is at
+    :math:`\tilde r` are the spikes behind a filter of a tenth of the time unit, and z is where the rate network is at
     the same time. So the decoders D make up for the filter's delay as far as the past tells; what inputs and noise just
     did is in the latents, which the linear part L reads. The ridge is the one of six with the least held-out error. A
     quarter of the trajectories are perturbed, so that outputs are right where trials begin as well. A device has no

@@ -4,7 +4,8 @@ Schema, version 1. The file has the attributes ``format`` ("ddm2snn spiking netw
 (the equations as text), and the dataset ``header``: JSON text with ``type``, ``format_version``, ``fingerprint`` and
 ``settings``. Of these ``settings`` has ``neuron`` (``model`` and its parameters in seconds), ``time_unit_s`` (T),
 ``dt_s``, ``spike_timing`` ("grid" or "interpolated"), ``backend``, ``rate_fingerprint``, ``provenance``, where
-synapses take time to rise ``rise_s``, and where the noise depends on the state ``diffusion_filter_s``.
+synapses take time to rise ``rise_s``, where the noise depends on the state ``diffusion_filter_s``, and where a task
+reads outputs ``output_filter_s``.
 
 All other datasets, float64 (``unit``: int64), are the arrays of a `SpikingNetwork`, each with the attributes ``axes``
 (names, comma separated) and ``meaning``; ``diffusion_decoders`` and ``noise_colour`` are missing where the noise does
@@ -54,6 +55,9 @@ _MEANINGS = {
     "initial_latent": "states to start from, in system units",
     "diffusion_decoders": "G per Hz",
     "noise_colour": "alpha, beta, omega and gamma of each source of noise, per rate time unit",
+    "output_decoders": "output per Hz, behind a low-pass of time constant output_filter_s (time_unit_s without one)",
+    "output_map": "output per latent, added to what the spikes decode",
+    "output_bias": "output without spikes and latents",
 }
 
 

@@ -86,6 +86,17 @@ def test_the_emulated_chip_reads_them_too(reading):
     assert ((outputs - expected).std(axis=(0, 1)) < 0.2 * expected.std(axis=(0, 1))).all()
 
 
+def test_outputs_are_those_of_a_filter_of_their_own(reading, spiking):
+    """The sampling interval that was asked for does not matter: in between it is as short as the filter needs."""
+    runs = [ddm2snn.simulate(spiking, duration=4.0, trials=2, every=every, seed=3) for every in (0.02, 0.5)]
+    fine, coarse = (run.output.values for run in runs if run.output is not None)
+    assert np.abs(fine[:, ::25] - coarse).max() < 0.05 * np.ptp(fine)
+    late = dataclasses.replace(spiking, output_filter_s=None)
+    slow = ddm2snn.simulate(late, duration=4.0, trials=2, seed=3).output
+    assert slow is not None
+    assert np.diff(slow.values, axis=1).std() < 0.8 * np.diff(fine, axis=1).std()
+
+
 def test_files_keep_them(spiking, tmp_path):
     spiking.save(tmp_path / "network.safetensors")
     loaded = ddm2snn.load(tmp_path / "network.safetensors")

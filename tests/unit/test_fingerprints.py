@@ -66,6 +66,13 @@ def test_the_filter_of_a_decoded_factor_counts(spiking_of):
     assert made[0].fingerprint != made[1].fingerprint
 
 
+def test_the_filter_of_outputs_counts(spiking_of):
+    outputs = {"output_decoders": np.ones((1, 20)), "output_map": np.zeros((1, 2)), "output_bias": np.zeros(1)}
+    made = {spiking_of(**outputs, output_filter_s=tau).fingerprint for tau in (None, 0.01, 0.02)}
+    assert len(made) == 3
+    assert "output_filter_s" not in settings_of(spiking_of(**outputs))
+
+
 def spikes_of(network):
     run = ddm2snn.simulate(network, backend="quantised", duration=2.0, trials=1, seed=4, spikes=True)
     return np.stack([run.spikes.time_s, run.spikes.neuron])
@@ -110,7 +117,7 @@ def test_the_time_scale_counts_and_one_is_no_part_of_a_file(rate_of, spiking_of)
 def test_these_are_all_the_fields_there_are(spiking_of):
     # a new field must be added to one of the lists above
     settings = {"neuron", "time_unit_s", "dt_s", "spike_timing", "backend", "rate_fingerprint", "provenance"}
-    settings |= {"diffusion_filter_s", "hardware", "time_scale", "rise_s"}
+    settings |= {"diffusion_filter_s", "output_filter_s", "hardware", "time_scale", "rise_s"}
     assert {f.name for f in dataclasses.fields(SpikingNetwork)} == settings | set(array_fields(SpikingNetwork))
     assert {f.name for f in dataclasses.fields(RateNetwork)} == {"activation", "provenance", "time_scale"} | set(
         array_fields(RateNetwork)
