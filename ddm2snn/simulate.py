@@ -132,9 +132,8 @@ def simulate(
         trace = adapter.run(schedule, report)
     _check(trace, schedule, adapter.name)
     latent, output = split_outputs(_in_system_units(trace.latent, schedule.network), network, schedule, asked)
-    if not given.empty:
-        _warn_of_uncovered(network, latent)
-    return _recording(run, trace, adapter.name, latent, output, schedule.dt_s, network.time_unit_s)
+    outside = None if given.empty else _outside(network, latent)
+    return _recording(run, trace, adapter.name, latent, output, schedule.dt_s, network.time_unit_s, outside)
 
 
 def drive(
@@ -278,11 +277,11 @@ def _warn_of_mismatch(schedule: Schedule, backend: Backend) -> None:
         )
 
 
-def _warn_of_uncovered(network: SpikingNetwork, latent: Float[np.ndarray, "trial time rank"]) -> None:
-    """Warn where inputs lead beside the states that the neurons were converted for; called by `simulate` itself."""
+def _outside(network: SpikingNetwork, latent: Float[np.ndarray, "trial time rank"]) -> float | None:
+    """Share of time beside the states that the neurons were converted for; warns where it is large, for `simulate`."""
     covered = network.origin.covered
     if covered is None:
-        return
+        return None
     low, high = np.asarray(covered)
     latent = latent[:, :: max(1, latent.shape[1] // _LOOKED_AT)]
     beside = (latent < low - _BESIDE * (high - low)) | (latent > high + _BESIDE * (high - low))
@@ -296,6 +295,7 @@ def _warn_of_uncovered(network: SpikingNetwork, latent: Float[np.ndarray, "trial
             "Calibrated(stimulus=...), or train with the System's domain.",
             stacklevel=3,
         )
+    return share
 
 
 def _check(trace: Trace, schedule: Schedule, backend: str) -> None:
@@ -328,6 +328,7 @@ def _recording(
     output: Float[np.ndarray, "trial time output"] | None,
     dt_s: float,
     time_unit_s: float,
+    outside: float | None = None,
 ) -> Recording:
     """Put a recording together, with all that two equal runs have in common as provenance."""
     network = run.network
@@ -347,6 +348,7 @@ def _recording(
             "network_type": type(network).__name__,
             "stimulus": None if run.stimulus.empty else run.stimulus.fingerprint,
             **({"conditions": list(run.stimulus.conditions)} if run.stimulus.conditions else {}),
+            **({} if outside is None else {"outside_calibrated": outside}),
             "seed": int(run.seed),
             "dt_s": dt_s,
             "time_unit_s": time_unit_s,

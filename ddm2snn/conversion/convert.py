@@ -25,7 +25,7 @@ from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_lag
 from ddm2snn.conversion.outputs import output_decoders
 from ddm2snn.conversion.population import Population
-from ddm2snn.conversion.trajectories import latents_of
+from ddm2snn.conversion.trajectories import comes_to_rest, latents_of
 from ddm2snn.errors import InputError, MissedWarning
 from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for, longest_decay_s
@@ -154,7 +154,7 @@ def convert(
         diagnostics = Diagnostics.model_validate({**_measured(network, problem), **learned})
         lost = 0 if config is not None else lost_from_far(network, rate, states, seed)
     per_unit = None if decoders.name == "direct" else network.neurons / rate.units
-    missed = _missed(diagnostics, network.time_unit_s, longest_s, per_unit, lost)
+    missed = _missed(diagnostics, network.time_unit_s, longest_s, per_unit, lost) + _at_rest(problem)
     provenance = _provenance(problem, population, decoders, diagnostics) | ({"missed": missed} if missed else {})
     for sentence in missed:
         warnings.warn(sentence, MissedWarning, stacklevel=2)
@@ -180,6 +180,18 @@ def _missed(
             f"network does. More neurons per unit, or a longer time unit than time_unit_s = {time_unit_s:g}, may help."
         )
     return missed
+
+
+def _at_rest(problem: Problem) -> list[str]:
+    """A sentence on an imported network with inputs that was converted around its resting state; none of another."""
+    rate = problem.rate
+    if not (rate.origin.imported and rate.input_map.any() and isinstance(problem.visited, np.ndarray)):
+        return []
+    sentence = (
+        "Without noise and input this network comes to rest in one state, and its neurons were calibrated around it. "
+        "Give the stimulus of its trials, or the range of its inputs: Calibrated(stimulus=...)."
+    )
+    return [sentence] if comes_to_rest(rate, problem.seed) else []
 
 
 def lost_from_far(

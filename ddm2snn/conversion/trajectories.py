@@ -147,7 +147,7 @@ def visited_under(
     if stimulus is not None:
         return Visited.of(rate, stimulus, seed)
     states = to_internal(rate, stationary_states(rate, seed))
-    if not rate.internal_factor(states).any() and _comes_to_rest(rate, seed):
+    if not rate.internal_factor(states).any() and comes_to_rest(rate, seed):
         raise InputError(
             "Without input this network comes to rest in one state, where no neuron learns what it is to decode "
             "elsewhere. Give the stimulus of its trials, or the range of its inputs: "
@@ -156,7 +156,7 @@ def visited_under(
     return states
 
 
-def _comes_to_rest(rate: RateNetwork, seed: int) -> bool:
+def comes_to_rest(rate: RateNetwork, seed: int) -> bool:
     """Whether runs without noise or input end in one state, ten times as late as states are taken."""
     run = simulate(rate, duration=10 * _DURATION, trials=16, seed=seed, every=_DURATION)
     return bool(np.ptp(to_internal(rate, run.samples[:, -1]), axis=0).max() < _AT_REST)

@@ -10,6 +10,7 @@ import pytest
 
 import ddm2snn
 from ddm2snn import Calibrated, InputError, Population, Stimulus, System
+from ddm2snn.errors import MissedWarning
 
 INPUTS = np.array([1.0, 3.0, -3.0])
 DOMAIN = (np.array([-2.0]), np.array([2.0]))
@@ -53,11 +54,26 @@ def test_a_run_elsewhere_says_so(stimulus):
     ).network
     with pytest.warns(UserWarning, match=r"of its time this run is where no neuron was calibrated: latent 0 goes from"):
         away = ends(network, stimulus)
+        run = ddm2snn.simulate(network, stimulus=stimulus.in_rate_time(network.time_scale), seed=0)
+    assert run.provenance["outside_calibrated"] > 0.05
     assert np.abs(away - np.cbrt(INPUTS)).max() > 0.3  # what the warning is for
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         within = dataclasses.replace(stimulus, values=0.1 * np.array(stimulus.values))
         ddm2snn.simulate(network, stimulus=within.in_rate_time(network.time_scale))
+
+
+def test_an_imported_network_is_not_converted_around_its_rest_in_silence(make_rate):
+    leak = make_rate(rank=1, units=8, right_vectors=np.zeros((8, 1)), provenance={"imported": {"kind": "factors"}})
+    settings = {"decoders": ddm2snn.Static(), "backend": "reference", "time_unit_s": 0.1}
+    with pytest.warns(MissedWarning, match="comes to rest in one state.*Give the stimulus of its trials"):
+        made = ddm2snn.convert(leak, **settings)
+    assert "comes to rest" in made.network.origin.missed[-1]
+    own = ddm2snn.convert(dataclasses.replace(leak, provenance={}), **settings)
+    assert not any("comes to rest" in sentence for sentence in own.network.origin.missed)
+    settings["decoders"] = ddm2snn.Static(stimulus=Stimulus.within([-1.0], [1.0]))
+    driven = ddm2snn.convert(leak, **settings)
+    assert not any("comes to rest" in sentence for sentence in driven.network.origin.missed)
 
 
 def test_a_domain_has_the_units_of_the_system():
