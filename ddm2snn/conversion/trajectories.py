@@ -158,7 +158,8 @@ def visited_under(
 
 def comes_to_rest(rate: RateNetwork, seed: int) -> bool:
     """Whether runs without noise or input end in one state, ten times as late as states are taken."""
-    run = simulate(rate, duration=10 * _DURATION, trials=16, seed=seed, every=_DURATION)
+    quiet = replace(rate, diffusion_factor=np.zeros((rate.rank, rate.rank)), diffusion_readout=None)
+    run = simulate(quiet, duration=10 * _DURATION, trials=16, seed=seed, every=_DURATION)
     return bool(np.ptp(to_internal(rate, run.samples[:, -1]), axis=0).max() < _AT_REST)
 
 

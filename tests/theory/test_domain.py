@@ -54,6 +54,7 @@ def test_a_run_elsewhere_says_so(stimulus):
     ).network
     with pytest.warns(UserWarning, match=r"of its time this run is where no neuron was calibrated: latent 0 goes from"):
         away = ends(network, stimulus)
+    with pytest.warns(UserWarning, match="was calibrated from"):
         run = ddm2snn.simulate(network, stimulus=stimulus.in_rate_time(network.time_scale), seed=0)
     assert run.provenance["outside_calibrated"] > 0.05
     assert np.abs(away - np.cbrt(INPUTS)).max() > 0.3  # what the warning is for
@@ -64,7 +65,8 @@ def test_a_run_elsewhere_says_so(stimulus):
 
 
 def test_an_imported_network_is_not_converted_around_its_rest_in_silence(make_rate):
-    leak = make_rate(rank=1, units=8, right_vectors=np.zeros((8, 1)), provenance={"imported": {"kind": "factors"}})
+    own = {"right_vectors": np.zeros((8, 1)), "diffusion_factor": [[0.1]]}
+    leak = make_rate(rank=1, units=8, **own, provenance={"imported": {"kind": "factors"}})
     settings = {"decoders": ddm2snn.Static(), "backend": "reference", "time_unit_s": 0.1}
     with pytest.warns(MissedWarning, match="comes to rest in one state.*Give the stimulus of its trials"):
         made = ddm2snn.convert(leak, **settings)
