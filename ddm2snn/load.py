@@ -65,7 +65,8 @@ def load(path: Path | str) -> RateNetwork | SpikingNetwork | Stimulus | Recordin
         start = content.read(8)
     if file.suffix.lower() in (".nwb", ".nix", ".nir"):
         raise FileRefusedError(
-            f"{file} was not written by `save`. Read it with ddm2snn.import_recording, or a network."
+            f"{file} was not written by `save`. Read a recording with ddm2snn.import_recording, a network with "
+            "ddm2snn.import_network."
         )
     if start.startswith(b"PK\x03\x04"):
         return _load_zip(file)

@@ -53,9 +53,6 @@ def import_(
     as_json: JsonFlag = False,
 ) -> None:
     """Read a rate network that was trained elsewhere, the spiking network of a NIR graph, or a recording."""
-    if output.suffix == ".nc":
-        _import_recording(file, output, network, signal, time_unit_s, every, as_json=as_json)
-        return
     from pydantic import ValidationError
 
     from ddm2snn.base.settings import explain, read_settings
@@ -64,6 +61,12 @@ def import_(
         "activation": activation, "filtered": filtered, "factor": factor, "rank": rank, "tolerance": tolerance,
         "step": step, "noise": noise, "spikes": spikes, "dt_s": dt_s,
     }  # fmt: skip
+    of_recording = {"signal": signal, "network": network, "time_unit_s": time_unit_s, "every": every}
+    if output.suffix == ".nc" or file.suffix.lower() in (".nwb", ".nix"):
+        _refuse({**options, "mapping": mapping}, "a network", "(-o net.safetensors)")
+        _import_recording(file, output, network, signal, time_unit_s, every, as_json=as_json)
+        return
+    _refuse(of_recording, "a recording", "(-o run.nc)")
     values = read_settings(mapping, ddm2snn.ArrayMapping).model_dump(exclude_unset=True) if mapping else {}
     values |= {name: value for name, value in options.items() if value is not None}
     try:
@@ -86,6 +89,12 @@ def import_(
         + (f", {made.outputs} output(s) from {facts['readout']}" if made.outputs else "")
     ]
     show(content, lines + _remarks(facts, made.input_map.shape[1]), as_json=as_json)
+
+
+def _refuse(options: Mapping[str, object], kind: str, output: str) -> None:
+    """Refuse options that belong to the other kind of content."""
+    if others := [name for name, value in options.items() if value is not None]:
+        raise InputError(f"{', '.join(others)} belong to the import of {kind} {output}. Leave out what does not apply.")
 
 
 def _import_recording(

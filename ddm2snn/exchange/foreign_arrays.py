@@ -297,7 +297,9 @@ def neo_parts(block: Any, signal: str | None) -> Content:  # noqa: ANN401 - a cl
             durations.append(max(float(train.t_stop.rescale("s").magnitude) for train in trains) - start)
         for number, train in enumerate(trains):
             times = np.asarray(train.rescale("s").magnitude, dtype=np.float64) - (start or 0.0)
-            columns.append((times, np.full(len(times), int(train.annotations.get("neuron", number))), trial))
+            own = train.annotations.get("neuron")
+            neuron = int(own) if isinstance(own, int | np.integer) else number
+            columns.append((times, np.full(len(times), neuron), trial))
     if columns:
         times, neurons, trials = zip(*columns, strict=True)
         arrays["spikes/time_s"], arrays["spikes/neuron"] = np.concatenate(times), np.concatenate(neurons)

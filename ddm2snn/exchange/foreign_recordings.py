@@ -108,18 +108,26 @@ def import_recording(
             "time_unit_s, or the network."
         )
     held, label = _read(source, signal if network is None else NO_SIGNAL)
-    if held.header is not None and network is None and signal is None and not options:
-        return _restored(held, label)
-    unit_s = (time_unit_s or 1.0) if network is None else network.time_unit_s
-    spikes = None if held.spikes is None else _before(held.spikes, held.duration_s)
-    provenance = {"source": label, "time_unit_s": unit_s, **held.facts}
-    if network is not None:
-        if spikes is None:
-            raise InputError(f"{label} holds no spikes to decode. Name a signal instead; it has {listed(held.names)}.")
-        made = latents_of_spikes(
-            spikes, network, duration=held.duration_s / unit_s, every=every or _EVERY, trials=held.trials
-        )
-        return Recording(made.latent, made.spikes, {**made.provenance, **provenance})
+    with damage_refused(Path(label), "a recording"):
+        if held.header is not None and network is None and signal is None and not options:
+            return _restored(held, label)
+        if network is not None:
+            return _decoded(held, label, network, every or _EVERY)
+        return _of_signal(held, label, time_unit_s or 1.0, every)
+
+
+def _decoded(held: _Source, label: str, network: SpikingNetwork, every: float) -> Recording:
+    """Latents that a network decodes from the spikes of a source."""
+    if held.spikes is None:
+        raise InputError(f"{label} holds no spikes to decode. Name a signal instead; it has {listed(held.names)}.")
+    spikes = _before(held.spikes, held.duration_s)
+    duration = held.duration_s / network.time_unit_s
+    made = latents_of_spikes(spikes, network, duration=duration, every=every, trials=held.trials)
+    return Recording(made.latent, made.spikes, {**made.provenance, "source": label, **held.facts})
+
+
+def _of_signal(held: _Source, label: str, unit_s: float, every: float | None) -> Recording:
+    """Latents that a source has as a signal."""
     if LATENTS not in held.signals:
         raise InputError(
             f"{label} does not say what its latents are: its signals are {listed(held.names)}. Name one as signal, or "
@@ -132,9 +140,13 @@ def import_recording(
             f"{label} is sampled each {own:g} rate time units of {unit_s:g} s; every = {every:g} is no whole multiple. "
             "Choose another, or another time_unit_s."
         )
-    step = stride * own if every is None else every
-    latent = _stacked(held.signals[LATENTS])[:, ::stride]
-    return Recording.from_arrays(latent, every=step, time_unit_s=unit_s, spikes=spikes, provenance=provenance)
+    return Recording.from_arrays(
+        _stacked(held.signals[LATENTS])[:, ::stride],
+        every=stride * own if every is None else every,
+        time_unit_s=unit_s,
+        spikes=None if held.spikes is None else _before(held.spikes, held.duration_s),
+        provenance={"source": label, "time_unit_s": unit_s, **held.facts},
+    )
 
 
 def _read(source: object, signal: str | None) -> tuple[_Source, str]:
@@ -161,10 +173,10 @@ def _restored(held: _Source, label: str) -> Recording:
     """The recording that a header belongs to, to the last bit."""
     import xarray as xr
 
-    text = f"{label} is damaged: its header"
-    header = check_header(parse_json(held.header or "", text), Path(label))
-    with damage_refused(Path(label), "a recording of ddm2snn"):
-        axes, arrays = axes_of(header), {n: np.ascontiguousarray(_stacked(s)) for n, s in held.signals.items()}
+    header = check_header(parse_json(held.header or "", f"{label} is damaged: its header"), Path(label))
+    arrays = {name: np.ascontiguousarray(_stacked(trials)) for name, trials in held.signals.items()}
+    if header["samples"] == arrays[LATENTS].shape[1]:  # else times of any length could be asked for
+        axes = axes_of(header)
         coords = {"time": axes.pop("time"), **{name: ("time", axis) for name, axis in axes.items()}}
         data = {
             name: xr.DataArray(array, dims=("trial", "time", dim), coords=coords, name=called)
@@ -175,9 +187,9 @@ def _restored(held: _Source, label: str) -> Recording:
         spikes = (held.spikes or Spikes.sorted(none, none, none)) if header["spikes"] else None
         data[LATENTS]["time"].attrs["long_name"] = "time in units of the leak of the rate model"
         recording = Recording(data[LATENTS], spikes, header["provenance"], data.get(OUTPUTS))
-    if recording.fingerprint != header["fingerprint"]:
-        raise FileRefusedError(f"{label} was changed after it was exported. Name its signal to read what it holds.")
-    return recording
+        if recording.fingerprint == header["fingerprint"]:
+            return recording
+    raise FileRefusedError(f"{label} was changed after it was exported. Name its signal to read what it holds.")
 
 
 def _before(spikes: Spikes, duration_s: float) -> Spikes:

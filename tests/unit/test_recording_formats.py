@@ -434,7 +434,7 @@ def test_formats_belong_to_networks_or_to_recordings(run, spiking_of, rate_of, r
 
 
 def test_load_says_which_verb_reads_a_file(written, refuses):
-    with refuses(FileRefusedError, "run.nwb", "Read it with ddm2snn.import_recording"):
+    with refuses(FileRefusedError, "run.nwb", "Read a recording with ddm2snn.import_recording"):
         ddm2snn.load(written("nwb"))
 
 
@@ -460,3 +460,22 @@ def test_the_command_line_goes_there_and_back(cli, run, quick_spiking, animal, t
     assert (code, "report.html" in out) == (0, True), err
     code, _, err = cli("export", "run.nc", "-o", "out.csv", "--format", "nwb")
     assert (code, "ends in '.csv'" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("import x.nwb -o x.safetensors", "ends in '.safetensors', but this command writes .nc"),
+        ("import x.nwb -o x.nc --activation tanh", "activation belong to the import of a network"),
+        ("import w.npz -o x.safetensors --signal y", "signal belong to the import of a recording"),
+        ("import w.npz -o x.nc", "is of no known kind; known are .nwb, .nix, .nir"),
+        ("compare x.nwb x.nwb -o out", "does not say what its latents are: its signals are none"),
+    ],
+)
+def test_the_command_line_refuses_in_one_line(cli, tmp_path, line, words):
+    np.savez(tmp_path / "w.npz", W=np.eye(2))
+    with h5py.File(tmp_path / "x.nwb", "w") as file:
+        file["x"] = np.zeros(2)
+    code, out, err = cli(*line.split())
+    assert (code, out) == (2, "")
+    assert words in err.strip().splitlines()[-1]
