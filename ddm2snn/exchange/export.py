@@ -113,6 +113,11 @@ def _check(content: object, format: str, **options: object) -> None:
         raise InputError(
             f"export needs a network or a recording, got a {name}. Of a Conversion give the network that it holds."
         )
+    if isinstance(content, RateNetwork) and format in FORMATS:
+        raise InputError(
+            f"Format {format!r} needs a SpikingNetwork, got a RateNetwork. Convert first, and give the Conversion's "
+            "network."
+        )
     if format not in (known := kinds[type(content)]):
         raise InputError(f"There is no format {format!r}; known are {', '.join(known)} for a {name}. Choose one.")
     places = {"nir": "nir", "card": "card", "without_refractory": format}

@@ -11,7 +11,7 @@ from syntax_trees import Tree, code_length, length
 
 # The figures as they are. The commit that betters a figure moves its limit: down, or up for examples and percentages.
 LIMITS = {
-    "lines": 34230,
+    "lines": 34248,
     "files": 193,
     "classes": 221,
     "loose modules": 8,

@@ -421,7 +421,7 @@ def test_a_package_that_is_missing_is_named(run, tmp_path, refuses, monkeypatch)
 
 
 def test_formats_belong_to_networks_or_to_recordings(run, spiking_of, rate_of, refuses, tmp_path):
-    for content, form in ((run, "hdf5"), (spiking_of(), "nwb"), (rate_of(), "nir"), (run, "card")):
+    for content, form in ((run, "hdf5"), (spiking_of(), "nwb"), (rate_of(), "nwb"), (run, "card")):
         with refuses(InputError, f"There is no format {form!r}; known are", f"for a {type(content).__name__}"):
             ddm2snn.export(content, tmp_path / "x", format=form)
     with refuses(InputError, "export needs a network or a recording, got a dict"):
