@@ -441,6 +441,7 @@ def test_load_says_which_verb_reads_a_file(written, refuses):
 # --- the command line
 
 
+@pytest.mark.slow
 def test_the_command_line_goes_there_and_back(cli, run, quick_spiking, animal, tmp_path):
     run.save(tmp_path / "run.nc")
     quick_spiking.save(tmp_path / "snn.safetensors")
