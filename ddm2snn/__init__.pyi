@@ -18,12 +18,17 @@ from .conversion import plan as plan
 from .conversion import restructure as restructure
 from .errors import InputError as InputError
 from .exchange import ArrayMapping as ArrayMapping
+from .exchange import Card as Card
 from .exchange import Nir as Nir
 from .exchange import export as export
 from .exchange import import_network as import_network
+from .exchange import import_recording as import_recording
+from .exchange import to_neo as to_neo
+from .exchange import to_pynapple as to_pynapple
 from .fidelity import FidelityReport as FidelityReport
 from .fidelity import compare as compare
 from .fidelity import compare_conditions as compare_conditions
+from .fidelity.spikes import latents_of_spikes as latents_of_spikes
 from .fidelity.stress import stress as stress
 from .hardware import HardwareConfig as HardwareConfig
 from .hardware import find_hardware as find_hardware

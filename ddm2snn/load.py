@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ddm2snn.base.files import damage_refused, require_file
+from ddm2snn.base.foreign import Allowance
 from ddm2snn.base.stored import read_safetensors, rebuild
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.network import RateNetwork, SpikingNetwork
@@ -19,6 +22,8 @@ from ddm2snn.stimulus import Stimulus
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+CARD_NETWORK = "network.safetensors"
+"""File of a card that holds its network."""
 T = TypeVar("T", bound="DataclassInstance")
 
 
@@ -28,7 +33,7 @@ def load(path: Path | str) -> RateNetwork | SpikingNetwork | Stimulus | Recordin
     Parameters
     ----------
     path
-        A file that a method `save` wrote.
+        A file that a method `save` wrote, or a card: a folder of format card of `export`, or a zip of it.
 
     Returns
     -------
@@ -52,13 +57,38 @@ def load(path: Path | str) -> RateNetwork | SpikingNetwork | Stimulus | Recordin
     ...     load(file)
     Stimulus(switches=1, inputs=1, from 1 to 1)
     """
-    file = require_file(path)
+    try:
+        file = require_file(Path(path) / CARD_NETWORK)
+    except FileRefusedError:
+        file = require_file(path)
     with file.open("rb") as content:
         start = content.read(8)
+    if file.suffix.lower() in (".nwb", ".nix", ".nir"):
+        raise FileRefusedError(
+            f"{file} was not written by `save`. Read a recording with ddm2snn.import_recording, a network with "
+            "ddm2snn.import_network."
+        )
+    if start.startswith(b"PK\x03\x04"):
+        return _load_zip(file)
     if start.startswith(b"\x89HDF"):
         return Recording.load(file)
     with damage_refused(file, "a file of ddm2snn"):
         return _load_arrays(file)
+
+
+def _load_zip(file: Path) -> RateNetwork | SpikingNetwork | Stimulus:
+    """Network of a card in a zip, in which it may lie in a folder; nothing else is unpacked."""
+    with damage_refused(file, "a card"), zipfile.ZipFile(file) as archive, TemporaryDirectory() as folder:
+        members = [info for info in archive.infolist() if info.filename.rsplit("/", 1)[-1] == CARD_NETWORK]
+        if len(members) != 1:
+            raise FileRefusedError(f"{file} holds {len(members)} files {CARD_NETWORK}; a card has one. Export it anew.")
+        Allowance(file).spend(members[0].file_size, f"{CARD_NETWORK} of {members[0].file_size} bytes")
+        unpacked = Path(folder) / CARD_NETWORK
+        unpacked.write_bytes(archive.read(members[0]))
+        try:
+            return _load_arrays(unpacked)
+        except FileRefusedError as error:
+            raise FileRefusedError(str(error).replace(str(unpacked), f"{CARD_NETWORK} in {file}")) from error
 
 
 def _load_arrays(file: Path) -> RateNetwork | SpikingNetwork | Stimulus:

@@ -12,7 +12,7 @@ from typing import IO
 from ddm2snn.base import foreign
 
 
-def run(name: str, path: Path, output: IO[bytes]) -> tuple[int, str]:
+def run(name: str, path: Path, output: IO[bytes], pace: float = 1.0, *words: str) -> tuple[int, str]:
     """What `ddm2snn.base.foreign` does by a new interpreter, for tests of many files."""
     with tempfile.TemporaryFile() as said:
         with warnings.catch_warnings():
@@ -22,7 +22,7 @@ def run(name: str, path: Path, output: IO[bytes]) -> tuple[int, str]:
             status = 1
             try:
                 os.dup2(said.fileno(), 2)
-                foreign.serve(name, path, output)
+                foreign.serve(name, path, output, pace, *words)
                 status = 0
             finally:
                 os._exit(status)

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from ddm2snn.base.files import damage_refused
-from ddm2snn.errors import FileRefusedError
+from ddm2snn.errors import FileRefusedError, InputError
 
 if TYPE_CHECKING:
     import h5py
@@ -103,8 +103,10 @@ def refuse_elsewhere(path: Path, item: h5py.Dataset) -> None:
         raise FileRefusedError(f"{path} keeps {item.name!r} in another file. Save it in this one.")
 
 
-def read_apart(reader: Callable[[Path], Content], path: Path) -> Content:
+def read_apart(reader: Callable[..., Content], path: Path, *words: str, pace: float = 1.0) -> Content:
     """Result of a reader, a function of a module, that runs in a child process with bounds on time and memory.
+
+    It is called with the path and the `words`, and may take `pace` times as long for each byte of the file.
 
     Raises
     ------
@@ -113,7 +115,7 @@ def read_apart(reader: Callable[[Path], Content], path: Path) -> Content:
     """
     name = f"{reader.__module__}:{reader.__qualname__}"
     with tempfile.TemporaryFile(prefix="ddm2snn-") as output:
-        status, said = _run(name, path, output)
+        status, said = _run(name, path, output, pace, *words)
         output.seek(0)
         if status:
             raise FileRefusedError(f"{path} is damaged: {_reason(status, said)}. Write it anew.")
@@ -125,15 +127,15 @@ def read_apart(reader: Callable[[Path], Content], path: Path) -> Content:
     return head["content"], arrays
 
 
-def _run(name: str, path: Path, output: IO[bytes]) -> tuple[int, str]:
+def _run(name: str, path: Path, output: IO[bytes], pace: float, *words: str) -> tuple[int, str]:
     """Run a reader in a process of its own; return its exit status, below zero for a signal, and what it said."""
     # -P: no module is taken from the current folder, which may be that of the file
-    command = [sys.executable, "-P", "-m", __name__, name, str(path)]
+    command = [sys.executable, "-P", "-m", __name__, name, str(path), str(pace), *words]
     settings = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, env=settings, check=False,
-            timeout=_WALL * _seconds(path),
+            timeout=_WALL * _seconds(path, pace),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return _TOO_LONG, ""
@@ -150,17 +152,17 @@ def _reason(status: int, said: str) -> str:
     return f"its reader crashed (signal {-status})" if status < 0 else f"its reader failed ({last})"
 
 
-def _seconds(path: Path) -> float:
-    return _SPARE_S + _S_PER_BYTE * path.stat().st_size
+def _seconds(path: Path, pace: float) -> float:
+    return _SPARE_S + pace * _S_PER_BYTE * path.stat().st_size
 
 
-def _bound(path: Path) -> None:
+def _bound(path: Path, pace: float) -> None:
     """Bound this process, as far as the system can: processor time, address space, no dump of a crash."""
     try:
         import resource
     except ImportError:  # Windows: the parent's clock and the allowance are the bounds
         return
-    limits = {"RLIMIT_CORE": 0, "RLIMIT_CPU": math.ceil(time.process_time() + _seconds(path))}
+    limits = {"RLIMIT_CORE": 0, "RLIMIT_CPU": math.ceil(time.process_time() + _seconds(path, pace))}
     sizes = Path("/proc/self/statm")
     if sizes.exists():
         now = int(sizes.read_text(encoding="ascii").split()[0]) * resource.getpagesize()
@@ -172,18 +174,18 @@ def _bound(path: Path) -> None:
         resource.setrlimit(number, (limit, hard))
 
 
-def serve(name: str, path: Path, output: IO[bytes]) -> None:
+def serve(name: str, path: Path, output: IO[bytes], pace: float = 1.0, *words: str) -> None:
     """Write what a reader makes of a file: as the child process of `read_apart`."""
     module, _, function = name.partition(":")
-    reader: Callable[[Path], Content] = getattr(importlib.import_module(module), function)
+    reader: Callable[..., Content] = getattr(importlib.import_module(module), function)
     warnings.simplefilter("ignore")
-    _bound(path)
+    _bound(path, pace)
     try:
         with damage_refused(path, path.suffix):
-            content, arrays = reader(path)
+            content, arrays = reader(path, *words)
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         head = {"content": content, "arrays": [(n, a.dtype.str, a.shape) for n, a in arrays.items()]}
-    except FileRefusedError as error:
+    except InputError as error:
         head, arrays = {"refused": str(error)}, {}
     output.write(json.dumps(head).encode() + b"\n")
     for array in arrays.values():
@@ -192,4 +194,4 @@ def serve(name: str, path: Path, output: IO[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], Path(sys.argv[2]), sys.stdout.buffer)
+    serve(sys.argv[1], Path(sys.argv[2]), sys.stdout.buffer, float(sys.argv[3]), *sys.argv[4:])

@@ -41,6 +41,7 @@ _CALIBRATED_UNITS, _SAMPLES_PER_UNIT, _MOST_COLUMNS = (2000.0, 8000.0), 20, 8192
 _GRAMS = 3  # of training, of held-out samples and of both
 _ANALYSIS_S = 0.1  # for each unit and latent
 _SVD_S = 1e-9  # for each entry and unit of a dense matrix
+_TRAIN_S, _TRAIN_BYTES = 0.012, 2.0e4  # of Neo's NIX files
 _FEWER = "Take fewer neurons"
 
 
@@ -112,6 +113,13 @@ def of_export(neurons: int, rank: int, *, dense: bool, folder: Path) -> Cost:
     """Cost of `export`: as large as the network, or as all its synapses."""
     size = float(_FLOAT * neurons * (neurons if dense else 4 * rank))
     return Cost(f"export of {neurons:,} neurons", _FEWER, memory=size, disk=size, folder=folder)
+
+
+def of_recording_export(numbers: int, trains: int, folder: Path) -> Cost:
+    """Cost of `export` of a recording; to Neo also for each spike train of each trial."""
+    size = float(_FLOAT * numbers + _TRAIN_BYTES * trains)
+    work = f"export of {numbers:,} numbers and {trains:,} spike trains" if trains else f"export of {numbers:,} numbers"
+    return Cost(work, "Take fewer trials", memory=size, disk=size, seconds=_TRAIN_S * trains, folder=folder)
 
 
 def of_import(file: Path) -> Cost:

@@ -67,8 +67,8 @@ def analyse(
 
 
 def compare(
-    reference: Annotated[Path, typer.Argument(help="Recording of the reference (.nc).")],
-    test: Annotated[Path, typer.Argument(help="Recording to judge (.nc).")],
+    reference: Annotated[Path, typer.Argument(help="Recording of the reference (.nc, .nwb, .nix).")],
+    test: Annotated[Path, typer.Argument(help="Recording to judge (.nc, .nwb, .nix).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for report.html, summary.json, figures.")],
     floor: Annotated[list[Path] | None, typer.Option(help="More runs of the reference; may be repeated.")] = None,
     more: Annotated[
@@ -90,12 +90,11 @@ def compare(
     Trials of a task, whose stimulus names conditions, are compared by condition.
     """
     from ddm2snn.fidelity.report import as_lines
-    from ddm2snn.load import load_as
     from ddm2snn.workflow.report import FIGURES, PAGE_FILES, Page
     from ddm2snn.workflow.steps import STATE, own_files
 
-    first, *others = (load_as(path, ddm2snn.Recording) for path in (reference, *(floor or [])))
-    judged = [load_as(path, ddm2snn.Recording) for path in (test, *(more or []))]
+    first, *others = map(_recording, (reference, *(floor or [])))
+    judged = [_recording(path) for path in (test, *(more or []))]
     numbers = sum(recording.samples.size for recording in (first, *others, *judged))
     cost = costs.of_comparison(numbers)
     cost.checked()
@@ -174,6 +173,15 @@ def stress(
             save_figure(draw_stress(result), figure)
     files = [str(path) for path in (output, figure) if path is not None]
     show({"files": files, "rows": result.rows()}, [*result.lines(), *files], as_json=as_json)
+
+
+def _recording(path: Path) -> ddm2snn.Recording:
+    """Recording of a file, whichever tool it was written for."""
+    from ddm2snn.exchange.foreign_recordings import RECORDING_SUFFIXES
+    from ddm2snn.load import load_as
+
+    foreign = path.suffix.lower() in RECORDING_SUFFIXES
+    return ddm2snn.import_recording(path) if foreign else load_as(path, ddm2snn.Recording)
 
 
 def run(

@@ -184,14 +184,13 @@ def _missed(
 
 def _at_rest(problem: Problem) -> list[str]:
     """A sentence on an imported network with inputs that was converted around its resting state; none of another."""
-    rate = problem.rate
-    if not (rate.origin.imported and rate.input_map.any() and isinstance(problem.visited, np.ndarray)):
+    rate, alone = problem.rate, isinstance(problem.visited, np.ndarray)
+    if not (alone and rate.origin.imported and rate.input_map.any() and comes_to_rest(rate, problem.seed)):
         return []
-    sentence = (
+    return [
         "Without noise and input this network comes to rest in one state, and its neurons were calibrated around it. "
         "Give the stimulus of its trials, or the range of its inputs: Calibrated(stimulus=...)."
-    )
-    return [sentence] if comes_to_rest(rate, problem.seed) else []
+    ]
 
 
 def lost_from_far(
@@ -236,14 +235,12 @@ def lost_from_far(
 
 def noisy_spikes(ratio: float, time_unit_s: float, longest_s: float, neurons_per_unit: float | None) -> str:
     """Say that spikes are noisier than the rate network, with remedies; no time unit is longer than `longest_s`."""
-    longer_s, remedies = math.ceil(ratio) * time_unit_s, []
-    if neurons_per_unit is not None:
-        remedies.append(f"about neurons_per_unit = {math.ceil(ratio * neurons_per_unit)}")
+    longer_s, more = math.ceil(ratio) * time_unit_s, math.ceil(ratio * (neurons_per_unit or 0.0))
+    remedies = [] if neurons_per_unit is None else [f"about neurons_per_unit = {more}"]
     if longer_s <= longest_s:
         remedies.append(f"time_unit_s = {longer_s:g}")
-    remedy = "the device has no room for the time unit that it takes"
-    if remedies:
-        remedy = f"{' or '.join(remedies)} would meet it"
+    no_room = "the device has no room for the time unit that it takes"
+    remedy = f"{' or '.join(remedies)} would meet it" if remedies else no_room
     return f"In one direction the spikes are {ratio:.3g} times as noisy as the rate network; {remedy}."
 
 
@@ -310,8 +307,8 @@ def with_constant(network: SpikingNetwork, constant: Float[np.ndarray, " rank"])
 def check_convertible(rate: object) -> None:
     """Refuse what is no rate network."""
     if not isinstance(rate, RateNetwork):
-        kind = type(rate).__name__
-        raise InputError(f"Conversion needs a RateNetwork, got a {kind}. Read a file with ddm2snn.load.")
+        name = type(rate).__name__
+        raise InputError(f"Conversion needs a RateNetwork, got a {name}. Read a file with ddm2snn.load.")
 
 
 def _checked_population(population: Population | float | None) -> Population | None:

@@ -1,4 +1,4 @@
-"""The verb export: a spiking network as a file of another tool."""
+"""The verb export: a network or a recording as a file of another tool."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from pathlib import Path
 from ddm2snn.base.files import check_neighbour, check_writable, write_together
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.errors import InputError
+from ddm2snn.exchange.card import Card, write_card
 from ddm2snn.exchange.nir_files import graph_bytes, is_sidecar, sidecar_bytes, sidecar_of
 from ddm2snn.exchange.nir_graph import READERS, Nir, graph_of, losses
 from ddm2snn.exchange.plain_hdf5 import write_hdf5
+from ddm2snn.exchange.recording_formats import RECORDING_FORMATS, write_recording
 from ddm2snn.exchange.scripts import PYNN_REQUIREMENTS, write_brian2_script, write_pynn_script
 from ddm2snn.network import RateNetwork, SpikingNetwork
+from ddm2snn.recording import Recording
 
 
 @dataclass(frozen=True)
@@ -30,28 +33,31 @@ class Exported:
 
 
 def export(
-    network: SpikingNetwork,
+    content: SpikingNetwork | RateNetwork | Recording,
     path: Path | str,
     *,
     format: str = "nir",
     nir: Nir | None = None,
+    card: Card | None = None,
     without_refractory: RateNetwork | None = None,
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> Exported:
-    """Write a spiking network for another tool, with a sidecar of what its format cannot hold.
+    """Write a network or a recording for another tool, with a sidecar of what its format cannot hold.
 
     Parameters
     ----------
-    network, path
-        A spiking network, and the file to write.
+    content, path
+        A network or a recording, and the file to write; of a card the folder, or a .zip file.
     format
-        One of `FORMATS`.
+        Of a spiking network one of `FORMATS`, of a recording one of `RECORDING_FORMATS`, of either network "card".
     nir
         Dialect and reader of a NIR file.
+    card
+        Licence and comparison of a card.
     without_refractory
-        The rate network that `network` was converted from. With it, the decoders are solved again for neurons without
-        a refractory period; see `ddm2snn.conversion.structure.without_refractory`.
+        The rate network that a spiking network was converted from. With it, the decoders are solved again for neurons
+        without a refractory period; see `ddm2snn.conversion.structure.without_refractory`.
     seed, progress
         Of this solution; `seed` is the default seed of a script's run as well.
 
@@ -63,7 +69,7 @@ def export(
     Raises
     ------
     InputError
-        Where there is no such format, or it cannot hold the network.
+        Where there is no such format, it cannot hold the content, or its package is missing.
 
     Warns
     -----
@@ -83,29 +89,61 @@ def export(
     Exported(net.h5; lost: 0)
     True
     """
-    if not isinstance(network, SpikingNetwork):
-        kind = type(network).__name__
+    _check(content, format, nir=nir, card=card, without_refractory=without_refractory)
+    if isinstance(content, Recording):
+        check_writable(path)
+        done = Exported(*write_recording(content, Path(path), format))
+    elif format == "card":
+        done = Exported(write_card(content, Path(path), card or Card()))
+    else:
+        done = _network(content, Path(path), format, nir or Nir(), without_refractory, seed, progress)  # pyright: ignore[reportArgumentType] - checked
+    for sentence in done.lost:
+        warnings.warn(sentence, stacklevel=2)
+    return done
+
+
+def _check(content: object, format: str, **options: object) -> None:
+    """Refuse a format that there is not, or not for this content, and options that belong to another."""
+    kinds: dict[type, tuple[str, ...]] = {
+        SpikingNetwork: (*FORMATS, "card"), RateNetwork: ("card",), Recording: tuple(RECORDING_FORMATS),
+    }  # fmt: skip
+    name = type(content).__name__
+    if type(content) not in kinds:
         raise InputError(
-            f"export needs a SpikingNetwork, got a {kind}. Convert first, and give the Conversion's network."
+            f"export needs a network or a recording, got a {name}. Of a Conversion give the network that it holds."
         )
-    if format not in FORMATS:
-        raise InputError(f"There is no format {format!r}; known are {', '.join(FORMATS)}. Choose one.")
-    if nir is not None and format != "nir":
+    if isinstance(content, RateNetwork) and format in FORMATS:
         raise InputError(
-            f"Dialect and reader are those of a NIR file, but the format asked for is {format!r}. Leave them out."
+            f"Format {format!r} needs a SpikingNetwork, got a RateNetwork. Convert first, and give the Conversion's "
+            "network."
         )
+    if format not in (known := kinds[type(content)]):
+        raise InputError(f"There is no format {format!r}; known are {', '.join(known)} for a {name}. Choose one.")
+    places = {"nir": "nir", "card": "card", "without_refractory": format}
+    for option, value in options.items():
+        if value is not None and (isinstance(content, Recording) or format != places[option]):
+            raise InputError(f"{option} is none of format {format!r} of a {name}. Leave it out.")
+
+
+def _network(
+    network: SpikingNetwork,
+    path: Path,
+    format: str,
+    nir: Nir,
+    without_refractory: RateNetwork | None,
+    seed: int,
+    progress: Progress,
+) -> Exported:
     check_writable(path)
     if without_refractory is not None:
         # conversion loads Numba, which takes three times as long as the other imports together
         from ddm2snn.conversion.again import without_refractory as solve_again
 
         network = solve_again(network, without_refractory, seed=seed, progress=progress)
-    done = FORMATS[format](network, Path(path), nir or Nir(), seed)
+    done = FORMATS[format](network, path, nir, seed)
     if network.outputs and format != "hdf5":
         sentence = f"The read-out of {network.outputs} output(s) is left out: this format holds the latents alone."
         done = replace(done, lost=(*done.lost, sentence))
-    for sentence in done.lost:
-        warnings.warn(sentence, stacklevel=2)
     return done
 
 

@@ -9,19 +9,24 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import h5py
 import numpy as np
 
 from ddm2snn.base.files import damage_refused, require_file
-from ddm2snn.base.foreign import Allowance, Arrays, Content, read_apart
-from ddm2snn.errors import FileRefusedError
+from ddm2snn.base.foreign import Allowance, Arrays, Content, read_apart, refuse_elsewhere
+from ddm2snn.errors import FileRefusedError, InputError
+from ddm2snn.exchange.recording_formats import KEY, library
 
 _OF_TORCH = (".pt", ".pth", ".pkl", "")
 _OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # begin of files of PyTorch before 1.6
+LATENTS, OUTPUTS = "latents", "outputs"
+"""What a signal of a recording may be."""
+NO_SIGNAL = ""
+"""In the place of a signal's name: none is wanted."""
 _LONGEST_NPY_HEADER = 10_000  # bytes, NumPy's own limit, which it applies after reading
 
 
@@ -208,6 +213,123 @@ def _datasets(
         elif isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf":
             allowance.take_dataset(item)
             yield f"{prefix}{name}", np.asarray(item[()])
+
+
+def hdf5_parts(path: Path, *names: str) -> Content:
+    """Shapes of the arrays of numbers of an HDF5 file, attributes, and the texts and arrays of these names.
+
+    It runs in the process of the caller; see `ddm2snn.base.foreign.read_apart`. Links are not followed.
+    """
+    allowance, arrays = Allowance(path), {}
+    listing: dict[str, dict[str, Any]] = {"shapes": {}, "attributes": {}, "texts": {}}
+
+    def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        values = {key: value for key, value in item.attrs.items() if np.ndim(value) == 0}
+        listing["attributes"][name] = {
+            key: value.item() if isinstance(value, np.generic) else value
+            for key, value in values.items()
+            if isinstance(value, str | float | int | np.floating | np.integer)
+        }
+        if not isinstance(item, h5py.Dataset):
+            return
+        if item.dtype.kind in "biuf":
+            listing["shapes"][name] = item.shape
+            if name in names:
+                allowance.take_dataset(item)
+                arrays[name] = np.asarray(item[()])
+        elif name in names and item.shape == () and h5py.check_string_dtype(item.dtype) is not None:
+            refuse_elsewhere(path, item)
+            allowance.spend(item.dtype.itemsize, f"a text of {item.dtype.itemsize} bytes")
+            listing["texts"][name] = str(item.asstr()[()])
+
+    with h5py.File(path, "r") as file:
+        look("", file)
+        file.visititems(look)
+    return listing, arrays
+
+
+def nix_content(path: Path, signal: str | None = None) -> Content:
+    """Parts of the block of a NIX file, in the process of the caller; see `ddm2snn.base.foreign.read_apart`."""
+    allowance = Allowance(path)
+
+    def check(group: h5py.Group, seen: set[object]) -> None:
+        for name in group:
+            if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
+                raise FileRefusedError(f"{path} keeps {name!r} in another file. Save it in this one.")
+            item = group[name]
+            if item in seen:
+                continue
+            seen.add(item)
+            if isinstance(item, h5py.Dataset) and item.size:
+                allowance.take_dataset(item)
+            elif isinstance(item, h5py.Group):
+                check(item, seen)
+
+    with h5py.File(path, "r") as file:
+        check(file, set())
+    with library("neo.io", "neo").NixIO(str(path), "ro") as nix:
+        blocks = nix.read_all_blocks()
+        if len(blocks) != 1:
+            raise FileRefusedError(f"{path} holds {len(blocks)} blocks of Neo. Read them with Neo, and give one.")
+        return neo_parts(blocks[0], signal)
+
+
+def neo_parts(block: Any, signal: str | None) -> Content:  # noqa: ANN401 - a class of a package that may be missing
+    """Header, and names, steps and durations of the chosen signals of a Neo block, with the signals and all spikes."""
+    segments = block.segments
+    if not segments:
+        raise InputError("The Neo block has no segments. Give one with a segment for each trial.")
+    names = [str(each.name or number) for number, each in enumerate(segments[0].analogsignals)]
+    chosen = chosen_signals(names, signal, "The Neo block")
+    arrays, steps, durations, columns = {}, [], [], []
+    for trial, segment in enumerate(segments):
+        if len(segment.analogsignals) <= max(chosen.values(), default=-1):
+            raise InputError(f"Segment {trial} of the Neo block lacks a signal that segment 0 has. Leave it out.")
+        trains, start = segment.spiketrains, None
+        for role, number in chosen.items():
+            each = segment.analogsignals[number]
+            arrays[f"{role}/{trial}"] = np.asarray(each.magnitude)
+            steps.append(float(each.sampling_period.rescale("s").magnitude))
+            start = float(each.t_start.rescale("s").magnitude)
+            durations.append(steps[-1] * (len(each) - 1))
+        if trains and start is None:
+            start = min(float(train.t_start.rescale("s").magnitude) for train in trains)
+            durations.append(max(float(train.t_stop.rescale("s").magnitude) for train in trains) - start)
+        for number, train in enumerate(trains):
+            times = np.asarray(train.rescale("s").magnitude, dtype=np.float64) - (start or 0.0)
+            own = train.annotations.get("neuron")
+            neuron = int(own) if isinstance(own, int | np.integer) else number
+            columns.append((times, np.full(len(times), neuron), trial))
+    if columns:
+        times, neurons, trials = zip(*columns, strict=True)
+        arrays["spikes/time_s"], arrays["spikes/neuron"] = np.concatenate(times), np.concatenate(neurons)
+        arrays["spikes/trial"] = np.repeat(trials, [len(part) for part in times])
+    header = block.annotations.get(KEY)
+    content = {"names": names, "steps": steps, "durations": durations, "trials": len(segments)}
+    return {**content, "header": None if header is None else str(header)}, arrays
+
+
+def chosen_signals(names: Sequence[str], signal: str | None, label: str) -> dict[str, int]:
+    """Numbers of the signals that are latents and outputs; a signal may be named by the last part of its path."""
+    if signal == NO_SIGNAL:
+        return {}
+    last = [name.rsplit("/", 1)[-1] for name in names]
+    chosen = {OUTPUTS: last.index(OUTPUTS)} if OUTPUTS in last and signal is None else {}
+    if signal is None:
+        only = [0] if len(names) == 1 else []
+        places = [last.index(LATENTS)] if LATENTS in last else only
+        return chosen | dict.fromkeys([LATENTS] * len(places), *places)
+    places = [i for i, name in enumerate(names) if name == signal] or [i for i, n in enumerate(last) if n == signal]
+    if not places and signal.isdecimal() and int(signal) < len(names):
+        places = [int(signal)]
+    if len(places) != 1:
+        raise InputError(f"{label} has {len(places)} signals {signal!r}; it has {listed(names)}. Name one.")
+    return {LATENTS: places[0]}
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message."""
+    return ", ".join(map(repr, names[:12])) or "none"
 
 
 def _from_torch(path: Path) -> Arrays:

@@ -1,7 +1,8 @@
-"""Spikes of a recording: rates, regularity, silence, and their part of a network's diffusion."""
+"""Spikes of a recording: rates, regularity, silence, the latents that they decode, and their part of the diffusion."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,14 @@ import numpy as np
 from ddm2snn.base.arrays import as_count, check_positive, freeze_arrays
 from ddm2snn.conversion.diagnostics import Diagnostics
 from ddm2snn.errors import InputError
-from ddm2snn.network import to_internal
+from ddm2snn.network import to_internal, to_system
+from ddm2snn.recording import Recording
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ddm2snn.network import SpikingNetwork
-    from ddm2snn.recording import Recording, Spikes
+    from ddm2snn.recording import Spikes
 
 _FEWEST_INTERVALS = 10  # of a neuron, for its irregularity [choice]
 
@@ -243,3 +245,99 @@ class NoiseShare:
         """Lists; None where the conversion measured nothing."""
         spikes = None if self.spikes is None else self.spikes.tolist()
         return {"target": self.target.tolist(), "injected": self.injected.tolist(), "spikes": spikes}
+
+
+def latents_of_spikes(
+    spikes: Spikes,
+    network: SpikingNetwork,
+    *,
+    duration: float,
+    every: float = 0.02,
+    trials: int | None = None,
+    initial_latent: Float[np.ndarray, "trial rank"] | None = None,
+) -> Recording:
+    r"""Latents that a network's decoders read out of spikes, whoever fired them.
+
+    .. math:: T \dot z = -z + q, \qquad \tau_r \dot q = -q + \textstyle\sum_j D_j s_j(t),
+
+    solved exactly between spikes: the equation of `SpikingNetwork` without inputs and noise, which leave no spikes. A
+    spike acts from the beginning of the step `dt_s` at whose end it is noted, as where the decoders were solved.
+
+    Parameters
+    ----------
+    spikes, network
+        Spikes, whose neurons are those of the network.
+    duration, every
+        Length and sampling interval, in the network's rate time units.
+    trials
+        Number of trials; by default as many as the last that has a spike tells of.
+    initial_latent
+        States to start from, in system units; by default the origin of the latents. Either is forgotten after some T,
+        as is that q starts from zero.
+
+    Returns
+    -------
+    Recording
+        Latents in system units, with the spikes.
+
+    Raises
+    ------
+    InputError
+        Where a neuron or a trial does not exist.
+
+    Examples
+    --------
+    One spike of a neuron whose decoder is 0.1 per Hz, behind synapses of 0.1 s: a jump by one, which decays.
+
+    >>> from ddm2snn import LIF, Spikes, SpikingNetwork
+    >>> one, none = [[1.0]], [[0.0]]
+    >>> network = SpikingNetwork(
+    ...     encoders=one, bias=[0.0], decoders=[[0.1]], unit=[0], rate_left_vectors=one, diffusion_factor=none,
+    ...     input_map=one, latent_offset=[0.0], latent_scale=[1.0], initial_latent=none, neuron=LIF(), time_unit_s=0.1,
+    ...     dt_s=0.001, spike_timing="grid", backend="reference", rate_fingerprint="made by hand",
+    ... )
+    >>> spike = Spikes.sorted(np.array([0.101]), neuron=np.array([0]), trial=np.array([0]))
+    >>> latents_of_spikes(spike, network, duration=3, every=1).samples.ravel().round(3).tolist()
+    [0.0, 1.0, 0.368]
+    """
+    check_positive("latents_of_spikes", duration=duration, every=every)
+    seen = int(spikes.trial.max(initial=0)) + 1
+    count = seen if trials is None else as_count("trials", trials)
+    highest = int(spikes.neuron.max(initial=-1))
+    if highest >= network.neurons or spikes.neuron.min(initial=0) < 0 or seen > count:
+        raise InputError(
+            f"The spikes are of neurons up to {highest} in {seen} trial(s), but there are {network.neurons} neurons "
+            f"and {count} trial(s). Give the network that fired them."
+        )
+    unit_s, rise_s, samples = network.time_unit_s, network.rise_s, max(1, math.ceil(duration / every - 1e-9))
+    step_s = every * unit_s
+    acts_s = spikes.time_s - network.dt_s
+    place = np.maximum(np.ceil(acts_s / step_s - 1e-9), 0.0)  # the first sample that feels a spike
+    within = place < samples
+    at, neuron = place[within].astype(np.int64), spikes.neuron[within]
+    lag_s, cell = np.maximum(at * step_s - acts_s[within], 0.0), spikes.trial[within] * samples + at
+    states = np.zeros((count, samples, network.rank))
+    rise_s = rise_s * (1 + 1e-6) if math.isclose(rise_s, unit_s, rel_tol=1e-6) else rise_s  # the limit of both terms
+    for tau_s, sign in ((unit_s, 1.0), (rise_s, -1.0)):
+        if tau_s > 0:
+            weights = sign * np.exp(-lag_s / tau_s) / (unit_s - rise_s)
+            states += _filtered(cell, weights, network.decoders[:, neuron], states.shape, math.exp(-step_s / tau_s))
+    if initial_latent is not None:
+        decay = np.exp(-np.arange(samples) * every)[:, None]
+        states += to_internal(network, np.asarray(initial_latent))[:, None, :] * decay
+    return Recording.from_arrays(
+        to_system(network, states), every=every, time_unit_s=unit_s, time_scale=network.time_scale, spikes=spikes,
+        provenance={"decoders": network.fingerprint, "time_unit_s": unit_s},
+    )  # fmt: skip
+
+
+def _filtered(
+    cell: np.ndarray, weights: np.ndarray, decoders: np.ndarray, shape: tuple[int, int, int], decay: float
+) -> np.ndarray:
+    """Sums of decaying jumps at each sample: `weights` times a column of `decoders` in each `cell`."""
+    from scipy.signal import lfilter
+
+    trials, samples, rank = shape
+    columns = [np.bincount(cell, weights * decoders[k], minlength=trials * samples) for k in range(rank)]
+    jumps = np.stack(columns, axis=-1).reshape(shape)
+    return np.asarray(lfilter([1.0], [1.0, -decay], jumps, axis=1))

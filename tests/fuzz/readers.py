@@ -114,6 +114,24 @@ def exported(name: str, form: str) -> Callable[[Path], Path]:
     return write
 
 
+def exported_recording(form: str, suffix: str) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        return ddm2snn.export(recording(), folder / f"run{suffix}", format=form).files[0]
+
+    return write
+
+
+def installed(readers: dict[str, Reader], *packages: str) -> dict[str, Reader]:
+    """The readers, if what makes their files is installed."""
+    return readers if all(importlib.util.find_spec(package) for package in packages) else {}
+
+
+def edit_hdf5(rng: random.Random, path: Path) -> bool:
+    """Bytes or HDF5 content; a file without the header that `export` puts into it is one of another tool."""
+    edit_bytes(rng, path) if rng.random() < 0.3 else mutants.edit_hdf5(rng, path)
+    return False
+
+
 def text_file(name: str, content: str) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         (folder / name).write_text(content, encoding="utf-8")
@@ -303,6 +321,16 @@ READERS = {
     "import .h5": Reader(made_of_arrays(".h5"), _import, edit_weights),
     "import .h5, own schema": Reader(exported("net.h5", "hdf5"), ddm2snn.import_network, edit_sealed, own=True),
     "import .nir": Reader(exported("net.nir", "nir"), ddm2snn.import_network, edit_graph),
+    "recording .nir": Reader(exported_recording("nir", ".nir"), ddm2snn.import_recording, edit_hdf5),
+    **installed(
+        {"recording .nwb": Reader(exported_recording("nwb", ".nwb"), ddm2snn.import_recording, edit_hdf5)},
+        "pynwb",
+    ),
+    **installed(
+        {"recording .nix": Reader(exported_recording("neo", ".nix"), ddm2snn.import_recording, edit_hdf5)},
+        "neo", "nixio",
+    ),
+    "card .zip": Reader(exported("net.zip", "card"), ddm2snn.load, edit_bytes, own=True),
     "sidecar .nir.json": Reader(exported("net.nir", "nir"), ddm2snn.import_network, edit_sidecar, own=True),
     "import .pt": Reader(made_of_arrays(".pt"), _import, edit_weights),
     "import .safetensors": Reader(made_of_arrays(".safetensors"), _import, edit_weights),

@@ -11,9 +11,9 @@ from syntax_trees import Tree, code_length, length
 
 # The figures as they are. The commit that betters a figure moves its limit: down, or up for examples and percentages.
 LIMITS = {
-    "lines": 33_030,
-    "files": 181,
-    "classes": 223,
+    "lines": 34_400,
+    "files": 184,
+    "classes": 227,
     "loose modules": 9,
     "functions over 9 parameters": 2,
     "most parameters": 11,

@@ -17,6 +17,7 @@ from test_pages import check_command
 from ddm2snn.cli.main import COMMANDS, app
 from ddm2snn.conversion.decoders import DECODERS
 from ddm2snn.exchange.export import FORMATS
+from ddm2snn.exchange.recording_formats import RECORDING_FORMATS
 from ddm2snn.neuron import NEURON_MODELS
 
 ORDER = [
@@ -64,7 +65,8 @@ def test_choices_are_those_that_there_are():
     shown = {(*name, p.opts[0]): p.metavar for name, command in LEAVES.items() for p in command.params}
     assert shown["convert", "--decoders"].split("|") == list(DECODERS)
     assert set(shown["convert", "--neuron"].split("|")) == {*NEURON_MODELS, "heterogeneous-lif"}
-    assert shown["export", "--format"].split("|") == list(FORMATS)
+    known = dict.fromkeys([*FORMATS, "card", *RECORDING_FORMATS])
+    assert shown["export", "--format"].split("|") == list(known)
 
 
 @pytest.mark.parametrize("option", ["-V", "--version"])

@@ -53,6 +53,7 @@ def public(things, rate_of, report):
         ddm2snn.Unsupported("a", "b", "c"), ddm2snn.Sparse(0.5), ddm2snn.Bounded(2.0), ddm2snn.OneSign(),
         ddm2snn.Calibrated(), ddm2snn.Static(), ddm2snn.TrainedReadout(), ddm2snn.Direct(), ddm2snn.LIF(),
         ddm2snn.AdaptiveLIF(), ddm2snn.LoihiLIF(), ddm2snn.RectifiedLinear(), ddm2snn.LogNormal(),
+        ddm2snn.Card(),
     ]  # fmt: skip
     return {type(thing).__name__: thing for thing in by_hand}
 
