@@ -13,8 +13,9 @@ the rate network's stationary states, as Nengo's users do where they know them: 
 it spends its accuracy where the latents never are. It runs on Nengo only: its rates are those of spikes between time
 steps, and Brian2's lie on them.
 
-The diffusion column is spikes plus injected over the target, at its furthest from 1 over frequencies and latents, as
-the conversion's spectrum predicts it for the closed loop.
+The column *D, EP* has the median differences of diffusion and entropy production from the reference's at the lag where
+they are largest, in percent. The spectrum column is spikes plus injected over the target, at its furthest from 1 over
+frequencies and latents, as the conversion's spectrum predicts it for the closed loop.
 
 Rate networks, conversions and judged runs are kept in the folder, so that rows can be added and a table that was cut
 off goes on; with another version of the code take another folder. `--precision single` runs Brian2's neurons in single
@@ -49,6 +50,7 @@ BURN_IN, DURATION, TRIALS, EVERY = 4.0, 44.0, 64, 0.02
 REFERENCES = 4
 STILL = 0.2  # share of the rate network's standard deviation below which a trial counts as dead
 FIELDS = ("drift", "diffusion", "ripple", "entropy_production", "current")  # of the SDE, by the start of the name
+LAGGED = ("diffusion_", "entropy_production_")  # names of measures at a lag
 SHOWN = ("d_stsp", "d_h", "sliced_wasserstein")
 
 
@@ -140,12 +142,15 @@ def dead_share(test: ddm2snn.Recording, references: list[ddm2snn.Recording]) -> 
 
 
 def judged(tests: dict[Path, ddm2snn.Recording], references: list[ddm2snn.Recording], wells: np.ndarray | None) -> None:
-    """Write excesses and the share of dead trials of each recording into its file."""
+    """Write excesses, relative differences and the share of dead trials of each recording into its file."""
     flat = {str(path): test for path, test in tests.items()}
     reports = compare_each(references[0], flat, floor=references[1:], burn_in=BURN_IN, wells=wells)
     for (path, test), report in zip(tests.items(), reports, strict=True):
         found = {measure.name: measure.excess for measure in report.measures}
-        path.write_text(json.dumps({"excess": found, "dead": dead_share(test, references)}), encoding="utf-8")
+        sizes = {m.name: 1.0 if m.entry.unit == "relative" else m.reference for m in report.measures}
+        apart = {m.name: m.distance / sizes[m.name] for m in report.measures if m.name.startswith(LAGGED)}
+        content = {"excess": found, "relative": apart, "dead": dead_share(test, references)}
+        path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def interval(excesses: list[float]) -> list[float]:
@@ -192,13 +197,14 @@ def group(rate: ddm2snn.RateNetwork, system: str, neurons: int, given: argparse.
     rows = []
     for name, paths in files.items():
         found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-        excesses: dict[str, list[float]] = defaultdict(list)
-        for each in found:
-            for measure, excess in each["excess"].items():
-                excesses[measure].append(excess)
+        excesses, relative = (
+            {measure: [each[kind][measure] for each in found] for measure in found[0][kind]}
+            for kind in ("excess", "relative")
+        )
         rows.append({
             "system": system, "neurons_per_unit": neurons, "what": name, "runs": len(found),
             "median_excess": {measure: float(np.median(some)) for measure, some in excesses.items()},
+            "relative": {measure: float(np.median(some)) for measure, some in relative.items()},
             "interval": {measure: interval(some) for measure, some in excesses.items()},
             "dead": float(np.mean([each["dead"] for each in found])),
             "convert_s": float(np.median(seconds[name])) if seconds[name] else None, "diffusion": diffusion[name],
@@ -222,7 +228,9 @@ def line(row: dict[str, Any]) -> str:
     cells = [
         row["system"], row["neurons_per_unit"], row["what"], row["runs"],
         *(f"{excess[name]:.2f}" if name in excess else "-" for name in SHOWN),
-        f"{worst} {excess[worst]:.2f} ({low:.1f} - {high:.1f})", f"{field} {excess[field]:.1f}", f"{row['dead']:.0%}",
+        f"{worst} {excess[worst]:.2f} ({low:.1f} - {high:.1f})", f"{field} {excess[field]:.1f}",
+        ", ".join(f"{max([v for n, v in row['relative'].items() if n.startswith(k)] or [np.nan]):.1%}" for k in LAGGED),
+        f"{row['dead']:.0%}",
         furthest(row["diffusion"]),
         "-" if row["convert_s"] is None else f"{row['convert_s']:.0f}",
     ]  # fmt: skip
@@ -243,7 +251,7 @@ def main() -> None:
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     head = ["system", "per unit", "what", "runs", "D_stsp", "D_H", "sliced", "worst of state and time",
-            "worst of the fields", "dead", "diffusion", "convert (s)"]  # fmt: skip
+            "worst of the fields", "D, EP", "dead", "spectrum", "convert (s)"]  # fmt: skip
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     rows: list[dict[str, Any]] = []
     for system in given.systems:
