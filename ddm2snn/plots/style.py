@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,9 +120,13 @@ def wrapped(name: str) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def latent_name(dimension: int) -> str:
-    """Mathematical name of a latent."""
-    return f"$z_{{{dimension}}}$"
+def latent_name(dimension: int, names: Sequence[str] = ()) -> str:
+    """What tables call a latent, and what its system does.
+
+    >>> latent_name(1), latent_name(1, ["V (mV)", "w"])
+    ('latent 1', 'latent 1: w')
+    """
+    return ": ".join([f"latent {dimension}", *names[dimension : dimension + 1]]).replace("$", r"\$")
 
 
 def limits(
