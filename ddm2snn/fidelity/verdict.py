@@ -98,8 +98,8 @@ def _changes(differing: Sequence[JudgedDistance]) -> str:
         words.append("its course in time differs")
     drifts = _of_kind(differing, "drift")
     if not words or (drifts and not periods and not paces):
-        second = [f" by {_percent(m.distance)}, and by {_percent(m.floor)} in a second run" for m in drifts]
-        words.append(f"drift differs{''.join(second[:1])}")
+        second = [f" by {_percent(m.distance)}, that of a second run by {_percent(m.floor)}" for m in drifts]
+        words.append(f"its mean velocity (drift) differs{''.join(second[:1])}")
     return _listed(words[:_MOST_CHANGES] + (["more"] if len(words) > _MOST_CHANGES else []))
 
 

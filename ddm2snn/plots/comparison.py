@@ -17,6 +17,7 @@ from ddm2snn.plots.recordings import after
 from ddm2snn.plots.style import (
     COLOURS,
     MARKERS,
+    NARROW,
     PALE,
     WIDTH,
     common_legend,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 _ARROWS = 15  # cells per dimension of drift fields
 _ELLIPSES = 7
-_NARROW = 4.4  # inches
 _FEWEST = 40
 _COLUMNS = 3
 _STRESS_ROW, _LOWEST_EXCESS = 1.5, 0.3  # of a stress test: height of a row, and the lowest excess that is drawn
@@ -58,7 +58,7 @@ def excess_plot(reports: Sequence[FidelityReport], *, narrow: bool = False) -> F
     """
     labels = {m.name: (narrow and m.entry.short) or m.label for report in reports for m in report.measures}
     names = list(labels)
-    figure, axis = subplots(_NARROW if narrow else WIDTH, 0.75 + (0.2 + 0.1 * len(reports)) * len(names))
+    figure, axis = subplots(NARROW if narrow else WIDTH, 0.75 + (0.2 + 0.1 * len(reports)) * len(names))
     axis.axvline(1.0, color=COLOURS[0], lw=1)
     offsets = np.linspace(-0.24, 0.24, len(reports)) if len(reports) > 1 else [0.0]
     for index, (report, offset) in enumerate(zip(reports, offsets, strict=True)):
@@ -70,11 +70,7 @@ def excess_plot(reports: Sequence[FidelityReport], *, narrow: bool = False) -> F
             axis.plot([max(low, 0.05), max(high, 0.05)], [y, y], color=style["color"], lw=1.4)
             face = style["color"] if measure.differs else "white"
             axis.plot(x, y, mfc=face, ms=5, alpha=1.0 if measure.informative else 0.35, **style)
-    axis.set(
-        xscale="log",
-        ylim=(len(names) - 0.4, -0.6),
-        xlabel="excess: distance / floor" if narrow else "excess: distance / floor (1: as close as a second run)",
-    )
+    axis.set(xscale="log", ylim=(len(names) - 0.4, -0.6), xlabel="excess: distance / floor")
     axis.set_yticks(range(len(names)), list(labels.values()))
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.grid(axis="x", color="#e3e6ea", lw=0.7)
@@ -170,10 +166,10 @@ def ladder_plot(stages: Sequence[Stage]) -> Figure:
     judged = [stage for stage in stages if stage.against_first is not None]
     measures = [measure for stage in judged for measure in _by_name(stage.against_first).values()]
     labels = {measure.name: measure.label.split(" (")[0] for measure in measures if measure.entry.prominence}
-    for axis, which, title in zip(axes, ("against_first", "against_previous"),
+    for axis, side, title in zip(axes, ("against_first", "against_previous"),
                                   ("against the first stage", "against the stage before"), strict=True):  # fmt: skip
         axis.axhline(1.0, color=COLOURS[0], lw=1)
-        reports = [_by_name(getattr(stage, which)) for stage in judged]
+        reports = [_by_name(getattr(stage, side)) for stage in judged]
         for index, (name, label) in enumerate(labels.items()):
             shown = {place: report[name] for place, report in enumerate(reports) if name in report}
             x, style = np.array(list(shown)) + 0.09 * (index - (len(labels) - 1) / 2), symbol(index)
@@ -183,11 +179,12 @@ def ladder_plot(stages: Sequence[Stage]) -> Figure:
             axis.plot(x, [max(m.excess, 0.1) for m in shown.values()], ms=5, ls="", label=label, **style)
         axis.set(yscale="log", title=title, xlim=(-0.5, len(judged) - 0.5))
         axis.set_xticks(range(len(judged)), [wrapped(r.name) for r in judged], size=8.5 if len(judged) < 5 else 7)
-        axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        for which in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+            which(lambda value, _: f"{value:g}")
         axis.grid(axis="y", color="#e3e6ea", lw=0.7)
         plain(axis)
     axes[0].set_ylabel("excess: distance / floor")
-    common_legend(axes[0], columns=5, size=8.5)
+    common_legend(axes[0], columns=3, size=8.5)
     return figure
 
 

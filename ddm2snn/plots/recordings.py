@@ -15,6 +15,7 @@ from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics
 from ddm2snn.plots.style import (
     COLOURS,
     HATCH,
+    NARROW,
     PALE,
     STYLES,
     WIDTH,
@@ -48,12 +49,15 @@ _BAR = 0.36
 Recordings = Mapping[str, Recording]
 
 
-def phase_portraits(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
-    """Density of the latent states with six trajectories on top, one panel per recording."""
+def phase_portraits(recordings: Recordings, *, burn_in: float = 0.0, narrow: bool = False) -> Figure:
+    """Density of the latent states with six trajectories on top, one panel per recording, in two columns if narrow."""
     clouds = {name: _planar(after(recording, burn_in), recording.every) for name, recording in recordings.items()}
     rank, names = _rank_and_names(recordings)
     first, second = 0, max(rank, 2) - 1
-    figure, axes = panels(len(clouds), _COLUMNS, top=0.4, row=lambda columns: min(3.3, 0.35 + 0.92 * WIDTH / columns))
+    width, most = (NARROW, 2) if narrow else (WIDTH, _COLUMNS)
+    figure, axes = panels(
+        len(clouds), most, top=0.4, row=lambda columns: min(3.3, 0.35 + 0.92 * width / columns), width=width
+    )
     everything = np.concatenate([cloud.reshape(-1, cloud.shape[-1]) for cloud in clouds.values()])
     extent = [limits(everything[:, d]) for d in (first, second)]
     for axis, (name, cloud) in zip(axes.flat, clouds.items(), strict=False):
@@ -188,14 +192,14 @@ def noise_shares(shares: Mapping[str, NoiseShare], *, latent_names: Sequence[str
         axis.bar(place, share.injected / whole, _BAR, color=COLOURS[5], edgecolor=COLOURS[1], label="injected")
         if share.spikes is not None:
             axis.bar(place, share.spikes / whole, _BAR, bottom=share.injected / whole, color="white", hatch=HATCH,
-                     edgecolor=COLOURS[2], label="of spikes, open loop")  # fmt: skip
+                     edgecolor=COLOURS[2], label="of spikes")  # fmt: skip
         axis.axhline(1.0, color=COLOURS[0], lw=1.2, ls="--", label="rate network")
         axis.set(title=wrapped(name), xlim=(-0.7, len(place) - 0.3))
         axis.set_xticks(place, [latent_name(dimension, latent_names) for dimension in range(len(place))])
         axis.grid(axis="y", color=PALE, lw=0.6)
         axis.set_axisbelow(True)
         plain(axis)
-    axes[0].set_ylabel("diffusion / rate network's")
+    axes[0].set_ylabel("variance of noise / rate network's")
     common_legend(axes[0], columns=3)
     return figure
 

@@ -24,7 +24,7 @@ STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 PALE = "#c9ced6"
 HATCH = "////"
-WIDTH = 9.0
+WIDTH, NARROW = 9.0, 4.4  # inches; legible on a screen and on a phone
 # metadata of each kind of file without a time or a version, so that equal figures are equal files
 _FORMATS = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 _SHADE = "#5b6470"
@@ -62,13 +62,13 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def panels(
-    count: int, most: int, *, top: float, row: Callable[[int], float], shared: bool = True
+    count: int, most: int, *, top: float, row: Callable[[int], float], shared: bool = True, width: float = WIDTH
 ) -> tuple[Figure, np.ndarray]:
     """Axes of `count` panels, `most` beside each other, in rows of `row(columns)` inches; other places are hidden."""
     columns = min(most, count)
     rows = -(-count // columns)
     height = top + rows * row(columns)
-    figure, axes = subplots(WIDTH, height, rows, columns, sharex=shared, sharey=shared, squeeze=False)
+    figure, axes = subplots(width, height, rows, columns, sharex=shared, sharey=shared, squeeze=False)
     for axis in axes.flat[count:]:
         axis.set_visible(False)
     return figure, axes

@@ -75,7 +75,7 @@ def test_without_a_period_the_drift_tells_the_speed():
         ([measure("ripple", 9, differs=True)], "ripple 0.09 time units off"),
         ([measure("mmd", 9, differs=True)], "its states lie elsewhere"),
         ([measure("autocorrelation", 9, differs=True)], "its course in time differs"),
-        ([measure("drift", 9, differs=True)], "drift differs by 9 %, and by 1 % in a second run"),
+        ([measure("drift", 9, differs=True)], "its mean velocity (drift) differs by 9 %, that of a second run by 1 %"),
     ],
 )
 def test_each_change_has_its_words(changed, words):

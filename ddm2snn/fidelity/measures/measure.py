@@ -35,12 +35,12 @@ Kind = Literal["states", "course", "period", "pace", "timing", "deviation", "mea
 - `pace`: a size of the drift: "2 % slower", provided that no distance of kind `states` differs.
 - `timing`: another number with a time in it, such as dwell times: "dwell times 10 % larger".
 - `deviation`, `mean`: of one latent: "latent 0 10 % wider", "latent 0 0.2 sd higher".
-- `drift`: the drift field: "drift differs by 2 %, and by 1 % in a second run".
+- `drift`: the drift field: "its mean velocity (drift) differs by 2 %, ...".
 - `lag`: a number at one of several lags, told together: "noise at lags 0.02 and 0.1 8 to 86 % larger". The name ends
   with the lag.
-- `change`: any other number, by its ratio to the reference's: "diffusion 10 % larger". A signed number near zero takes it
-  with None as `numbers`, since its ratio says nothing: the verdict then gives the distance, "ripple 0.02 time units
-  off".
+- `change`: any other number, by its ratio to the reference's: "diffusion 10 % larger". A signed number near zero takes
+  it with None as `numbers`, since its ratio says nothing: the verdict then gives the distance, "ripple 0.02 time
+  units off".
 """
 
 _ASPECTS: Mapping[Kind, str] = MappingProxyType({
