@@ -87,7 +87,7 @@ def compare(
     >>> report["sd_0"].differs
     False
     >>> report.verdict.split(".")[0]
-    'again: shape, timing, drift and noise as in a second run'
+    'again: shape, timing, period, drift and noise as in a second run'
     """
     first, tests, floors = (
         [

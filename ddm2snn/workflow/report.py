@@ -202,7 +202,7 @@ class Page:
         drifts = comparison.drift_fields(reference, self._judged, **settings)
         yield "drift-fields", "Drift fields", caption + plane, drifts
         if reference.rank > 1:
-            caption = "Where probability flows in the stationary state; none does in equilibrium."
+            caption = "Where trajectories flow on balance: an oscillation does, a process in equilibrium does not."
             currents = comparison.probability_currents(reference, self._judged, **settings)
             yield "currents", "Probability currents", caption + plane, currents
         caption = (

@@ -114,6 +114,7 @@ def test_the_page_names_one_thing_once_and_explains_it(page):
     text = (page / "report.html").read_text()
     for term in ("Floor", "Excess", "Differs", "Cannot tell", "Latent", "Rate time unit"):
         assert text.index(f"<dt>{term}</dt>") < text.index("<figure")
+    assert "It can stand in for the rate" in text
     assert "a second run of the rate" in text  # the reference by its name, which the figures have as well
     for name in NAMES[:8]:
         assert f'href="#{name}"' in text
