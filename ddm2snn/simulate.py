@@ -349,6 +349,7 @@ def _recording(
             "stimulus": None if run.stimulus.empty else run.stimulus.fingerprint,
             **({"conditions": list(run.stimulus.conditions)} if run.stimulus.conditions else {}),
             **({} if outside is None else {"outside_calibrated": outside}),
+            **({"latent_names": list(network.origin.latent_names)} if network.origin.latent_names else {}),
             "seed": int(run.seed),
             "dt_s": dt_s,
             "time_unit_s": time_unit_s,

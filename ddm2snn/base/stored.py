@@ -111,6 +111,8 @@ class Origin:
         Backend and seed of a recording.
     conditions
         Names of a recording's conditions, one for each trial of its stimulus.
+    latent_names
+        The system's own names of the latents, with their units.
 
     Examples
     --------
@@ -128,6 +130,7 @@ class Origin:
     backend: str | None = None
     seed: int | None = None
     conditions: Sequence[str] = ()
+    latent_names: Sequence[str] = ()
 
     @property
     def stimulus(self) -> str | None:

@@ -86,8 +86,8 @@ def compare(
     >>> report = compare(runs[0], runs[1], floor=runs[2], label="again")
     >>> report["sd_0"].differs
     False
-    >>> report.verdict.split(",")[0]
-    'again: no difference found'
+    >>> report.verdict.split(".")[0]
+    'again: shape, timing, period, drift and noise as in a second run'
     """
     first, tests, floors = (
         [

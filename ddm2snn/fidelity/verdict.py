@@ -1,4 +1,4 @@
-"""Words: where two processes differ, and by how much."""
+"""Words: what is as in a second run of the reference, what differs, and by how much."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _EXPLAIN_COURSE: tuple[Kind, ...] = ("period", "pace", "timing")  # a change of 
 
 
 def verdict(label: str, measures: Sequence[JudgedDistance], failures: Mapping[str, Any] | None = None) -> str:
-    """Say in one to three sentences where a test differs from its reference.
+    """Say in plain words what is as in a second run of the reference and what differs; then give the numbers.
 
-    The words follow from the kinds of the distances that differ: see `Kind`.
+    The words follow from the aspects and kinds of the distances: see `Entry` and `Kind`.
 
     Parameters
     ----------
@@ -34,20 +34,21 @@ def verdict(label: str, measures: Sequence[JudgedDistance], failures: Mapping[st
     >>> entry = Entry("period", "oscillation period", "relative", coarse=0.2, kind="period", short="period")
     >>> slow = JudgedDistance(entry, 0.03, 0.01, None, 1000, 8, 6.18, 6.0, informative=True, differs=True)
     >>> verdict("brian2", [slow])
-    'brian2: 3 % slow: period 3.0 x floor.'
+    'brian2: 3 % slower. Period 3.0 x floor.'
     """
     telling = [m for m in measures if m.informative]
     differing = [m for m in telling if m.differs]
     sentences = [_failed(failures)] if failures and failures["failed"] else []
+    alike = _listed(_alike(telling, differing))
+    same = f"{alike} as in a second run" if alike else ""
     if not telling:
         floor = "; ".join(map(_times, _leading(measures)))
         sentences.append(f"too few trials or samples to tell any difference from chance ({floor})")
     elif not differing:
-        largest = max(telling, key=lambda m: m.excess)
-        words = f"no difference found, all {len(telling)} measures that can tell are within chance"
-        sentences.append(f"{words} (largest: {_times(largest)})")
+        largest = _times(max(telling, key=lambda m: m.excess))
+        sentences += [same, f"all {len(telling)} measures that can tell are within chance (largest: {largest})"]
     else:
-        sentences.append(f"{_changes(differing)}: {_evidence(measures, differing)}")
+        sentences += ["; ".join([*([same] if same else []), _changes(differing)]), _evidence(measures, differing)]
     mute = [_short(m) for m in measures if not m.informative]
     if mute and telling:
         sentences.append(f"at this sample size {_listed(mute)} cannot tell")
@@ -68,6 +69,14 @@ def _of_kind(measures: Sequence[JudgedDistance], *kinds: Kind) -> list[JudgedDis
     return [m for m in measures if m.entry.kind in kinds]
 
 
+def _alike(telling: Sequence[JudgedDistance], differing: Sequence[JudgedDistance]) -> list[str]:
+    """Aspects in which no measure differs, each once."""
+    off = {m.entry.about for m in differing}
+    if any(m.entry.kind in _EXPLAIN_COURSE for m in differing):
+        off.add("timing")  # in which another measure may be blind to it
+    return [about for about in dict.fromkeys(m.entry.about for m in telling) if about not in off]
+
+
 def _changes(differing: Sequence[JudgedDistance]) -> str:
     """What has changed, from the numbers that differ; else the kind of change."""
     states, course = _of_kind(differing, "states"), _of_kind(differing, "course")
@@ -81,14 +90,16 @@ def _changes(differing: Sequence[JudgedDistance]) -> str:
     at_lags = _of_kind(differing, "lag")
     for subject in dict.fromkeys(m.entry.subject for m in at_lags):
         its = [m for m in at_lags if m.entry.subject == subject]
-        words += _ranged(its, ("up", "down"), lambda places, subject=subject: f"{subject} at lag{places}")
+        words += _ranged(its, ("larger", "smaller"), lambda places, about=its[0].entry.about: f"{about} at lag{places}")
     words += [_changed(m) for m in _prominent_first(_of_kind(differing, "change", "timing"))]
     if not words and states:
         words.append("its states lie elsewhere")
     if course and not _of_kind(differing, *_EXPLAIN_COURSE):
         words.append("its course in time differs")
-    if not words or (_of_kind(differing, "drift") and not periods and not paces):
-        words.append("its drift field differs")
+    drifts = _of_kind(differing, "drift")
+    if not words or (drifts and not periods and not paces):
+        second = [f" by {_percent(m.distance)}, that of a second run by {_percent(m.floor)}" for m in drifts]
+        words.append(f"its mean velocity (drift) differs{''.join(second[:1])}")
     return _listed(words[:_MOST_CHANGES] + (["more"] if len(words) > _MOST_CHANGES else []))
 
 
@@ -110,7 +121,7 @@ def _evidence(measures: Sequence[JudgedDistance], differing: Sequence[JudgedDist
 
 def _speed(change: float) -> str:
     """In words, from the relative change of a period."""
-    return f"{_percent(change)} {'slow' if change > 0 else 'fast'}"
+    return f"{_percent(change)} {'slower' if change > 0 else 'faster'}"
 
 
 def _ranged(measures: Sequence[JudgedDistance], signs: tuple[str, str], named: Callable[[str], str]) -> list[str]:
@@ -133,7 +144,7 @@ def _place(measure: JudgedDistance) -> str:
 
 
 def _shifted(measure: JudgedDistance) -> str:
-    sign = "up" if (measure.test or 0.0) > (measure.reference or 0.0) else "down"
+    sign = "higher" if (measure.test or 0.0) > (measure.reference or 0.0) else "lower"
     return f"latent {_place(measure)} {measure.distance:.2g} sd {sign}"
 
 
@@ -143,7 +154,7 @@ def _changed(measure: JudgedDistance) -> str:
         relative = measure.unit in ("", "relative")
         return f"{subject} {_percent(measure.distance) if relative else f'{measure.distance:.2g} {measure.unit}'} off"
     change = _relative(measure)
-    return f"{subject} {_percent(change)} {'up' if change > 0 else 'down'}"
+    return f"{subject} {_percent(change)} {'larger' if change > 0 else 'smaller'}"
 
 
 def _relative(measure: JudgedDistance) -> float:

@@ -17,6 +17,7 @@ from ddm2snn.plots.recordings import after
 from ddm2snn.plots.style import (
     COLOURS,
     MARKERS,
+    NARROW,
     PALE,
     WIDTH,
     common_legend,
@@ -50,11 +51,14 @@ _DAMAGES = {
 }  # fmt: skip
 
 
-def excess_plot(reports: Sequence[FidelityReport]) -> Figure:
-    """Excess of every measure with its 95 % interval, beside the floor at one; open symbols are within chance."""
-    labels = {m.name: m.label for report in reports for m in report.measures}
+def excess_plot(reports: Sequence[FidelityReport], *, narrow: bool = False) -> Figure:
+    """Excess of every measure with its 95 % interval, beside the floor at one; open symbols are within chance.
+
+    The narrow one, with short names, is legible on a phone.
+    """
+    labels = {m.name: (narrow and m.entry.short) or m.label for report in reports for m in report.measures}
     names = list(labels)
-    figure, axis = subplots(WIDTH, 0.75 + (0.2 + 0.1 * len(reports)) * len(names))
+    figure, axis = subplots(NARROW if narrow else WIDTH, 0.75 + (0.2 + 0.1 * len(reports)) * len(names))
     axis.axvline(1.0, color=COLOURS[0], lw=1)
     offsets = np.linspace(-0.24, 0.24, len(reports)) if len(reports) > 1 else [0.0]
     for index, (report, offset) in enumerate(zip(reports, offsets, strict=True)):
@@ -66,7 +70,7 @@ def excess_plot(reports: Sequence[FidelityReport]) -> Figure:
             axis.plot([max(low, 0.05), max(high, 0.05)], [y, y], color=style["color"], lw=1.4)
             face = style["color"] if measure.differs else "white"
             axis.plot(x, y, mfc=face, ms=5, alpha=1.0 if measure.informative else 0.35, **style)
-    axis.set(xscale="log", ylim=(len(names) - 0.4, -0.6), xlabel="distance / floor (1: as close as a second run)")
+    axis.set(xscale="log", ylim=(len(names) - 0.4, -0.6), xlabel="excess: distance / floor")
     axis.set_yticks(range(len(names)), list(labels.values()))
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.grid(axis="x", color="#e3e6ea", lw=0.7)
@@ -76,18 +80,20 @@ def excess_plot(reports: Sequence[FidelityReport]) -> Figure:
     return figure
 
 
-def drift_fields(reference: Recording, tests: Mapping[str, Recording], *, burn_in: float = 0.0) -> Figure:
+def drift_fields(
+    reference: Recording, tests: Mapping[str, Recording], *, burn_in: float = 0.0, label: str = "reference"
+) -> Figure:
     """Drift estimated from the reference and from each test, and the difference; in rank 1 as curves.
 
     Differences within two standard errors in both latents are pale.
     """
-    samples, grid = _planes(reference, tests, burn_in, 30 if reference.rank == 1 else _ARROWS)
+    samples, grid = _planes({label: reference, **tests}, burn_in, 30 if reference.rank == 1 else _ARROWS)
     fields = _fields(samples, reference.every, grid)
     if reference.rank == 1:
-        return _drift_curves(grid, fields)
+        return _drift_curves(grid, fields, latent_name(0, reference.origin.latent_names))
     rows = len(tests)
     figure, axes = subplots(WIDTH, 0.2 + 2.9 * rows, rows, 3, sharex=True, sharey=True, squeeze=False)
-    of_reference = fields["reference"]
+    of_reference = fields[label]
     settled = of_reference.settled(_FEWEST)
     size = float(np.sqrt(np.nanmean((of_reference.drift[settled] ** 2).sum(axis=1)))) if settled.any() else 1.0
     for row, name in zip(axes, tests, strict=True):
@@ -100,53 +106,57 @@ def drift_fields(reference: Recording, tests: Mapping[str, Recording], *, burn_i
         _arrows(row[0], grid, of_reference.drift, settled, size, COLOURS[0])
         _arrows(row[1], grid, field.drift, field.settled(_FEWEST), size, COLOURS[1])
         _arrows(row[2], grid, change, both, max(off, 1e-12), np.where(beyond, COLOURS[2], PALE))
-        row[0].set(title="reference", ylabel=latent_name(reference.rank - 1))
+        row[0].set(title=label, ylabel=latent_name(reference.rank - 1, reference.origin.latent_names))
         row[1].set(title=name)
         row[2].set(title=f"difference, arrows × {size / max(off, 1e-12):.2g}")
     for axis in axes[-1]:
-        axis.set_xlabel(latent_name(0))
+        axis.set_xlabel(latent_name(0, reference.origin.latent_names))
     return figure
 
 
-def probability_currents(reference: Recording, tests: Mapping[str, Recording], *, burn_in: float = 0.0) -> Figure:
+def probability_currents(
+    reference: Recording, tests: Mapping[str, Recording], *, burn_in: float = 0.0, label: str = "reference"
+) -> Figure:
     """Stationary probability current of the reference and of each test, arrows of one scale; for rank 2 or more."""
     if reference.rank < 2:
         raise InputError("A stationary process of one latent has no probability current. Leave the figure out.")
-    samples, grid = _planes(reference, tests, burn_in, _ARROWS)
-    lag = ReferenceSamples.of([samples["reference"]], reference.every).lag
+    samples, grid = _planes({label: reference, **tests}, burn_in, _ARROWS)
+    lag = ReferenceSamples.of([samples[label]], reference.every).lag
     currents = {name: cell_currents(x, reference.every, grid, lag).mean(axis=0) for name, x in samples.items()}
-    speeds = np.linalg.norm(currents["reference"], axis=1)
+    speeds = np.linalg.norm(currents[label], axis=1)
     size = max(float(np.sqrt(np.mean(speeds[speeds > 0] ** 2))) if speeds.any() else 1.0, 1e-300)
     figure, axes = panels(len(samples), _COLUMNS, top=0.3, row=lambda columns: 0.35 + 0.9 * WIDTH / columns)
     for index, (axis, name) in enumerate(zip(axes.flat, samples, strict=False)):
         strong = np.linalg.norm(currents[name], axis=1) > 0.02 * speeds.max()
         _arrows(axis, grid, currents[name], strong, size, COLOURS[min(index, 1)])
-        axis.set(title=wrapped(name), xlabel=latent_name(0))
-    axes[0, 0].set_ylabel(latent_name(reference.rank - 1))
+        axis.set(title=wrapped(name), xlabel=latent_name(0, reference.origin.latent_names))
+    axes[0, 0].set_ylabel(latent_name(reference.rank - 1, reference.origin.latent_names))
     return figure
 
 
-def diffusion_ellipses(reference: Recording, tests: Mapping[str, Recording], *, burn_in: float = 0.0) -> Figure:
+def diffusion_ellipses(
+    reference: Recording, tests: Mapping[str, Recording], *, burn_in: float = 0.0, label: str = "reference"
+) -> Figure:
     """Diffusion tensors on cells as ellipses of one standard deviation per unit of time; in rank 1 as curves."""
-    samples, grid = _planes(reference, tests, burn_in, 20 if reference.rank == 1 else _ELLIPSES)
+    samples, grid = _planes({label: reference, **tests}, burn_in, 20 if reference.rank == 1 else _ELLIPSES)
     fields = _fields(samples, reference.every, grid)
     if reference.rank == 1:
-        return _diffusion_curves(grid, fields)
+        return _diffusion_curves(grid, fields, latent_name(0, reference.origin.latent_names))
     figure, axes = panels(len(tests), _COLUMNS, top=0.5, row=lambda columns: 2.9 if len(tests) > 1 else 3.6)
-    settled = fields["reference"].diffusion[fields["reference"].settled(_FEWEST)]
+    settled = fields[label].diffusion[fields[label].settled(_FEWEST)]
     largest = np.sqrt(np.abs(settled[:, [0, 1], [0, 1]]).max(axis=0)) if len(settled) else 1.0
     scale = 0.44 * grid.width / np.maximum(largest, 1e-12)
     for index, (axis, name) in enumerate(zip(axes.flat, tests, strict=False)):
-        for which, colour, style in (("reference", COLOURS[0], "-"), (name, COLOURS[1 + index % 6], "--")):
+        for which, colour, style in ((label, COLOURS[0], "-"), (name, COLOURS[1 + index % 6], "--")):
             for cell in np.flatnonzero(fields[which].settled(_FEWEST)):
                 ring = _ellipse(fields[which].diffusion[cell]) * scale + grid.centres[cell]
                 axis.plot(ring[:, 0], ring[:, 1], color=colour, lw=1.1, ls=style)
             axis.plot([], [], color=colour, ls=style, label=which)
-        axis.set_xlabel(latent_name(0))
+        axis.set_xlabel(latent_name(0, reference.origin.latent_names))
         _plain_cells(axis, grid)
         legend(axis, columns=5 if len(tests) < _COLUMNS else 1)
     for axis in axes[:, 0]:
-        axis.set_ylabel(latent_name(reference.rank - 1))
+        axis.set_ylabel(latent_name(reference.rank - 1, reference.origin.latent_names))
     return figure
 
 
@@ -156,10 +166,10 @@ def ladder_plot(stages: Sequence[Stage]) -> Figure:
     judged = [stage for stage in stages if stage.against_first is not None]
     measures = [measure for stage in judged for measure in _by_name(stage.against_first).values()]
     labels = {measure.name: measure.label.split(" (")[0] for measure in measures if measure.entry.prominence}
-    for axis, which, title in zip(axes, ("against_first", "against_previous"),
+    for axis, side, title in zip(axes, ("against_first", "against_previous"),
                                   ("against the first stage", "against the stage before"), strict=True):  # fmt: skip
         axis.axhline(1.0, color=COLOURS[0], lw=1)
-        reports = [_by_name(getattr(stage, which)) for stage in judged]
+        reports = [_by_name(getattr(stage, side)) for stage in judged]
         for index, (name, label) in enumerate(labels.items()):
             shown = {place: report[name] for place, report in enumerate(reports) if name in report}
             x, style = np.array(list(shown)) + 0.09 * (index - (len(labels) - 1) / 2), symbol(index)
@@ -169,11 +179,12 @@ def ladder_plot(stages: Sequence[Stage]) -> Figure:
             axis.plot(x, [max(m.excess, 0.1) for m in shown.values()], ms=5, ls="", label=label, **style)
         axis.set(yscale="log", title=title, xlim=(-0.5, len(judged) - 0.5))
         axis.set_xticks(range(len(judged)), [wrapped(r.name) for r in judged], size=8.5 if len(judged) < 5 else 7)
-        axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        for which in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+            which(lambda value, _: f"{value:g}")
         axis.grid(axis="y", color="#e3e6ea", lw=0.7)
         plain(axis)
-    axes[0].set_ylabel("distance / floor")
-    common_legend(axes[0], columns=5, size=8.5)
+    axes[0].set_ylabel("excess: distance / floor")
+    common_legend(axes[0], columns=3, size=8.5)
     return figure
 
 
@@ -182,18 +193,18 @@ def _by_name(report: FidelityReport | None) -> dict[str, JudgedDistance]:
 
 
 def _planes(
-    reference: Recording, tests: Mapping[str, Recording], burn_in: float, bins: int
+    runs: Mapping[str, Recording], burn_in: float, bins: int
 ) -> tuple[dict[str, Float[np.ndarray, "trial time plane"]], Grid]:
     """First and last latent of each recording after the burn-in, the reference's first, and a grid around it."""
-    last = reference.rank - 1
-    samples = {name: after(run, burn_in) for name, run in {"reference": reference, **tests}.items()}
+    last = next(iter(runs.values())).rank - 1
+    samples = {name: after(run, burn_in) for name, run in runs.items()}
     samples = {name: z[..., [0, last]] if last else z for name, z in samples.items()}
-    return samples, Grid.around(samples["reference"], bins)
+    return samples, Grid.around(next(iter(samples.values())), bins)
 
 
 def _fields(samples: Mapping[str, np.ndarray], every: float, grid: Grid) -> dict[str, Field]:
     """Estimated at the lag of the measures."""
-    lag = ReferenceSamples.of([samples["reference"]], every).lag
+    lag = ReferenceSamples.of([next(iter(samples.values()))], every).lag
     return {name: estimate_field(field_sums(x, every, grid, lag)) for name, x in samples.items()}
 
 
@@ -212,20 +223,21 @@ def _plain_cells(axis: Axes, grid: Grid) -> None:
     plain(axis)
 
 
-def _drift_curves(grid: Grid, fields: Mapping[str, Field]) -> Figure:
+def _drift_curves(grid: Grid, fields: Mapping[str, Field], latent: str) -> Figure:
     figure, (left, right) = subplots(WIDTH, 3.2, columns=2, sharex=True)
+    label, of_reference = next(iter(fields.items()))
     for index, (name, field) in enumerate(fields.items()):
         shown = field.settled(_FEWEST)
         left.plot(grid.centres[shown, 0], field.drift[shown, 0], label=name, **line_style(index))
-        change = field.drift[:, 0] - fields["reference"].drift[:, 0]
-        error = 2 * np.hypot(field.drift_error[:, 0], fields["reference"].drift_error[:, 0])
-        both = shown & fields["reference"].settled(_FEWEST)
+        change = field.drift[:, 0] - of_reference.drift[:, 0]
+        error = 2 * np.hypot(field.drift_error[:, 0], of_reference.drift_error[:, 0])
+        both = shown & of_reference.settled(_FEWEST)
         if index:
             right.plot(grid.centres[both, 0], change[both], **line_style(index))
         else:
             right.fill_between(grid.centres[both, 0], -error[both], error[both], color=PALE, lw=0)
-    left.set(xlabel=latent_name(0), ylabel="drift")
-    right.set(xlabel=latent_name(0), ylabel="difference from the reference")
+    left.set(xlabel=latent, ylabel="drift")
+    right.set(xlabel=latent, ylabel=f"difference from {label}")
     for axis in (left, right):
         axis.axhline(0.0, color="#9aa1ab", lw=0.8)
         plain(axis)
@@ -233,7 +245,7 @@ def _drift_curves(grid: Grid, fields: Mapping[str, Field]) -> Figure:
     return figure
 
 
-def _diffusion_curves(grid: Grid, fields: Mapping[str, Field]) -> Figure:
+def _diffusion_curves(grid: Grid, fields: Mapping[str, Field], latent: str) -> Figure:
     figure, axis = subplots(WIDTH, 3.0)
     for index, (name, field) in enumerate(fields.items()):
         shown = field.settled(_FEWEST)
@@ -241,7 +253,7 @@ def _diffusion_curves(grid: Grid, fields: Mapping[str, Field]) -> Figure:
         if not index:
             axis.fill_between(grid.centres[shown, 0], middle - error, middle + error, color=PALE, lw=0)
         axis.plot(grid.centres[shown, 0], middle, label=name, **line_style(index))
-    axis.set(xlabel=latent_name(0), ylabel="diffusion", ylim=(0, None))
+    axis.set(xlabel=latent, ylabel="diffusion", ylim=(0, None))
     plain(axis)
     legend(axis)
     return figure

@@ -292,10 +292,10 @@ def _residual_lag(axis: Axes, network: SpikingNetwork, lag: Lag) -> None:
     axis.axhline(0.0, color=COLOURS[0], lw=0.8)
     axis.errorbar(place, lag_ms, yerr=2 * error_ms, fmt="o", color=COLOURS[1], ms=5, capsize=4, lw=1.2)
     reach = 1.15 * max(1.6 * half_ms, float((np.abs(lag_ms) + 2 * error_ms).max()))
-    axis.set(xlabel="band: half a time step", ylabel="lag (ms), positive: late")
+    axis.set(xlabel="latent (band: half a time step)", ylabel="lag (ms), positive: late")
     axis.set(xlim=(-0.6, len(place) - 0.4), ylim=(-reach, reach))
     every = max(1, len(place) // 8)
-    axis.set_xticks(place[::every], [latent_name(int(d)) for d in place[::every]])
+    axis.set_xticks(place[::every], [str(d) for d in place[::every]])
     axis.set_title("Residual lag")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics
 from ddm2snn.plots.style import (
     COLOURS,
     HATCH,
+    NARROW,
     PALE,
     STYLES,
     WIDTH,
@@ -48,12 +49,15 @@ _BAR = 0.36
 Recordings = Mapping[str, Recording]
 
 
-def phase_portraits(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
-    """Density of the latent states with six trajectories on top, one panel per recording."""
+def phase_portraits(recordings: Recordings, *, burn_in: float = 0.0, narrow: bool = False) -> Figure:
+    """Density of the latent states with six trajectories on top, one panel per recording, in two columns if narrow."""
     clouds = {name: _planar(after(recording, burn_in), recording.every) for name, recording in recordings.items()}
-    rank = next(iter(recordings.values())).rank
+    rank, names = _rank_and_names(recordings)
     first, second = 0, max(rank, 2) - 1
-    figure, axes = panels(len(clouds), _COLUMNS, top=0.4, row=lambda columns: min(3.3, 0.35 + 0.92 * WIDTH / columns))
+    width, most = (NARROW, 2) if narrow else (WIDTH, _COLUMNS)
+    figure, axes = panels(
+        len(clouds), most, top=0.4, row=lambda columns: min(3.3, 0.35 + 0.92 * width / columns), width=width
+    )
     everything = np.concatenate([cloud.reshape(-1, cloud.shape[-1]) for cloud in clouds.values()])
     extent = [limits(everything[:, d]) for d in (first, second)]
     for axis, (name, cloud) in zip(axes.flat, clouds.items(), strict=False):
@@ -63,16 +67,16 @@ def phase_portraits(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
         for trial in cloud[:_TRAJECTORIES]:
             steps = min(len(trial), 500)
             axis.plot(trial[:steps, first], trial[:steps, second], color=COLOURS[2], lw=0.35, alpha=0.55)
-        axis.set(title=wrapped(name), xlabel=latent_name(first))
+        axis.set(title=wrapped(name), xlabel=latent_name(first, names))
         plain(axis)
     for axis in axes[:, 0]:
-        axis.set_ylabel(latent_name(second) if rank > 1 else "$z_0$ one time unit later")
+        axis.set_ylabel(latent_name(second, names) if rank > 1 else "one time unit later")
     return figure
 
 
 def latent_traces(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
     """One trial of each recording over time, a panel per latent dimension."""
-    rank = next(iter(recordings.values())).rank
+    rank, names = _rank_and_names(recordings)
     figure, axes = subplots(WIDTH, 1.5 * rank + 0.8, rows=rank, sharex=True, squeeze=False)
     axes = axes[:, 0]
     for index, (name, recording) in enumerate(recordings.items()):
@@ -81,7 +85,7 @@ def latent_traces(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
         time = np.arange(steps) * recording.every
         for dimension, axis in enumerate(axes):
             axis.plot(time, trace[:steps, dimension], label=name, lw=1.1, **line_style(index))
-            axis.set(ylabel=latent_name(dimension), xlim=(0, time[-1] if steps > 1 else 1))
+            axis.set(ylabel=latent_name(dimension, names), xlim=(0, time[-1] if steps > 1 else 1))
     axes[-1].set_xlabel("time (rate time units)")
     plain(*axes)
     legend(axes[0])
@@ -90,7 +94,7 @@ def latent_traces(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
 
 def marginal_densities(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
     """Stationary density of each latent dimension."""
-    rank = next(iter(recordings.values())).rank
+    rank, names = _rank_and_names(recordings)
     figure, axes = panels(rank, _COLUMNS, top=0.4, row=lambda columns: 2.6, shared=False)
     axes = axes.flat[:rank]
     for dimension, axis in enumerate(axes):
@@ -99,7 +103,7 @@ def marginal_densities(recordings: Recordings, *, burn_in: float = 0.0) -> Figur
         for index, (name, value) in enumerate(values.items()):
             density, _ = np.histogram(value, bins=edges, density=True)
             axis.plot((edges[1:] + edges[:-1]) / 2, density, label=name, lw=1.3, **line_style(index))
-        axis.set(xlabel=latent_name(dimension), ylim=(0, None))
+        axis.set(xlabel=latent_name(dimension, names), ylim=(0, None))
         plain(axis)
     axes[0].set_ylabel("density")
     common_legend(axes[0], columns=6)
@@ -111,7 +115,7 @@ def spectra(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
 
     The band is two standard deviations of the difference between two runs wide, by the scatter of the trials.
     """
-    rank = next(iter(recordings.values())).rank
+    rank, names = _rank_and_names(recordings)
     figure, axes = panels(rank, _COLUMNS, top=0.4, row=lambda columns: 2.6, shared=False)
     axes = axes.flat[:rank]
     for index, (name, recording) in enumerate(recordings.items()):
@@ -127,14 +131,14 @@ def spectra(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
                 low = np.maximum(mean - margin, 0.02 * mean)
                 axis.fill_between(centre, low, mean + margin, color=PALE, lw=0, label="second run (95 %)")
             axis.loglog(centre, mean, label=name, lw=1.2, **line_style(index))
-            axis.set(xlabel="frequency (cycles per rate time unit)", title=latent_name(dimension))
+            axis.set(xlabel="frequency (cycles per rate time unit)", title=latent_name(dimension, names))
             plain(axis)
     axes[0].set_ylabel("share of power")
     common_legend(axes[0], columns=6)
     return figure
 
 
-def spike_raster(recording: Recording, *, name: str = "") -> Figure:
+def spike_raster(recording: Recording, *, name: str = "", latent_names: Sequence[str] = ()) -> Figure:
     """Spikes of the first trial, neuron by neuron, above the latents that they carry."""
     if recording.spikes is None:
         raise InputError("This recording holds no spikes. Simulate with spikes recorded.")
@@ -152,7 +156,9 @@ def spike_raster(recording: Recording, *, name: str = "") -> Figure:
     first = int(np.searchsorted(course, start))
     for dimension in range(recording.rank):
         z = recording.samples[0, first:, dimension]
-        below.plot(course[first:] - start, z, lw=1.2, label=latent_name(dimension), **line_style(dimension))
+        below.plot(
+            course[first:] - start, z, lw=1.2, label=latent_name(dimension, latent_names), **line_style(dimension)
+        )
     below.set(xlabel="time (rate time units)", xlim=(0, total - start))
     plain(above, below)
     below.legend(loc="upper right", ncols=4, frameon=False, fontsize=8.5)
@@ -176,7 +182,7 @@ def spike_histograms(statistics: Mapping[str, SpikeStatistics]) -> Figure:
     return figure
 
 
-def noise_shares(shares: Mapping[str, NoiseShare]) -> Figure:
+def noise_shares(shares: Mapping[str, NoiseShare], *, latent_names: Sequence[str] = ()) -> Figure:
     """Variance of the noise of each latent: injected, on top what spikes bring along, beside the rate network's."""
     figure, axes = subplots(WIDTH, 2.9, columns=len(shares), sharey=True, squeeze=False)
     axes = axes[0]
@@ -186,16 +192,22 @@ def noise_shares(shares: Mapping[str, NoiseShare]) -> Figure:
         axis.bar(place, share.injected / whole, _BAR, color=COLOURS[5], edgecolor=COLOURS[1], label="injected")
         if share.spikes is not None:
             axis.bar(place, share.spikes / whole, _BAR, bottom=share.injected / whole, color="white", hatch=HATCH,
-                     edgecolor=COLOURS[2], label="of spikes, open loop")  # fmt: skip
+                     edgecolor=COLOURS[2], label="of spikes")  # fmt: skip
         axis.axhline(1.0, color=COLOURS[0], lw=1.2, ls="--", label="rate network")
         axis.set(title=wrapped(name), xlim=(-0.7, len(place) - 0.3))
-        axis.set_xticks(place, [latent_name(dimension) for dimension in range(len(place))])
+        axis.set_xticks(place, [latent_name(dimension, latent_names) for dimension in range(len(place))])
         axis.grid(axis="y", color=PALE, lw=0.6)
         axis.set_axisbelow(True)
         plain(axis)
-    axes[0].set_ylabel("diffusion / rate network's")
+    axes[0].set_ylabel("variance of noise / rate network's")
     common_legend(axes[0], columns=3)
     return figure
+
+
+def _rank_and_names(recordings: Recordings) -> tuple[int, Sequence[str]]:
+    """Number of latents, and their names in the first recording."""
+    first = next(iter(recordings.values()))
+    return first.rank, first.origin.latent_names
 
 
 def _log_groups(count: int) -> list[np.ndarray]:
@@ -261,7 +273,7 @@ def output_traces(recordings: Recordings) -> Figure:
             if row == 0:
                 axis.set_title(condition)
             if row == count - 1:
-                axis.set_xlabel("time units")
+                axis.set_xlabel("time (rate time units)")
         axes[row, 0].set_ylabel(f"output {row}")
     common_legend(axes[0, 0], 4)
     return figure
@@ -269,7 +281,7 @@ def output_traces(recordings: Recordings) -> Figure:
 
 def condition_trajectories(recordings: Recordings) -> Figure:
     """Mean trajectory of each condition, over time at rank 1, else in the plane of the first and last latent."""
-    first = next(iter(recordings.values()))
+    first, names = next(iter(recordings.values())), _rank_and_names(recordings)[1]
     figure, axes = panels(len(recordings), _COLUMNS, top=0.5, row=lambda _: 3.0)
     for axis, (label, recording) in zip(axes.flat, recordings.items(), strict=False):
         for index, (condition, rows) in enumerate(list(recording.conditions.items())[:_MOST_CONDITIONS]):
@@ -278,8 +290,8 @@ def condition_trajectories(recordings: Recordings) -> Figure:
             x = recording.latent["time"].values if first.rank == 1 else mean[:, 0]
             axis.plot(x, mean[:, -1], color=colour, linestyle=dashes, lw=1.4, label=condition)
             axis.plot(x[-1], mean[-1, -1], "o", color=colour, ms=4)
-        time = first.rank == 1
-        axis.set(title=label, xlabel="time units" if time else latent_name(0), ylabel=latent_name(first.rank - 1))
+        below, beside = (latent_name(d, names) for d in (0, first.rank - 1))
+        axis.set(title=label, xlabel="time (rate time units)" if first.rank == 1 else below, ylabel=beside)
         plain(axis)
     figure.legend(
         *axes.flat[0].get_legend_handles_labels(), loc="outside upper left", ncols=4, frameon=False, fontsize=9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 PALE = "#c9ced6"
 HATCH = "////"
-WIDTH = 9.0
+WIDTH, NARROW = 9.0, 4.4  # inches; legible on a screen and on a phone
 # metadata of each kind of file without a time or a version, so that equal figures are equal files
 _FORMATS = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 _SHADE = "#5b6470"
@@ -62,13 +62,13 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def panels(
-    count: int, most: int, *, top: float, row: Callable[[int], float], shared: bool = True
+    count: int, most: int, *, top: float, row: Callable[[int], float], shared: bool = True, width: float = WIDTH
 ) -> tuple[Figure, np.ndarray]:
     """Axes of `count` panels, `most` beside each other, in rows of `row(columns)` inches; other places are hidden."""
     columns = min(most, count)
     rows = -(-count // columns)
     height = top + rows * row(columns)
-    figure, axes = subplots(WIDTH, height, rows, columns, sharex=shared, sharey=shared, squeeze=False)
+    figure, axes = subplots(width, height, rows, columns, sharex=shared, sharey=shared, squeeze=False)
     for axis in axes.flat[count:]:
         axis.set_visible(False)
     return figure, axes
@@ -120,9 +120,13 @@ def wrapped(name: str) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def latent_name(dimension: int) -> str:
-    """Mathematical name of a latent."""
-    return f"$z_{{{dimension}}}$"
+def latent_name(dimension: int, names: Sequence[str] = ()) -> str:
+    """What tables call a latent, and what its system does.
+
+    >>> latent_name(1), latent_name(1, ["V (mV)", "w"])
+    ('latent 1', 'latent 1: w')
+    """
+    return ": ".join([f"latent {dimension}", *names[dimension : dimension + 1]]).replace("$", r"\$")
 
 
 def limits(

@@ -67,6 +67,7 @@ def lorenz(sigma: float = 10.0, rho: float = 28.0, beta: float = 8.0 / 3.0, nois
         units=512,
         known=known,
         summary="stochastic Lorenz system, sigma = 10, rho = 28, beta = 8/3, noise 0.1",
+        latent_names=("x", "y", "z"),
     )
 
 
@@ -99,6 +100,7 @@ def dadras(
         time_scale=1.0,
         units=1024,
         summary="stochastic Dadras-Momeni system, a, b, c, d, e = 3, 2.7, 1.7, 2, 9, noise 0.1",
+        latent_names=("x", "y", "z"),
     )
 
 

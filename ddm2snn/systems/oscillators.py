@@ -47,6 +47,7 @@ def van_der_pol(mu: float = 1.0, noise: float = 0.1) -> System:
         units=64,
         known=known,
         summary="stochastic van der Pol oscillator, (y, mu (1 - x^2) y - x), mu = 1, noise 0.1",
+        latent_names=("x", "y"),
     )
 
 
@@ -113,6 +114,7 @@ def stuart_landau(
         known={"period": 2 * np.pi / abs(turn), "amplitude": np.sqrt(mu), **_radius(mu, noise, growth)},
         summary=f"Stuart-Landau oscillator, mu = {mu:g}, omega = {omega:g}, beta = {beta:g}, "
         f"noise {noise:g} sqrt(1 + {growth:g} r^2)",
+        latent_names=("x", "y"),
     )
 
 

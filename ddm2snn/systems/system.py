@@ -56,6 +56,8 @@ class System:
         What is known in closed form or from the literature, for tests and reports.
     summary
         One line with the equation and its source.
+    latent_names
+        Name of each latent with its unit, such as ``("V (mV)", "w")``, for the axes of figures.
 
     Examples
     --------
@@ -79,6 +81,7 @@ class System:
     known: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
     domain: tuple[Float[np.ndarray, " rank"], Float[np.ndarray, " rank"]] | None = None
+    latent_names: tuple[str, ...] = ()
 
     _repr_html_ = fields_table
 
@@ -87,6 +90,9 @@ class System:
         object.__setattr__(self, "units", as_count("System.units", self.units))
         if self.time_scale is not None:
             check_positive("System", time_scale=self.time_scale)
+        object.__setattr__(self, "latent_names", tuple(map(str, self.latent_names)))
+        if self.latent_names and len(self.latent_names) != self.rank:
+            raise InputError(f"System.latent_names must be {self.rank} names, got {self.latent_names}.")
         if not callable(self.drift):
             raise InputError(f"System.drift must be a function of arrays (..., rank), got {self.drift!r}.")
         if not callable(self.diffusion):

@@ -144,6 +144,7 @@ def match(
     )
     provenance = {
         "system": system.name,
+        **({"latent_names": list(system.latent_names)} if system.latent_names else {}),
         "units": units,
         "seed": seed,
         "training": dataclasses.asdict(training),

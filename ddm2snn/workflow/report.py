@@ -15,13 +15,13 @@ from ddm2snn.analysis.lyapunov import Exponent
 from ddm2snn.base import package_version
 from ddm2snn.base.files import make_folder, write_text
 from ddm2snn.fidelity.field_difference import FieldDifference, recorded_differences
-from ddm2snn.fidelity.ladder import Stage, attribution
+from ddm2snn.fidelity.ladder import TARGET, Stage, attribution
 from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics, recorded_statistics
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.plots import comparison, recordings
 from ddm2snn.plots.analysis import analysis_figures
-from ddm2snn.plots.style import save_figure
+from ddm2snn.plots.style import latent_name, save_figure
 from ddm2snn.recording import Recording
 from ddm2snn.workflow.tables import Table, chaos_table, connectivity_table, field_table, noise_table, spiking_table
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from ddm2snn.analysis import Analysis
 
-    Picture = tuple[str, str, str, Figure]  # file name, title, caption, figure
+    Picture = tuple[str, str, str, *tuple[Figure, ...]]  # file name, title, caption, figure, the same for a phone
 
 PAGE_FILES, FIGURES = ("report.html", "summary.json"), "figures"
 """Files of a page, and the folder of its figures."""
@@ -67,12 +67,15 @@ class Page:
         """Write report.html, summary.json and figures/*.png and *.pdf into `folder`; return their paths."""
         (folder / FIGURES).mkdir(exist_ok=True)
         written, shown = [], []
-        for name, title, caption, figure in self._pictures():
-            files = [folder / FIGURES / f"{name}.{ending}" for ending in ("png", "pdf")]
-            for file in files:
-                save_figure(figure, file)
-            written += files
-            shown.append({"title": title, "caption": caption, "png": base64.b64encode(files[0].read_bytes()).decode()})
+        for name, title, caption, *figures in self._pictures():
+            pngs = []
+            for figure, kind in zip(figures, ("", "-narrow"), strict=False):
+                files = [folder / FIGURES / f"{name}{kind}.{ending}" for ending in ("png", "pdf")]
+                for file in files:
+                    save_figure(figure, file)
+                written += files
+                pngs.append(base64.b64encode(files[0].read_bytes()).decode())
+            shown.append({"name": name, "title": title, "caption": caption, "pngs": pngs})
         write_text(folder / "report.html", self._html(shown))
         content = {
             "findings": self.findings(),
@@ -133,26 +136,42 @@ class Page:
         if self._by_condition:
             yield from self._condition_pictures()
             return
+        portraits = [recordings.phase_portraits(runs, burn_in=burn_in, narrow=narrow) for narrow in (False, True)]
+        caption = (
+            "Where the states lie, and how they move. Shade: square root of the density of states. Orange: six trials."
+        )
+        yield "phase-portraits", "Portraits of the latents", caption, *portraits
         if self.reports:
             caption = (
-                "Distance over floor with its 95 % interval; filled symbols differ by more than chance, pale ones "
-                "cannot tell at this sample size."
+                "Excess of each distance with its 95 % interval. The line at 1 is the floor, which is a second run of "
+                f"the {self._reference}. Filled symbols differ by more than chance; pale ones cannot tell."
             )
-            yield "excess", "All measures beside their floor", caption, comparison.excess_plot(self.reports)
-        caption = "Shade: square root of the density of states; orange: six trials."
-        yield "phase-portraits", "Latent portraits", caption, recordings.phase_portraits(runs, burn_in=burn_in)
+            plots = [comparison.excess_plot(self.reports, narrow=narrow) for narrow in (False, True)]
+            yield "excess", "All distances beside their floor", caption, *plots
         if self._judged:
             yield from self._field_pictures(next(iter(runs.values())), burn_in)
         densities = recordings.marginal_densities(runs, burn_in=burn_in)
         yield "densities", "Densities", "Stationary density of each latent.", densities
-        caption = "Share of power of each latent; the band holds 95 % of second runs of the reference."
+        caption = f"Share of power of each latent; the band holds 95 % of second runs of the {self._reference}."
         yield "spectra", "Power spectra", caption, recordings.spectra(runs, burn_in=burn_in)
         caption = "One trial of each; trials have independent noise, so they agree in kind, not in phase."
         yield "latent-traces", "Latents over time", caption, recordings.latent_traces(runs, burn_in=burn_in)
         yield from self._spike_pictures()
         if len(self.ladder) > 1:
-            caption = "Excess of the leading measures at each stage, from the target on."
-            yield "ladder", "The ladder", caption, comparison.ladder_plot(self.ladder)
+            caption = (
+                "A stage is the target SDE or a network made from it. Excess of the leading distances of each stage: "
+                "on the left from the first stage, on the right from the stage before."
+            )
+            yield "ladder", "What each step loses", caption, comparison.ladder_plot(self.ladder)
+
+    @property
+    def _reference(self) -> str:
+        """What the page calls the reference."""
+        return next(iter(self.recordings))
+
+    @property
+    def _latent_names(self) -> Sequence[str]:
+        return self.recordings[self._reference].origin.latent_names
 
     @property
     def _by_condition(self) -> bool:
@@ -162,35 +181,49 @@ class Page:
     def _condition_pictures(self) -> Iterator[Picture]:
         for report in self.reports:
             caption = "Share of trials that end above the boundary, with 95 % intervals (Wilson)."
-            yield _file_name(f"choices-{report.label}"), "Choices", caption, recordings.choices_plot(report)
+            yield (
+                _file_name(f"choices-{report.label}"),
+                f"Choices of {report.label}",
+                caption,
+                recordings.choices_plot(report),
+            )
         caption = "Mean over trials by condition, with one standard deviation."
         yield "outputs", "Outputs over time", caption, recordings.output_traces(self.recordings)
         caption = "Mean trajectory of each condition; a dot marks its end."
         yield "trajectories", "Trajectories", caption, recordings.condition_trajectories(self.recordings)
 
     def _field_pictures(self, reference: Recording, burn_in: float) -> Iterator[Picture]:
+        settings = {"burn_in": burn_in, "label": self._reference}
         plane = "" if reference.rank < 3 else " First and last latent; the others are averaged over."
         caption = (
-            "Estimated from the trajectories (Kramers-Moyal), arrows per cell. The difference is enlarged, pale where "
-            "it is within two standard errors."
+            "Mean velocity at each place, estimated from the trajectories (Kramers-Moyal). The difference is enlarged, "
+            "and pale where it is within two standard errors."
         )
-        drifts = comparison.drift_fields(reference, self._judged, burn_in=burn_in)
+        drifts = comparison.drift_fields(reference, self._judged, **settings)
         yield "drift-fields", "Drift fields", caption + plane, drifts
         if reference.rank > 1:
-            caption = "Where probability flows in the stationary state; none does in equilibrium."
-            currents = comparison.probability_currents(reference, self._judged, burn_in=burn_in)
+            caption = "Where trajectories flow on balance: an oscillation does, a process in equilibrium does not."
+            currents = comparison.probability_currents(reference, self._judged, **settings)
             yield "currents", "Probability currents", caption + plane, currents
-        caption = "Second differences along the attractor, diffusion and bend: ellipses of one standard deviation."
-        diffusion = comparison.diffusion_ellipses(reference, self._judged, burn_in=burn_in)
-        yield "diffusion", "Diffusion", caption + plane, diffusion
+        caption = (
+            f"Spread of displacements over {self._fields[0]:g} rate time units: ellipses of one standard deviation. "
+            "The bend of the path adds to them. The tables give the diffusion, which is without the bend."
+        )
+        diffusion = comparison.diffusion_ellipses(reference, self._judged, **settings)
+        yield "diffusion", "Spread of displacements", caption + plane, diffusion
         if self._noise:
-            caption = "Variance of each latent's noise per rate time unit, as a share of the rate network's."
-            yield "noise", "Where the noise comes from", caption, recordings.noise_shares(self._noise)
+            caption = (
+                "Variance of each latent's noise per rate time unit, as a share of the rate network's. Injected: added "
+                "by the converter. Of spikes: what they bring along, measured while the network follows a given path."
+            )
+            noise = recordings.noise_shares(self._noise, latent_names=self._latent_names)
+            yield "noise", "Where the noise comes from", caption, noise
 
     def _spike_pictures(self) -> Iterator[Picture]:
         for name, recording in self.rasters.items():
-            caption = "Spikes of one trial and the latents that they carry."
-            yield _file_name(f"spikes-{name}"), "Spikes", caption, recordings.spike_raster(recording, name=name)
+            caption = "Spikes of one trial, and the latents that they carry."
+            raster = recordings.spike_raster(recording, name=name, latent_names=self._latent_names)
+            yield _file_name(f"spikes-{name}"), f"Spikes of {name}", caption, raster
         if self._spiking:
             caption = "Mean rate of each neuron, and how much its successive inter-spike intervals differ (CV2)."
             yield "spike-statistics", "Rates and regularity", caption, recordings.spike_histograms(self._spiking)
@@ -207,6 +240,12 @@ class Page:
             subtitle=self.subtitle,
             figures=shown,
             reports=self.reports,
+            reference=self._reference,
+            target=TARGET if TARGET in self.recordings else "",
+            latents=[latent_name(d, self._latent_names) for d in range(self.recordings[self._reference].rank)],
+            aspects={measure.entry.about for report in self.reports for measure in report.measures},
+            by_condition=self._by_condition,
+            networks=self.networks,
             leading=list(dict.fromkeys(m.name for r in self.reports for m in r.measures if m.entry.leading)),
             ladder=self.ladder,
             attribution=attribution(self.ladder),

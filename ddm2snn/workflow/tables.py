@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ddm2snn.analysis.lyapunov import Exponent
 from ddm2snn.conversion.diagnostics import Diagnostics
 from ddm2snn.errors import InputError
@@ -42,7 +40,11 @@ def training_table(rate: RateNetwork) -> Table:
         ("sum of |W_s|, internal units", f"{training.readout_norm:.3g}"),
         ("fingerprint", rate.fingerprint),
     ]
-    return Table("Training", rows)
+    note = (
+        "Drift error: root mean square difference from the target's drift, relative to it. W_s: the read-out, which "
+        "turns the activity of the rate units into the drift."
+    )
+    return Table("Training", rows, note=note)
 
 
 def conversion_table(networks: Mapping[str, SpikingNetwork]) -> Table:
@@ -65,7 +67,12 @@ def connectivity_table(networks: Mapping[str, SpikingNetwork]) -> Table:
             lambda a: _numbers(a.principal_angles_rad, ".1e"),
         "largest sine between a row of E and its row of Gamma": lambda a: f"{a.row_residual:.1e}",
     })  # fmt: skip
-    return Table("Connectivity", rows, tuple(networks))
+    note = (
+        "The audit of the recurrent matrix E D of the spiking neurons, encoders times decoders. It has the rank of the "
+        "rate network where further singular values vanish; small angles say that its encoders are the rate network's "
+        "left vectors Gamma."
+    )
+    return Table("Connectivity", rows, tuple(networks), note)
 
 
 def _diagnostics(network: SpikingNetwork) -> Diagnostics:
@@ -77,28 +84,21 @@ def _diagnostics(network: SpikingNetwork) -> Diagnostics:
 
 
 def field_table(differences: Mapping[str, FieldDifference], lag: float) -> Table:
-    """Drift and diffusion against the reference, over the cells that both visit."""
+    """Drift against the reference, over the cells that both visit; the tables of measures give its other distances."""
     rows = _rows(differences.values(), {
-        "drift: root mean square difference": lambda d: _percents([d.drift_rmse]),
-        "of it by sampling": lambda d: _percents([d.drift_floor]),
         "drift bias: what sampling does not explain": lambda d: _percents([d.drift_bias]),
-        "drift along the reference's": lambda d: f"{d.drift_scale:.4g}",
         "mean difference of the drift per latent": lambda d: _numbers(d.drift_shift, ".2g"),
-        "second differences, trace over the reference's": lambda d: f"{d.diffusion_ratio:.3g}",
-        "second differences per latent": lambda d: _numbers(np.diag(d.diffusion_test), ".3g"),
-        "second differences per latent, reference": lambda d: _numbers(np.diag(d.diffusion_reference), ".3g"),
         "cells; share of the reference's samples in them": lambda d: f"{d.cells}; {100 * d.share:.3g} %",
     })  # fmt: skip
     note = (
-        f"By Kramers-Moyal regression of second order at a lag of {lag:g} rate time units, relative to the reference's "
-        "root mean square drift. Second differences hold the bend of the drift over the lag beside the diffusion; the "
-        "diffusion without it, at several lags, is among the measures above."
+        f"By Kramers-Moyal regression of second order at a lag of {lag:g} rate time units. The bias is the part of the "
+        "drift field's distance, as in the tables above, that is no sampling error."
     )
-    return Table("Drift and diffusion on cells", rows, tuple(differences), note)
+    return Table("Drift bias", rows, tuple(differences), note)
 
 
 def noise_table(shares: Mapping[str, NoiseShare]) -> Table:
-    """Sources of the diffusion of each spiking network."""
+    """Sources of the noise of each spiking network."""
     rows = _rows(shares.values(), {
         "rate network, per latent": lambda s: _numbers(s.target, ".3g"),
         "injected": lambda s: _numbers(s.injected, ".3g"),
@@ -106,10 +106,11 @@ def noise_table(shares: Mapping[str, NoiseShare]) -> Table:
         "both, over the rate network's": _total_over_target,
     })  # fmt: skip
     note = (
-        "Variances per rate time unit in squared system units. That of spikes is measured open loop at conversion, "
-        "over windows of half a time unit."
+        "Variances per rate time unit in the squared units of each latent. That of spikes is measured while the "
+        "network follows a given path (open loop), over windows of half a time unit. The diffusion in the tables of "
+        "measures is the noise of the trajectories, over the reference's variance and summed over latents."
     )
-    return Table("Where the diffusion comes from", rows, tuple(shares), note)
+    return Table("Noise in numbers", rows, tuple(shares), note)
 
 
 def spiking_table(statistics: Mapping[str, SpikeStatistics]) -> Table:
@@ -127,7 +128,7 @@ def spiking_table(statistics: Mapping[str, SpikeStatistics]) -> Table:
         "Means over neurons. CV and CV2 are 0 for a clock, 1 for a Poisson process; slow changes of the rate raise CV, "
         "and hardly CV2."
     )
-    return Table("Spikes", rows, tuple(statistics), note)
+    return Table("Spikes in numbers", rows, tuple(statistics), note)
 
 
 def chaos_table(exponents: Sequence[Exponent]) -> Table:

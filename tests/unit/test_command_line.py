@@ -87,9 +87,11 @@ def test_the_whole_way_by_single_commands(cli, tmp_path):
     assert code == 0
     assert json.loads(out)["measures"]["d_h"]["floor"] > 0
     page = (tmp_path / "cmp" / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 10  # two of spikes among them
+    assert page.count("data:image/png;base64,") == 12  # two of spikes and two for a phone among them
     assert "spikes per rate time unit" in page
-    assert json.loads(out)["verdict"] in page
+    plain, _, numbers = json.loads(out)["verdict"].partition(". ")
+    assert plain.replace("a second run", "a second run of the reference", 1) in page
+    assert numbers in page
     assert "://" not in page.split("</style>")[1], "the page must not need a network"  # no colon in base64
     assert json.loads((tmp_path / "cmp" / "summary.json").read_text())["reports"]["brian2"]["measures"]
 

@@ -151,8 +151,8 @@ def test_a_network_from_the_loop_of_a_device_says_what_is_left_out(quick_rate):
     assert list(shown) == [PANELS[0], "Decoding error in the loop", *PANELS[2:], "Choice of the ridge"]
     ((error,), (lag,)) = (shown[name].texts for name in ("Decoding error in the loop", "Residual lag"))
     first, second = (f"{100 * e:.2g} %" for e in made.diagnostics.drift_error)
-    assert f"$z_{{0}}$: {first}" in error.get_text()
-    assert f"$z_{{1}}$: {second}" in error.get_text()
+    assert f"latent 0: {first}" in error.get_text()
+    assert f"latent 1: {second}" in error.get_text()
     assert "measured on loihi2-like" in error.get_text()
     assert "know nothing of decode neurons" in lag.get_text()
     assert not shown["Residual lag"].has_data()

@@ -1,5 +1,6 @@
 """Figures and the report page: one self-contained file, any rank, no global state."""
 
+import dataclasses
 import html.parser
 from typing import Any
 
@@ -15,6 +16,7 @@ from ddm2snn.workflow.report import Page, Table
 NAMES = (
     *("excess", "phase-portraits", "drift-fields", "currents", "diffusion"),
     *("densities", "spectra", "latent-traces"),
+    *("excess-narrow", "phase-portraits-narrow"),
 )
 FIGURES = (recordings.phase_portraits, recordings.latent_traces, recordings.marginal_densities, recordings.spectra)
 
@@ -85,7 +87,7 @@ class Links(html.parser.HTMLParser):
         self.outside = []
 
     def handle_starttag(self, tag, attrs):
-        self.outside += [v for k, v in attrs if k in ("src", "href") and v and not v.startswith("data:")]
+        self.outside += [v for k, v in attrs if k in ("src", "href") and v and not v.startswith(("data:", "#"))]
 
 
 @pytest.fixture
@@ -96,6 +98,28 @@ def page(tmp_path):
     tables = [Table("Made of", [("a < b", "1 & 2")])]
     Page("title <script>", "below", shown, [report], "ddm2snn run x", tables, {"more": 1}).write(tmp_path)
     return tmp_path
+
+
+def test_axes_have_the_names_of_the_system():
+    held = recording(2)
+    named = dataclasses.replace(held, provenance={**held.provenance, "latent_names": ["V (mV)", "w"]})
+    figure = recordings.phase_portraits({"rate": named, "spiking": held})
+    assert [figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()] == ["latent 0: V (mV)", "latent 1: w"]
+    assert recordings.phase_portraits({"rate": held}).axes[0].get_xlabel() == "latent 0"
+    drift = comparison.drift_fields(named, {"spiking": held}, label="rate network").axes
+    assert (drift[0].get_title(), drift[0].get_ylabel()) == ("rate network", "latent 1: w")
+
+
+def test_the_page_names_one_thing_once_and_explains_it(page):
+    text = (page / "report.html").read_text()
+    for term in ("Floor", "Excess", "Differs", "Cannot tell", "Latent", "Rate time unit"):
+        assert text.index(f"<dt>{term}</dt>") < text.index("<figure")
+    assert "It can stand in for the rate" in text
+    assert "a second run of the rate" in text  # the reference by its name, which the figures have as well
+    for name in NAMES[:8]:
+        assert f'href="#{name}"' in text
+        assert f'href="#{name}-enlarged"' in text
+        assert f'id="{name}-enlarged"' in text
 
 
 def test_the_page_stands_alone_and_escapes(page):

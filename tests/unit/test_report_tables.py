@@ -1,6 +1,7 @@
 """Tables of the report, and what the page makes of networks, spikes and exponents."""
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -111,8 +112,10 @@ def test_the_page_shows_and_keeps_all_of_it(networks, tmp_path):
     assert summary["noise"]["static"]["spikes"] is None
     assert summary["exponents"][0]["value"] == 0.9
     text = (tmp_path / "report.html").read_text()
-    for title in ("Drift and diffusion on cells", "Where the diffusion comes from", "Spikes", "Connectivity"):
-        assert f"<h2>{title}</h2>" in text
+    for title in ("Drift bias", "Noise in numbers", "Spikes in numbers", "Connectivity"):
+        assert f">{title}</h2>" in text
+    assert text.index("How to read this") < text.index("<figure")
+    assert set(re.findall('href="#([^"]+)"', text)) <= set(re.findall('id="([^"]+)"', text))
     rates = by_name(spiking_table({"static": recorded_statistics(test, networks[1].neurons)}))
     assert rates["silent neurons"] == "87.5 %"
     names = {path.stem for path in (tmp_path / "figures").iterdir()}

@@ -90,7 +90,7 @@ def test_a_report_is_a_mapping_a_table_and_a_frame(report):
 
 
 def test_plot_draws_recordings_reports_and_networks(report, spiking_of, recording_of, rate_of, refuses):
-    assert [axis.get_ylabel() for axis in ddm2snn.plot(recording_of())] == ["$z_{0}$", "$z_{1}$"]
+    assert [axis.get_ylabel() for axis in ddm2snn.plot(recording_of())] == ["latent 0", "latent 1"]
     assert "neurons" in ddm2snn.plot(recording_of(spikes=True))[0].get_ylabel()
     (axis,) = ddm2snn.plot(report)
     assert len(axis.get_yticks()) == len(report)

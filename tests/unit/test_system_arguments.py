@@ -23,6 +23,12 @@ def test_rank_and_units_are_counts(refuses, name, bad):
         system_of(**{name: bad})
 
 
+def test_latents_have_a_name_each(refuses):
+    assert system_of(latent_names=["V (mV)", "w"]).latent_names == ("V (mV)", "w")
+    with refuses(InputError, "System.latent_names must be 2 names, got ('V',)"):
+        system_of(latent_names=["V"])
+
+
 @pytest.mark.parametrize("bad", [None, 3, np.zeros(2), "lambda z: -z"])
 def test_a_drift_is_a_function(refuses, bad):
     with refuses(InputError, "System.drift must be a function of arrays (..., rank)"):

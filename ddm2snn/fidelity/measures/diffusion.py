@@ -88,11 +88,19 @@ class Diffusion(Measure):
     def entries(self) -> tuple[Entry, ...]:
         """Diffusion and ripple of the fit, then the diffusion at each lag."""
         fitted = (
-            Entry("diffusion", "diffusion without ripple", "relative", _COARSE, "change", prominence=1),
-            Entry("ripple", "ripple over diffusion", "time units", _COARSE_RIPPLE, "change", "ripple"),
+            Entry("diffusion", "diffusion without ripple", "relative", _COARSE, "change", prominence=1, aspect="noise"),
+            Entry("ripple", "ripple over diffusion", "time units", _COARSE_RIPPLE, "change", "ripple", aspect="noise"),
         )
         at = tuple(
-            Entry(f"diffusion_{lag:g}", f"diffusion at lag {lag:g}", "relative", _COARSE, "lag", subject="diffusion")
+            Entry(
+                f"diffusion_{lag:g}",
+                f"diffusion at lag {lag:g}",
+                "relative",
+                _COARSE,
+                "lag",
+                subject="diffusion",
+                aspect="noise",
+            )
             for lag in np.array(self.lags) * self.every
         )
         return (*fitted, *at) if len(at) > 1 else at

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -30,17 +31,22 @@ Kind = Literal["states", "course", "period", "pace", "timing", "deviation", "mea
 
 - `states`: where the states lie, such as a distance of densities: "its states lie elsewhere".
 - `course`: how they go on in time, such as a distance of spectra: "its course in time differs".
-- `period`: a duration of the whole motion: "2 % slow".
-- `pace`: a size of the drift: "2 % slow", provided that no distance of kind `states` differs.
-- `timing`: another number with a time in it, such as dwell times: "dwell times 10 % up".
-- `deviation`, `mean`: of one latent: "latent 0 10 % wider", "latent 0 0.2 sd up".
-- `drift`: the drift field: "its drift field differs".
-- `lag`: a number at one of several lags, told together: "diffusion at lags 0.02 and 0.1 8 to 86 % up". The name ends
+- `period`: a duration of the whole motion: "2 % slower".
+- `pace`: a size of the drift: "2 % slower", provided that no distance of kind `states` differs.
+- `timing`: another number with a time in it, such as dwell times: "dwell times 10 % larger".
+- `deviation`, `mean`: of one latent: "latent 0 10 % wider", "latent 0 0.2 sd higher".
+- `drift`: the drift field: "its mean velocity (drift) differs by 2 %, ...".
+- `lag`: a number at one of several lags, told together: "noise at lags 0.02 and 0.1 8 to 86 % larger". The name ends
   with the lag.
-- `change`: any other number, by its ratio to the reference's: "diffusion 10 % up". A signed number near zero takes it
-  with None as `numbers`, since its ratio says nothing: the verdict then gives the distance, "ripple 0.02 time units
-  off".
+- `change`: any other number, by its ratio to the reference's: "diffusion 10 % larger". A signed number near zero takes
+  it with None as `numbers`, since its ratio says nothing: the verdict then gives the distance, "ripple 0.02 time
+  units off".
 """
+
+_ASPECTS: Mapping[Kind, str] = MappingProxyType({
+    "states": "shape", "deviation": "shape", "mean": "shape", "course": "timing", "timing": "timing",
+    "period": "period", "pace": "drift", "drift": "drift",
+})  # fmt: skip
 
 FloorLaw = Literal["means if near", "means", "observed"]
 """How the distance between two recordings of the reference falls with their number of trials T.
@@ -59,7 +65,8 @@ class Entry:
 
     The name is stable, the label is for tables. A `coarse` difference is one that nobody would call small: where chance
     alone makes larger distances, the distance is not informative. A verdict calls the distance by its `short` name, by
-    default the label, and what has changed by its `subject`, by default the short name. Verdicts name distances of
+    default the label, and what has changed by its `subject`, by default the short name. What it is `about` is its
+    `aspect`, by default one that follows from its kind, such as shape or timing. Verdicts name distances of
     larger `prominence` first; the figure of the ladder shows those above zero.
 
     Examples
@@ -77,6 +84,12 @@ class Entry:
     short: str = ""
     subject: str = ""
     prominence: int = 0
+    aspect: str = ""
+
+    @property
+    def about(self) -> str:
+        """Aspect of the process, in a plain word; several distances have one."""
+        return self.aspect or _ASPECTS.get(self.kind) or self.subject or self.short or self.label
 
     @property
     def leading(self) -> bool:

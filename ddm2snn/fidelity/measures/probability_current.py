@@ -93,7 +93,8 @@ class ProbabilityCurrent(Measure):
     @property
     def entries(self) -> tuple[Entry]:
         """The difference."""
-        return (Entry("current", "probability current", "reference sd per time unit", self.coarse, "change"),)
+        unit = "reference sd per time unit"
+        return (Entry("current", "probability current", unit, self.coarse, "change", aspect="irreversibility"),)
 
     def summarise(self, samples: Samples) -> Float[np.ndarray, "trial cell rank"]:
         """Current through each cell times its volume, of each trial."""
