@@ -147,7 +147,7 @@ def judged(tests: dict[Path, ddm2snn.Recording], references: list[ddm2snn.Record
     reports = compare_each(references[0], flat, floor=references[1:], burn_in=BURN_IN, wells=wells)
     for (path, test), report in zip(tests.items(), reports, strict=True):
         found = {measure.name: measure.excess for measure in report.measures}
-        sizes = {m.name: 1.0 if m.entry.unit == "relative" else m.reference for m in report.measures}
+        sizes = {m.name: 1.0 if m.entry.unit == "relative" else m.reference or np.nan for m in report.measures}
         apart = {m.name: m.distance / sizes[m.name] for m in report.measures if m.name.startswith(LAGGED)}
         content = {"excess": found, "relative": apart, "dead": dead_share(test, references)}
         path.write_text(json.dumps(content), encoding="utf-8")
