@@ -58,7 +58,8 @@ def excess_plot(reports: Sequence[FidelityReport], *, narrow: bool = False) -> F
     """
     labels = {m.name: (narrow and m.entry.short) or m.label for report in reports for m in report.measures}
     names = list(labels)
-    figure, axis = subplots(NARROW if narrow else WIDTH, 0.75 + (0.2 + 0.1 * len(reports)) * len(names))
+    height = 0.5 + 0.25 * len(reports) + (0.2 + 0.1 * len(reports)) * len(names)
+    figure, axis = subplots(NARROW if narrow else WIDTH, height)
     axis.axvline(1.0, color=COLOURS[0], lw=1)
     offsets = np.linspace(-0.24, 0.24, len(reports)) if len(reports) > 1 else [0.0]
     for index, (report, offset) in enumerate(zip(reports, offsets, strict=True)):

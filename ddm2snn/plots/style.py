@@ -29,6 +29,7 @@ WIDTH, NARROW = 9.0, 4.4  # inches; legible on a screen and on a phone
 _FORMATS = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 _SHADE = "#5b6470"
 _LETTERS = 12  # in a line of a wrapped name
+_ROOM, _SYMBOL, _LETTER = 0.8, 0.45, 0.078  # of a legend: share of the figure's width; inches of each entry
 
 
 def subplots(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:  # noqa: ANN401
@@ -86,7 +87,9 @@ def plain(*axes: Axes) -> None:
 
 
 def legend(axis: Axes, columns: int = 5) -> None:
-    """Names above the axes, five in a line."""
+    """Names above the axes, five in a line or as many as have room."""
+    longest = max((len(name) for name in axis.get_legend_handles_labels()[1]), default=0)
+    columns = min(columns, max(1, int(_ROOM * axis.figure.get_figwidth() / (_SYMBOL + _LETTER * longest))))
     axis.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, fontsize=9)
 
 

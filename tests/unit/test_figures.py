@@ -11,6 +11,7 @@ import pytest
 import ddm2snn
 from ddm2snn.plots import comparison, recordings
 from ddm2snn.plots.recordings import spike_raster
+from ddm2snn.plots.style import save_figure
 from ddm2snn.workflow.report import Page, Table
 
 NAMES = (
@@ -43,6 +44,20 @@ def test_fields_draw_every_rank(draw, rank):
     figure = draw(recording(rank, trials=8), {"spiking": recording(rank, trials=8, seed=1)}, burn_in=1.0)
     figure.canvas.draw()
     assert all(axis.has_data() for axis in figure.axes)
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_long_names_leave_room_for_the_axes(narrow, tmp_path):
+    reference, test, floor = (recording(2, seed=seed) for seed in range(3))
+    names = ("rate network", "reference", "loihi1-emulator-simreal", "loihi1-emulator-sim", "my-own-device-quantised")
+    reports = [ddm2snn.compare(reference, test, floor=floor, label=name) for name in names]
+    figure = comparison.excess_plot(reports, narrow=narrow)
+    save_figure(figure, tmp_path / "excess.png")
+    legend, axes = figure.axes[0].get_legend(), figure.axes[0]
+    assert legend is not None
+    assert axes.get_window_extent().width > 0.4 * figure.bbox.width
+    if narrow:
+        assert legend.get_window_extent().x1 < figure.bbox.x1
 
 
 def test_drift_arrows_of_a_known_field():
