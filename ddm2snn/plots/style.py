@@ -89,7 +89,8 @@ def plain(*axes: Axes) -> None:
 def legend(axis: Axes, columns: int = 5) -> None:
     """Names above the axes, five in a line or as many as have room."""
     longest = max((len(name) for name in axis.get_legend_handles_labels()[1]), default=0)
-    columns = min(columns, max(1, int(_ROOM * axis.figure.get_figwidth() / (_SYMBOL + _LETTER * longest))))
+    width = axis.figure.bbox.width / axis.figure.dpi
+    columns = min(columns, max(1, int(_ROOM * width / (_SYMBOL + _LETTER * longest))))
     axis.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, fontsize=9)
 
 
