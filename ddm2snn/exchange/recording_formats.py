@@ -107,14 +107,15 @@ class _Session:
         return (self.starts_s[:, None] + self.recording.latent["time_s"].values).ravel()
 
     @property
-    def series(self) -> dict[str, tuple[str, Float[np.ndarray, "sample rank"]]]:
-        """Latents and outputs by name: what they are, and their values, trial after trial."""
+    def signals(self) -> dict[str, tuple[str, Float[np.ndarray, "trial sample rank"]]]:
+        """Latents and, where there are some, outputs by name: what they are, and their values."""
         named = {"latents": (_LATENTS, self.recording.latent), "outputs": (_OUTPUTS, self.recording.output)}
-        return {
-            name: (text, array.values.reshape(-1, array.shape[-1]))
-            for name, (text, array) in named.items()
-            if array is not None
-        }
+        return {name: (text, array.values) for name, (text, array) in named.items() if array is not None}
+
+    @property
+    def series(self) -> dict[str, tuple[str, Float[np.ndarray, "sample rank"]]]:
+        """The signals, trial after trial."""
+        return {name: (text, values.reshape(-1, values.shape[-1])) for name, (text, values) in self.signals.items()}
 
     @property
     def conditions(self) -> list[str]:
@@ -167,18 +168,17 @@ def to_neo(recording: Recording) -> Any:  # noqa: ANN401 - a class of a package 
     [2, 2]
     """
     neo = library("neo", "neo")
-    session, output = _Session(recording), recording.output
+    session = _Session(recording)
     period, last = session.step_s, session.last_s
-    signals = {"latents": (_LATENTS, recording.latent)} | ({} if output is None else {"outputs": (_OUTPUTS, output)})
     neurons = {} if recording.spikes is None else by_neuron(recording.spikes)
     block = neo.Block(name="recording of ddm2snn", **{KEY: header_of(recording)})
     for trial in range(recording.trials):
         named = {"condition": session.conditions[trial]} if session.conditions else {}
         segment = neo.Segment(name=f"trial {trial}", index=trial, **named)
-        for name, (text, array) in signals.items():
+        for name, (text, values) in session.signals.items():
             segment.analogsignals.append(
                 neo.AnalogSignal(
-                    array.values[trial],
+                    values[trial],
                     units=_SYSTEM_UNITS,
                     sampling_period=_seconds(period),
                     name=name,
@@ -305,11 +305,9 @@ def _nir(recording: Recording, path: Path) -> Written:
     import h5py
 
     nir, session, spikes = library("nir", "nir"), _Session(recording), recording.spikes
-    named = {"latents": recording.latent, "outputs": recording.output}
     nodes = {
-        name: nir.NIRNodeData({"value": nir.TimeGriddedData(array.values, session.step_s)})
-        for name, array in named.items()
-        if array is not None
+        name: nir.NIRNodeData({"value": nir.TimeGriddedData(values, session.step_s)})
+        for name, (_, values) in session.signals.items()
     }
     if spikes is not None:
         counts = np.bincount(spikes.trial, minlength=recording.trials)

@@ -92,17 +92,10 @@ class Diffusion(Measure):
             Entry("ripple", "ripple over diffusion", "time units", _COARSE_RIPPLE, "change", "ripple", aspect="noise"),
         )
         at = tuple(
-            Entry(
-                f"diffusion_{lag:g}",
-                f"diffusion at lag {lag:g}",
-                "relative",
-                _COARSE,
-                "lag",
-                subject="diffusion",
-                aspect="noise",
-            )
+            Entry(f"diffusion_{lag:g}", f"diffusion at lag {lag:g}", "relative", _COARSE, "lag", subject="diffusion",
+                  aspect="noise")
             for lag in np.array(self.lags) * self.every
-        )
+        )  # fmt: skip
         return (*fitted, *at) if len(at) > 1 else at
 
     def summarise(self, samples: Samples) -> Float[np.ndarray, "trial lag column"]:
