@@ -61,7 +61,7 @@ class Cost:
         total = memory_bytes()
         if total is not None and inf > self.memory > total:  # what is no number is refused by its own name
             raise InputError(
-                f"The {self.work} takes at least {_gib(self.memory)} of memory; this machine has {_gib(total)}. "
+                f"The {self.work} takes at least {_amount(self.memory)} of memory; this machine has {_amount(total)}. "
                 f"{self.remedy}."
             )
         folder = Path(tempfile.gettempdir()) if self.folder is None else self.folder.absolute()
@@ -69,12 +69,12 @@ class Cost:
         if inf > self.disk > free:
             other = ", or set TMPDIR to another folder" if self.folder is None else ""
             raise InputError(
-                f"The {self.work} takes at least {_gib(self.disk)} in {folder}, where {_gib(free)} are free. "
+                f"The {self.work} takes at least {_amount(self.disk)} in {folder}, where {_amount(free)} are free. "
                 f"{self.remedy}{other}."
             )
         words = [_duration(self.seconds)] if self.seconds >= _WORTH_A_WORD_S else []
-        words += [f"{_gib(self.memory)} of memory"] if inf > self.memory >= _WORTH_A_WORD_BYTES else []
-        words += [f"{_gib(self.disk)} on disk"] if inf > self.disk >= _WORTH_A_WORD_BYTES else []
+        words += [f"{_amount(self.memory)} of memory"] if inf > self.memory >= _WORTH_A_WORD_BYTES else []
+        words += [f"{_amount(self.disk)} on disk"] if inf > self.disk >= _WORTH_A_WORD_BYTES else []
         return f" ({', '.join(words)})" if words else ""
 
 
@@ -102,8 +102,11 @@ def _memory_limits() -> Iterator[int]:
         yield limit
 
 
-def _gib(size: float) -> str:
-    return f"{size / 2**30:,.{0 if size >= 10 * 2**30 else 1}f} GiB"
+def _amount(size: float) -> str:
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if size >= unit:
+            return f"{size / unit:,.{0 if size >= 10 * unit else 1}f} {name}"
+    return f"{size:.0f} bytes"
 
 
 def _duration(seconds: float) -> str:

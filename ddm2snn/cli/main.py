@@ -111,7 +111,8 @@ def main(arguments: list[str] | None = None) -> None:
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error is worded, and shown on request
             if debug:
                 traceback.print_exc()
-            message, status = _worded(error)
+            # an extension may make an error of its own out of the interruption
+            message, status = ("", _INTERRUPTED) if signals else _worded(error)
             if message:
                 print(message, file=sys.stderr)
         if status == _INTERRUPTED:  # Typer makes this of KeyboardInterrupt

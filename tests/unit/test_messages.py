@@ -110,6 +110,24 @@ def test_sigterm_is_one_line(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGTERM") or os.name == "nt", reason="signals of POSIX")
+def test_an_interruption_that_an_extension_makes_another_error_of_is_one(cli, monkeypatch):
+    """pybind11 casts arguments and raises TypeError for whatever was raised meanwhile."""
+
+    def interrupted(*_, **__):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise TypeError("incompatible function arguments") from None
+
+    monkeypatch.setattr("ddm2snn.cli.lists.show", interrupted)
+    code, _, err = cli("systems")
+    assert code == 128 + signal.SIGTERM
+    assert err.startswith("Stopped by signal")
+    assert err.count("\n") == 1
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
 def test_output_onto_a_full_disk_is_one_line(tmp_path):
     with open("/dev/full", "w") as full:  # noqa: PTH123
