@@ -10,6 +10,7 @@ from ddm2snn.fidelity.report import JudgedDistance
 
 _MOST_CHANGES = 4  # in a sentence [code]
 _MOST_EVIDENCE = 3  # measures in a sentence [code]
+_KEPT = 0.5  # of the distance of two tensors, below which their traces are alike [choice]
 _NAMED_IN_CHANGES: tuple[Kind, ...] = ("deviation", "mean")  # with their numbers, so that evidence need not repeat them
 _EXPLAIN_COURSE: tuple[Kind, ...] = ("period", "pace", "timing")  # a change of these changes the course as well
 
@@ -125,13 +126,17 @@ def _speed(change: float) -> str:
 
 
 def _ranged(measures: Sequence[JudgedDistance], signs: tuple[str, str], named: Callable[[str], str]) -> list[str]:
-    """Latents or lags of which a number is larger, then those of which it is smaller, each with the changes."""
+    """Latents or lags of which a number is larger, then those of which it is smaller, each with the changes.
+
+    Last come those of a tensor whose trace is kept while its parts are not.
+    """
     words = []
-    for sign, what in zip((1, -1), signs, strict=True):
-        those = [m for m in measures if sign * _relative(m) > 0]
+    turned = [m for m in measures if m.unit == "relative" and abs(_relative(m)) < _KEPT * m.distance]
+    for sign, what in ((1, signs[0]), (-1, signs[1]), (0, "off by direction")):
+        those = [m for m in measures if m not in turned and sign * _relative(m) > 0] if sign else turned
         if those:
             places = f"{'s' if len(those) > 1 else ''} {_listed([_place(m) for m in those])}"
-            sizes = sorted(abs(_relative(m)) for m in those)
+            sizes = sorted(abs(_relative(m)) if sign else m.distance for m in those)
             low, high = _percent(sizes[0]), _percent(sizes[-1])
             size = low if low == high else f"{low[:-2]} to {high}"
             words.append(f"{named(places)} {size} {what}")

@@ -14,6 +14,7 @@ import pytest
 if not hasattr(os, "fork"):
     pytest.skip("every mutant is read in a fork", allow_module_level=True)
 
+import audit
 import forked_reader
 import fuzz
 import numpy as np
@@ -41,6 +42,12 @@ def test_no_mutant_hangs_crashes_or_passes_unseen(name):
     seen = fuzz.table(name, COUNT, 0, faults)
     assert faults == []
     assert sum(seen.values()) == COUNT
+
+
+def test_flipped_bits_are_found_in_files_of_ours():
+    rows = list(audit.flips(3))
+    assert len(rows) == len(audit.OWN) + len(audit.FOREIGN)
+    assert all(row.right for row in rows), rows
 
 
 def _planted(fault):

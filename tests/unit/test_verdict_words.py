@@ -62,6 +62,10 @@ def test_without_a_period_the_drift_tells_the_speed():
         ),
         ([measure("diffusion_0.1", 9, differs=True, test=1.2, reference=1.0)], "noise at lag 0.1 20 % larger"),
         (
+            [measure("diffusion_0.1", 9, differs=True, test=1.001, reference=1.0)],
+            "noise at lag 0.1 9 % off by direction",
+        ),
+        (
             [
                 measure("diffusion_0.1", 9, differs=True, test=1.8, reference=1.0),
                 measure("diffusion_0.5", 9, differs=True, test=1.2, reference=1.0),
