@@ -187,12 +187,17 @@ def _recording(path: Path) -> ddm2snn.Recording:
 def run(
     what: Annotated[
         str,
-        typer.Argument(metavar="SYSTEM|RECIPE.toml", help=f"Recipe file, or a system: {SYSTEM}"),
+        typer.Argument(
+            metavar="SYSTEM|NETWORK|RECIPE.toml", help=f"Recipe, or file of a rate network, or a system: {SYSTEM}"
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything; runs are resumed.")],
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness; the recipe's by default.")] = None,
     hardware: Annotated[
         list[str] | None, typer.Option(help="Device to convert for and to run on as well; may be repeated.")
+    ] = None,
+    stimulus: Annotated[
+        Path | None, typer.Option(help="Trials of a task to run and to compare by condition, as simulate takes them.")
     ] = None,
     execute: Annotated[
         bool, typer.Option("--execute", help="Execute the Python file that a recipe names, without a question.")
@@ -200,22 +205,27 @@ def run(
     strict: Strict = False,
     as_json: JsonFlag = False,
 ) -> int:
-    """Train, convert, simulate on every backend, compare and report."""
+    """Train, unless a network is given, convert, simulate on every backend, compare and report."""
     from ddm2snn.base.randomness import check_seed
     from ddm2snn.fidelity.report import as_lines
+    from ddm2snn.workflow.recipe import TrialSettings
+    from ddm2snn.workflow.source import Source
 
-    recipe = ddm2snn.Recipe.read(what) if what.endswith(".toml") else ddm2snn.Recipe(system=what)
+    recipe = ddm2snn.Recipe.of(what)
     if recipe.program is not None and what.endswith(".toml") and not execute:
         confirm_execution(what, recipe.program)
     if seed is not None:
         recipe = recipe.model_copy(update={"seed": check_seed(seed)})
     if hardware:
         recipe = recipe.model_copy(update={"hardware": tuple(hardware)})
-    units, rank = _OWN_SYSTEM
+    if stimulus is not None:
+        recipe = recipe.model_copy(update={"trials": TrialSettings(stimulus=str(stimulus))})
+    source, (units, rank) = None, _OWN_SYSTEM
     if recipe.program is None:
-        system = ddm2snn.find_system(recipe.system)
-        units, rank = system.units, system.rank
-    say_cost(f"run {recipe.without_folders.system}", costs.of_run(recipe, units, rank, output))
+        source = Source.of(recipe)
+        units, rank = source.units, source.rank
+    trials = None if source is None else source.trials
+    say_cost(f"run {Path(what).name}", costs.of_run(recipe, units, rank, output, trials))
     with steps() as announce:
         summary = ddm2snn.run(recipe, output, progress=announce)
     lines = [*summary["findings"], ""]

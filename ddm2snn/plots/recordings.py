@@ -237,7 +237,8 @@ def choices_plot(report: FidelityReport) -> Figure:
     for measure in report.measures:
         name, _, condition = measure.name.partition(" in ")
         if name.startswith("choice_") and measure.test is not None and measure.reference is not None:
-            entries.setdefault(name, []).append((condition, measure.reference, measure.test, measure.trials))
+            words = measure.label.removesuffix(f", {condition}")
+            entries.setdefault(words, []).append((condition, measure.reference, measure.test, measure.trials))
     figure, axes = panels(len(entries), _COLUMNS, top=0.4, row=lambda _: 2.8)
     for axis, (name, rows) in zip(axes.flat, entries.items(), strict=False):
         conditions, *shares, trials = zip(*rows, strict=True)
@@ -250,7 +251,7 @@ def choices_plot(report: FidelityReport) -> Figure:
             style = {"color": COLOURS[0], "marker": "s"} if index == 0 else symbol(0)
             axis.errorbar(place + 0.12 * index, share, yerr=bars, ms=4, lw=1.2, capsize=2, label=label, **style)
         axis.set_xticks(place, conditions, rotation=30, ha="right", fontsize=8)
-        axis.set(ylabel=f"share above, output {name.rpartition('_')[2]}", ylim=(-0.05, 1.05))
+        axis.set(ylabel=name, ylim=(-0.05, 1.05))
         plain(axis)
     legend(axes.flat[0])
     return figure

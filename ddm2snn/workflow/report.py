@@ -191,6 +191,8 @@ class Page:
         yield "outputs", "Outputs over time", caption, recordings.output_traces(self.recordings)
         caption = "Mean trajectory of each condition; a dot marks its end."
         yield "trajectories", "Trajectories", caption, recordings.condition_trajectories(self.recordings)
+        yield from self._noise_pictures()
+        yield from self._spike_pictures()
 
     def _field_pictures(self, reference: Recording, burn_in: float) -> Iterator[Picture]:
         settings = {"burn_in": burn_in, "label": self._reference}
@@ -211,6 +213,9 @@ class Page:
         )
         diffusion = comparison.diffusion_ellipses(reference, self._judged, **settings)
         yield "diffusion", "Spread of displacements", caption + plane, diffusion
+        yield from self._noise_pictures()
+
+    def _noise_pictures(self) -> Iterator[Picture]:
         if self._noise:
             caption = (
                 "Variance of each latent's noise per rate time unit, as a share of the rate network's. Injected: added "
