@@ -82,6 +82,11 @@ def compare(
         float | None,
         typer.Option(help="Distance from it at which a trial has decided; a quarter of its range by default."),
     ] = None,
+    rate: Annotated[
+        Path | None,
+        typer.Option(help="Of trials of a task: rate network whose vector field is shown, with --stimulus."),
+    ] = None,
+    stimulus: Annotated[Path | None, typer.Option(help="The trials, as simulate takes them, with --rate.")] = None,
     seed: Seed = 0,
     as_json: JsonFlag = False,
 ) -> None:
@@ -89,10 +94,16 @@ def compare(
 
     Trials of a task, whose stimulus names conditions, are compared by condition.
     """
+    from ddm2snn.exchange import read_stimulus
     from ddm2snn.fidelity.report import as_lines
+    from ddm2snn.load import load_as
     from ddm2snn.workflow.report import FIGURES, PAGE_FILES, Page
     from ddm2snn.workflow.steps import STATE, own_files
 
+    if (rate is None) != (stimulus is None):
+        raise InputError("A vector field under inputs needs --rate and --stimulus. Give both, or neither.")
+    network = None if rate is None else load_as(rate, ddm2snn.RateNetwork)
+    trials = None if stimulus is None else read_stimulus(stimulus)
     first, *others = map(_recording, (reference, *(floor or [])))
     judged = [_recording(path) for path in (test, *(more or []))]
     numbers = sum(recording.samples.size for recording in (first, *others, *judged))
@@ -116,6 +127,8 @@ def compare(
             ("seed", seed or None),
             ("boundary", boundary or None),
             ("threshold", threshold),
+            ("rate", rate and rate.name),
+            ("stimulus", stimulus and stimulus.name),
         )
         page = Page(
             title=f"{report.label} against {first.backend or 'the reference'}",
@@ -124,6 +137,8 @@ def compare(
             reports=[report],
             command=f"ddm2snn compare {reference.name} {test.name}{options} -o out",
             rasters={report.label: judged[0]} if judged[0].spikes is not None else {},
+            rate=network,
+            trials=trials,
         )
         page.write(folder)
     lines = [*as_lines(report.as_json()), f"{folder / 'report.html'}"]

@@ -270,6 +270,8 @@ class _Pipeline:
             tables=[*([training_table(rate)] if self.source.system else []), conversion_table(networks)],
             networks=networks,
             missed=[*rate.origin.missed, *(f"{n}: {text}" for n, s in networks.items() for text in s.origin.missed)],
+            rate=rate,
+            trials=self.source.trials_for(rate),
             exponents=self._exponents(rate, lambda share: progress(0.8 + 0.1 * share)),
             summary={
                 "recipe": shared.model_dump(mode="json"),

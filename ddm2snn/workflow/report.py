@@ -18,11 +18,12 @@ from ddm2snn.fidelity.field_difference import FieldDifference, recorded_differen
 from ddm2snn.fidelity.ladder import TARGET, Stage, attribution
 from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics, recorded_statistics
-from ddm2snn.network import SpikingNetwork
+from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.plots import comparison, recordings
 from ddm2snn.plots.analysis import analysis_figures
 from ddm2snn.plots.style import latent_name, save_figure
 from ddm2snn.recording import Recording
+from ddm2snn.stimulus import Stimulus
 from ddm2snn.workflow.tables import Table, chaos_table, connectivity_table, field_table, noise_table, spiking_table
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class Page:
     The first of the `recordings` is the reference; those with the name of a report are shown in the figures of fields.
     `rasters` are recordings with spikes, and `networks` spiking networks, whose connectivity, noise and size are shown.
     `tables` and `summary` are further tables, and further content of summary.json. The `command` makes the page again.
-    Sentences on what training and conversions `missed` come first.
+    Sentences on what training and conversions `missed` come first. A `rate` network and the `trials` of its task are
+    shown as its vector field under each input.
     """
 
     title: str
@@ -62,6 +64,8 @@ class Page:
     networks: Mapping[str, SpikingNetwork] = field(default_factory=dict)
     exponents: Sequence[Exponent] = ()
     missed: Sequence[str] = ()
+    rate: RateNetwork | None = None
+    trials: Stimulus | None = None
 
     def write(self, folder: Path) -> list[Path]:
         """Write report.html, summary.json and figures/*.png and *.pdf into `folder`; return their paths."""
@@ -191,6 +195,14 @@ class Page:
         yield "outputs", "Outputs over time", caption, recordings.output_traces(self.recordings)
         caption = "Mean trajectory of each condition; a dot marks its end."
         yield "trajectories", "Trajectories", caption, recordings.condition_trajectories(self.recordings)
+        if self.rate is not None and self.trials is not None:
+            caption = (
+                "Mean trajectories of each condition, and where the rate network moves at each place (arrows). In a "
+                "plane of two latents: under the input that is given above, while which trajectories are bold. Over "
+                "time: under the input of each moment."
+            )
+            fields = recordings.condition_fields(self.recordings, self.rate, self.trials)
+            yield "vector-fields", "Vector field under each input", caption, fields
         yield from self._noise_pictures()
         yield from self._spike_pictures()
 

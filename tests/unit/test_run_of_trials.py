@@ -15,6 +15,7 @@ from ddm2snn import InputError, Recipe, Recording, Stimulus
 from ddm2snn.base.progress import Announce, no_progress
 from ddm2snn.cli.main import app
 from ddm2snn.load import load_as
+from ddm2snn.plots import recordings
 from ddm2snn.workflow.source import Source, record_system
 
 SETTINGS = {
@@ -93,7 +94,7 @@ def test_the_report_is_by_condition(finished):
     page = (folder / "report.html").read_text()
     assert "ddm2snn run recipe.toml" in page
     assert "stimulus = &#34;trials&#34;" in page
-    for figure in ("choices-reference", "outputs", "trajectories", "spikes-reference"):
+    for figure in ("choices-reference", "outputs", "trajectories", "vector-fields", "spikes-reference"):
         assert (folder / "figures" / f"{figure}.png").exists()
         assert f'id="{figure}"' in page
 
@@ -176,6 +177,45 @@ def test_inputs_in_a_systems_own_time(make_rate, tmp_path):
     given = source.trials_for(source.rate_network(no_progress))
     assert (given.times.tolist(), given.duration, given.conditions) == ([0.0, 2.0], 4.0, ("pulse",))
     assert given.values.ravel().tolist() == [1.0, 0.0]
+
+
+def _arrows(figure, panel):
+    """Places and directions of the arrows of a panel."""
+    (quiver,) = (c for c in figure.axes[panel].collections if hasattr(c, "U"))
+    return np.column_stack([quiver.X, quiver.Y]), np.column_stack([quiver.U, quiver.V])
+
+
+def test_arrows_are_the_drift_under_the_strongest_lasting_input(make_rate):
+    """In a plane: the drift of the equation plus the input that is on longest, at every place of the panel."""
+    rate = make_rate(rank=2, units=12)
+    steps = {"up": [[3.0, 0.0], [0.0, 2.0], [0.0, 0.0]], "down": [[0.0, 0.0], [0.0, -1.0], [0.1, 0.0]]}
+    times = np.array([0.0, 0.5, 3.0])
+    trials = Stimulus.of_trials({n: Stimulus(times=times, values=np.array(u)) for n, u in steps.items()}, repeats=2)
+    run = ddm2snn.simulate(rate, stimulus=trials, duration=4.0, every=0.1)
+    figure = recordings.condition_fields({"rate network": run}, rate, trials)
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["up\ninput 0, 2", "down\ninput 0, -1"]
+    for panel, u in enumerate(([0.0, 2.0], [0.0, -1.0])):
+        places, arrows = _arrows(figure, panel)
+        z = (places - rate.latent_offset) / rate.latent_scale
+        expected = np.tanh(z @ rate.left_vectors.T + rate.bias) @ rate.right_vectors - z + rate.input_map @ u
+        expected = expected * rate.latent_scale
+        across = expected[:, 0] * arrows[:, 1] - expected[:, 1] * arrows[:, 0]
+        sizes = np.linalg.norm(expected, axis=1) * np.linalg.norm(arrows, axis=1)
+        assert np.abs(across).max() < 1e-9 * sizes.max()
+        assert ((expected * arrows).sum(axis=1) > 0).all()
+
+
+def test_one_latent_has_the_input_of_each_moment(make_rate):
+    """Of a latent that is pushed for two time units and then decays, at rest: the slope is u, and then zero."""
+    rate = make_rate(rank=1, units=6, right_vectors=np.zeros((6, 1)))
+    trials = Stimulus.of_trials(
+        {"on": Stimulus(times=np.array([0.0, 2.0]), values=np.array([[0.7], [0.0]]))}, repeats=2
+    )
+    run = ddm2snn.simulate(rate, stimulus=trials, duration=4.0, every=0.1)
+    places, arrows = _arrows(recordings.condition_fields({"rate network": run}, rate, trials), 0)
+    z = (places[:, 1] - rate.latent_offset[0]) / rate.latent_scale[0]
+    pushed = np.where(places[:, 0] < 2.0 - 1e-9, 0.7 * rate.input_map[0, 0], 0.0)
+    assert np.allclose(arrows[:, 1] / arrows[:, 0], (pushed - z) * rate.latent_scale[0])
 
 
 REFUSED = {
