@@ -40,6 +40,17 @@ ANALYSIS_FILES = (
 )  # fmt: skip
 _HIDDEN = ("drift_error", "diagnostics", "robustness", "stages")  # entries of a provenance that tables show, or long
 
+_UNITS = {  # of distances, as a page says them
+    "reference sd": "in standard deviations of the {}",
+    "reference sd per time unit": "in standard deviations of the {} per rate time unit",
+    "sd": "in standard deviations of the latents of the {}",
+    "sd^2": "in squared standard deviations of the latents of the {}",
+    "relative": "as a share of the value of the {}",
+    "of its range": "as a share of its range in the {}",
+    "time units": "rate time units",
+    "k_B per time unit": "k_B per rate time unit",
+}
+
 
 @dataclass(frozen=True)
 class Page:
@@ -252,6 +263,7 @@ class Page:
         environment = Environment(loader=PackageLoader("ddm2snn.workflow"), autoescape=True, trim_blocks=True)
         environment.filters["number"] = _number
         environment.filters["interval"] = _interval
+        environment.filters["in_words"] = lambda unit, reference: _UNITS.get(unit, unit).format(reference)
         return environment.get_template("report.html.j2").render(
             title=self.title,
             subtitle=self.subtitle,
