@@ -14,6 +14,8 @@ from ddm2snn.base.html import fields_table
 from ddm2snn.errors import FileRefusedError, InputError
 
 Count = Annotated[int, Field(gt=0)]
+WHOLE = "whole"
+"""Type of a `pydantic_core.PydanticCustomError` that is about several keys, and says so in a sentence of its own."""
 _MOST_BYTES, _MOST_DOTS = 2**18, 1000
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -78,6 +80,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         text = f"unknown key {key}; known here are {', '.join(section.model_fields)}"
     elif first["type"] == "missing":
         text = f"key {key} is missing and must be set"
+    elif first["type"] == WHOLE:
+        text = first["msg"]
     else:
         text = f"{key}: {first['msg'].lower().removeprefix('value error, ')}, got {first['input']!r}"
     return f"{text}{f' (and {more} more problem(s))' if more else ''}."

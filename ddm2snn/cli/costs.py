@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from ddm2snn.base.costs import Cost
 
 if TYPE_CHECKING:
+    from ddm2snn.stimulus import Stimulus
     from ddm2snn.training import Training
     from ddm2snn.workflow.recipe import Recipe
 
@@ -129,24 +130,29 @@ def of_import(file: Path) -> Cost:
     return Cost(f"import of {file.name}", "Save the factors of W instead", memory=2.0 * size, seconds=seconds)
 
 
-def of_run(recipe: Recipe, units: int, rank: int, folder: Path) -> Cost:
-    """Cost of `run` for a system of a rank: the sum of its parts."""
+def of_run(recipe: Recipe, units: int, rank: int, folder: Path, task: Stimulus | None = None) -> Cost:
+    """Cost of `run` for a system or network of a rank, and for the trials of a task: the sum of its parts."""
     from ddm2snn.training import Training
 
     run = recipe.simulation
+    lasts, trials = run.burn_in + run.duration, run.trials
+    if task is not None:
+        lasts, trials = task.duration or run.duration, task.trials or run.trials
     units = recipe.training.units or units
     neurons = round(units * float(recipe.conversion.neurons_per_unit or 4))
     networks, references = len(recipe.backends) + 2 * len(recipe.hardware), recipe.reference_runs
-    lasts = run.burn_in + run.duration
     spiking = of_simulation(
-        neurons, rank, "", steps=lasts * _STEPS_PER_UNIT, samples=lasts / run.every, trials=run.trials, folder=folder
+        neurons, rank, "", steps=lasts * _STEPS_PER_UNIT, samples=lasts / run.every, trials=trials, folder=folder
     )
     numbers = spiking.disk / _FLOAT
     compared = of_comparison((references + 1) * numbers)
     solved = of_conversion(neurons, rank, recipe.conversion.decoders)
-    trained = of_training(units, Training(error=recipe.training.error, ridge=recipe.training.ridge))
+    trained = of_training(
+        0 if recipe.network else units, Training(error=recipe.training.error, ridge=recipe.training.ridge)
+    )
+    what = recipe.without_folders.system or recipe.without_folders.network
     return Cost(
-        f"run of {recipe.without_folders.system}", "Take fewer units, neurons or trials, or a shorter duration",
+        f"run of {what}", "Take fewer units, neurons or trials, or a shorter duration",
         memory=max(trained.memory, solved.memory, spiking.memory, compared.memory),
         disk=(networks + 2 * references) * spiking.disk,
         seconds=trained.seconds + networks * (solved.seconds + spiking.seconds + compared.seconds), folder=folder,

@@ -82,6 +82,11 @@ def compare(
         float | None,
         typer.Option(help="Distance from it at which a trial has decided; a quarter of its range by default."),
     ] = None,
+    rate: Annotated[
+        Path | None,
+        typer.Option(help="Of trials of a task: rate network whose vector field is shown, with --stimulus."),
+    ] = None,
+    stimulus: Annotated[Path | None, typer.Option(help="The trials, as simulate takes them, with --rate.")] = None,
     seed: Seed = 0,
     as_json: JsonFlag = False,
 ) -> None:
@@ -89,10 +94,16 @@ def compare(
 
     Trials of a task, whose stimulus names conditions, are compared by condition.
     """
+    from ddm2snn.exchange import read_stimulus
     from ddm2snn.fidelity.report import as_lines
+    from ddm2snn.load import load_as
     from ddm2snn.workflow.report import FIGURES, PAGE_FILES, Page
     from ddm2snn.workflow.steps import STATE, own_files
 
+    if (rate is None) != (stimulus is None):
+        raise InputError("A vector field under inputs needs --rate and --stimulus. Give both, or neither.")
+    network = None if rate is None else load_as(rate, ddm2snn.RateNetwork)
+    trials = None if stimulus is None else read_stimulus(stimulus)
     first, *others = map(_recording, (reference, *(floor or [])))
     judged = [_recording(path) for path in (test, *(more or []))]
     numbers = sum(recording.samples.size for recording in (first, *others, *judged))
@@ -116,6 +127,8 @@ def compare(
             ("seed", seed or None),
             ("boundary", boundary or None),
             ("threshold", threshold),
+            ("rate", rate and rate.name),
+            ("stimulus", stimulus and stimulus.name),
         )
         page = Page(
             title=f"{report.label} against {first.backend or 'the reference'}",
@@ -124,6 +137,8 @@ def compare(
             reports=[report],
             command=f"ddm2snn compare {reference.name} {test.name}{options} -o out",
             rasters={report.label: judged[0]} if judged[0].spikes is not None else {},
+            rate=network,
+            trials=trials,
         )
         page.write(folder)
     lines = [*as_lines(report.as_json()), f"{folder / 'report.html'}"]
@@ -187,12 +202,17 @@ def _recording(path: Path) -> ddm2snn.Recording:
 def run(
     what: Annotated[
         str,
-        typer.Argument(metavar="SYSTEM|RECIPE.toml", help=f"Recipe file, or a system: {SYSTEM}"),
+        typer.Argument(
+            metavar="SYSTEM|NETWORK|RECIPE.toml", help=f"Recipe, or file of a rate network, or a system: {SYSTEM}"
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything; runs are resumed.")],
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness; the recipe's by default.")] = None,
     hardware: Annotated[
         list[str] | None, typer.Option(help="Device to convert for and to run on as well; may be repeated.")
+    ] = None,
+    stimulus: Annotated[
+        Path | None, typer.Option(help="Trials of a task to run and to compare by condition, as simulate takes them.")
     ] = None,
     execute: Annotated[
         bool, typer.Option("--execute", help="Execute the Python file that a recipe names, without a question.")
@@ -200,22 +220,27 @@ def run(
     strict: Strict = False,
     as_json: JsonFlag = False,
 ) -> int:
-    """Train, convert, simulate on every backend, compare and report."""
+    """Train, unless a network is given, convert, simulate on every backend, compare and report."""
     from ddm2snn.base.randomness import check_seed
     from ddm2snn.fidelity.report import as_lines
+    from ddm2snn.workflow.recipe import TrialSettings
+    from ddm2snn.workflow.source import Source
 
-    recipe = ddm2snn.Recipe.read(what) if what.endswith(".toml") else ddm2snn.Recipe(system=what)
+    recipe = ddm2snn.Recipe.of(what)
     if recipe.program is not None and what.endswith(".toml") and not execute:
         confirm_execution(what, recipe.program)
     if seed is not None:
         recipe = recipe.model_copy(update={"seed": check_seed(seed)})
     if hardware:
         recipe = recipe.model_copy(update={"hardware": tuple(hardware)})
-    units, rank = _OWN_SYSTEM
+    if stimulus is not None:
+        recipe = recipe.model_copy(update={"trials": TrialSettings(stimulus=str(stimulus))})
+    source, (units, rank) = None, _OWN_SYSTEM
     if recipe.program is None:
-        system = ddm2snn.find_system(recipe.system)
-        units, rank = system.units, system.rank
-    say_cost(f"run {recipe.without_folders.system}", costs.of_run(recipe, units, rank, output))
+        source = Source.of(recipe)
+        units, rank = source.units, source.rank
+    trials = None if source is None else source.trials
+    say_cost(f"run {Path(what).name}", costs.of_run(recipe, units, rank, output, trials))
     with steps() as announce:
         summary = ddm2snn.run(recipe, output, progress=announce)
     lines = [*summary["findings"], ""]

@@ -17,7 +17,7 @@ from ddm2snn.fidelity.samples import thinned
 from ddm2snn.recording import Recording
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
     Trials = Float[np.ndarray, "trial time channel"]
     Features = Float[np.ndarray, "trial feature"]
@@ -26,7 +26,7 @@ _TIMES, _COVARIANCES = 40, 10  # of a trial, at which courses and covariances ar
 _AT_END = 0.05  # share of a trial at its end over whose mean a choice is read [choice]
 _LEVEL = 0.05  # of all distances of a report together [choice]
 _FEWEST_DRAWS, _DRAWS_PER_DISTANCE = 2000, 80  # so that a corrected level is one that draws can reach [cost]
-_FEWEST_TRIALS = 8  # of a condition [choice]
+FEWEST_TRIALS = 8  # of a condition [choice]
 
 
 def compare_conditions(
@@ -43,7 +43,8 @@ def compare_conditions(
 
     In each condition stand the mean course of the latents and their covariance over time, each in standard deviations
     of the latents, and of each output its mean course (as a share of its range), how often it ends above the boundary
-    (the choice), and the mean time until it is further from the boundary than the threshold (the reaction time).
+    (the choice), and the mean time until it is further from the boundary than the threshold (the reaction time), unless
+    all trials of the reference are so from the start.
 
     The floor of a distance is its mean where both networks do the same and only trials are drawn anew: the bootstrap
     over trials, :math:`d(\hat\theta^*_\text{test} - \hat\theta_\text{test},
@@ -142,9 +143,9 @@ def _check(references: Sequence[Recording], tests: Sequence[Recording]) -> None:
                 )
     for runs in (references, tests):
         fewest = min(sum(len(run.conditions[name]) for run in runs) for name in first.conditions)
-        if fewest < _FEWEST_TRIALS:
+        if fewest < FEWEST_TRIALS:
             raise InputError(
-                f"A condition has {fewest} trial(s), and {_FEWEST_TRIALS} are needed. Give the stimulus more repeats."
+                f"A condition has {fewest} trial(s), and {FEWEST_TRIALS} are needed. Give the stimulus more repeats."
             )
 
 
@@ -155,12 +156,17 @@ def outputs_of(recording: Recording) -> Trials:
 
 @dataclass(frozen=True, eq=False)
 class _Scales:
-    """What makes distances comparable: deviations of latents and ranges of outputs in the reference."""
+    """What makes distances comparable: deviations of latents and ranges of outputs in the reference.
+
+    Outputs, or latents in their place, are what is `read`; all trials may be `decided` from their first moment on.
+    """
 
     deviation: Float[np.ndarray, " rank"]
     extent: Float[np.ndarray, " output"]
     boundary: float
     threshold: Float[np.ndarray, " output"]
+    read: str
+    decided: Bool[np.ndarray, " output"]
 
     @classmethod
     def of(cls, references: Sequence[Recording], boundary: float, threshold: float | None) -> _Scales:
@@ -170,7 +176,11 @@ class _Scales:
         )
         extent = np.maximum(np.ptp(means, axis=0), np.finfo(np.float64).tiny)
         limit = 0.25 * extent if threshold is None else np.full(len(extent), threshold)
-        return cls(np.maximum(deviation, np.finfo(np.float64).tiny), extent, boundary, limit)
+        first = np.concatenate([outputs_of(run)[:, 0] for run in references])
+        return cls(
+            np.maximum(deviation, np.finfo(np.float64).tiny), extent, boundary, limit,
+            "latent" if references[0].output is None else "output", np.all(np.abs(first - boundary) > limit, axis=0),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,10 +217,13 @@ def _statistics(scales: _Scales, every: float) -> list[_Statistic]:
     ]
     for index, (extent, limit) in enumerate(zip(scales.extent, scales.threshold, strict=True)):
         for name, words, unit, features, value in (
-            ("output", "mean course of output", "of its range", _read(index, extent), _as_is),
-            ("choice", "share above the boundary, output", "", _chosen(index, scales), _as_is),
-            ("reaction_time", "reaction time, output", "time units", _crossing(index, scales, limit, every), _ratio),
-        ):
+            ("output", f"mean course of {scales.read}", "of its range", _read(index, extent), _as_is),
+            ("choice", f"share above the boundary, {scales.read}", "", _chosen(index, scales), _as_is),
+            ("reaction_time", f"reaction time, {scales.read}", "time units", _crossing(index, scales, limit, every),
+             _ratio),
+        ):  # fmt: skip
+            if name == "reaction_time" and scales.decided[index]:
+                continue
             entry = Entry(f"{name}_{index}", f"{words} {index}", unit, 0.2, "change")
             statistics.append(_Statistic(entry, features, value, single=name != "output"))
     return statistics

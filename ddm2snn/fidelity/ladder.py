@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ddm2snn.fidelity.compare import compare_each
 from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.recording import Recording
 
-if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Float
-
 TARGET, RATE = "target SDE", "rate network"
+Judge = Callable[[Recording, Mapping[str, Recording], Sequence[Recording]], list[FidelityReport]]
+"""Comparison of several recordings, each by its label, with a reference and further runs of it for the floor."""
 
 
 @dataclass(frozen=True)
@@ -56,22 +53,20 @@ def build_ladder(
     rate: Sequence[Recording],
     spiking: Mapping[str, Recording],
     *,
-    burn_in: float,
-    seed: int,
-    wells: Float[np.ndarray, "well rank"] | None = None,
+    judge: Judge,
     previous: Mapping[str, str] | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> tuple[list[FidelityReport], list[Stage]]:
-    """Compare the rate network with its target, and each spiking network with both.
+    """Compare the rate network with its target, where there is one, and each spiking network with both.
 
     Parameters
     ----------
     target, rate
-        Independent recordings of the target SDE and of the rate network, of equal size.
+        Independent recordings of the target SDE, or none, and of the rate network, of equal size.
     spiking
         Recordings of spiking networks by name.
-    burn_in, seed, wells
-        As in `compare`.
+    judge
+        How recordings are compared: `ddm2snn.fidelity.compare.compare_each` with its settings, or by condition.
     previous
         The stage before, by name, of those that follow on another spiking network; else it is the rate network. The
         floor of such a step comes from halves of the trials of the stage before.
@@ -80,18 +75,19 @@ def build_ladder(
 
     Returns
     -------
-    Reports of the spiking networks against the rate network, and the stages from the target on.
+    Reports of the spiking networks against the rate network, and the stages from the target on, or from the network.
     """
-    settings = {"burn_in": burn_in, "seed": seed, "wells": wells}
-    reports = compare_each(rate[0], spiking, floor=rate[1:], **settings)
+    reports = judge(rate[0], spiking, rate[1:])
     progress(0.5)
-    first = compare_each(target[0], {RATE: rate[0], **spiking}, floor=target[1:], **settings)
-    progress(1.0)
-    stages = [Stage(TARGET), Stage(RATE, TARGET, first[0], first[0])]
     steps, before = dict(zip(spiking, reports, strict=True)), dict.fromkeys(spiking, RATE) | dict(previous or {})
+    stages, firsts = [Stage(RATE)], reports
+    if target:
+        first, *firsts = judge(target[0], {RATE: rate[0], **spiking}, target[1:])
+        stages = [Stage(TARGET), Stage(RATE, TARGET, first, first)]
+    progress(1.0)
     for name, other in (previous or {}).items():
-        steps[name] = compare_each(spiking[other], {name: spiking[name]}, **settings)[0]
-    stages += [Stage(name, before[name], above, steps[name]) for name, above in zip(spiking, first[1:], strict=True)]
+        steps[name] = judge(spiking[other], {name: spiking[name]}, ())[0]
+    stages += [Stage(name, before[name], above, steps[name]) for name, above in zip(spiking, firsts, strict=True)]
     return reports, stages
 
 

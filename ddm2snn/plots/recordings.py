@@ -12,6 +12,7 @@ from ddm2snn.errors import InputError
 from ddm2snn.fidelity.conditions import outputs_of
 from ddm2snn.fidelity.measures.power_spectrum import power_spectra
 from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics
+from ddm2snn.network import RateNetwork, to_internal
 from ddm2snn.plots.style import (
     COLOURS,
     HATCH,
@@ -31,9 +32,10 @@ from ddm2snn.plots.style import (
     wrapped,
 )
 from ddm2snn.recording import Recording
+from ddm2snn.stimulus import Stimulus
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
     from matplotlib.figure import Figure
 
     from ddm2snn.fidelity.report import FidelityReport
@@ -42,6 +44,8 @@ _TRACE_SPAN = 30.0  # rate time units
 _COLUMNS = 4  # panels beside each other
 _MOST_CONDITIONS = 8  # with a panel or a colour of their own
 _TRAJECTORIES = 6
+_FIELD, _AROUND = 13, 0.15  # arrows along an axis of a vector field, and its margin around the trajectories
+_ARROW = "#9aa1ab"
 _POINTS = 120  # of a spectrum, evenly spaced on the logarithmic axis
 _RASTER_NEURONS, _RASTER_SPAN = 200, 10.0
 _BINS = 30
@@ -237,7 +241,8 @@ def choices_plot(report: FidelityReport) -> Figure:
     for measure in report.measures:
         name, _, condition = measure.name.partition(" in ")
         if name.startswith("choice_") and measure.test is not None and measure.reference is not None:
-            entries.setdefault(name, []).append((condition, measure.reference, measure.test, measure.trials))
+            words = measure.label.removesuffix(f", {condition}")
+            entries.setdefault(words, []).append((condition, measure.reference, measure.test, measure.trials))
     figure, axes = panels(len(entries), _COLUMNS, top=0.4, row=lambda _: 2.8)
     for axis, (name, rows) in zip(axes.flat, entries.items(), strict=False):
         conditions, *shares, trials = zip(*rows, strict=True)
@@ -250,7 +255,7 @@ def choices_plot(report: FidelityReport) -> Figure:
             style = {"color": COLOURS[0], "marker": "s"} if index == 0 else symbol(0)
             axis.errorbar(place + 0.12 * index, share, yerr=bars, ms=4, lw=1.2, capsize=2, label=label, **style)
         axis.set_xticks(place, conditions, rotation=30, ha="right", fontsize=8)
-        axis.set(ylabel=f"share above, output {name.rpartition('_')[2]}", ylim=(-0.05, 1.05))
+        axis.set(ylabel=name, ylim=(-0.05, 1.05))
         plain(axis)
     legend(axes.flat[0])
     return figure
@@ -297,3 +302,82 @@ def condition_trajectories(recordings: Recordings) -> Figure:
         *axes.flat[0].get_legend_handles_labels(), loc="outside upper left", ncols=4, frameon=False, fontsize=9
     )
     return figure
+
+
+def condition_fields(recordings: Recordings, rate: RateNetwork, trials: Stimulus) -> Figure:
+    """Draw the rate network's vector field under the input of each condition, with the mean trajectories.
+
+    Latents that only follow inputs are no axes. With two others or more the plane is that of the first and last, under
+    the input that lasts longest among the strong ones; trajectories are bold while it is on, and other latents are at
+    their mean then. A single one is drawn over time, under the inputs of each moment.
+    """
+    first, names = next(iter(recordings.values())), _rank_and_names(recordings)[1]
+    shown = list(first.conditions.items())[:_MOST_CONDITIONS]
+    if trials.trials != len(first.samples):
+        raise InputError(
+            f"The stimulus has {trials.trials} trials, and the recordings have {len(first.samples)}. Give theirs."
+        )
+    axes_of = np.flatnonzero(np.abs(rate.right_vectors).max(axis=0))
+    plane = axes_of[[0, -1]] if len(axes_of) > 1 else axes_of[:1] if len(axes_of) else np.array([0])
+    time, given = first.latent["time"].values, trials.at(first.latent["time"].values, rate.input_map.shape[1])
+    means = {
+        name: {c: run.samples[run.conditions[c]].mean(axis=0) for c, _ in shown} for name, run in recordings.items()
+    }
+    everything = np.concatenate([mean for run in means.values() for mean in run.values()])
+    spans = [limits(everything[:, d], outside=0.0, margin=_AROUND) for d in plane]
+    figure, axes = panels(len(shown), _COLUMNS, top=0.5, row=lambda columns: min(3.4, 0.6 + 0.85 * WIDTH / columns))
+    for axis, (condition, rows) in zip(axes.flat, shown, strict=False):
+        inputs, course = given[rows].mean(axis=0), next(iter(means.values()))[condition]
+        on = _longest(inputs) if len(plane) > 1 else np.ones(len(time), dtype=bool)
+        if len(plane) > 1:
+            points = np.stack(np.meshgrid(*(np.linspace(*span, _FIELD) for span in spans)), axis=-1).reshape(-1, 2)
+            states = np.repeat(course[on].mean(axis=0)[None], len(points), axis=0)
+            states[:, plane] = points
+            arrows = _drift(rate, states, inputs[on].mean(axis=0))[:, plane]
+            horizontal = [mean[condition][:, plane[0]] for mean in means.values()]
+            axis.set_title(f"{condition}\ninput {', '.join(f'{u:.3g}' for u in inputs[on].mean(axis=0))}")
+        else:
+            moments = np.linspace(0, len(time) - 1, _FIELD).astype(np.int64)
+            rows_of = np.repeat(moments, _FIELD)
+            states = course[rows_of].copy()
+            states[:, plane[0]] = np.tile(np.linspace(*spans[0], _FIELD), _FIELD)
+            points = np.column_stack([time[rows_of], states[:, plane[0]]])
+            arrows = np.column_stack([np.ones(len(states)), _drift(rate, states, inputs[rows_of])[:, plane[0]]])
+            horizontal = [time] * len(means)
+            axis.set_title(condition)
+        extent = np.ptp(points, axis=0)
+        lengths = np.linalg.norm(arrows / extent, axis=1, keepdims=True)
+        arrows = arrows / np.maximum(lengths, np.finfo(np.float64).tiny) / _FIELD * np.sqrt(lengths / lengths.max())
+        axis.quiver(
+            *points.T, *arrows.T, color=PALE, angles="xy", scale_units="xy", scale=1.0, width=0.004, pivot="mid"
+        )
+        for index, ((name, mean), x) in enumerate(zip(means.items(), horizontal, strict=True)):
+            y, style = mean[condition][:, plane[-1]], line_style(index)
+            axis.plot(x, y, lw=0.7, **style)
+            axis.plot(np.where(on, x, np.nan), np.where(on, y, np.nan), lw=1.7, label=name, **style)
+            axis.plot(x[-1], y[-1], "o", color=style["color"], ms=4)
+        plain(axis)
+    below = latent_name(int(plane[0]), names) if len(plane) > 1 else "time (rate time units)"
+    for axis in axes.flat:
+        axis.set_xlabel(below)
+    for axis in axes[:, 0]:
+        axis.set_ylabel(latent_name(int(plane[-1]), names))
+    common_legend(axes[0, 0], 4)
+    return figure
+
+
+def _longest(inputs: Float[np.ndarray, "time input"]) -> Bool[np.ndarray, " time"]:
+    """When the input is on that lasts longest among those of half the largest size or more."""
+    size = np.linalg.norm(inputs, axis=1)
+    _, which, lasts = np.unique(inputs.round(9), axis=0, return_inverse=True, return_counts=True)
+    which = which.reshape(-1)
+    strong = size >= 0.5 * size.max()
+    return which == which[strong][np.argmax(lasts[which[strong]])]
+
+
+def _drift(
+    rate: RateNetwork, states: Float[np.ndarray, "point rank"], inputs: Float[np.ndarray, "... input"]
+) -> Float[np.ndarray, "point rank"]:
+    """Drift with an input, system units per rate time unit."""
+    z = to_internal(rate, states)
+    return (rate.internal_readout(z) - z + inputs @ rate.input_map.T) * rate.latent_scale

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from ddm2snn.analysis.flow import network_jacobian
@@ -24,30 +23,27 @@ from ddm2snn.analysis.lyapunov import (
     twin_starts,
 )
 from ddm2snn.backend import Backend
-from ddm2snn.base.arrays import as_count, check_positive
 from ddm2snn.base.files import new_folder, remove_stale
-from ddm2snn.base.progress import Announce, Console, Progress, no_progress
-from ddm2snn.base.randomness import child_seed, stream
-from ddm2snn.base.threads import one_thread
+from ddm2snn.base.progress import Announce, Console, Progress
+from ddm2snn.base.randomness import child_seed
 from ddm2snn.conversion import convert
 from ddm2snn.errors import InputError
+from ddm2snn.fidelity.compare import compare_each
+from ddm2snn.fidelity.conditions import compare_conditions
 from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
+from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.load import load_as
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.recording import Recording
-from ddm2snn.schedule import step_count
-from ddm2snn.simulate import sampling_stride, simulate
-from ddm2snn.systems import System, find_system
-from ddm2snn.systems.integration import integrate
-from ddm2snn.training import Training, train
+from ddm2snn.simulate import simulate
+from ddm2snn.systems import System
 from ddm2snn.workflow.recipe import DeviceStage, Recipe, device_stages
 from ddm2snn.workflow.report import FIGURES, PAGE_FILES, Page
+from ddm2snn.workflow.source import Source, first_trial, record_system
 from ddm2snn.workflow.steps import STATE, Step, perform, versions
 from ddm2snn.workflow.tables import conversion_table, training_table
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-
     from ddm2snn.hardware import HardwareConfig
 
 _LOCK = ".run.lock"  # released by the system where a run is killed
@@ -64,7 +60,7 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, progress: Announce
     Parameters
     ----------
     recipe
-        A Recipe, the name of a system, or a System (which then gets the default recipe).
+        A Recipe, or a name or file as `Recipe.of` takes it, or a System. What has no recipe gets the default one.
     folder
         Folder of all files; created if missing.
     progress
@@ -93,9 +89,9 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, progress: Announce
     """
     system = recipe if isinstance(recipe, System) else None
     if not isinstance(recipe, Recipe):
-        recipe = Recipe(system=recipe.name if isinstance(recipe, System) else recipe)
+        recipe = Recipe(system=recipe.name) if isinstance(recipe, System) else Recipe.of(recipe)
     target = Path(folder)
-    pipeline = _Pipeline(recipe, system or find_system(recipe.system), target)
+    pipeline = _Pipeline(recipe, Source.of(recipe, system), target)
     try:
         with new_folder(target, notes=(_LOCK, STATE)), FileLock(target / _LOCK, timeout=0):
             for place in (target, target / FIGURES):
@@ -116,17 +112,18 @@ class _Pipeline:
     """
 
     recipe: Recipe
-    system: System
+    source: Source
     folder: Path
 
     def steps(self) -> list[Step]:
-        recipe, seed = self.recipe, {"seed": self.recipe.seed}
-        training = {"system": self._system_identity(), **seed, **recipe.training.model_dump()}
-        steps = [Step("train", (), training, (_RATE_FILE,), self._train)]
+        recipe, seed, source = self.recipe, {"seed": self.recipe.seed}, self.source
+        steps = [Step(source.step, (), source.settings, (_RATE_FILE,), self._make_rate)]
         runs = [f"rate-{i + 1}" for i in range(recipe.reference_runs)]
-        steps += [self._simulation(name, "train", _RATE_FILE, "rate", seed) for name in runs]
-        target = {**recipe.simulation.model_dump(), **seed, "system": self._system_identity()}
-        steps.append(Step("simulate target", ("train",), target, self._target_files, self._simulate_target))
+        steps += [self._simulation(name, source.step, _RATE_FILE, "rate", seed) for name in runs]
+        if source.system is not None:
+            target = {**recipe.simulation.model_dump(), **seed, **source.of_trials, "system": source.identity}
+            files = self._target_files
+            steps.append(Step("simulate target", (source.step,), target, files, self._simulate_target))
         for backend in recipe.backends:
             steps.append(self._conversion(backend, {"backend": backend, **seed}, backend=backend))
             steps.append(self._simulation(backend, f"convert {backend}", _spiking_file(backend), backend, seed))
@@ -135,10 +132,10 @@ class _Pipeline:
             steps.append(self._conversion(name, device, hardware=stage.in_loop))
             steps.append(self._simulation(name, f"convert {name}", _spiking_file(name), runs, device))
         steps.append(self._raster_step(recipe.backends[0]))
-        if self.system.rank >= FEWEST_LATENTS:
-            steps.append(self._pair_step("rate", "train", _RATE_FILE))
+        if self._has_exponents:
+            steps.append(self._pair_step("rate", source.step, _RATE_FILE))
             steps += [self._pair_step(b, f"convert {b}", _spiking_file(b)) for b in recipe.backends]
-        needs = ("train", *(s.name for s in steps if s.name.startswith(("convert", "simulate"))))
+        needs = (source.step, *(s.name for s in steps if s.name.startswith(("convert", "simulate"))))
         settings = {"recipe": recipe.without_folders.model_dump(mode="json")}
         return [*steps, Step("report", needs, settings, PAGE_FILES, self._report, FIGURES)]
 
@@ -148,7 +145,13 @@ class _Pipeline:
 
     @property
     def _target_files(self) -> tuple[str, ...]:
-        return tuple(f"target-{i + 1}.nc" for i in range(self.recipe.reference_runs))
+        """Files of the target SDE, where there is a system."""
+        return tuple(f"target-{i + 1}.nc" for i in range(self.recipe.reference_runs if self.source.system else 0))
+
+    @property
+    def _has_exponents(self) -> bool:
+        """Whether there are latents enough for chaos, and no inputs that drive it."""
+        return self.source.rank >= FEWEST_LATENTS and self.source.trials is None
 
     def _conversion(
         self, name: str, settings: Mapping[str, Any], backend: str | None = None, hardware: HardwareConfig | None = None
@@ -157,10 +160,11 @@ class _Pipeline:
         asked, file = self.recipe.conversion, _spiking_file(name)
 
         def action(progress: Progress) -> None:
+            rate = self._rate_network()
             conversion = convert(
-                self._rate_network(),
+                rate,
                 population=asked.population(),
-                decoders=asked.kind_of_decoders(),
+                decoders=asked.kind_of_decoders(self.source.trials_for(rate)),
                 backend=backend,
                 hardware=hardware,
                 time_unit_s=asked.time_unit_s,
@@ -169,24 +173,26 @@ class _Pipeline:
             )
             conversion.network.save(self.folder / file)
 
-        return Step(f"convert {name}", ("train",), {**asked.model_dump(), **settings}, (file,), action)
+        settings = {**asked.model_dump(), **settings, **self.source.of_trials}
+        return Step(f"convert {name}", (self.source.step,), settings, (file,), action)
 
     def _simulation(
         self, name: str, need: str, network: str, backend: str | Backend, settings: Mapping[str, Any]
     ) -> Step:
         run, file = self.recipe.simulation, f"{name}.nc"
-        action = partial(
-            self._simulate, file, network, backend, name, duration=run.burn_in + run.duration, trials=run.trials
-        )
-        return Step(f"simulate {name}", (need,), {**run.model_dump(), **settings}, (file,), action)
+        asked = {"duration": run.burn_in + run.duration, "trials": run.trials} if self.source.trials is None else {}
+        action = partial(self._simulate, file, network, backend, name, **asked)
+        settings = {**run.model_dump(), **settings, **self.source.of_trials}
+        return Step(f"simulate {name}", (need,), settings, (file,), action)
 
     def _raster_step(self, backend: str) -> Step:
         """One short trial with its spikes, for the figure."""
         settings = {"every": self.recipe.simulation.every, "seed": self.recipe.seed, "duration": _RASTER_DURATION}
+        settings |= self.source.of_trials
+        asked = {"duration": _RASTER_DURATION} if self.source.trials is None else {}
         action = partial(
-            self._simulate, _SPIKES_FILE, _spiking_file(backend), backend, "spikes",
-            duration=_RASTER_DURATION, trials=1, spikes=True,
-        )  # fmt: skip
+            self._simulate, _SPIKES_FILE, _spiking_file(backend), backend, "spikes", trials=1, spikes=True, **asked
+        )
         return Step(f"simulate spikes of {backend}", (f"convert {backend}",), settings, (_SPIKES_FILE,), action)
 
     def _pair_step(self, backend: str, need: str, network: str) -> Step:
@@ -207,33 +213,19 @@ class _Pipeline:
 
         return Step(f"simulate twins on {backend}", (need,), settings, _pair_files(backend), action)
 
-    def _system_identity(self) -> dict[str, Any]:
-        """Name, diffusion and the drift at fixed points: enough to notice that a user's file has changed."""
-        probe = np.linspace(-1.7, 2.3, 7 * self.system.rank).reshape(7, self.system.rank)
-        drift = self.system.checked_drift(probe)
-        return {
-            "name": self.system.name,
-            "units": self.system.units,
-            "time_scale": self.system.time_scale,
-            "drift": [repr(float(value)) for value in drift.ravel()],
-            "diffusion": [repr(float(value)) for value in self.system.factor(probe).ravel()],
-        }
-
-    def _train(self, progress: Progress) -> None:
-        settings = self.recipe.training
-        network = train(
-            self.system, units=settings.units, seed=self.recipe.seed, progress=progress,
-            training=Training(error=settings.error, ridge=settings.ridge),
-        )  # fmt: skip
-        network.save(self.folder / _RATE_FILE)
+    def _make_rate(self, progress: Progress) -> None:
+        self.source.rate_network(progress).save(self.folder / _RATE_FILE)
 
     def _simulate_target(self, progress: Progress) -> None:
         settings, rate = self.recipe.simulation, self._rate_network()
-        files = self._target_files
+        files, trials = self._target_files, self.source.trials_for(rate)
+        lasts, count = settings.burn_in + settings.duration, settings.trials
+        if trials is not None:
+            lasts, count = trials.duration or lasts, trials.trials or count
         for index, file in enumerate(files):
             recording = record_system(
-                self.system, rate.initial_latent, time_scale=rate.time_scale, every=settings.every,
-                duration=settings.burn_in + settings.duration, trials=settings.trials,
+                self.source.target, rate.initial_latent, time_scale=rate.time_scale, every=settings.every,
+                duration=lasts, trials=count, stimulus=trials,
                 seed=child_seed(self.recipe.seed, "simulate", file),
                 progress=lambda share, done=index: progress((done + share) / len(files)),
             )  # fmt: skip
@@ -244,9 +236,12 @@ class _Pipeline:
         **settings: Any,  # noqa: ANN401 - as `simulate` takes them
     ) -> None:  # fmt: skip
         """Run a network with settings of `simulate`; runs of one label have the same noise."""
+        of_file = self._network(network, backend)
+        trials = self.source.trials_for(of_file)
         recording = simulate(
-            self._network(network, backend), backend=backend, seed=child_seed(self.recipe.seed, "simulate", label),
-            every=self.recipe.simulation.every, progress=progress, **settings,
+            of_file, backend=backend, seed=child_seed(self.recipe.seed, "simulate", label),
+            every=self.recipe.simulation.every, progress=progress,
+            stimulus=trials if trials is None or "trials" not in settings else first_trial(trials), **settings,
         )  # fmt: skip
         recording.save(self.folder / file)
 
@@ -257,27 +252,26 @@ class _Pipeline:
         files = {name: _spiking_file(name) for name in recipe.backends}
         files |= {stage.name: _spiking_file(stage.name) for stage in self._stages}
         tests = {name: self._recording(f"{name}.nc") for name in files}
-        memories = self.system.known.get("memories")
         reports, ladder = build_ladder(
-            targets, rates, tests, burn_in=recipe.simulation.burn_in, seed=recipe.seed,
-            wells=memories if memories is not None and len(memories) > 1 else None,
-            previous={stage.name: stage.previous for stage in self._stages},
+            targets, rates, tests, judge=self._judge, previous={stage.name: stage.previous for stage in self._stages},
             progress=lambda share: progress(0.8 * share),
         )  # fmt: skip
         rate = self._rate_network()
         networks = {name: load_as(self.folder / file, SpikingNetwork) for name, file in files.items()}
         neurons = " / ".join(sorted({str(network.neurons) for network in networks.values()}))
         page = Page(
-            title=f"{self.system.name}: from {rate.units} rate units to {neurons} spiking neurons",
-            subtitle=self.system.summary or f"rank {self.system.rank}",
-            recordings={RATE: rates[0], **tests, TARGET: targets[0]},
+            title=f"{self.source.name}: from {rate.units} rate units to {neurons} spiking neurons",
+            subtitle=self.source.summary,
+            recordings={RATE: rates[0], **tests, **({TARGET: targets[0]} if targets else {})},
             reports=reports,
             ladder=ladder,
             rasters={recipe.backends[0]: self._recording(_SPIKES_FILE)},
-            command=f"ddm2snn run {shared.system} -o out\n\n{shared.as_toml().rstrip()}",
-            tables=[training_table(rate), conversion_table(networks)],
+            command=f"ddm2snn run {shared.command} -o out\n\n{shared.as_toml().rstrip()}",
+            tables=[*([training_table(rate)] if self.source.system else []), conversion_table(networks)],
             networks=networks,
             missed=[*rate.origin.missed, *(f"{n}: {text}" for n, s in networks.items() for text in s.origin.missed)],
+            rate=rate,
+            trials=self.source.trials_for(rate),
             exponents=self._exponents(rate, lambda share: progress(0.8 + 0.1 * share)),
             summary={
                 "recipe": shared.model_dump(mode="json"),
@@ -292,15 +286,28 @@ class _Pipeline:
         )
         page.write(self.folder)
 
+    def _judge(
+        self, reference: Recording, tests: Mapping[str, Recording], floor: Sequence[Recording]
+    ) -> list[FidelityReport]:
+        """Compare recordings with a reference: as processes, or as trials of a task."""
+        recipe, trials = self.recipe, self.recipe.trials
+        if trials is None:
+            settings = {"burn_in": recipe.simulation.burn_in, "seed": recipe.seed, "wells": self.source.memories}
+            return compare_each(reference, tests, floor=floor, **settings)
+        settings = {"boundary": trials.boundary, "threshold": trials.threshold, "seed": recipe.seed}
+        return [compare_conditions(reference, t, floor=floor, label=n, **settings) for n, t in tests.items()]
+
     def _exponents(self, rate: RateNetwork, progress: Progress) -> list[Exponent]:
-        """Lyapunov exponents of the drift fields and of perturbed pairs, where the system has latents enough."""
-        if self.system.rank < FEWEST_LATENTS:
+        """Lyapunov exponents of the drift fields and of perturbed pairs, where there are latents enough."""
+        if not self._has_exponents:
             return []
-        rate, target, starts = rate.in_rate_time, self.system.in_time(rate.time_scale), rate.initial_latent
-        exponents = [
-            drift_exponent(TARGET, target.checked_drift, starts, progress=lambda share: progress(0.5 * share)),
-            drift_exponent(RATE, rate.drift, starts, network_jacobian(rate), lambda s: progress(0.5 + 0.5 * s)),
-        ]
+        rate, starts, exponents = rate.in_rate_time, rate.initial_latent, []
+        if self.source.system is not None:
+            target = self.source.system.in_time(rate.time_scale)
+            exponents.append(drift_exponent(TARGET, target.checked_drift, starts, progress=lambda s: progress(s / 2)))
+        exponents.append(
+            drift_exponent(RATE, rate.drift, starts, network_jacobian(rate), lambda s: progress(0.5 + s / 2))
+        )
         for backend in ("rate", *self.recipe.backends):
             pair = (self._recording(file) for file in _pair_files(backend))
             exponents.append(twin_exponent(RATE if backend == "rate" else backend, *pair))
@@ -324,35 +331,3 @@ def _spiking_file(name: str) -> str:
 def _pair_files(backend: str) -> tuple[str, str]:
     """Files of perturbed pairs: the first of each pair, and the second."""
     return f"twins-{backend}-1.nc", f"twins-{backend}-2.nc"
-
-
-def record_system(
-    system: System,
-    starts: Float[np.ndarray, "sample rank"],
-    *,
-    duration: float,
-    every: float,
-    trials: int,
-    seed: int,
-    time_scale: float = 1.0,
-    progress: Progress = no_progress,
-) -> Recording:
-    """Integrate the target SDE itself, sampled as `simulate` would; a rate time unit is taken as one second.
-
-    Initial states are drawn from `starts`. `time_scale` is that of a network: units of the system's time in one rate
-    time unit.
-    """
-    system = system.in_time(time_scale)
-    check_positive("record_system", duration=duration, every=every)
-    trials = as_count("trials", trials)
-    rng = stream(seed, "target", system.name)
-    initial = starts[rng.integers(len(starts), size=trials)]
-    stride = sampling_stride(every, system.checked_drift, starts)
-    step = every / stride
-    with one_thread(solving=False):
-        latent = integrate(
-            system.checked_drift, system.noise, initial, dt=step, steps=step_count(duration, step), stride=stride,
-            rng=rng, progress=progress,
-        )  # fmt: skip
-    provenance = {"backend": "target SDE", "system": system.name, "seed": seed, "step": step, "numpy": np.__version__}
-    return Recording.from_arrays(latent, every=every, time_unit_s=1.0, time_scale=time_scale, provenance=provenance)

@@ -1,21 +1,24 @@
-"""Settings of a whole run, from a TOML file or from a system's name, and the stages on the devices that they name."""
+"""Settings of a whole run, from a TOML file or from a name, and the stages on the devices that they name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tomli_w
 from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from ddm2snn.backend import RATE, Backend, backend_names, find_backend
-from ddm2snn.base.settings import Count, NotNegative, Positive, Settings, read_settings
+from ddm2snn.base.settings import WHOLE, Count, NotNegative, Positive, Settings, read_settings
 from ddm2snn.conversion.decoders import Decoders, find_decoders
 from ddm2snn.conversion.population import Population
 from ddm2snn.errors import InputError
+from ddm2snn.exchange import ArrayMapping
 from ddm2snn.hardware import HardwareConfig, find_hardware
+from ddm2snn.stimulus import Stimulus
 
 
 class TrainingSettings(Settings):
@@ -48,9 +51,13 @@ class ConversionSettings(Settings):
             raise ValueError(str(error).rstrip(".")) from error
         return self
 
-    def kind_of_decoders(self) -> Decoders:
-        """Decoders of the name, with the ridge and the rise if they are given."""
-        return find_decoders(self.decoders, **self.model_dump(include={"ridge", "rise_s"}, exclude_none=True))
+    def kind_of_decoders(self, stimulus: Stimulus | None = None) -> Decoders:
+        """Decoders of the name, with the ridge and the rise if they are given, and with the trials if they know any."""
+        given = self.model_dump(include={"ridge", "rise_s"}, exclude_none=True)
+        decoders = find_decoders(self.decoders, **given)
+        if stimulus is None or not hasattr(decoders, "stimulus"):
+            return decoders
+        return find_decoders(self.decoders, **given, stimulus=replace(stimulus, repeats=1))
 
     def population(self) -> Population | None:
         """Neurons of each unit; None where neither their number nor their rates are set."""
@@ -67,13 +74,44 @@ class SimulationSettings(Settings):
     trials: Count = 64
 
 
+MEMORIES = "memories"
+"""Trials of a recipe that lead through the memories of its system: `ddm2snn.Stimulus.towards`."""
+_NETWORKS = (".safetensors", ".zip", ".npz", ".mat", ".h5", ".hdf5", ".pt", ".pth", ".pkl")  # suffixes of their files
+
+
+class TrialSettings(Settings):
+    """Section [trials]: the trials of a task, as `ddm2snn.Stimulus` has them.
+
+    The `stimulus` is a file, or a folder with a table for each condition, or "memories": an input towards each memory
+    of the system, of `strength`, for `hold` rate time units, and then none for as many as `rest`. `conditions` name the
+    trials of a file that does not, and `repeats` says how often each is run; without either, each condition has as many
+    trials as the section [simulation] says, which also says how long they last where the file does not. Times are in
+    rate time units, or in the system's own with `system_time`. `boundary` and `threshold` are those of
+    `ddm2snn.compare_conditions`.
+    """
+
+    stimulus: str
+    conditions: tuple[str, ...] = ()
+    repeats: Count | None = None
+    strength: Positive = 1.0
+    hold: Positive = 5.0
+    rest: Positive = 5.0
+    system_time: bool = False
+    boundary: float = 0.0
+    threshold: Positive | None = None
+
+
 class Recipe(Settings):
-    r"""The whole way from a target system to a report.
+    r"""The whole way from a target system, or from a network, to a report.
 
     Parameters
     ----------
     system
         Built-in name or ``path/to/file.py:attribute``, relative to the recipe's folder. `run` executes that file.
+    network
+        File or card of a rate network in place of a system, or a file of weights that `import_network` reads.
+    mapping
+        What a file of weights does not say; see `ddm2snn.ArrayMapping`.
     backends
         Spiking backends to convert for and run on.
     hardware
@@ -85,6 +123,8 @@ class Recipe(Settings):
         Independent runs of the rate network; the floor is the mean distance over their pairs.
     seed
         Seed of all randomness.
+    trials
+        Trials of a task; see `TrialSettings`. All networks run them, and are compared by condition.
     training, conversion, simulation
         Sections of settings; see `TrainingSettings`, `ConversionSettings` and `SimulationSettings`.
 
@@ -101,12 +141,15 @@ class Recipe(Settings):
     trials = 16
     """
 
-    system: str
+    system: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     backends: tuple[str, ...] = ("brian2", "nengo")
     hardware: tuple[str, ...] = ()
     emulator: bool = False
     reference_runs: Annotated[int, Field(ge=2)] = 4
+    network: str | None = None
+    mapping: ArrayMapping | None = None
+    trials: TrialSettings | None = None
     training: TrainingSettings = TrainingSettings()
     conversion: ConversionSettings = ConversionSettings()
     simulation: SimulationSettings = SimulationSettings()
@@ -120,6 +163,35 @@ class Recipe(Settings):
             raise ValueError(f"must name each backend once, out of {', '.join(spiking)}")
         return value
 
+    @model_validator(mode="after")
+    def _one_source(self) -> Recipe:
+        problem = None
+        if self.system is None and self.network is None:
+            problem = "key system is missing and must be set, or network in its place"
+        elif self.system is not None and self.network is not None:
+            problem = "system and network both say what to start from; leave one out"
+        elif self.network is not None and "training" in self.model_fields_set:
+            problem = "a network is not trained again; leave [training] out, or give a system in place of network"
+        elif self.network is None and self.mapping is not None:
+            problem = "[mapping] says what a file of weights leaves open; give network, or leave it out"
+        if problem is not None:
+            raise PydanticCustomError(WHOLE, problem)
+        return self
+
+    @classmethod
+    def of(cls, what: str) -> Recipe:
+        """Recipe of a TOML file, of a file or card of a network, or of a system by its name.
+
+        Examples
+        --------
+        >>> Recipe.of("lorenz"), Recipe.of("mine.py:spiral"), Recipe.of("rate.safetensors")
+        (Recipe(system='lorenz'), Recipe(system='mine.py:spiral'), Recipe(network='rate.safetensors'))
+        """
+        if what.endswith(".toml"):
+            return cls.read(what)
+        of_network = Path(what).suffix.lower() in _NETWORKS or Path(what).is_dir()
+        return cls(network=what) if of_network else cls(system=what)
+
     @classmethod
     def read(cls, path: Path | str) -> Recipe:
         """Read and validate a TOML file; an unknown key is refused with the list of the known ones.
@@ -131,7 +203,7 @@ class Recipe(Settings):
     @property
     def program(self) -> Path | None:
         """Python file with the system, which `run` executes; None where the system is none of the user's own."""
-        file, separator, _ = self.system.rpartition(":")
+        file, separator, _ = (self.system or "").rpartition(":")
         return Path(file) if separator and file.endswith(".py") else None
 
     @property
@@ -141,10 +213,21 @@ class Recipe(Settings):
 
     def _with_files(self, moved: Callable[[str], Path | str]) -> Recipe:
         """The same recipe with other names of its files."""
-        file, separator, attribute = self.system.rpartition(":")
-        system = f"{moved(file)}:{attribute}" if separator and file.endswith(".py") else self.system
+        system, network, trials = self.system, self.network, self.trials
+        if (program := self.program) is not None:
+            system = f"{moved(str(program))}:{str(system).rpartition(':')[2]}"
+        if network is not None:
+            network = str(moved(network))
+        if trials is not None and trials.stimulus != MEMORIES:
+            trials = trials.model_copy(update={"stimulus": str(moved(trials.stimulus))})
         devices = tuple(str(moved(name)) if name.endswith(".toml") else name for name in self.hardware)
-        return self.model_copy(update={"system": system, "hardware": devices})
+        update = {"system": system, "network": network, "trials": trials, "hardware": devices}
+        return self.model_copy(update={name: value for name, value in update.items() if value != getattr(self, name)})
+
+    @property
+    def command(self) -> str:
+        """What `ddm2snn run` is given for it: a name says all of some recipes."""
+        return "recipe.toml" if self.trials or self.mapping else self.system or self.network or ""
 
     def as_toml(self) -> str:
         """TOML text with all settings; those that are None are left out."""

@@ -18,11 +18,12 @@ from ddm2snn.fidelity.field_difference import FieldDifference, recorded_differen
 from ddm2snn.fidelity.ladder import TARGET, Stage, attribution
 from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics, recorded_statistics
-from ddm2snn.network import SpikingNetwork
+from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.plots import comparison, recordings
 from ddm2snn.plots.analysis import analysis_figures
 from ddm2snn.plots.style import latent_name, save_figure
 from ddm2snn.recording import Recording
+from ddm2snn.stimulus import Stimulus
 from ddm2snn.workflow.tables import Table, chaos_table, connectivity_table, field_table, noise_table, spiking_table
 
 if TYPE_CHECKING:
@@ -39,6 +40,17 @@ ANALYSIS_FILES = (
 )  # fmt: skip
 _HIDDEN = ("drift_error", "diagnostics", "robustness", "stages")  # entries of a provenance that tables show, or long
 
+_UNITS = {  # of distances, as a page says them
+    "reference sd": "in standard deviations of the {}",
+    "reference sd per time unit": "in standard deviations of the {} per rate time unit",
+    "sd": "in standard deviations of the latents of the {}",
+    "sd^2": "in squared standard deviations of the latents of the {}",
+    "relative": "as a share of the value of the {}",
+    "of its range": "as a share of its range in the {}",
+    "time units": "rate time units",
+    "k_B per time unit": "k_B per rate time unit",
+}
+
 
 @dataclass(frozen=True)
 class Page:
@@ -47,7 +59,8 @@ class Page:
     The first of the `recordings` is the reference; those with the name of a report are shown in the figures of fields.
     `rasters` are recordings with spikes, and `networks` spiking networks, whose connectivity, noise and size are shown.
     `tables` and `summary` are further tables, and further content of summary.json. The `command` makes the page again.
-    Sentences on what training and conversions `missed` come first.
+    Sentences on what training and conversions `missed` come first. A `rate` network and the `trials` of its task are
+    shown as its vector field under each input.
     """
 
     title: str
@@ -62,6 +75,8 @@ class Page:
     networks: Mapping[str, SpikingNetwork] = field(default_factory=dict)
     exponents: Sequence[Exponent] = ()
     missed: Sequence[str] = ()
+    rate: RateNetwork | None = None
+    trials: Stimulus | None = None
 
     def write(self, folder: Path) -> list[Path]:
         """Write report.html, summary.json and figures/*.png and *.pdf into `folder`; return their paths."""
@@ -191,6 +206,16 @@ class Page:
         yield "outputs", "Outputs over time", caption, recordings.output_traces(self.recordings)
         caption = "Mean trajectory of each condition; a dot marks its end."
         yield "trajectories", "Trajectories", caption, recordings.condition_trajectories(self.recordings)
+        if self.rate is not None and self.trials is not None:
+            caption = (
+                "Mean trajectories of each condition, and where the rate network moves at each place (arrows). In a "
+                "plane of two latents: under the input that is given above, while which trajectories are bold. Over "
+                "time: under the input of each moment."
+            )
+            fields = recordings.condition_fields(self.recordings, self.rate, self.trials)
+            yield "vector-fields", "Vector field under each input", caption, fields
+        yield from self._noise_pictures()
+        yield from self._spike_pictures()
 
     def _field_pictures(self, reference: Recording, burn_in: float) -> Iterator[Picture]:
         settings = {"burn_in": burn_in, "label": self._reference}
@@ -211,6 +236,9 @@ class Page:
         )
         diffusion = comparison.diffusion_ellipses(reference, self._judged, **settings)
         yield "diffusion", "Spread of displacements", caption + plane, diffusion
+        yield from self._noise_pictures()
+
+    def _noise_pictures(self) -> Iterator[Picture]:
         if self._noise:
             caption = (
                 "Variance of each latent's noise per rate time unit, as a share of the rate network's. Injected: added "
@@ -235,6 +263,7 @@ class Page:
         environment = Environment(loader=PackageLoader("ddm2snn.workflow"), autoescape=True, trim_blocks=True)
         environment.filters["number"] = _number
         environment.filters["interval"] = _interval
+        environment.filters["in_words"] = lambda unit, reference: _UNITS.get(unit, unit).format(reference)
         return environment.get_template("report.html.j2").render(
             title=self.title,
             subtitle=self.subtitle,

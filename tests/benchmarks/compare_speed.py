@@ -23,8 +23,8 @@ from threadpoolctl import threadpool_limits
 
 import ddm2snn
 from ddm2snn.fidelity.measures import Measure, ReferenceSamples, measures_of
-from ddm2snn.workflow.pipeline import record_system
 from ddm2snn.workflow.report import Page
+from ddm2snn.workflow.source import record_system
 
 TRIALS, EVERY = 64, 0.02
 SHORT, LONG = 2000, 8000

@@ -7,7 +7,12 @@ imported network is integrated beside the family's equation, which is written ou
 its own steps. Both are compared in the inputs of the units, along the first principal components of the equation's own
 runs: a divergence of the density over states (D_stsp), the Hellinger distance of spectra (D_H), the sliced Wasserstein
 distance, and the distances of the mean trajectory and of the mean output, by condition of noisy inputs where there are
-inputs. Each is a multiple of the floor, which is the distance of two runs of the equation.
+inputs. Each is a multiple of the floor, which is the distance of two runs of the equation. The control puts other runs
+of the equation in the place of the network: 95 % of splits of its runs into two halves have a smaller largest multiple.
+
+Trials without noise and inputs visit all of an attractor, so that two runs hardly differ, and a floor of whole paths
+would ask for more than any sample of states can tell. Of these families the state measures take one state of each
+trial, at one time: independent states, whose only chance is that of the initial states.
 
 With --folder, files of these families are compared that have a mapping beside them: NAME.toml for NAME.pt.
 """
@@ -34,7 +39,11 @@ CONDITIONS, SIZES = 4, (1.0, -1.0, 0.4, -0.4)  # of inputs
 INPUT_NOISE, LASTING = 0.5, 1.0  # size of their noise, and the time units for which a value of it lasts on average
 ON, OFF = 20.0, 35.0  # time units, of an input
 COMPONENTS, BINS, DIRECTIONS = 3, 10, 48
-RUNS = 4  # of the equation, whose distances from each other are the floor, and of the network
+STILL_TRIALS = 1024  # of families without noise and inputs
+RUNS, SPLITS = (
+    8,
+    200,
+)  # of the equation, whose distances from each other are the floor, and of the network; splits of the control
 PIECES = 6  # of a step, of the flow
 LARGEST_EXCESS = 1.5
 
@@ -167,34 +176,54 @@ MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "Wasserstein": lambda test, reference: sliced(*(x.reshape(-1, x.shape[-1]) for x in (test, reference))),
     "mean": response,
 }
+OF_STATES = ("D_stsp", "Wasserstein")
 
 
 def agreement(family: Family, network: RateNetwork, arrays: Arrays, seed: int = 0) -> dict[str, float]:
-    """Each distance of the network from the equation, as a multiple of the floor; all runs start alike."""
+    """Each distance of the network from the equation, as a multiple of the floor, and the control.
+
+    All runs start alike, from states of their own.
+    """
     rngs = [np.random.default_rng([seed, run]) for run in range(2 * RUNS)]
     steps, late = round(TIME / family.pace), round(SETTLE / family.pace)
-    runs = []
+    still = not family.inputs and not network.diffusion_factor.any()
+    trials, runs = STILL_TRIALS if still else TRIALS, []
     for run, rng in enumerate(rngs):
-        course = inputs_of(family, steps, TRIALS, rng)
-        state = settled(family, arrays, rng, family.start * rng.standard_normal((TRIALS, family.size)), SETTLE)
+        course = inputs_of(family, steps, trials, rng)
+        state = settled(family, arrays, rng, family.start * rng.standard_normal((trials, family.size)), SETTLE)
         if run < RUNS:
-            runs.append(run_equation(family, arrays, rng, course, state))
+            path = run_equation(family, arrays, rng, course, state)
         else:
             z = latents_at(family, network, arrays, state)
-            runs.append(run_network(family, network, rng, course, runs[0][0].shape[-1], z))
-    states, outputs = ([run[part][late:] for run in runs] for part in (0, 1))
-    mean, axes = axes_of(np.concatenate(states[:RUNS], axis=1))
+            path = run_network(family, network, rng, course, runs[0][0].shape[-1], z)
+        runs.append([part[late:].astype(np.float32) for part in path])
+    states, outputs = ([run[part] for run in runs] for part in (0, 1))
+    mean, axes = axes_of(np.concatenate(states[:RUNS], axis=1)[:, :: max(1, trials // TRIALS)])
     states = [(path - mean) @ axes for path in states]
-
-    def excess(measure: Callable[[np.ndarray, np.ndarray], float], paths: list[np.ndarray]) -> float:
-        theirs, ours = paths[:RUNS], paths[RUNS:]
-        floor = np.mean([measure(one, other) for one in theirs for other in theirs if one is not other])
-        return float(np.mean([measure(one, other) for one in ours for other in theirs]) / floor)
-
-    distances = {name: excess(measure, states) for name, measure in MEASURES.items()}
+    last = [path[-1:] for path in states] if still else states
+    tables = {name: distances(measure, last if name in OF_STATES else states) for name, measure in MEASURES.items()}
     if outputs[0].size:
-        distances["output"] = excess(response, outputs)
-    return distances
+        tables["output"] = distances(response, outputs)
+    theirs, ours = np.arange(RUNS), np.arange(RUNS, 2 * RUNS)
+    return {name: excess(table, theirs, ours) for name, table in tables.items()} | {"control": control(tables, seed)}
+
+
+def distances(measure: Callable[[np.ndarray, np.ndarray], float], paths: list[np.ndarray]) -> np.ndarray:
+    """Distance of each run from each run of the equation."""
+    return np.array([[measure(one, other) for other in paths[:RUNS]] for one in paths])
+
+
+def excess(table: np.ndarray, theirs: np.ndarray, ours: np.ndarray) -> float:
+    """Mean distance between two sets of runs over that within the first."""
+    within = table[np.ix_(theirs, theirs)][~np.eye(len(theirs), dtype=bool)]
+    return float(table[np.ix_(ours, theirs)].mean() / within.mean())
+
+
+def control(tables: dict[str, np.ndarray], seed: int) -> float:
+    """Largest excess that 95 % of splits of the equation's own runs into two halves stay below."""
+    rng = np.random.default_rng([seed, 99])
+    halves = [np.split(rng.permutation(RUNS), 2) for _ in range(SPLITS)]
+    return float(np.quantile([max(excess(table, *half) for table in tables.values()) for half in halves], 0.95))
 
 
 def row_of(family: Family, folder: Path, arrays: Arrays) -> dict[str, Any]:
@@ -221,7 +250,7 @@ def row_of(family: Family, folder: Path, arrays: Arrays) -> dict[str, Any]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Rows as Markdown."""
-    columns = ["family", "comes in", "step", "step error", "seconds", *MEASURES, "output"]
+    columns = ["family", "comes in", "step", "step error", "seconds", *MEASURES, "output", "control"]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for row in rows:
         cells = [row.get(column) for column in columns]

@@ -136,9 +136,21 @@ def test_the_command_line_compares_by_condition(tmp_path, make_rate):
     out = tmp_path / "out"
     done = CliRunner().invoke(app, ["compare", str(tmp_path / "0.nc"), str(tmp_path / "1.nc"), "-o", str(out)])
     assert done.exit_code == 0, done.output
-    assert "no difference found in 10 distances over 2 conditions" in done.output
+    assert "no difference found in 8 distances over 2 conditions" in done.output
     figures = {path.stem for path in (out / "figures").glob("*.png")}
     assert figures == {"choices-rate", "outputs", "trajectories"}
+    rate.save(tmp_path / "rate.safetensors")
+    steps(-0.5, 0.5, repeats=20).save(tmp_path / "trials.safetensors")
+    words = ["compare", str(tmp_path / "0.nc"), str(tmp_path / "1.nc"), "-o", str(out)]
+    words += ["--rate", str(tmp_path / "rate.safetensors")]
+    with pytest.raises(InputError, match="needs --rate and --stimulus"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    steps(-0.5, 0.5, repeats=3).save(tmp_path / "few.safetensors")
+    with pytest.raises(InputError, match="The stimulus has 6 trials, and the recordings have 40"):
+        CliRunner().invoke(app, [*words, "--stimulus", str(tmp_path / "few.safetensors")], catch_exceptions=False)
+    done = CliRunner().invoke(app, [*words, "--stimulus", str(tmp_path / "trials.safetensors")])
+    assert done.exit_code == 0, done.output
+    assert (out / "figures" / "vector-fields.png").exists()
 
 
 @pytest.mark.slow

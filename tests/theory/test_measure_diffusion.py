@@ -11,7 +11,7 @@ from ddm2snn import find_system
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.measures import ReferenceSamples
 from ddm2snn.fidelity.measures.diffusion import Diffusion, Flow
-from ddm2snn.workflow.pipeline import record_system
+from ddm2snn.workflow.source import record_system
 
 TRIALS, SAMPLES = 64, 2000
 STEP = expm(MATRIX * EVERY)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import ddm2snn
+from ddm2snn.fidelity.ladder import Stage
 from ddm2snn.plots import comparison, recordings
 from ddm2snn.plots.recordings import spike_raster
 from ddm2snn.plots.style import save_figure
@@ -135,6 +136,25 @@ def test_the_page_names_one_thing_once_and_explains_it(page):
         assert f'href="#{name}"' in text
         assert f'href="#{name}-enlarged"' in text
         assert f'id="{name}-enlarged"' in text
+
+
+def test_steps_come_behind_the_words_that_they_use_and_units_are_said_in_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(Page, "_pictures", lambda self: iter(()))
+    reference, test, floor = (recording(2, seed=seed) for seed in range(3))
+    report = ddm2snn.compare(reference, test, floor=floor, label="brian2")
+    stages = [Stage("target SDE"), Stage("rate", "target SDE", report, report)]
+    tables = [Table("Sizes", [("neurons", "12", "<24>")], ("brian2", "nengo"))]
+    shown = {"rate": reference, "brian2": test, "target SDE": floor}
+    Page("title", "below", shown, [report], "ddm2snn run x", tables, ladder=stages).write(tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    for term in ("Floor", "Excess", "What is compared"):
+        assert text.index(f"<dt>{term}</dt>") < text.index("<b>Step by step</b>")
+    assert "reference sd" not in text
+    assert "<td>sliced Wasserstein<small>in standard deviations of the rate</small></td>" in text
+    # where a page is narrow each cell has the name of its column beside it
+    row = text[text.index("<td>sliced Wasserstein") :]
+    assert row.index('data-label="excess"') < row.index('data-label="distance"') < row.index('data-label="floor"')
+    assert '<td>neurons</td><td data-label="brian2">12</td><td data-label="nengo">&lt;24&gt;</td>' in text
 
 
 def test_the_page_stands_alone_and_escapes(page):

@@ -14,6 +14,7 @@ from ddm2snn.hardware import find_hardware
 from ddm2snn.load import load_as
 from ddm2snn.workflow.pipeline import _Pipeline
 from ddm2snn.workflow.recipe import device_stages
+from ddm2snn.workflow.source import Source
 from ddm2snn.workflow.steps import Announce, step_graph
 
 
@@ -167,7 +168,7 @@ def test_a_damaged_record_means_doing_it_again(finished):
 def test_steps_are_an_acyclic_graph_that_ends_in_the_report(tmp_path):
     import networkx as nx
 
-    graph = step_graph(_Pipeline(small(), ddm2snn.find_system("vanderpol"), tmp_path).steps())
+    graph = step_graph(_Pipeline(small(), Source.of(small()), tmp_path).steps())
     assert nx.is_directed_acyclic_graph(graph)
     assert [name for name, degree in graph.out_degree() if degree == 0] == ["report"]
     assert [name for name, degree in graph.in_degree() if degree == 0] == ["train"]
