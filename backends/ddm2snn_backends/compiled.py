@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -22,11 +24,10 @@ from ddm2snn.recording import Spikes
 from ddm2snn.schedule import OpenLoop, Schedule, Trace, blocks
 from ddm2snn.stimulus import Stimulus
 from ddm2snn_backends import compiled_loop as loop
+from ddm2snn_backends.compiled_ranks import Partial, Ranks, mpi_gaps, ranks_of_world
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-    from ddm2snn_backends.compiled_ranks import Ranks
 
 Precision = Literal["double", "single"]
 _TOGETHER = 3  # latents in one pass over a tile, as the loop has it [code]
@@ -51,13 +52,20 @@ class CompiledBackend:
     ranks
         Whether the processes of an MPI run (``mpiexec -n 4 ...``) share the neurons of each trial. All of them call
         `simulate` alike and get the latents; only rank 0 gets spikes.
+    partial
+        File (.nc) for a recording of the latents so far, which rank 0 writes after a second and then now and then: what
+        is left of a run that is killed.
     """
 
     name = "compiled"
     spike_timing: SpikeTiming = "grid"
 
     def __init__(
-        self, threads: int | str | None = None, precision: Precision = "double", ranks: bool | str = False
+        self,
+        threads: int | str | None = None,
+        precision: Precision = "double",
+        ranks: bool | str = False,
+        partial: Path | str | None = None,
     ) -> None:
         if precision not in get_args(Precision):
             raise InputError(
@@ -69,26 +77,27 @@ class CompiledBackend:
         self.threads = None if count is None else as_count("threads", count)
         self.precision: Precision = precision
         self.ranks = str(ranks).lower() == "true"
+        self.partial = None if partial is None else Path(partial)
 
     def __repr__(self) -> str:
         return f"CompiledBackend(threads={self.threads}, precision={self.precision!r}, ranks={self.ranks})"
 
+    @property
+    def rank(self) -> int:
+        """Number of this process among those that share the neurons; 0 where it has them all."""
+        return ranks_of_world().rank if self.ranks and not mpi_gaps() else 0
+
     def unsupported(self, network: SpikingNetwork, *, dt_s: float, stimulus: Stimulus) -> list[Unsupported]:
         """Ranks without MPI, or more of them than there are chunks of neurons."""
-        if not self.ranks:
-            return []
-        from ddm2snn_backends.compiled_ranks import gaps_of
-
-        return gaps_of(_chunks(network.neurons)[1])
+        return mpi_gaps(_chunks(network.neurons)[1]) if self.ranks else []
 
     def run(self, schedule: Schedule, progress: Progress) -> Trace:
         """Simulate; see `ddm2snn.backend.Backend.run`."""
-        ranks = None
-        if self.ranks:
-            from ddm2snn_backends.compiled_ranks import Ranks
-
-            ranks = Ranks.of_world()
-        latent, spikes = _Simulation(schedule, self.precision, self._threads(schedule), ranks).run(progress)
+        ranks = ranks_of_world() if self.ranks else None
+        partial = Partial(self.partial, schedule) if self.partial is not None and self.rank == 0 else None
+        with contextlib.nullcontext() if ranks is None else ranks.all_or_none():
+            simulation = _Simulation(schedule, self.precision, self._threads(schedule), ranks)
+            latent, spikes = simulation.run(progress, partial)
         options = {} if self.precision == "double" else {"precision": self.precision}
         return Trace(latent, spikes, {"numba": version("numba"), "numpy": np.__version__}, options)
 
@@ -204,14 +213,17 @@ class _Simulation:
         self.rows = self.population.decoders.shape[2]
         self.sync = np.zeros(2 * loop.STATE, np.int64)
 
-    def run(self, progress: Progress) -> tuple[Float[np.ndarray, "trial sample rank"], Spikes | None]:
+    def run(
+        self, progress: Progress, partial: Partial | None
+    ) -> tuple[Float[np.ndarray, "trial sample rank"], Spikes | None]:
         """Latents at the samples, and spikes where they are recorded."""
         schedule = self.schedule
         trials, rank = schedule.trials, schedule.network.rank
         inputs, rng = schedule.inputs(), stream(schedule.seed, "reference", "noise")
         latent = large_array((trials, schedule.samples, rank))
         states = [_Trial(self, trial) for trial in range(trials)]
-        size = self.population.last - self.population.first
+        # the same on all ranks: in the exchange of each step all are at the same trial
+        size = -(-schedule.network.neurons // (1 if self.ranks is None else self.ranks.size))
         length = max(1, min(_BLOCK_STEPS, _BLOCK_WORK // size))
         if schedule.spikes is not None:
             length = max(1, min(length, _MOST_SPIKES // size))
@@ -220,7 +232,9 @@ class _Simulation:
                 white = rng.standard_normal((len(block), trials, rank))
                 some = inputs[block.start : block.stop]
 
-                def advance(trial: int, block: range = block, white: np.ndarray = white, some: np.ndarray = some) -> None:
+                def advance(
+                    trial: int, block: range = block, white: np.ndarray = white, some: np.ndarray = some
+                ) -> None:
                     own = some[:, trial % some.shape[1]]
                     states[trial].advance(pool, block, own, white[:, trial], latent[trial])
 
@@ -230,6 +244,8 @@ class _Simulation:
                 else:
                     self.all_of(pool, [lambda trial=trial: advance(trial) for trial in range(trials)])
                 progress(block.stop / schedule.steps)
+                if partial is not None:
+                    partial.keep(latent, block.stop)
         if schedule.spikes is None:
             return latent, None
         return latent, self._spikes(states)

@@ -284,7 +284,14 @@ def _all_there(sync: np.ndarray, threads: int, arrivals: int) -> bool:
 
 @compiled(nogil=True)
 def advance(
-    part: tuple, neurons: tuple, numbers: tuple, course: tuple, loop: tuple, shared: tuple, spikes: tuple, samples: tuple
+    part: tuple,
+    neurons: tuple,
+    numbers: tuple,
+    course: tuple,
+    loop: tuple,
+    shared: tuple,
+    spikes: tuple,
+    samples: tuple,
 ) -> int:
     """Go on for a block of steps with one thread's part of the chunks; returns how many steps were done.
 
