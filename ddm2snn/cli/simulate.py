@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,19 +44,25 @@ def simulate(
     backend_option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE for the backend, e.g. mode=cpp_standalone.")
     ] = None,
+    ranks: Annotated[
+        bool, typer.Option("--ranks", help="Share the neurons among the processes of mpiexec (backend compiled).")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Simulate a network and record its latents."""
     from ddm2snn.exchange import read_stimulus
 
+    options, partial = _options(backend_option or []), output.with_suffix(".partial.nc")
+    shared = _one_of_ranks(backend, options, partial) if ranks else None
     loaded = ddm2snn.load(network)
     given = read_stimulus(stimulus) if stimulus else None
     check_output(output, ".nc")
     if not isinstance(loaded, ddm2snn.RateNetwork | ddm2snn.SpikingNetwork):
         raise InputError(f"{network} holds a {type(loaded).__name__}; a RateNetwork or SpikingNetwork is needed.")
     name = backend or ("rate" if isinstance(loaded, ddm2snn.RateNetwork) else loaded.backend)
-    options = _options(backend_option or [])
-    chosen = ddm2snn.find_backend(name, **options) if options else name
+    if shared is not None:
+        name = shared.name
+    chosen = shared or (ddm2snn.find_backend(name, **options) if options else name)
     neurons = None if spike_neurons is None else _neurons(spike_neurons)
     selection = ddm2snn.SpikeSelection(spike_window, neurons) if spike_window or neurons else spikes
     if system_time:
@@ -76,13 +84,27 @@ def simulate(
             loaded, backend=chosen, duration=duration, trials=trials, seed=seed, every=every, dt_s=dt_s,
             stimulus=given, spikes=selection, progress=progress,
         )  # fmt: skip
+        if shared is not None and shared.rank:
+            return
         recording.save(output)
+        if shared is not None:
+            partial.unlink(missing_ok=True)
     shape = dict(recording.latent.sizes)
     content: dict[str, Any] = {"file": str(output), "fingerprint": recording.fingerprint, "shape": shape}
     content["provenance"] = dict(recording.provenance)
     if recording.spikes is not None:
         content["spikes"] = len(recording.spikes.time_s)
     show(content, [f"{output}: {', '.join(f'{v} {k}' for k, v in shape.items())}"], as_json=as_json)
+
+
+def _one_of_ranks(backend: str | None, options: dict[str, str], partial: Path) -> Any:  # noqa: ANN401 - an adapter's own
+    """Backend that shares the neurons with other processes, of which all but the first fall silent."""
+    if backend not in (None, "compiled"):
+        raise InputError(f"--ranks is for backend compiled, not {backend}. Leave --backend out.")
+    shared: Any = ddm2snn.find_backend("compiled", **(options | {"ranks": "true", "partial": str(partial)}))
+    if shared.rank:
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - until the process ends
+    return shared
 
 
 def _neurons(ranges: str) -> list[int]:
