@@ -48,7 +48,8 @@ def _mathml(node: nodes.math | nodes.math_block) -> str:
     if r"\\" in formula and r"\begin" not in formula:
         formula = rf"\begin{{aligned}} {formula} \end{{aligned}}"
     try:
-        return tex2mathml(formula, as_block=isinstance(node, nodes.math_block))
+        drawn = tex2mathml(formula, as_block=isinstance(node, nodes.math_block))
+        return drawn.replace("˙", ".")  # the dot of a derivative, which fonts for formulas lack
     except MathError as error:
         logging.getLogger(__name__).warning("%s in %s", error, formula, location=node)
         return formula
