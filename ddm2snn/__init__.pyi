@@ -20,6 +20,7 @@ from .errors import InputError as InputError
 from .exchange import ArrayMapping as ArrayMapping
 from .exchange import Card as Card
 from .exchange import Nir as Nir
+from .exchange import citations as citations
 from .exchange import export as export
 from .exchange import import_network as import_network
 from .exchange import import_recording as import_recording

@@ -1,4 +1,5 @@
 from .card import Card as Card
+from .citations import citations as citations
 from .export import Exported as Exported
 from .export import export as export
 from .foreign_recordings import import_recording as import_recording

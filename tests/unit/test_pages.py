@@ -1,4 +1,4 @@
-"""README and pages: links lead somewhere, commands and options exist, Python compiles, README stays short."""
+"""README and book: links lead somewhere, commands and options exist, Python compiles, numbers have their command."""
 
 from __future__ import annotations
 
@@ -6,14 +6,30 @@ import re
 import shlex
 from pathlib import Path
 
+import nbformat
 import pytest
 import typer.main
 
+import ddm2snn
 from ddm2snn.cli.main import app
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.md"))]
+BOOK = ROOT / "notebooks"
+PAGES = [ROOT / "README.md", *sorted(BOOK.glob("*.md"))]
+NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
 COMMANDS = typer.main.get_command(app)
+# what makes a number: a command, a test, or the page that has both
+SOURCE = re.compile(r"`(?:python |ddm2snn |tests/)|^(?:\.venv/bin/)?ddm2snn |results\.md|\.ipynb\)", re.MULTILINE)
+MEASURED = re.compile(r"\d\.\d|\de-?\d|\d (?:%|x |s\b|ms\b|kB|MB|GiB)")
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def text_of(page):
+    """Markdown of a page or notebook."""
+    if page.suffix != ".ipynb":
+        return page.read_text()
+    return "\n\n".join(cell.source for cell in nbformat.read(page, as_version=4).cells if cell.cell_type == "markdown")
 
 
 def blocks(page, language):
@@ -21,17 +37,41 @@ def blocks(page, language):
 
 
 def anchors(page):
-    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    titles = re.findall(r"^#+ (.+)$", text_of(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+def without_code(text):
+    return re.sub(r"`[^`]+`", "", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+
+
+def sections(text):
+    """Parts of a page, each from one heading of the second level to the next."""
+    return re.split(r"^(?=## )", text, flags=re.MULTILINE)
+
+
+def unfounded(text):
+    """Sections with a measured number and without anything that makes it."""
+    return [part for part in sections(text) if MEASURED.search(without_code(part)) and not SOURCE.search(part)]
+
+
 def test_there_are_pages():
-    assert [page.name for page in PAGES] == ["README.md", "glossary.md", "guide.md", "results.md"]
+    assert {"README.md", "index.md", "guide.md", "glossary.md", "results.md"} <= {page.name for page in PAGES}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_page_is_in_the_book():
+    named = set(re.findall(r"^([\w-]+)$", (BOOK / "index.md").read_text(), re.MULTILINE))
+    assert named == {page.stem for page in (*PAGES[1:], *NOTEBOOKS)} - {"index"}
+
+
+def test_every_public_name_is_on_the_page_of_the_interface_once():
+    names = re.findall(r"^\.\. auto\w+:: ddm2snn\.(\w+)$", (BOOK / "api.md").read_text(), re.MULTILINE)
+    assert sorted(names) == sorted(ddm2snn.__all__)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS], ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
-    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+    for link in re.findall(r"\]\(([^)\s]+)\)", text_of(page)):
         if link.startswith("https://"):
             continue
         path, _, anchor = link.partition("#")
@@ -40,19 +80,39 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(target), link
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@each_page
+def test_numbers_stand_by_what_makes_them(page):
+    if page.name not in ("glossary.md", "api.md"):
+        assert not unfounded(page.read_text())
+
+
+def test_a_number_without_a_command_is_seen():
+    assert unfounded("# A\n\n## B\n\nIt is 1.8 % slower.\n")
+    assert not unfounded("# A\n\n## B\n\n`ddm2snn run vanderpol -o out` is 1.8 % slower.\n")
+    assert not unfounded("# A\n\n## B\n\nGive `--error 0.5`.\n")
+
+
+def test_numbers_of_the_table_in_readme_are_results():
+    results = (BOOK / "results.md").read_text()
+    (table,) = (part for part in sections(PAGES[0].read_text()) if part.startswith("## How close"))
+    rows = [row.split("|")[2:-1] for row in re.findall(r"^\| `.*$", table, re.MULTILINE)]
+    for number in re.findall(r"[\d.]+", " ".join(cell for row in rows for cell in row)):
+        assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d.]*\d)", results), number
+
+
+@each_page
 def test_named_files_exist(page):
     for name in re.findall(r"(?:tests|ddm2snn|notebooks|backends)/[\w/.-]+\.(?:py|c|md|png|ipynb)", page.read_text()):
         assert (ROOT / name).exists(), name
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@each_page
 def test_python_blocks_compile(page):
     for block in blocks(page, "python"):
         compile(block, page.name, "exec")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@each_page
 def test_commands_and_their_options_exist(page):
     lines = [line for block in blocks(page, "bash") for line in block.splitlines()]
     lines += re.findall(r"`((?:ddm2snn )[^`]+)`", page.read_text())
