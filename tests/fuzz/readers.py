@@ -79,6 +79,16 @@ def dialects() -> dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]]:
         "alrnn.pt": ({"A": np.full(5, 0.5), "W": square, "h": vector}, {"rectified": 2}),
         "embedded.h5": ({"Q": np.linalg.qr(low)[0], "w": np.eye(2), "b": vector, "covariance": 0.1 * np.eye(5)},
                         {"activation": "tanh", "filtered": "currents", "step": 0.1}),
+        "module.pt": ({"m": low, "n": small, "wi": low.T.copy(), "si": np.ones(2), "wo": low, "so": np.ones(2),
+                       "b": vector, "h0": vector}, {"step": 0.2}),
+        "dense.pth": ({"wrec": square, "wi": low.T.copy(), "wo": low, "b": vector, "h0": vector}, {"step": 0.2}),
+        "later.npz": ({"m": low, "n": small.T.copy(), "h": vector, "decay_param": np.array(-2.0), "R_z": np.zeros(2)},
+                      {"activation": "relu"}),
+        "shallow.npz": ({"A": np.array([0.9, 0.8]), "W1": small.T.copy(), "W2": low, "h1": np.zeros(2), "h2": vector,
+                         "B": low[:3]}, {}),
+        "factors.h5": ({"Gamma": low, "W_s": small.T.copy(), "b": vector, "diffusion_factor": 0.2 * np.eye(2),
+                        "output_vectors": low, "output_bias": np.zeros(2), "initial_state": np.zeros(2)},
+                       {"activation": "tanh", "filtered": "currents"}),
     }  # fmt: skip
 
 
@@ -305,7 +315,10 @@ def _toml(model: Any) -> str:  # settings models are typed by their own
 ARRAY_MAPPING = (
     'left = "U"\nright = "V"\nbias = "b"\nfactor = "1/N"\nactivation = "tanh"\nfiltered = "currents"\nrank = 2\n'
 )
-RECIPE = ddm2snn.Recipe(system="lorenz", conversion={"neurons_per_unit": 2}, training={"units": 8})  # pyright: ignore
+RECIPE = ddm2snn.Recipe(  # pyright: ignore[reportCallIssue]
+    system="fourwell", conversion={"neurons_per_unit": 2}, training={"units": 8},  # pyright: ignore[reportArgumentType]
+    trials={"stimulus": "memories", "conditions": ["a", "b", "c", "d"], "repeats": 9},  # pyright: ignore[reportArgumentType]
+)  # fmt: skip
 READERS = {
     "rate.safetensors": Reader(saved(shared.build_rate, "r.safetensors"), ddm2snn.load, edit_own_arrays, own=True),
     "spiking.safetensors": Reader(
