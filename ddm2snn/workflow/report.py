@@ -263,7 +263,7 @@ class Page:
         environment = Environment(loader=PackageLoader("ddm2snn.workflow"), autoescape=True, trim_blocks=True)
         environment.filters["number"] = _number
         environment.filters["interval"] = _interval
-        environment.filters["in_words"] = lambda unit, reference: _UNITS.get(unit, unit).format(reference)
+        environment.filters["in_words"] = _in_words
         return environment.get_template("report.html.j2").render(
             title=self.title,
             subtitle=self.subtitle,
@@ -326,6 +326,10 @@ def _number(value: float | None) -> str:
 
 def _interval(pair: tuple[float, float] | None) -> str:
     return f"{_number(pair[0])} – {_number(pair[1])}" if pair else "–"
+
+
+def _in_words(unit: str, reference: str) -> str:
+    return _UNITS.get(unit, unit).format(reference)
 
 
 def _plain(value: object) -> str:
