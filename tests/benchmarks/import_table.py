@@ -196,12 +196,13 @@ def agreement(family: Family, network: RateNetwork, arrays: Arrays, seed: int = 
         else:
             z = latents_at(family, network, arrays, state)
             path = run_network(family, network, rng, course, runs[0][0].shape[-1], z)
-        runs.append([part[late:].astype(np.float32) for part in path])
-    states, outputs = ([run[part] for run in runs] for part in (0, 1))
-    mean, axes = axes_of(np.concatenate(states[:RUNS], axis=1)[:, :: max(1, trials // TRIALS)])
-    states = [(path - mean) @ axes for path in states]
-    last = [path[-1:] for path in states] if still else states
-    tables = {name: distances(measure, last if name in OF_STATES else states) for name, measure in MEASURES.items()}
+        runs.append([*(part[late:, :TRIALS] for part in path), path[0][-1:]])
+    states, outputs, last = ([run[part] for run in runs] for part in (0, 1, 2))
+    mean, axes = axes_of(np.concatenate(states[:RUNS], axis=1))
+    states, last = ([(path - mean) @ axes for path in paths] for paths in (states, last))
+    tables = {
+        name: distances(measure, last if still and name in OF_STATES else states) for name, measure in MEASURES.items()
+    }
     if outputs[0].size:
         tables["output"] = distances(response, outputs)
     theirs, ours = np.arange(RUNS), np.arange(RUNS, 2 * RUNS)
