@@ -94,16 +94,11 @@ def compare(
 
     Trials of a task, whose stimulus names conditions, are compared by condition.
     """
-    from ddm2snn.exchange import read_stimulus
     from ddm2snn.fidelity.report import as_lines
-    from ddm2snn.load import load_as
     from ddm2snn.workflow.report import FIGURES, PAGE_FILES, Page
     from ddm2snn.workflow.steps import STATE, own_files
 
-    if (rate is None) != (stimulus is None):
-        raise InputError("A vector field under inputs needs --rate and --stimulus. Give both, or neither.")
-    network = None if rate is None else load_as(rate, ddm2snn.RateNetwork)
-    trials = None if stimulus is None else read_stimulus(stimulus)
+    network, trials = _field_and_inputs(rate, stimulus)
     first, *others = map(_recording, (reference, *(floor or [])))
     judged = [_recording(path) for path in (test, *(more or []))]
     numbers = sum(recording.samples.size for recording in (first, *others, *judged))
@@ -119,23 +114,18 @@ def compare(
             )
         )
         repeated = [("floor", path.name) for path in floor or []] + [("test", path.name) for path in more or []]
-        named = Path(wells).name if wells and wells.endswith((".json", ".csv")) else wells
-        options = flags(
-            *repeated,
-            ("burn-in", burn_in),
-            ("wells", named),
-            ("seed", seed or None),
-            ("boundary", boundary or None),
-            ("threshold", threshold),
-            ("rate", rate and rate.name),
-            ("stimulus", stimulus and stimulus.name),
-        )
+        options = {
+            "burn-in": burn_in, "wells": Path(wells).name if wells and wells.endswith((".json", ".csv")) else wells,
+            "seed": seed or None, "boundary": boundary or None, "threshold": threshold, "rate": rate and rate.name,
+            "stimulus": stimulus and stimulus.name,
+        }  # fmt: skip
+        words = flags(*repeated, *options.items())
         page = Page(
             title=f"{report.label} against {first.backend or 'the reference'}",
             subtitle=f"{test.name} compared with {reference.name}",
             recordings={"reference": first, report.label: judged[0]},
             reports=[report],
-            command=f"ddm2snn compare {reference.name} {test.name}{options} -o out",
+            command=f"ddm2snn compare {reference.name} {test.name}{words} -o out",
             rasters={report.label: judged[0]} if judged[0].spikes is not None else {},
             rate=network,
             trials=trials,
@@ -143,6 +133,20 @@ def compare(
         page.write(folder)
     lines = [*as_lines(report.as_json()), f"{folder / 'report.html'}"]
     show({"folder": str(folder), **report.as_json()}, lines, as_json=as_json)
+
+
+def _field_and_inputs(
+    rate: Path | None, stimulus: Path | None
+) -> tuple[ddm2snn.RateNetwork | None, ddm2snn.Stimulus | None]:
+    """Rate network and trials whose vector fields are shown, both or neither."""
+    from ddm2snn.exchange import read_stimulus
+    from ddm2snn.load import load_as
+
+    if rate is None and stimulus is None:
+        return None, None
+    if rate is None or stimulus is None:
+        raise InputError("A vector field under inputs needs --rate and --stimulus. Give both, or neither.")
+    return load_as(rate, ddm2snn.RateNetwork), read_stimulus(stimulus)
 
 
 def stress(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,11 @@ import ddm2snn
 from ddm2snn.cli import costs
 from ddm2snn.cli.options import JsonFlag, Seed, check_output, show, shown
 from ddm2snn.errors import InputError
+
+if TYPE_CHECKING:
+    from ddm2snn.base.costs import Cost
+
+_RATE_STEP = 0.01  # rate time units, of a rate network whose step is not known yet [cost]
 
 
 def simulate(
@@ -59,9 +64,8 @@ def simulate(
     check_output(output, ".nc")
     if not isinstance(loaded, ddm2snn.RateNetwork | ddm2snn.SpikingNetwork):
         raise InputError(f"{network} holds a {type(loaded).__name__}; a RateNetwork or SpikingNetwork is needed.")
-    name = backend or ("rate" if isinstance(loaded, ddm2snn.RateNetwork) else loaded.backend)
-    if shared is not None:
-        name = shared.name
+    by_default = "rate" if isinstance(loaded, ddm2snn.RateNetwork) else loaded.backend
+    name = backend or (by_default if shared is None else shared.name)
     chosen = shared or (ddm2snn.find_backend(name, **options) if options else name)
     neurons = None if spike_neurons is None else _neurons(spike_neurons)
     selection = ddm2snn.SpikeSelection(spike_window, neurons) if spike_window or neurons else spikes
@@ -71,14 +75,7 @@ def simulate(
         duration = None if duration is None else duration / unit
     several = trials or (given and given.trials) or 16
     lasts = (given and given.duration) or 60.0 if duration is None else duration
-    cost = costs.of_simulation(
-        loaded.neurons if isinstance(loaded, ddm2snn.SpikingNetwork) else loaded.units, loaded.rank, name,
-        trials=several, folder=output.parent,
-        steps=lasts * loaded.time_unit_s / (dt_s or loaded.dt_s)
-        if isinstance(loaded, ddm2snn.SpikingNetwork)
-        else lasts / (dt_s or 0.01),
-        samples=lasts / every if every > 0 else 0.0,
-    )  # fmt: skip
+    cost = _cost(loaded, name, lasts=lasts, every=every, dt_s=dt_s, trials=several, folder=output.parent)
     with shown(f"simulate on {name}", cost) as progress:
         recording = ddm2snn.simulate(
             loaded, backend=chosen, duration=duration, trials=trials, seed=seed, every=every, dt_s=dt_s,
@@ -95,6 +92,20 @@ def simulate(
     if recording.spikes is not None:
         content["spikes"] = len(recording.spikes.time_s)
     show(content, [f"{output}: {', '.join(f'{v} {k}' for k, v in shape.items())}"], as_json=as_json)
+
+
+def _cost(
+    network: ddm2snn.RateNetwork | ddm2snn.SpikingNetwork, name: str, *, lasts: float, every: float, dt_s: float | None,
+    trials: int, folder: Path,
+) -> Cost:  # fmt: skip
+    """What so many trials of a length in rate time units take on a backend."""
+    size, steps = (
+        (network.neurons, lasts * network.time_unit_s / (dt_s or network.dt_s))
+        if isinstance(network, ddm2snn.SpikingNetwork)
+        else (network.units, lasts / (dt_s or _RATE_STEP))
+    )
+    samples = lasts / every if every > 0 else 0.0
+    return costs.of_simulation(size, network.rank, name, trials=trials, folder=folder, steps=steps, samples=samples)
 
 
 def _one_of_ranks(backend: str | None, options: dict[str, str], partial: Path) -> Any:  # noqa: ANN401 - an adapter's own

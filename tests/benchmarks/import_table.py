@@ -39,7 +39,7 @@ CONDITIONS, SIZES = 4, (1.0, -1.0, 0.4, -0.4)  # of inputs
 INPUT_NOISE, LASTING = 0.5, 1.0  # size of their noise, and the time units for which a value of it lasts on average
 ON, OFF = 20.0, 35.0  # time units, of an input
 COMPONENTS, BINS, DIRECTIONS = 3, 10, 48
-STILL_TRIALS = 512  # of families without noise and inputs
+STILL_TRIALS = 1024  # of families without noise and inputs
 RUNS, SPLITS = (
     8,
     200,
