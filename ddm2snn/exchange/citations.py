@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 
 from ddm2snn.base.stored import Origin
 from ddm2snn.errors import InputError
@@ -16,20 +15,12 @@ from ddm2snn.recording import Recording
 _FILE = Path(__file__).with_name("references.bib")
 _TRAINING = ("nartallo2026", "golub1973", "liu1989")
 _SYSTEMS = {"vanderpol": "vanderpol1926", "lorenz": "lorenz1963", "dadras": "dadras2009"}
-_NEURONS = {"adaptive-lif": "bellec2018", "rectified-linear": "bekolay2014", "loihi-lif": "davies2018"}
 _BACKENDS = {
     "brian2": ("stimberg2019",),
     "nengo": ("bekolay2014",),
     "nengo-loihi": ("bekolay2014", "davies2018"),
     "quantised": ("davies2018",),
 }
-_MEASURES: Mapping[str, tuple[str, ...]] = MappingProxyType({
-    "sliced_wasserstein": ("bonneel2015",), "wasserstein": ("peyre2019",), "d_stsp": ("koppe2019", "mikhaeil2022"),
-    "mmd": ("gretton2012",), "c2st": ("lopezpaz2017",), "d_h": ("mikhaeil2022",), "phase": ("pikovsky2001",),
-    "drift": ("friedrich2011",), "diffusion": ("michalet2010",), "entropy_production": ("otsubo2020",),
-    "current": ("gonzalez2019",),
-})  # fmt: skip
-"""Sources by the beginning of a distance's name."""
 
 
 def citations(thing: RateNetwork | SpikingNetwork | Recording | FidelityReport) -> str:
@@ -68,7 +59,7 @@ def citations(thing: RateNetwork | SpikingNetwork | Recording | FidelityReport) 
     elif isinstance(thing, Recording):
         keys = iter(_BACKENDS.get(thing.backend or "", ()))
     elif isinstance(thing, FidelityReport):
-        keys = (key for m in thing.measures for name, of in _MEASURES.items() if m.name.startswith(name) for key in of)
+        keys = (key for measure in thing.measures for key in measure.entry.sources)
     else:
         raise InputError(
             f"citations needs a network, a recording or a report, got {type(thing).__name__}. "
@@ -102,8 +93,7 @@ def _of_spiking(network: SpikingNetwork) -> Iterator[str]:
         yield "eliasmith2003"  # a linear read-out of spikes by regularised least squares, of whatever kind
     if network.hardware is not None:
         yield "frantar2023"  # rounding that makes up for what was rounded before
-    if network.neuron.name in _NEURONS:
-        yield _NEURONS[network.neuron.name]
+    yield from network.neuron.sources
     yield from _BACKENDS.get(network.backend, ())
     if network.hardware is not None and network.hardware.name.startswith("loihi1"):
         yield "davies2018"

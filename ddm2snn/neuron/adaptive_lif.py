@@ -59,6 +59,7 @@ class AdaptiveLIF(SpikingModel):
     """
 
     name: ClassVar[str] = "adaptive-lif"
+    sources: ClassVar[tuple[str, ...]] = ("bellec2018",)
 
     tau_membrane_s: float = 0.02
     refractory_s: float = 0.002

@@ -59,6 +59,7 @@ class LoihiLIF(LIF):
     """
 
     name: ClassVar[str] = "loihi-lif"
+    sources: ClassVar[tuple[str, ...]] = ("davies2018",)
 
     tau_membrane_s: float = 0.02
     refractory_s: float = 0.002

@@ -27,6 +27,8 @@ class SpikingModel(ABC):
 
     name: ClassVar[str]
     """Name under which the model is stored and chosen on the command line."""
+    sources: ClassVar[tuple[str, ...]] = ()
+    """Keys of `ddm2snn.exchange.citations.references`."""
     threshold_current: ClassVar[float] = 1.0
     """Largest constant current at which the neuron stays silent."""
     tunable: ClassVar[bool] = False

@@ -42,6 +42,7 @@ class RectifiedLinear(SpikingModel):
     """
 
     name: ClassVar[str] = "rectified-linear"
+    sources: ClassVar[tuple[str, ...]] = ("bekolay2014",)
     threshold_current: ClassVar[float] = 0.0
 
     tau_membrane_s: float = 0.02

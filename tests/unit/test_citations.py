@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import ddm2snn
-from ddm2snn import AdaptiveLIF, InputError, Recording, citations, find_hardware
-from ddm2snn.exchange.citations import _BACKENDS, _MEASURES, _NEURONS, _SYSTEMS, _TRAINING, references
+from ddm2snn import AdaptiveLIF, InputError, LoihiLIF, Recording, RectifiedLinear, citations, find_hardware
+from ddm2snn.exchange.citations import _BACKENDS, _SYSTEMS, _TRAINING, references
 from ddm2snn.fidelity.measures import ReferenceSamples, measures_of
 from ddm2snn.systems import BUILT_IN
 
@@ -20,8 +20,13 @@ def keys(thing):
 
 
 def test_every_key_is_an_entry_and_every_entry_has_author_title_and_year():
-    used = {*_TRAINING, *_SYSTEMS.values(), *_NEURONS.values()}
-    used |= {key for keys_ in (*_BACKENDS.values(), *_MEASURES.values()) for key in keys_}
+    used = {*_TRAINING, *_SYSTEMS.values()}
+    neurons = (model.sources for model in (AdaptiveLIF, LoihiLIF, RectifiedLinear))
+    phase = 0.2 * np.arange(1000)
+    circle = np.stack([np.sin(phase), np.cos(phase)], axis=-1)
+    noisy = circle + 0.1 * np.random.default_rng(0).standard_normal((16, 1000, 2))
+    measures = (e.sources for m in measures_of(ReferenceSamples.of([noisy], every=0.1)) for e in m.entries)
+    used |= {key for some in (*_BACKENDS.values(), *neurons, *measures) for key in some}
     used |= {"hunsberger2016", "eliasmith2003", "frantar2023", "davies2018", "orchard2021", "gilpin2021"}
     assert used == references().keys()
     for entry in references().values():
@@ -30,11 +35,6 @@ def test_every_key_is_an_entry_and_every_entry_has_author_title_and_year():
 
 def test_names_of_the_tables_are_names_of_the_package():
     assert set(_SYSTEMS) <= set(BUILT_IN)
-    phase = 0.2 * np.arange(1000)
-    circle = np.stack([np.sin(phase), np.cos(phase)], axis=-1)
-    noisy = circle + 0.1 * np.random.default_rng(0).standard_normal((16, 1000, 2))
-    names = {e.name for m in measures_of(ReferenceSamples.of([noisy], every=0.1)) for e in m.entries}
-    assert {start for start in _MEASURES if not any(name.startswith(start) for name in names)} == set()
 
 
 def test_a_rate_network_cites_its_training_and_system(make_rate):

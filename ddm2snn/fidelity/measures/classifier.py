@@ -154,7 +154,8 @@ class Classifier(Measure):
         name, short, kind = "c2st_segment", "classifier on segments", "course"
         if self.delays == 1:
             name, short, kind = "c2st_point", "classifier on states", "states"
-        return (Entry(name, f"{short}, accuracy - 0.5", "", coarse=0.2, kind=kind, short=short),)
+        return (Entry(name, f"{short}, accuracy - 0.5", "", coarse=0.2, kind=kind, short=short,
+                      sources=("lopezpaz2017",)),)  # fmt: skip
 
     def summarise(self, samples: Samples) -> Points:
         """Features of evenly spaced points of each trial."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples, Weights
 
+_SOURCES = ("michalet2010",)
 _LAGS = (0.02, 0.05, 0.1, 0.5, 1.0)  # rate time units [choice]
 _FEWEST_LAGS = 4  # of the longest lag in a trial [choice]
 _COARSE = 0.3  # relative difference that is coarse [choice]
@@ -88,12 +89,14 @@ class Diffusion(Measure):
     def entries(self) -> tuple[Entry, ...]:
         """Diffusion and ripple of the fit, then the diffusion at each lag."""
         fitted = (
-            Entry("diffusion", "diffusion without ripple", "relative", _COARSE, "change", prominence=1, aspect="noise"),
-            Entry("ripple", "ripple over diffusion", "time units", _COARSE_RIPPLE, "change", "ripple", aspect="noise"),
-        )
+            Entry("diffusion", "diffusion without ripple", "relative", _COARSE, "change", prominence=1, aspect="noise",
+                  sources=_SOURCES),
+            Entry("ripple", "ripple over diffusion", "time units", _COARSE_RIPPLE, "change", "ripple", aspect="noise",
+                  sources=_SOURCES),
+        )  # fmt: skip
         at = tuple(
             Entry(f"diffusion_{lag:g}", f"diffusion at lag {lag:g}", "relative", _COARSE, "lag", subject="diffusion",
-                  aspect="noise")
+                  aspect="noise", sources=_SOURCES)
             for lag in np.array(self.lags) * self.every
         )  # fmt: skip
         return (*fitted, *at) if len(at) > 1 else at

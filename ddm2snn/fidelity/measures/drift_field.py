@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ddm2snn.fidelity.samples import Samples, Weights
 
+_SOURCES = ("friedrich2011",)
 _BINS = {1: 40, 2: 16, 3: 8, 4: 6}  # by rank; beyond it, samples do not fill cells [choice]
 _PER_CELL = 200  # samples of one recording that a cell should hold in the mean [choice]
 _FEWEST = 50  # samples that a cell must hold of one recording of the reference in the mean [choice]
@@ -265,8 +266,8 @@ class DriftField(Measure):
         """Drift, its scale."""
         along = "drift along the reference's"
         return (
-            Entry("drift", "drift field (rmse)", "relative", 0.7, "drift", "drift", prominence=1),
-            Entry("drift_scale", along, "relative", 0.3, "pace", subject="drift"),
+            Entry("drift", "drift field (rmse)", "relative", 0.7, "drift", "drift", prominence=1, sources=_SOURCES),
+            Entry("drift_scale", along, "relative", 0.3, "pace", subject="drift", sources=_SOURCES),
         )
 
     def summarise(self, samples: Samples) -> Float[np.ndarray, "trial cell column"]:

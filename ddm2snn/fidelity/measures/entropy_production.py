@@ -192,7 +192,7 @@ class EntropyProduction(Measure):
         """The differences of the rates."""
         return tuple(
             Entry(f"entropy_production_{lag:g}", f"entropy production at lag {lag:g}", "k_B per time unit",
-                  coarse, "lag", subject="entropy production", aspect="irreversibility")
+                  coarse, "lag", subject="entropy production", aspect="irreversibility", sources=("otsubo2020",))
             for lag, coarse in zip(np.array(self.lags) * self.every, self.coarse, strict=True)
         )  # fmt: skip
 

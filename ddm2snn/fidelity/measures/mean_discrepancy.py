@@ -56,7 +56,8 @@ class MeanDiscrepancy(Measure):
     @property
     def entries(self) -> tuple[Entry]:
         """The discrepancy."""
-        return (Entry("mmd", "maximum mean discrepancy MMD", "", coarse=0.3, kind="states", short="MMD"),)
+        label, sources = "maximum mean discrepancy MMD", ("gretton2012",)
+        return (Entry("mmd", label, "", coarse=0.3, kind="states", short="MMD", sources=sources),)
 
     def summarise(self, samples: Samples) -> Float[np.ndarray, "trial feature"]:
         """Mean embedding of each trial, scaled such that inner products are values of the kernel."""

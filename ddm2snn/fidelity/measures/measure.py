@@ -67,7 +67,8 @@ class Entry:
     alone makes larger distances, the distance is not informative. A verdict calls the distance by its `short` name, by
     default the label, and what has changed by its `subject`, by default the short name. What it is `about` is its
     `aspect`, by default one that follows from its kind, such as shape or timing. Verdicts name distances of
-    larger `prominence` first; the figure of the ladder shows those above zero.
+    larger `prominence` first; the figure of the ladder shows those above zero. Its `sources` are keys of
+    `ddm2snn.exchange.citations.references`.
 
     Examples
     --------
@@ -85,6 +86,7 @@ class Entry:
     subject: str = ""
     prominence: int = 0
     aspect: str = ""
+    sources: tuple[str, ...] = ()
 
     @property
     def about(self) -> str:

@@ -193,7 +193,8 @@ class Oscillation(Measure):
     def entries(self) -> tuple[Entry, ...]:
         """Period, phase diffusion."""
         period = Entry("period", "oscillation period", "relative", coarse=0.2, kind="period", short="period")
-        phase = Entry("phase_diffusion", "phase diffusion", "relative", coarse=1.0, kind="timing")
+        phase = Entry("phase_diffusion", "phase diffusion", "relative", coarse=1.0, kind="timing",
+                      sources=("pikovsky2001",))  # fmt: skip
         return (period, phase) if self.phase_lag else (period,)
 
     def summarise(self, samples: Samples) -> _Summary:

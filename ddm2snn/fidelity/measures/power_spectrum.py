@@ -97,7 +97,8 @@ class PowerSpectrum(Measure):
         """The distance; Welch's is prominent."""
         name, words, prominence = ("d_h_smoothed", " (smoothed)", 0) if self.smoothed else ("d_h", "", 3)
         label, short = f"power-spectrum Hellinger D_H{words}", f"D_H{words}"
-        return (Entry(name, label, "", coarse=0.5, kind="course", short=short, prominence=prominence),)
+        return (Entry(name, label, "", coarse=0.5, kind="course", short=short, prominence=prominence,
+                      sources=("mikhaeil2022",)),)  # fmt: skip
 
     def summarise(self, samples: Samples) -> Float[np.ndarray, "trial frequency rank"]:
         """Spectra of each trial."""

@@ -93,8 +93,8 @@ class ProbabilityCurrent(Measure):
     @property
     def entries(self) -> tuple[Entry]:
         """The difference."""
-        unit = "reference sd per time unit"
-        return (Entry("current", "probability current", unit, self.coarse, "change", aspect="irreversibility"),)
+        unit, aspect, sources = "reference sd per time unit", "irreversibility", ("gonzalez2019",)
+        return (Entry("current", "probability current", unit, self.coarse, "change", aspect=aspect, sources=sources),)
 
     def summarise(self, samples: Samples) -> Float[np.ndarray, "trial cell rank"]:
         """Current through each cell times its volume, of each trial."""

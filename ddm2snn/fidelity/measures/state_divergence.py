@@ -97,7 +97,8 @@ class StateDivergence(Measure):
         else:
             name, words, short, prominence = "d_stsp_min_max", "min to max", "D_stsp (min to max)", 0
         label = f"state-space divergence D_stsp ({words})"
-        return (Entry(name, label, "nats", coarse=_COARSE, kind="states", short=short, prominence=prominence),)
+        return (Entry(name, label, "nats", coarse=_COARSE, kind="states", short=short, prominence=prominence,
+                      sources=("koppe2019", "mikhaeil2022")),)  # fmt: skip
 
     def summarise(self, samples: Samples) -> Any:  # noqa: ANN401 - sparse
         """Samples per trial and cell, the cells of the reference first."""

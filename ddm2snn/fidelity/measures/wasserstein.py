@@ -68,7 +68,7 @@ class SlicedWasserstein(Measure):
     def entries(self) -> tuple[Entry]:
         """The distance."""
         name, label = "sliced_wasserstein", "sliced Wasserstein"
-        return (Entry(name, label, "reference sd", coarse=0.5, kind="states", prominence=1),)
+        return (Entry(name, label, "reference sd", coarse=0.5, kind="states", prominence=1, sources=("bonneel2015",)),)
 
     @property
     def edges(self) -> Float[np.ndarray, "direction edge"]:
@@ -153,7 +153,9 @@ class ExactWasserstein(Measure):
     def entries(self) -> tuple[Entry]:
         """The distance, with the number of states in its label."""
         label, short = f"exact Wasserstein of {self.points} states", "exact Wasserstein"
-        return (Entry("wasserstein", label, "reference sd", coarse=1.0, kind="states", short=short),)
+        return (
+            Entry("wasserstein", label, "reference sd", coarse=1.0, kind="states", short=short, sources=("peyre2019",)),
+        )
 
     def summarise(self, samples: Samples) -> Float[np.ndarray, "trial column rank"]:
         """States at the times."""
