@@ -17,9 +17,10 @@ from ddm2snn.base.arrays import as_count, large_array
 from ddm2snn.base.progress import Progress
 from ddm2snn.base.randomness import stream
 from ddm2snn.base.threads import workers
+from ddm2snn.conversion.kernels.membranes import membrane_of
 from ddm2snn.errors import InputError
 from ddm2snn.network import SpikingNetwork
-from ddm2snn.neuron import AdaptiveLIF, NeuronModel, RectifiedLinear, SpikeTiming
+from ddm2snn.neuron import SpikeTiming
 from ddm2snn.recording import Spikes
 from ddm2snn.schedule import OpenLoop, Schedule, Trace, blocks
 from ddm2snn.stimulus import Stimulus
@@ -103,8 +104,6 @@ class CompiledBackend:
 
     def drive(self, loop: OpenLoop) -> Iterator[Float[np.ndarray, "time neuron"]]:
         """Open loop, by the kernels of calibration; see `ddm2snn.backend.Backend.drive`."""
-        from ddm2snn.conversion.kernels.membranes import membrane_of
-
         network, count = loop.network, loop.network.neurons
         inputs = np.ascontiguousarray(network.encoders.T), np.ascontiguousarray(network.bias)
         kernel, constants, state = membrane_of(network.neuron, loop.dt_s, self.spike_timing, loop.initial_voltage[None])
@@ -185,13 +184,13 @@ def _tiled(rows: np.ndarray, fill: float = 0.0) -> Float[np.ndarray, "tile row p
     return np.ascontiguousarray(full.reshape(len(rows), tiles, loop.TILE).swapaxes(0, 1))
 
 
-def _membrane(neuron: NeuronModel, dt_s: float) -> tuple[int, tuple[float, ...], float | np.ndarray]:
+def _membrane(neuron: Any, dt_s: float) -> tuple[int, tuple[float, ...], float | np.ndarray]:  # noqa: ANN401
     """Code of a model's membrane, its constants behind the decay, and the decay of all neurons or of each."""
-    if isinstance(neuron, RectifiedLinear):
+    if neuron.name == "rectified-linear":
         return loop.LINEAR, (0.0, 0.0, dt_s / neuron.tau_membrane_s, 0.0, 0.0), 0.0
     refractory, decay = float(neuron.refractory_steps(dt_s)), neuron.decay_factor(dt_s)
     mark = -refractory - 1.0  # below what refractory neurons hold
-    if isinstance(neuron, AdaptiveLIF):
+    if neuron.name == "adaptive-lif":
         return loop.ADAPTIVE, (refractory, mark, 0.0, neuron.threshold_factor(dt_s), neuron.threshold_jump), decay
     return (loop.LEAKY_EACH if np.ndim(decay) else loop.LEAKY), (refractory, mark, 0.0, 0.0, 0.0), decay
 
@@ -266,7 +265,7 @@ class _Simulation:
         selection, schedule = self.schedule.spikes, self.schedule
         step, neuron, trial = [], [], []
         for state in states:
-            steps, neurons = (np.concatenate(column) if column else np.empty(0, np.int64) for column in state.found)
+            steps, neurons = (np.concatenate(column) if column else np.empty(0, np.int64) for column in state.spikes)
             if self.ranks is not None:
                 steps, neurons = self.ranks.gathered(steps), self.ranks.gathered(neurons)
                 order = np.argsort(steps, kind="stable")  # ranks come in the order of their neurons
@@ -275,8 +274,8 @@ class _Simulation:
             neuron.append(neurons)
             trial.append(np.full(len(steps), state.trial))
         time_s = (np.concatenate(step) + 1) * schedule.dt_s
-        found = Spikes(time_s, np.concatenate(neuron), np.concatenate(trial))
-        return found if selection is None else selection.of(found, schedule.network.time_unit_s)
+        spikes = Spikes(time_s, np.concatenate(neuron), np.concatenate(trial))
+        return spikes if selection is None else selection.of(spikes, schedule.network.time_unit_s)
 
 
 class _Trial:
@@ -299,7 +298,7 @@ class _Trial:
         self.gathered = np.zeros((2, 0 if ranks is None else width * ranks.size, simulation.rows))
         factor_decay = 0.0 if factor is None else factor.decay
         self.numbers = schedule.decay, schedule.rise_decay, factor_decay, schedule.dt_s, schedule.noise_scale
-        self.found: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        self.spikes: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
 
     def advance(
         self, pool: ThreadPoolExecutor, block: range, inputs: np.ndarray, white: np.ndarray, latent: np.ndarray
@@ -348,7 +347,7 @@ class _Trial:
         if selection is not None and selection.neurons is not None:
             chosen = np.isin(neurons, np.asarray(selection.neurons))
             steps, neurons = steps[chosen], neurons[chosen]
-        for column, values in zip(self.found, (steps, neurons), strict=True):
+        for column, values in zip(self.spikes, (steps, neurons), strict=True):
             column.append(values)
 
 

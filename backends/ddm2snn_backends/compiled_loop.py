@@ -74,8 +74,8 @@ def _call_c(_: Any, address: Any, arguments: Any) -> _Code:  # noqa: ANN401
 def _wait(sync: np.ndarray, until: int) -> bool:
     """Wait for a count of arrivals; False where the run is to stop."""
     looks = 0
-    while _load_atomic(sync, COUNTER) < until:
-        if _load_atomic(sync, STATE) != GO_ON:
+    while _load_atomic(sync, COUNTER) < until:  # pyright: ignore[reportCallIssue]
+        if _load_atomic(sync, STATE) != GO_ON:  # pyright: ignore[reportCallIssue]
             return False
         looks += 1
         if looks > _SPINS:
@@ -93,13 +93,13 @@ def _exchange(own: np.ndarray, gathered: np.ndarray, mpi: np.ndarray, sync: np.n
         np.int64(gathered.ctypes.data), np.int64(count), mpi[2], mpi[3], np.int64(request.ctypes.data),
     )  # fmt: skip
     test = np.int64(request.ctypes.data), np.int64(done.ctypes.data), np.int64(status.ctypes.data)
-    failed = _call_c(mpi[0], begin)
+    failed = _call_c(mpi[0], begin)  # pyright: ignore[reportCallIssue]
     looks = 0
     while failed == 0 and done[0] == 0:
-        failed = _call_c(mpi[1], test)
+        failed = _call_c(mpi[1], test)  # pyright: ignore[reportCallIssue]
         looks += 1
         if looks > _SPINS:
-            if _load_atomic(sync, STATE) != GO_ON:
+            if _load_atomic(sync, STATE) != GO_ON:  # pyright: ignore[reportCallIssue]
                 return False
             _sched_yield()
     if failed != 0:
@@ -210,7 +210,7 @@ def _chunk_sums(part: tuple, neurons: tuple, z: np.ndarray, current: np.ndarray,
     """
     first, last, chunk_tiles, first_tile = part
     model, constants, _, bias, weights, decoders, v, _ = neurons
-    fired, found = spikes
+    fired, kept = spikes
     total, parity = sums
     limit = constants.dtype.type(0.0) if model == LINEAR else -constants[1] - constants.dtype.type(0.5)
     rows, keep, several = decoders.shape[2], len(fired) > 0, len(z) > 3
@@ -238,9 +238,9 @@ def _chunk_sums(part: tuple, neurons: tuple, z: np.ndarray, current: np.ndarray,
                     for row in range(rows):
                         total[parity, chunk, row] += decoders[tile, j, row]
                     if keep:
-                        fired[found] = (first_tile + tile) * TILE + j
-                        found += 1
-    return found
+                        fired[kept] = (first_tile + tile) * TILE + j
+                        kept += 1
+    return kept
 
 
 @compiled()
@@ -277,7 +277,7 @@ def _advance_latents(numbers: tuple, course: tuple, at: int, total: np.ndarray, 
 def _all_there(sync: np.ndarray, threads: int, arrivals: int) -> bool:
     """Wait until all threads are here; False where the run is to stop."""
     if threads > 1:
-        _add_atomic(sync, COUNTER, 1)
+        _add_atomic(sync, COUNTER, 1)  # pyright: ignore[reportCallIssue]
         return _wait(sync, arrivals + threads)
     return True
 
@@ -310,15 +310,15 @@ def advance(
     fired, counts = spikes
     latents, stride, begin = samples
     cast, current = np.zeros(neurons[4].shape[1], neurons[4].dtype), np.empty((1, TILE), neurons[4].dtype)
-    steps, found, arrivals, total = len(course[0]), 0, 0, np.empty(sums.shape[2])
+    steps, kept, arrivals, total = len(course[0]), 0, 0, np.empty(sums.shape[2])
     for at in range(steps):
         if len(latents) and (begin + at) % stride == 0:
             latents[(begin + at) // stride] = z
         for c in range(len(z)):
             cast[c] = z[c]
-        before = found
-        found = _chunk_sums(part, neurons, cast, current, (fired, found), (sums, at % 2))
-        counts[at] = found - before
+        before = kept
+        kept = _chunk_sums(part, neurons, cast, current, (fired, kept), (sums, at % 2))
+        counts[at] = kept - before
         every = sums[at % 2]
         if not _all_there(sync, threads, arrivals):
             return at

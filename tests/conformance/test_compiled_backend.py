@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from ddm2snn.stimulus import Stimulus
 CHUNK = compiled_loop.TILE * compiled_loop.CHUNK_TILES
 LARGE = 4 * CHUNK + 100  # neurons in five parts, of which the last is not full
 ROUNDING = 1e-10  # as in test_closed_loop.py
-RUN = {"duration": 0.4, "trials": 2, "seed": 5, "every": 0.02, "spikes": True}
+RUN: dict[str, Any] = {"duration": 0.4, "trials": 2, "seed": 5, "every": 0.02, "spikes": True}
 MPIEXEC = str(Path(sys.executable).with_name("mpiexec"))
 KILLED_S = 30.0  # in which the other ranks end: it takes them 0.1 s
 
@@ -50,6 +51,11 @@ def large(noisy):
     return noisy(rank=3, neurons=LARGE)
 
 
+def ran(network, backend, **changed: Any) -> Recording:
+    """A run as `RUN` says, but for what is changed."""
+    return simulate(network, backend=backend, **{**RUN, **changed})
+
+
 def same_spikes(found, expected):
     names = ("time_s", "neuron", "trial")
     return all(np.array_equal(getattr(found.spikes, name), getattr(expected.spikes, name)) for name in names)
@@ -63,40 +69,40 @@ def test_noisy_runs_have_the_spikes_of_the_reference(noisy, rank, neuron):
     network = noisy(rank=rank, neuron=neuron)
     stimulus = Stimulus(times=np.array([0.1]), values=np.ones((1, rank)))
     found, expected = (
-        simulate(network, backend=backend, **RUN | {"duration": 3.0}, stimulus=stimulus)
-        for backend in (CompiledBackend(), ReferenceBackend())
+        ran(network, backend, duration=3.0, stimulus=stimulus) for backend in (CompiledBackend(), ReferenceBackend())
     )
     assert len(expected.spikes.time_s) > 50
     assert same_spikes(found, expected)
     assert np.abs(found.samples - expected.samples).max() < ROUNDING
-    other = simulate(network, backend=CompiledBackend(), **RUN | {"duration": 3.0, "seed": 6}, stimulus=stimulus)
+    other = ran(network, CompiledBackend(), duration=3.0, seed=6, stimulus=stimulus)
     assert not same_spikes(other, expected)
 
 
 @pytest.mark.parametrize("trials", [1, 2])
 def test_the_bits_do_not_depend_on_the_number_of_threads(large, trials):
-    runs = [simulate(large, backend=CompiledBackend(threads=n), **RUN | {"trials": trials}) for n in (1, 2, 3, 4)]
+    runs = [ran(large, CompiledBackend(threads=n), trials=trials) for n in (1, 2, 3, 4)]
     assert len(runs[0].spikes.time_s) > 1000
     assert len({run.fingerprint for run in runs}) == 1
-    assert same_spikes(runs[0], simulate(large, backend=ReferenceBackend(), **RUN | {"trials": trials}))
+    assert same_spikes(runs[0], ran(large, ReferenceBackend(), trials=trials))
 
 
 def test_the_order_of_sums_would_show(large, monkeypatch):
-    one = simulate(large, backend=CompiledBackend(threads=1), **RUN)
+    one = ran(large, CompiledBackend(threads=1))
     monkeypatch.setattr(compiled_loop, "CHUNK_TILES", compiled_loop.CHUNK_TILES // 2)
-    assert not np.array_equal(one.samples, simulate(large, backend=CompiledBackend(threads=1), **RUN).samples)
+    assert not np.array_equal(one.samples, ran(large, CompiledBackend(threads=1)).samples)
 
 
 def test_selected_spikes_are_those_of_all(large):
     selection = SpikeSelection(window=(0.1, 0.2), neurons=[3, 4, CHUNK + 1, LARGE - 1])
-    found = simulate(large, backend=CompiledBackend(threads=3), **RUN | {"spikes": selection})
-    every = simulate(large, backend=CompiledBackend(), **RUN)
+    found = ran(large, CompiledBackend(threads=3), spikes=selection)
+    every = ran(large, CompiledBackend())
+    assert every.spikes is not None
     assert len(found.spikes.time_s) > 0
     assert np.array_equal(found.spikes.time_s, selection.of(every.spikes, large.time_unit_s).time_s)
 
 
 def test_single_precision_is_near(noisy):
-    double, single = (simulate(noisy(), backend=CompiledBackend(precision=p), **RUN) for p in ("double", "single"))
+    double, single = (ran(noisy(), CompiledBackend(precision=p)) for p in ("double", "single"))
     assert single.provenance["options"] == {"precision": "single"}
     assert len(single.spikes.time_s) > 10
     # voltages are rounded at 1e-7: once in some million times a spike comes a step earlier or later
@@ -112,8 +118,8 @@ def test_an_interrupted_team_ends_and_the_next_run_works(large):
         raise StoppedError
 
     with pytest.raises(StoppedError):
-        simulate(large, backend=CompiledBackend(threads=3), **RUN | {"trials": 1}, progress=stop)
-    assert simulate(large, backend=CompiledBackend(threads=3), **RUN | {"trials": 1}).trials == 1
+        ran(large, CompiledBackend(threads=3), trials=1, progress=stop)
+    assert ran(large, CompiledBackend(threads=3), trials=1).trials == 1
 
 
 @pytest.mark.parametrize(
