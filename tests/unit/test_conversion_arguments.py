@@ -63,7 +63,8 @@ def test_the_rate_backend_runs_no_spikes(refuses, quick_rate):
 
 
 def test_an_unknown_backend_lists_the_installed(refuses, quick_rate):
-    with refuses(InputError, "There is no backend 'nest'", "brian2, compiled, nengo, nengo-loihi, quantised, rate, reference"):
+    names = "brian2, compiled, nengo, nengo-loihi, quantised, rate, reference"
+    with refuses(InputError, "There is no backend 'nest'", names):
         convert(quick_rate, backend="nest")
 
 
