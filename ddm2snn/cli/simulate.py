@@ -67,12 +67,11 @@ def simulate(
     by_default = "rate" if isinstance(loaded, ddm2snn.RateNetwork) else loaded.backend
     name = backend or (by_default if shared is None else shared.name)
     chosen = shared or (ddm2snn.find_backend(name, **options) if options else name)
-    neurons = None if spike_neurons is None else _neurons(spike_neurons)
+    neurons = _neurons(spike_neurons) if spike_neurons else None
     selection = ddm2snn.SpikeSelection(spike_window, neurons) if spike_window or neurons else spikes
     if system_time:
-        unit = loaded.time_scale
-        every, given = every / unit, given and given.in_rate_time(unit)
-        duration = None if duration is None else duration / unit
+        every, given = every / loaded.time_scale, given and given.in_rate_time(loaded.time_scale)
+        duration = None if duration is None else duration / loaded.time_scale
     several = trials or (given and given.trials) or 16
     lasts = (given and given.duration) or 60.0 if duration is None else duration
     cost = _cost(loaded, name, lasts=lasts, every=every, dt_s=dt_s, trials=several, folder=output.parent)
@@ -84,11 +83,11 @@ def simulate(
         if shared is not None and shared.rank:
             return
         recording.save(output)
-        if shared is not None:
-            partial.unlink(missing_ok=True)
+    if shared is not None:
+        partial.unlink(missing_ok=True)
     shape = dict(recording.latent.sizes)
-    content: dict[str, Any] = {"file": str(output), "fingerprint": recording.fingerprint, "shape": shape}
-    content["provenance"] = dict(recording.provenance)
+    content: dict[str, Any] = {"file": str(output), "fingerprint": recording.fingerprint, "shape": shape,
+                               "provenance": dict(recording.provenance)}  # fmt: skip
     if recording.spikes is not None:
         content["spikes"] = len(recording.spikes.time_s)
     show(content, [f"{output}: {', '.join(f'{v} {k}' for k, v in shape.items())}"], as_json=as_json)
@@ -110,8 +109,12 @@ def _cost(
 
 def _one_of_ranks(backend: str | None, options: dict[str, str], partial: Path) -> Any:  # noqa: ANN401 - an adapter's own
     """Backend that shares the neurons with other processes, of which all but the first fall silent."""
+    from ddm2snn.load import load_as
+
     if backend not in (None, "compiled"):
         raise InputError(f"--ranks is for backend compiled, not {backend}. Leave --backend out.")
+    if partial.exists() and "partial" not in load_as(partial, ddm2snn.Recording).provenance:
+        raise InputError(f"Cannot write {partial}: it is a recording that you made. Name another output.")
     shared: Any = ddm2snn.find_backend("compiled", **(options | {"ranks": "true", "partial": str(partial)}))
     if shared.rank:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - until the process ends
