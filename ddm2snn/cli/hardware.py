@@ -56,11 +56,19 @@ def fit(
     map_file: Annotated[
         Path | None, typer.Option("--map", help="Map to write (.json or .csv): the core of each neuron.")
     ] = None,
+    second: Annotated[
+        str | None, typer.Option("--with", metavar="sana-fe", help="Simulator to ask for a second opinion.")
+    ] = None,
+    architecture: Annotated[
+        Path | None, typer.Option(help="SANA-FE's description of a chip (.yaml) in place of the device's.")
+    ] = None,
+    files: Annotated[Path | None, typer.Option(help="Folder to keep SANA-FE's files of chip and network in.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Place a network on a device: cores, rounding, energy, and whether it fits."""
     from ddm2snn.hardware.map_file import check_map_file, write_map
     from ddm2snn.hardware.place import placement_of
+    from ddm2snn.hardware.second_opinion import second_opinion
     from ddm2snn.load import load_as
     from ddm2snn.plots.conversion import draw_placement
     from ddm2snn.plots.style import check_figure_file, save_figure
@@ -70,6 +78,10 @@ def fit(
         check_figure_file(figure)
     if map_file is not None:
         check_map_file(map_file)
+    if second not in (None, "sana-fe"):
+        raise InputError(f"--with is sana-fe, got {second!r}.")
+    if second is None and (architecture or files):
+        raise InputError("--architecture and --files are for SANA-FE. Add --with sana-fe.")
     try:
         placement = placement_of(spiking, config)
         content, lines = _estimates(spiking, config)
@@ -77,6 +89,10 @@ def fit(
         show({"fits": False, "reason": str(error)}, ["fits: no"], as_json=as_json)
         raise
     content, lines = {"placement": placement.as_json(), **content}, placement.lines() + lines
+    if second is not None:
+        opinion = second_opinion(spiking, config, architecture=architecture, folder=files)
+        content["sana_fe"] = opinion.as_json()
+        lines += opinion.lines()
     if figure is not None:
         save_figure(draw_placement(placement), figure)
         lines.append(str(figure))
