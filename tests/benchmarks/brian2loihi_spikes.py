@@ -6,9 +6,9 @@ network simulator Brian, Frontiers in Neuroinformatics 2022) needs a Brian2 of i
     python3.8 -m venv b2l && b2l/bin/pip install brian2==2.4.2 brian2-loihi==0.5.2 'numpy<1.24'
     python tests/benchmarks/brian2loihi_spikes.py --python b2l/bin/python
 
-Times are those of Brian2's own monitor: LoihiSpikeMonitor cuts t / ms to whole numbers, and 4006.999... becomes 4006. It
-has no biases, and its voltages go below zero where those of nengo-loihi's emulator, and ours, stop; the network has
-neither.
+Times are those of Brian2's own monitor: LoihiSpikeMonitor cuts t / ms to whole numbers, and 4006.999... becomes 4006.
+Brian2Loihi has no biases, and its voltages go below zero where those of nengo-loihi's emulator, and ours, stop; the
+network needs neither.
 """
 
 from __future__ import annotations
