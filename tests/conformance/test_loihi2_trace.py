@@ -32,7 +32,7 @@ BOARD_VOLTAGES = {
 
 def run(registers: Registers) -> tuple[list[int], np.ndarray]:
     """Steps of spikes, and the voltage after every step, of one compartment that the inputs reach a step later."""
-    state = [np.zeros(1) for _ in range(3)]
+    current, voltage, wait = np.zeros(1), np.zeros(1), np.zeros(1)
     fired, spikes, voltages = np.zeros(1, dtype=np.int64), [], np.zeros(STEPS)
     constants = (
         registers.current_decay, registers.voltage_decay, float(registers.refractory_steps), registers.input_limit,
@@ -41,9 +41,9 @@ def run(registers: Registers) -> tuple[list[int], np.ndarray]:
     threshold = np.full(1, registers.threshold)
     for step in range(STEPS):
         arrived = registers.weights[0][0] * float(step - 1 in INPUTS)
-        if arithmetic._advance(arrived, registers.bias, threshold, constants, *state, fired):
+        if arithmetic._advance(arrived, registers.bias, threshold, constants, current, voltage, wait, fired):
             spikes.append(step)
-        voltages[step] = state[1][0]
+        voltages[step] = voltage[0]
     return spikes, voltages
 
 
