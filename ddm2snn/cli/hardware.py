@@ -65,7 +65,7 @@ def fit(
     files: Annotated[Path | None, typer.Option(help="Folder to keep SANA-FE's files of chip and network in.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Place a network on a device: cores, rounding, energy, and whether it fits."""
+    """Place a network on a device: does it fit, at what cost."""
     from ddm2snn.hardware.map_file import check_map_file, write_map
     from ddm2snn.hardware.place import placement_of
     from ddm2snn.hardware.second_opinion import second_opinion

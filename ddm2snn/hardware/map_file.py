@@ -1,4 +1,4 @@
-"""Map files: which core each neuron lies on, and what each core holds, as JSON or CSV for other tools."""
+"""Map files for other tools: the core of each neuron, and what each core holds; `map.schema.json` describes them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,7 @@ from ddm2snn.network import SpikingNetwork
 
 FORMAT, VERSION = "ddm2snn-map", 1
 COLUMNS = ("kind", "index", "chip", "core", "compartment", "input_axons", "output_axons", "synapse_bits")
-"""Columns of a CSV map: a row for each neuron and decode neuron, with what its whole core holds."""
-
-
-def map_schema() -> dict[str, Any]:
-    """JSON Schema of a map file; `$defs.row` describes a row of the CSV.
-
-    >>> map_schema()["title"]
-    'Map of a network on a neuromorphic device'
-    """
-    return json.loads((Path(__file__).parent / "map.schema.json").read_text(encoding="utf-8"))
+"""Columns of a CSV map, `$defs.row` of the schema: a row for each neuron, with what its whole core holds."""
 
 
 def check_map_file(path: Path) -> None:

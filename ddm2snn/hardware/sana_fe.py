@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 ARCHITECTURE_FILE, NETWORK_FILE = "architecture.yaml", "network.yaml"
 _REGISTERS = 64.0  # SANA-FE cuts voltages to 1/64: one register of ours is one of these
 _LEVELS = 2.0**16  # of a threshold where a device does not round: SANA-FE's voltages are cut to 1/64 all the same
-_SOMA, _INPUT, _CURRENT, _SYNAPSE = "lif", "input", "current", "dense"
 _LONGEST_S = 900  # of a run of SANA-FE [choice]
 _DRIVER = """
 import json, sys
@@ -64,6 +63,69 @@ content = {key: run[key] for key in keep}
 content["trace"], content["hops"] = spikes, sum(run["perf_trace"]["hops"])
 with open(result, "w") as file:
     json.dump(content, file)
+"""
+
+
+_CHIP = """# {name}: {source}
+architecture:
+  name: {name}
+  attributes:
+    topology: mesh
+    width: {columns}
+    height: {rows}
+    link_buffer_size: 16
+    sync_model: table
+    latency_sync: {{{barrier}}}
+  tile:
+    - name: tile[0..{last_tile}]
+      attributes:
+        energy_north_hop: {hop_y_pj}e-12
+        latency_north_hop: {hop_y_ns}e-9
+        energy_east_hop: {hop_x_pj}e-12
+        latency_east_hop: {hop_x_ns}e-9
+        energy_south_hop: {hop_y_pj}e-12
+        latency_south_hop: {hop_y_ns}e-9
+        energy_west_hop: {hop_x_pj}e-12
+        latency_west_hop: {hop_x_ns}e-9
+      core:
+        - name: core[0..{last_core}]
+          attributes: {{buffer_position: dendrite, buffer_inside_unit: true, max_neurons_supported: {compartments}}}
+          axon_in:
+            - name: in
+              attributes: {{energy_message_in: 0.0, latency_message_in: {message_in_ns}e-9}}
+          synapse:
+            - name: dense
+              attributes:
+                model: current_based
+                energy_process_spike: {synaptic_operation_pj}e-12
+                latency_process_spike: {synaptic_operation_ns}e-9
+          dendrite:
+            - name: current[0..{last_compartment}]
+              attributes: {{model: taps, energy_update: 0.0, latency_update: 0.0}}
+          soma:
+            - name: lif
+              attributes:
+                model: leaky_integrate_fire
+                energy_access_neuron: 0.0
+                latency_access_neuron: 0.0
+                energy_update_neuron: {inactive_update_pj}e-12
+                latency_update_neuron: {update_ns}e-9
+                energy_spike_out: {spike_pj!r}e-12
+                latency_spike_out: {spike_ns}e-9
+            - name: input[0..{last_compartment}]
+              attributes:
+                model: input
+                energy_access_neuron: 0.0
+                latency_access_neuron: 0.0
+                energy_update_neuron: 0.0
+                latency_update_neuron: 0.0
+                energy_spike_out: 0.0
+                latency_spike_out: 0.0
+          axon_out:
+            - name: out
+              attributes:
+                energy_message_out: {message_pj}e-12
+                latency_message_out: {message_out_ns}e-9
 """
 
 
@@ -115,68 +177,13 @@ def architecture_yaml(config: HardwareConfig, cores: int, compartments: int) -> 
         )
     columns = -(-cores // (mesh.cores_per_tile * mesh.rows))
     barrier = ", ".join(f"{least}: {ns * 1e-9!r}" for least, ns in time.barrier_ns)
-    spike_pj = energy.active_update_pj - energy.inactive_update_pj
-    return f"""# {config.name}: {config.source}
-architecture:
-  name: {config.name}
-  attributes:
-    topology: mesh
-    width: {columns}
-    height: {mesh.rows}
-    link_buffer_size: 16
-    sync_model: table
-    latency_sync: {{{barrier}}}
-  tile:
-    - name: tile[0..{columns * mesh.rows - 1}]
-      attributes:
-        energy_north_hop: {energy.hop_y_pj or 0.0}e-12
-        latency_north_hop: {time.hop_y_ns}e-9
-        energy_east_hop: {energy.hop_x_pj or 0.0}e-12
-        latency_east_hop: {time.hop_x_ns}e-9
-        energy_south_hop: {energy.hop_y_pj or 0.0}e-12
-        latency_south_hop: {time.hop_y_ns}e-9
-        energy_west_hop: {energy.hop_x_pj or 0.0}e-12
-        latency_west_hop: {time.hop_x_ns}e-9
-      core:
-        - name: core[0..{mesh.cores_per_tile - 1}]
-          attributes: {{buffer_position: dendrite, buffer_inside_unit: true, max_neurons_supported: {compartments}}}
-          axon_in:
-            - name: in
-              attributes: {{energy_message_in: 0.0, latency_message_in: {time.message_in_ns}e-9}}
-          synapse:
-            - name: {_SYNAPSE}
-              attributes:
-                model: current_based
-                energy_process_spike: {energy.synaptic_operation_pj}e-12
-                latency_process_spike: {time.synaptic_operation_ns}e-9
-          dendrite:
-            - name: {_CURRENT}[0..{compartments - 1}]
-              attributes: {{model: taps, energy_update: 0.0, latency_update: 0.0}}
-          soma:
-            - name: {_SOMA}
-              attributes:
-                model: leaky_integrate_fire
-                energy_access_neuron: 0.0
-                latency_access_neuron: 0.0
-                energy_update_neuron: {energy.inactive_update_pj}e-12
-                latency_update_neuron: {time.update_ns}e-9
-                energy_spike_out: {spike_pj!r}e-12
-                latency_spike_out: {time.spike_ns}e-9
-            - name: {_INPUT}[0..{compartments - 1}]
-              attributes:
-                model: input
-                energy_access_neuron: 0.0
-                latency_access_neuron: 0.0
-                energy_update_neuron: 0.0
-                latency_update_neuron: 0.0
-                energy_spike_out: 0.0
-                latency_spike_out: 0.0
-          axon_out:
-            - name: out
-              attributes:
-                energy_message_out: {energy.message_pj or 0.0}e-12
-                latency_message_out: {time.message_out_ns}e-9
-"""
+    values = {
+        **time.model_dump(), **energy.model_dump(), "name": config.name, "source": config.source, "columns": columns,
+        "rows": mesh.rows, "last_tile": columns * mesh.rows - 1, "last_core": mesh.cores_per_tile - 1,
+        "last_compartment": compartments - 1, "compartments": compartments, "barrier": barrier,
+        "spike_pj": energy.active_update_pj - energy.inactive_update_pj,
+    }  # fmt: skip
+    return _CHIP.format(**values)
 
 
 def network_yaml(ready: Prepared, steps: int, units: Mapping[str, list[str]], cores_per_tile: int) -> str:
@@ -309,21 +316,21 @@ def run_sana_fe(
                 f"core; the network needs {most} and {hosted}. Add more."
             )
         write_text(place / NETWORK_FILE, network_yaml(ready, steps, units, cores_per_tile))
-        found = _called(chip, str(place / NETWORK_FILE), steps, Path(temporary))
+        counted = _called(chip, str(place / NETWORK_FILE), steps, Path(temporary))
     first = np.cumsum([0, *sizes[: len(machine.decode_neurons)]])
-    decode = [_spikes(found, f"decode{core}", int(at)) for core, at in enumerate(first[:-1])]
+    decode = [_spikes(counted, f"decode{core}", int(at)) for core, at in enumerate(first[:-1])]
     offset = np.cumsum([0, *sizes[len(machine.decode_neurons) :]])
     neurons = [
-        _spikes(found, f"neurons{core + len(machine.decode_neurons)}", int(at)) for core, at in enumerate(offset[:-1])
+        _spikes(counted, f"neurons{core + len(machine.decode_neurons)}", int(at)) for core, at in enumerate(offset[:-1])
     ]
     return SanaFeRun(
         steps=steps,
-        picojoule={name: 1e12 * value for name, value in found["energy"].items()},
-        microsecond_per_step=1e6 * found["sim_time"] / steps,
-        messages=found["packets_sent"],
-        hops=found["hops"],
-        updates=found["neurons_updated"],
-        synaptic_operations=found["spikes"],
+        picojoule={name: 1e12 * value for name, value in counted["energy"].items()},
+        microsecond_per_step=1e6 * counted["sim_time"] / steps,
+        messages=counted["packets_sent"],
+        hops=counted["hops"],
+        updates=counted["neurons_updated"],
+        synaptic_operations=counted["spikes"],
         spikes=np.concatenate(neurons),
         decode_spikes=np.concatenate(decode),
     )
@@ -332,8 +339,8 @@ def run_sana_fe(
 def _units(architecture: Path, folder: Path) -> tuple[dict[str, list[str]], int]:
     """Names of the units of an architecture's first core by their model, and the cores of a tile."""
     units: dict[str, list[str]] = {}
-    found = _called(architecture, "", 0, folder)
-    for name, model in found["units"]:
+    counted = _called(architecture, "", 0, folder)
+    for name, model in counted["units"]:
         units.setdefault(model, []).append(name)
     missing = [model for model in ("leaky_integrate_fire", "input") if model not in units]
     if missing:
@@ -341,12 +348,12 @@ def _units(architecture: Path, folder: Path) -> tuple[dict[str, list[str]], int]
             f"{architecture} has no unit of model {' or '.join(missing)} on its first core, got {', '.join(units)}. "
             "Add one."
         )
-    return units, found["cores_per_tile"]
+    return units, counted["cores_per_tile"]
 
 
-def _spikes(found: Mapping[str, Any], group: str, first: int) -> Int[np.ndarray, "spike 2"]:
+def _spikes(counted: Mapping[str, Any], group: str, first: int) -> Int[np.ndarray, "spike 2"]:
     """Steps and neurons of the spikes of a group whose first neuron has a number."""
-    return np.array(found["trace"].get(group, []), dtype=np.int64).reshape(-1, 2) + np.array([0, first])
+    return np.array(counted["trace"].get(group, []), dtype=np.int64).reshape(-1, 2) + np.array([0, first])
 
 
 def _called(architecture: Path, network: str, steps: int, folder: Path) -> Any:  # noqa: ANN401 - JSON values

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ddm2snn.cli.main import main
-from ddm2snn.hardware import find_hardware
-from ddm2snn.hardware.map_file import map_schema
+from ddm2snn.hardware import find_hardware, map_file
 from ddm2snn.load import load_as
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import LIF
@@ -103,7 +103,8 @@ def test_a_configuration_is_shown_as_a_template(tmp_path, capsys):
 @pytest.mark.parametrize("neurons", [20, 5000])
 def test_maps_follow_their_schema_and_hold_every_neuron_once(neurons, tmp_path, capsys, make_spiking):
     jsonschema = pytest.importorskip("jsonschema")
-    path, schema = str(tmp_path / "net.safetensors"), map_schema()
+    path = str(tmp_path / "net.safetensors")
+    schema = json.loads(Path(map_file.__file__).with_name("map.schema.json").read_text())
     make_spiking(neurons=neurons).save(path)
     given = ["hardware", "fit", path, "--hardware", "loihi1-emulator", "--map"]
     for kind in ("json", "csv"):
