@@ -121,12 +121,63 @@ class PlacementSettings(Settings):
 
 
 class EnergySettings(Settings):
-    """Published energy of one operation in picojoule."""
+    """Published energy of one operation in picojoule.
+
+    Parameters
+    ----------
+    synaptic_operation_pj
+        One weight read and added.
+    active_update_pj, inactive_update_pj
+        Update of a compartment in a step in which it fires, and in any other.
+    spike_within_tile_pj
+        Way of a message to a core of the same tile.
+    message_pj
+        One message for each core that a spike goes to; None where nobody has published it.
+    hop_x_pj, hop_y_pj
+        Way of a message to the next tile of its row, and of its column; likewise.
+    """
 
     synaptic_operation_pj: NotNegative
     active_update_pj: NotNegative
     inactive_update_pj: NotNegative
     spike_within_tile_pj: NotNegative
+    message_pj: NotNegative | None = None
+    hop_x_pj: NotNegative | None = None
+    hop_y_pj: NotNegative | None = None
+
+
+class TimeSettings(Settings):
+    """Published time of one operation in nanoseconds.
+
+    Parameters
+    ----------
+    synaptic_operation_ns, update_ns, spike_ns
+        One weight read and added; update of a compartment; what a spike takes on top.
+    message_out_ns, message_in_ns
+        A message at the core that sends it, and at the core that receives it.
+    hop_x_ns, hop_y_ns
+        Way to the next tile of a row, and of a column.
+    barrier_ns
+        Pairs of a number of tiles and the time in which so many agree that a step is over, in rising order. Of the
+        pairs with no more tiles than are in use, the last counts.
+    """
+
+    synaptic_operation_ns: NotNegative
+    update_ns: NotNegative
+    spike_ns: NotNegative
+    message_out_ns: NotNegative
+    message_in_ns: NotNegative
+    hop_x_ns: NotNegative
+    hop_y_ns: NotNegative
+    barrier_ns: Annotated[tuple[tuple[Count, NotNegative], ...], Field(min_length=1)]
+
+
+class MeshSettings(Settings):
+    """Tiles of a chip: some cores each, in rows and columns, numbered column by column."""
+
+    cores_per_tile: Count
+    columns: Count
+    rows: Count
 
 
 class HardwareConfig(Settings):
@@ -149,8 +200,10 @@ class HardwareConfig(Settings):
         How latents travel from decoders to encoders.
     placement
         Blocks, allocator, and where inputs and noise are made.
-    energy
-        Energy of each operation, where it was published.
+    energy, time
+        Energy and time of each operation, where they were published.
+    mesh
+        How cores lie on tiles, and tiles on a chip.
 
     Examples
     --------
@@ -171,6 +224,8 @@ class HardwareConfig(Settings):
     decode_neurons: DecodeNeuronSettings = DecodeNeuronSettings()
     placement: PlacementSettings = PlacementSettings()
     energy: EnergySettings | None = None
+    time: TimeSettings | None = None
+    mesh: MeshSettings | None = None
 
     def __repr__(self) -> str:
         capacity = self.capacity
@@ -183,6 +238,16 @@ class HardwareConfig(Settings):
     def unrounded(self) -> HardwareConfig:
         """The same device in floating point: no number of bits."""
         return self.model_copy(update={"precision": Precision()})
+
+    def computes_as(self, other: HardwareConfig | None) -> bool:
+        """Whether a network computes alike on both, so that one converted for the other needs no new decoders."""
+        alike = ("step_s", "precision", "decode_neurons", "placement")
+        size = {"chips": None, "cores_per_chip": None}
+        return (
+            other is not None
+            and all(getattr(self, name) == getattr(other, name) for name in alike)
+            and self.capacity.model_copy(update=size) == other.capacity.model_copy(update=size)
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Every setting, as JSON values."""

@@ -1,22 +1,19 @@
-"""The commands that list what there is: systems, backends, devices and compiled programs."""
+"""The commands that list what there is: systems, backends and compiled programs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 import ddm2snn
-from ddm2snn.cli.options import JsonFlag, SpikingFile, show
+from ddm2snn.cli.options import JsonFlag, show
 
 if TYPE_CHECKING:
     from ddm2snn.base.program_cache import Entry
 
 cache = typer.Typer(help="List the compiled Brian2 programs that are kept, or clear them.", invoke_without_command=True)
-hardware = typer.Typer(help="List the target devices, show one, or fit a network on it.", invoke_without_command=True)
 
 
 def systems(as_json: JsonFlag = False) -> None:
@@ -50,75 +47,6 @@ def backends(as_json: JsonFlag = False) -> None:
         for name, about in content.items()
     ]
     show({"backends": content}, lines, as_json=as_json)
-
-
-@hardware.callback(invoke_without_command=True)
-def _hardware(context: typer.Context, as_json: JsonFlag = False) -> None:
-    if context.invoked_subcommand is None:
-        from ddm2snn.hardware import hardware_names
-
-        content = {name: ddm2snn.find_hardware(name).as_json() for name in hardware_names()}
-        show({"hardware": content}, [f"{n:20} {c['summary']}" for n, c in content.items()], as_json=as_json)
-
-
-@hardware.command("show", epilog="Example: ddm2snn hardware show loihi1-emulator")
-def show_configuration(
-    name: Annotated[str, typer.Argument(help="Name of a shipped configuration, or a .toml file.")],
-    as_json: JsonFlag = False,
-) -> None:
-    """Show and validate one configuration."""
-    content = ddm2snn.find_hardware(name).as_json()
-    show(content, _settings(content), as_json=as_json)
-
-
-@hardware.command(epilog="Example: ddm2snn hardware fit snn.safetensors --hardware loihi1-emulator")
-def fit(
-    network: SpikingFile,
-    hardware: Annotated[str, typer.Option(help="Name of a shipped configuration, or a .toml file.")],
-    figure: Annotated[Path | None, typer.Option(help="Picture of the placement to write (.png, .pdf or .svg).")] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Place a network on a device: cores, rounding, energy."""
-    from ddm2snn.hardware.energy import energy_of_run
-    from ddm2snn.hardware.place import placement_of
-    from ddm2snn.hardware.quantise import quantise
-    from ddm2snn.load import load_as
-    from ddm2snn.plots.conversion import draw_placement
-    from ddm2snn.plots.style import check_figure_file, save_figure
-
-    config, spiking = ddm2snn.find_hardware(hardware), load_as(network, ddm2snn.SpikingNetwork)
-    if figure is not None:
-        check_figure_file(figure)
-    placement, rounded = placement_of(spiking, config), quantise(spiking, config).diagnostics
-    content = {"placement": placement.as_json(), "quantisation": rounded.as_json()}
-    lines = placement.lines()
-    for name, part in (("encoders", rounded.encoders), ("decoders", rounded.decoders)):
-        if part is not None:
-            lines.append(
-                f"{name}: {part.bits_left} bits left, {part.saturated_share:.2%} clipped, "
-                f"{part.flushed_share:.2%} rounded to zero, relative error {part.relative_error:.2g}"
-            )
-    if config.energy is not None:
-        energy = energy_of_run(spiking, config)
-        content["energy"] = energy.as_json()
-        lines.append(
-            f"energy (estimate): {energy.nanojoule_per_time_unit:.4g} nJ per time unit of {spiking.time_unit_s:g} s, "
-            f"{energy.microwatt:.4g} uW; {energy.source}"
-        )
-    if figure is not None:
-        save_figure(draw_placement(placement), figure)
-        lines.append(str(figure))
-    show(content, lines, as_json=as_json)
-
-
-def _settings(content: Mapping[str, Any], prefix: str = "") -> list[str]:
-    lines = []
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            lines += _settings(value, f"{prefix}{key}.")
-        else:
-            lines.append(f"{prefix}{key} = {'no limit' if value is None else value}")
-    return lines
 
 
 def _program(entry: Entry) -> str:

@@ -27,7 +27,8 @@ from ddm2snn.base import package_version
 from ddm2snn.base.files import inputs_kept
 from ddm2snn.base.progress import LOG
 from ddm2snn.cli.exchange import export, import_
-from ddm2snn.cli.lists import backends, cache, hardware, systems
+from ddm2snn.cli.hardware import hardware
+from ddm2snn.cli.lists import backends, cache, systems
 from ddm2snn.cli.networks import convert, plan, restructure, train
 from ddm2snn.cli.options import quiet
 from ddm2snn.cli.results import analyse, compare, run, stress

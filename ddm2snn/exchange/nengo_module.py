@@ -43,6 +43,8 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[tuple
     settings = {
         **common_settings(network), "tau_membrane_s": network.neuron.single_tau_s,
         "refractory_s": network.neuron.refractory_s, "refusal": repr(refusal), **device_settings,
+        "converted_for": repr("" if network.hardware is None else network.hardware.name),
+        "conversion_note": "" if network.hardware is not None else ", not converted for it",
     }  # fmt: skip
     return write_script(module, "nengo_module.py.txt", settings, arrays | device_arrays), refusal
 

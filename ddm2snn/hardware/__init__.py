@@ -1,7 +1,7 @@
 """Target devices: their settings and limits, and what they make of a network.
 
 Configurations that ship are found by name, a user's own by path. `ddm2snn.hardware.quantise.quantise`,
-`ddm2snn.hardware.place.place` and `ddm2snn.hardware.energy.energy_of_run` take a network and a configuration.
+`ddm2snn.hardware.place.place` and `ddm2snn.hardware.workload.workload_of_run` take a network and a configuration.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ddm2snn.base.hardware_config import HardwareConfig
 from ddm2snn.base.settings import read_settings
 from ddm2snn.errors import InputError
 
-__all__ = ["HardwareConfig", "find_hardware", "hardware_names", "shipped_folder"]
+__all__ = ["HardwareConfig", "find_hardware", "hardware_file", "hardware_names", "shipped_folder"]
 
 
 def shipped_folder() -> Path:
@@ -52,11 +52,16 @@ def find_hardware(name: str = "loihi1-emulator") -> HardwareConfig:
     >>> hardware_names()
     ['ideal', 'loihi1-emulator', 'loihi1-kapoho-bay', 'loihi1-nahuku32', 'loihi2-like']
     """
+    return read_settings(hardware_file(name), HardwareConfig)
+
+
+def hardware_file(name: str) -> Path:
+    """File of a configuration: that of a shipped name, or `name` itself where it ends in .toml."""
     if name.endswith(".toml"):
-        return read_settings(name, HardwareConfig)
+        return Path(name)
     if name not in hardware_names():
         raise InputError(
             f"There is no hardware configuration {name!r}; known are {', '.join(hardware_names())}, "
             "or the path of a .toml file."
         )
-    return read_settings(shipped_folder() / f"{name}.toml", HardwareConfig)
+    return shipped_folder() / f"{name}.toml"

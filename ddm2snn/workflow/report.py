@@ -18,13 +18,22 @@ from ddm2snn.fidelity.field_difference import FieldDifference, recorded_differen
 from ddm2snn.fidelity.ladder import TARGET, Stage, attribution
 from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics, recorded_statistics
+from ddm2snn.hardware.workload import Workload, workload_of_run
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.plots import comparison, recordings
 from ddm2snn.plots.analysis import analysis_figures
 from ddm2snn.plots.style import latent_name, save_figure
 from ddm2snn.recording import Recording
 from ddm2snn.stimulus import Stimulus
-from ddm2snn.workflow.tables import Table, chaos_table, connectivity_table, field_table, noise_table, spiking_table
+from ddm2snn.workflow.tables import (
+    Table,
+    chaos_table,
+    connectivity_table,
+    device_table,
+    field_table,
+    noise_table,
+    spiking_table,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -134,6 +143,12 @@ class Page:
     def _noise(self) -> dict[str, NoiseShare]:
         return {name: NoiseShare.of(network) for name, network in self.networks.items()}
 
+    @cached_property
+    def _work(self) -> dict[str, Workload]:
+        """Work on the devices that networks were converted for."""
+        networks = self.networks.items()
+        return {name: workload_of_run(n, n.hardware) for name, n in networks if n.hardware is not None}
+
     def _results(self) -> Iterator[tuple[str, Any, Table]]:
         """Results besides the distances, each where there is one: its name, JSON values and table."""
         lag, differences = self._fields
@@ -143,6 +158,9 @@ class Page:
             yield "noise", _as_json(self._noise), noise_table(self._noise)
         if self._spiking:
             yield "spiking", _as_json(self._spiking), spiking_table(self._spiking)
+        if self._work:
+            numbers = {name: work.neurobench() for name, work in self._work.items()}
+            yield "neurobench", numbers, device_table(self._work)
         if self.exponents:
             yield "exponents", [exponent.as_json() for exponent in self.exponents], chaos_table(self.exponents)
 

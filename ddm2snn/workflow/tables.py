@@ -15,6 +15,7 @@ from ddm2snn.fidelity.spikes import NoiseShare, SpikeStatistics
 from ddm2snn.training.matching import TrainingReport
 
 if TYPE_CHECKING:
+    from ddm2snn.hardware.workload import Workload
     from ddm2snn.network import RateNetwork, SpikingNetwork
 
 
@@ -129,6 +130,22 @@ def spiking_table(statistics: Mapping[str, SpikeStatistics]) -> Table:
         "and hardly CV2."
     )
     return Table("Spikes in numbers", rows, tuple(statistics), note)
+
+
+def device_table(works: Mapping[str, Workload]) -> Table:
+    """Work of each network on its device under NeuroBench's names."""
+    numbers = {name: work.neurobench() for name, work in works.items()}
+    rows = _rows(numbers.values(), {
+        "footprint (bytes)": lambda n: f"{n['Footprint']:,.0f}",
+        "connection sparsity": lambda n: f"{n['ConnectionSparsity']:.3g}",
+        "activation sparsity": lambda n: f"{n['ActivationSparsity']:.4g}",
+        "synaptic operations, effective": lambda n: f"{n['SynapticOperations']['Effective_ACs']:,.0f}",
+        "synaptic operations, dense": lambda n: f"{n['SynapticOperations']['Dense']:,.0f}",
+        "membrane updates": lambda n: f"{n['MembraneUpdates']:,.0f}",
+        "neuron operations": lambda n: f"{n['NeuronOperations']['Effective Neuron Ops']:,.0f}",
+    })  # fmt: skip
+    note = "NeuroBench's metrics for one rate time unit, decode neurons included, by the mean rates of a short run."
+    return Table("On the device", rows, tuple(works), note)
 
 
 def chaos_table(exponents: Sequence[Exponent]) -> Table:

@@ -52,14 +52,14 @@ def test_alone_it_gives_the_spikes_of_the_backend(by_state, rise_s, network, tmp
     assert ("diffusion_decoders" in refusal) == by_state, "noise by state is not for devices"
     assert ("rise_s" in refusal) == (rise_s > 0 and not by_state), "nor is a rise of synapses"
     assert weights.name == "net.npz"
-    run_alone(module, "--steps", 300, "--seed", 7, "--output", tmp_path / "found.npz")
+    run_alone(module, "--duration", 3, "--seed", 7, "--output", tmp_path / "found.npz")
     run = simulate(network, backend="nengo", duration=3.0, trials=1, seed=7, every=0.01, spikes=True)
     with np.load(tmp_path / "found.npz") as found:
         assert run.spikes is not None
-        order = np.lexsort((found["neuron"], found["time_s"]))
+        order = np.lexsort((found["spike_neuron"], found["spike_time_s"]))
         assert len(order) > 100
-        assert np.array_equal(found["neuron"][order], run.spikes.neuron)
-        assert np.allclose(found["time_s"][order], run.spikes.time_s, rtol=0, atol=1e-9)
+        assert np.array_equal(found["spike_neuron"][order], run.spikes.neuron)
+        assert np.allclose(found["spike_time_s"][order], run.spikes.time_s, rtol=0, atol=1e-9)
         assert np.abs(found["latent"] - run.samples[0]).max() < 1e-9
         other = simulate(network, backend="nengo", duration=3.0, trials=1, seed=8, spikes=True)
         assert other.spikes is not None
@@ -77,8 +77,8 @@ def in_groups(network):
 
 
 def spikes_of(found):
-    order = np.lexsort((found["neuron"], found["time_s"]))
-    return found["neuron"][order], np.round(found["time_s"][order] / 1e-3).astype(int)
+    order = np.lexsort((found["spike_neuron"], found["spike_time_s"]))
+    return found["spike_neuron"][order], np.round(found["spike_time_s"][order] / 1e-3).astype(int)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_alone_it_gives_the_spikes_of_the_emulator(target, quiet, grouped, make_
     network = make_spiking(neurons=40 if grouped else 24, seed=2, diffusion_factor=factor)
     network = in_groups(network) if grouped else network
     (module, _), _ = write_nengo_module(network, tmp_path / "net.py")
-    run_alone(module, "--target", target, "--steps", 400, "--seed", 7, "--output", tmp_path / "found.npz")
+    run_alone(module, "--target", target, "--duration", 4, "--seed", 7, "--output", tmp_path / "found.npz")
     settings = {"duration": 4.0, "trials": 1, "every": 0.01, "spikes": True}
     backend = find_backend("nengo-loihi", target=target)
     run, other = (simulate(network, backend=backend, seed=seed, **settings) for seed in (7, 8))
@@ -109,6 +109,23 @@ def test_alone_it_gives_the_spikes_of_the_emulator(target, quiet, grouped, make_
         assert run.provenance["options"]["hardware"]["capacity"]["input_axons_per_core"] == 32
 
 
+@pytest.mark.parametrize("device", [None, "loihi1-emulator"])
+def test_it_says_for_which_device_it_was_converted_and_warns_of_nothing_else(device, make_spiking, tmp_path):
+    pytest.importorskip("nengo_loihi")
+    config = None if device is None else find_hardware(device)
+    # the bias of the last neuron is so low that Nengo finds no largest rate for it
+    network = make_spiking(neurons=24, seed=2, hardware=config)
+    network = dataclasses.replace(network, bias=np.append(network.bias[:-1], -50.0))
+    (module, _), _ = write_nengo_module(network, tmp_path / "net.py")
+    assert ("not converted for it" in module.read_text()) == (device is None)
+    for target, said in (("nengo", False), ("sim", device is None)):
+        command = [sys.executable, str(module), "--target", target, "--duration", "0.2"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert ("not converted for a device" in done.stderr) == said
+        assert "RuntimeWarning" not in done.stderr
+        assert "max_rates" not in done.stderr
+
+
 def test_what_nengo_lacks_is_refused(make_spiking, tmp_path):
     with pytest.raises(InputError, match=r"got rectified-linear\. Use backend=.nengo"):
         write_nengo_module(make_spiking(neuron=RectifiedLinear()), tmp_path / "net.py")
@@ -121,7 +138,7 @@ def test_a_network_that_no_device_holds_runs_in_nengo_all_the_same(make_spiking,
     (module, _), refusal = write_nengo_module(slow, tmp_path / "net.py")
     assert "time_unit_s" in refusal
     assert "register of 12 bits" in refusal
-    assert "spikes" in run_alone(module, "--steps", 20)
+    assert "spikes" in run_alone(module, "--duration", 0.004)
     command = [sys.executable, str(module), "--target", "sim"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 1

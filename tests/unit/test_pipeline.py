@@ -224,6 +224,16 @@ def test_devices_are_rungs_of_the_ladder(devices):
     assert summary["conversions"]["loihi1-emulator-sim"]["fingerprint"] == network.fingerprint
 
 
+@pytest.mark.slow
+def test_the_report_has_neurobenchs_names_for_each_device(devices):
+    folder, summary = devices
+    assert set(summary["neurobench"]) == {"loihi1-emulator-simreal", "loihi1-emulator-sim", "loihi2-like-quantised"}
+    for numbers in summary["neurobench"].values():
+        operations = numbers["SynapticOperations"]
+        assert 0 < operations["Effective_ACs"] < operations["Dense"]
+    assert "On the device" in (folder / "report.html").read_text()
+
+
 def test_a_rung_s_recording_names_what_ran(devices):
     folder, _ = devices
     real, sim, other = (

@@ -7,7 +7,6 @@ import pytest
 
 from ddm2snn.errors import InputError
 from ddm2snn.hardware import find_hardware
-from ddm2snn.hardware.energy import energy_of_run, estimate_energy
 from ddm2snn.hardware.quantise import quantise
 from ddm2snn.neuron import AdaptiveLIF, LoihiLIF
 
@@ -87,23 +86,3 @@ def test_what_cannot_be_quantised_is_refused(make_spiking):
     some = LOIHI.model_copy(update={"precision": type(LOIHI.precision)(weight_bits=8)})
     with pytest.raises(InputError, match=r"needs every number of \[precision\]; weight_exponent_lowest, input_bits"):
         quantise(make_spiking(), some)
-
-
-def test_energy_is_the_sum_of_counts_times_published_energies(make_spiking):
-    network = make_spiking(neurons=50)  # 40 decode neurons, 100 steps a time unit
-    found = estimate_energy(network, LOIHI, rate_hz=20.0, decode_rate_hz=100.0, inputs=False)
-    spikes, decode = 20 * 50 * 0.1, 100 * 40 * 0.1
-    assert found.synaptic_operations == pytest.approx(spikes * 40 + decode * 50)
-    assert found.updates == pytest.approx(90 * 100)
-    expected_pj = (spikes * 40 + decode * 50) * 23.6 + (spikes + decode) * (81 + 1.7) + (9000 - spikes - decode) * 52
-    assert found.nanojoule_per_time_unit == pytest.approx(expected_pj / 1e3)
-    assert found.microwatt == pytest.approx(expected_pj * 1e-6 / 0.1)
-    more = estimate_energy(network, LOIHI, rate_hz=20.0, decode_rate_hz=100.0, inputs=True)
-    assert more.synaptic_operations - found.synaptic_operations == pytest.approx(2 * 100 * 40)
-
-
-def test_energy_of_a_run_takes_its_rates(make_spiking):
-    found = energy_of_run(make_spiking(neurons=20), LOIHI)
-    assert found.spikes > 0
-    with pytest.raises(InputError, match="loihi2-like states no energies"):
-        energy_of_run(make_spiking(neurons=20), find_hardware("loihi2-like"))
