@@ -24,6 +24,7 @@ from ddm2snn.analysis.lyapunov import (
 )
 from ddm2snn.backend import Backend
 from ddm2snn.base.files import new_folder, remove_stale
+from ddm2snn.base.processes import at_once
 from ddm2snn.base.progress import Announce, Console, Progress
 from ddm2snn.base.randomness import child_seed
 from ddm2snn.conversion import convert
@@ -97,7 +98,8 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, progress: Announce
             for place in (target, target / FIGURES):
                 remove_stale(place, older_than_s=0.0)
             with contextlib.closing(Console()) as console:
-                perform(pipeline.steps(), target, console if progress is True else progress or Announce())
+                told = console if progress is True else progress or Announce()
+                perform(pipeline.steps(), target, told, at_once())
     except Timeout as error:
         raise InputError(f"Another run works in {target}. Wait for its end, or choose another folder.") from error
     return json.loads((target / "summary.json").read_text(encoding="utf-8"))
