@@ -200,6 +200,8 @@ def _work(works: Mapping[str, Work], pipe: Connection, parent: int) -> None:
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised again where it is waited for
                 said = ("error", _told(error))
             pipe.send(said)
+            if isinstance(said[1], KeyboardInterrupt):
+                return
 
 
 def _coarse(progress: Progress) -> Progress:
