@@ -36,7 +36,8 @@ _PNG_END = b"IEND\xaeB`\x82"
 class Step:
     """One step: the steps that it needs, the settings that its result depends on, its files and its work.
 
-    Files without a digest in the record, such as figures, lie in its `folder`.
+    Files without a digest in the record, such as figures, lie in its `folder`. Work that itself goes on in several
+    processes is done `alone`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Step:
     outputs: tuple[str, ...]
     action: Action
     folder: str | None = None
+    alone: bool = False
 
 
 def step_graph(steps: list[Step]) -> nx.DiGraph:
@@ -83,26 +85,30 @@ def perform(steps: list[Step], folder: Path, announce: Announce, at_once: int = 
     with Processes({step.name: step.action for step in steps}, at_once) as processes:
         while waiting or processes.working:
             ready = [step for step in waiting if finished.issuperset(step.needs)]
+            ready = [step for step in ready if not step.alone or not processes.working]
             if not ready or processes.working >= at_once:
                 name, _ = processes.wait()
-                outputs = next(step.outputs for step in steps if step.name == name)
-                _record(folder, state, name, keys[name], _digests(folder, outputs))
-                announce.finish(name, done_before=False)
-                finished.add(name)
-                continue
-            step = ready[0]
-            waiting.remove(step)
-            inputs = {need: state[need]["outputs"] for need in step.needs}
-            about = [versions(), dict(step.settings), inputs]
-            keys[step.name] = hashlib.sha256(canonical_json(about).encode()).hexdigest()
-            record, progress = state.get(step.name, {}), announce.start(step.name)
-            if record.get("key") == keys[step.name] and record.get("outputs") == there[step.name]:
-                announce.finish(step.name, done_before=True)
-                finished.add(step.name)
-                continue
-            # where it is killed, they are still its own
-            _record(folder, state, step.name, "", dict.fromkeys(step.outputs))
-            processes.begin(step.name, progress, among=processes.working + len(ready))
+                step = next(step for step in steps if step.name == name)
+            else:
+                step = ready[0]
+                waiting.remove(step)
+                inputs = {need: state[need]["outputs"] for need in step.needs}
+                about = [versions(), dict(step.settings), inputs]
+                keys[step.name] = hashlib.sha256(canonical_json(about).encode()).hexdigest()
+                record, progress = state.get(step.name, {}), announce.start(step.name)
+                if record.get("key") == keys[step.name] and record.get("outputs") == there[step.name]:
+                    announce.finish(step.name, done_before=True)
+                    finished.add(step.name)
+                    continue
+                # where it is killed, they are still its own
+                _record(folder, state, step.name, "", dict.fromkeys(step.outputs))
+                if not step.alone:
+                    processes.begin(step.name, progress, among=processes.working + len(ready))
+                    continue
+                step.action(progress)
+            _record(folder, state, step.name, keys[step.name], _digests(folder, step.outputs))
+            announce.finish(step.name, done_before=False)
+            finished.add(step.name)
 
 
 def _in_order(steps: list[Step], *, longest_first: bool) -> list[Step]:
