@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-_REDRAWN_S = 0.1  # [choice]
+_REDRAWN_S = 0.1  # between two drawings of a bar [choice]
 LOG = logging.getLogger("ddm2snn")
 
 Progress = Callable[[float], None]
