@@ -250,7 +250,7 @@ def _told(error: BaseException) -> BaseException:
         error.add_note(traceback.format_exc())
         setattr(error, RAISED_IN, (last.filename, last.lineno))
     try:
-        ForkingPickler.loads(ForkingPickler.dumps(error))
+        ForkingPickler.loads(ForkingPickler.dumps(error))  # pyright: ignore[reportAttributeAccessIssue]
     except Exception:  # noqa: BLE001 - errors of other packages may hold anything
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error

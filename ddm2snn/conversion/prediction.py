@@ -86,9 +86,8 @@ class Motion:
     def some(self, trials: int) -> Motion:
         """The first trajectories that were not perturbed."""
         chosen = np.flatnonzero(self.calm)[:trials]
-        arrays = (array[:, chosen] for array in (self.places, self.drift, self.target, self.states, self.calm[None]))
-        *moved, calm = arrays
-        return Motion(*moved, calm[0], self.length)
+        places, drift, target, states = (a[:, chosen] for a in (self.places, self.drift, self.target, self.states))
+        return Motion(places, drift, target, states, self.calm[chosen], self.length)
 
 
 def predict(
