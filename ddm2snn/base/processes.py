@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
@@ -58,7 +59,7 @@ def at_once() -> int:
 class _Worker:
     """A forked process, what it works on, and whom its progress is told."""
 
-    process: multiprocessing.process.BaseProcess
+    process: BaseProcess
     pipe: Connection
     name: str = ""
     progress: Progress = no_progress
