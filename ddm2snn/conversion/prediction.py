@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ddm2snn.network import RateNetwork
 
 # rate time units: pieces of constant rates, forgetting the start, judged; pieces of which one is a sample [cost]
-_PIECE, _WARM_UP, _DURATION, _SAMPLED = 0.05, 4.0, 10.0, 2
+_PIECE, _WARM_UP, _DURATION, _SAMPLED = 0.02, 4.0, 10.0, 5
 _TRAJECTORIES, _PARTS = 32, 4  # each part is judged by what the others are fitted to [cost]
 _FEW_TRAJECTORIES = 8  # of the optimistic prediction [cost]
 _PERTURBED = 0.25  # as calibrated decoders have it [derived]
