@@ -7,7 +7,12 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+_REDRAWN_S = 0.1  # between two drawings of a bar [choice]
 LOG = logging.getLogger("ddm2snn")
 
 Progress = Callable[[float], None]
@@ -43,29 +48,48 @@ def reported(progress: Progress | bool, name: str) -> Iterator[Progress]:
 
 
 class Console(Announce):
-    """Shows steps on stderr: a bar on a terminal, a line each elsewhere."""
+    """Shows steps on stderr: a bar each on a terminal, a line each elsewhere. Several may be worked on at a time."""
 
     def __init__(self) -> None:
-        self._began = 0.0
-        self._stack = contextlib.ExitStack()
+        self._began: dict[str, float] = {}
+        self._tasks: dict[str, Any] = {}
+        self._bars: Bar | None = None
+        self._drawn = 0.0
 
     def start(self, name: str) -> Progress:
         """Begin a step: a bar on a terminal, a line elsewhere."""
-        self._began = time.perf_counter()
-        if sys.stderr.isatty():
-            return self._stack.enter_context(_bar(name))
-        say(f"{name} ...")
-        return no_progress
+        self._began[name] = time.perf_counter()
+        if not sys.stderr.isatty():
+            say(f"{name} ...")
+            return no_progress
+        if self._bars is None:
+            self._bars = _bars(auto_refresh=False)  # by a thread, which a process that is forked would not have
+            self._bars.start()
+        self._tasks[name] = self._bars.add_task(name, total=1.0)
+        self._bars.refresh()
+        return lambda share: self._show(name, share)
 
     def close(self) -> None:
-        """Remove the bar, which hides the cursor; also after an interruption."""
-        self._stack.close()
+        """Remove the bars, which hide the cursor; also after an interruption."""
+        if self._bars is not None:
+            self._bars.stop()
 
     def finish(self, name: str, *, done_before: bool) -> None:
         """End a step with one line."""
         self.close()
-        seconds = time.perf_counter() - self._began
+        seconds = time.perf_counter() - self._began.pop(name)
         say(f"{name}: {'unchanged, done before' if done_before else f'done in {seconds:.1f} s'}")
+        if self._bars is not None:
+            self._bars.remove_task(self._tasks.pop(name))
+            if self._tasks:
+                self._bars.start()
+
+    def _show(self, name: str, share: float) -> None:
+        """Move a bar; drawing takes longer than many a piece of work between two reports."""
+        if self._bars is not None and name in self._tasks:
+            drawn = time.perf_counter() - self._drawn >= _REDRAWN_S
+            self._bars.update(self._tasks[name], completed=share, refresh=drawn)
+            self._drawn = time.perf_counter() if drawn else self._drawn
 
 
 def say(text: str) -> None:
@@ -75,11 +99,15 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def _bar(name: str) -> Iterator[Progress]:
+    with _bars() as bar:
+        task = bar.add_task(name, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
+def _bars(*, auto_refresh: bool = True) -> Bar:
     from rich.console import Console as Terminal
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Terminal(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=1.0)
-        yield lambda share: bar.update(task, completed=share)
+    return Bar(*columns, console=Terminal(stderr=True), transient=True, auto_refresh=auto_refresh)

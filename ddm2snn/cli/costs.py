@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddm2snn.base.costs import Cost
+from ddm2snn.base.processes import at_once
 
 if TYPE_CHECKING:
     from ddm2snn.stimulus import Stimulus
@@ -140,6 +141,7 @@ def of_run(recipe: Recipe, units: int, rank: int, folder: Path, task: Stimulus |
         lasts, trials = task.duration or run.duration, task.trials or run.trials
     units = recipe.training.units or units
     neurons = round(units * float(recipe.conversion.neurons_per_unit or 4))
+    beside = min(at_once(), len(recipe.backends) + 2 * len(recipe.hardware))  # networks that are worked on at a time
     networks, references = len(recipe.backends) + 2 * len(recipe.hardware), recipe.reference_runs
     spiking = of_simulation(
         neurons, rank, "", steps=lasts * _STEPS_PER_UNIT, samples=lasts / run.every, trials=trials, folder=folder
@@ -153,7 +155,7 @@ def of_run(recipe: Recipe, units: int, rank: int, folder: Path, task: Stimulus |
     what = recipe.without_folders.system or recipe.without_folders.network
     return Cost(
         f"run of {what}", "Take fewer units, neurons or trials, or a shorter duration",
-        memory=max(trained.memory, solved.memory, spiking.memory, compared.memory),
+        memory=max(trained.memory, beside * max(solved.memory, spiking.memory), min(beside, 2) * compared.memory),
         disk=(networks + 2 * references) * spiking.disk,
         seconds=trained.seconds + networks * (solved.seconds + spiking.seconds + compared.seconds), folder=folder,
     )  # fmt: skip

@@ -25,6 +25,7 @@ import typer
 
 from ddm2snn.base import package_version
 from ddm2snn.base.files import inputs_kept
+from ddm2snn.base.processes import RAISED_IN
 from ddm2snn.base.progress import LOG
 from ddm2snn.cli.exchange import export, import_
 from ddm2snn.cli.hardware import hardware
@@ -195,7 +196,8 @@ def _worded(error: BaseException) -> tuple[str, int]:
         message = f"There is not enough memory{reason}. Take fewer trials, a shorter duration or fewer neurons."
     else:
         *_, frame = traceback.extract_tb(error.__traceback__)
-        message = f"unforeseen {type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}: {error}"
+        file, line = getattr(error, RAISED_IN, (frame.filename, frame.lineno))
+        message = f"unforeseen {type(error).__name__} in {Path(file).name}, line {line}: {error}"
         return f"Error: {one_line(message)} (Repeat with {_DEBUG} for the traceback, and please report it.)", UNFORESEEN
     return f"Error: {one_line(message)}", 2
 

@@ -109,7 +109,7 @@ class ClosedLoop:
         target = np.empty((len(self._z), samples, self._rate.rank))
         states = np.empty_like(target)
         ages = self._decay ** np.arange(self.stride - 1, -1, -1)
-        with _one_thread():
+        with one_loop():
             for sample in range(samples):
                 path, filtered[:, sample] = self._interval()
                 wanted = np.einsum("n,tnr->tr", ages, regression_target(self._rate, path, self._clock))
@@ -120,7 +120,7 @@ class ClosedLoop:
     def follow(self, duration: float) -> Float[np.ndarray, "trial sample rank"]:
         """Go on for some rate time units: latents at the end of each sampling interval, alone."""
         states = np.empty((len(self._z), max(1, round(duration / self.every)), self._rate.rank))
-        with _one_thread():
+        with one_loop():
             for sample in range(states.shape[1]):
                 self._interval()
                 states[:, sample] = self._z
@@ -145,7 +145,7 @@ class ClosedLoop:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_loop() -> Iterator[None]:
     """Compiled loops on one thread: on a busy machine waiting for others took up to 60 times as long as a step."""
     threads = numba.get_num_threads()
     numba.set_num_threads(1)

@@ -18,7 +18,7 @@ from ddm2snn.conversion.clock import Clock, natural_time_unit_s, two_digits, who
 from ddm2snn.conversion.convert import check_convertible
 from ddm2snn.conversion.ensemble import Ensemble
 from ddm2snn.conversion.population import Population
-from ddm2snn.conversion.prediction import Prediction, optimistic, predict
+from ddm2snn.conversion.prediction import Motion, Prediction, optimistic, predict
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.conversion.tuning import place
 from ddm2snn.errors import InputError
@@ -212,7 +212,9 @@ def plan(
         multiples = [m for m in _LADDER if m * rate.units <= _MOST_NEURONS] or [1]
         if neurons_per_unit is not None:
             multiples = [neurons_per_unit]
-        search = _Search(rate, noise, drift_error, max_rates_hz, neuron, Clock(base_s, dt_s, timing), states, seed)
+        clock = Clock(base_s, dt_s, timing)
+        motion = Motion.of(rate, clock, states, stream(seed, "plan", "trajectories"))
+        search = _Search(rate, noise, drift_error, max_rates_hz, neuron, clock, states, motion, seed)
         options: list[Option] = []
         for index, multiple in enumerate(multiples):
             for unit_s in times_s:
@@ -241,6 +243,7 @@ class _Search:
     neuron: NeuronModel
     clock: Clock
     states: Float[np.ndarray, "sample rank"]
+    motion: Motion
     seed: int
     ensembles: dict[float, Ensemble] = field(default_factory=dict)
     options: dict[tuple[float, float], Option] = field(default_factory=dict)
@@ -267,9 +270,9 @@ class _Search:
     def _predicted(self, how: Callable[..., Prediction], multiple: float, time_unit_s: float) -> Option:
         population = Population(multiple, self.max_rates_hz, self.neuron)
         if multiple not in self.ensembles:
-            self.ensembles[multiple], _ = place(self.rate, population, self.clock, self.states, self.seed)
+            self.ensembles[multiple], _ = place(self.rate, population, self.clock, self.states, self.seed, roughly=True)
         ensemble = self.ensembles[multiple].timed(dataclasses.replace(self.clock, time_unit_s=time_unit_s))
-        prediction = how(self.rate, ensemble, self.states, stream(self.seed, "plan", "trajectories"))
+        prediction = how(self.rate, ensemble, self.states, self.motion)
         ratio, error = prediction.spike_noise_ratio, float(prediction.drift.repeatable.max())
         if self.noise is not None and ratio is None:
             raise InputError(

@@ -221,7 +221,7 @@ class Trajectories:
     Trials start from stationary `states`, and the share `perturbed` of them is perturbed; a `course` gives them inputs.
     The sampling interval `every`, in rate time units, is rounded to whole steps. `moved` (trial, sample) says where the
     last intervals began with a perturbation or another trial, and `fed` (trial, sample, rank) what of z - y at their
-    ends is input; None without.
+    ends is input; None without. The attribute `perturbed` (trial,) says which trials are.
     """
 
     moved: Bool[np.ndarray, "trial sample"]
@@ -239,7 +239,7 @@ class Trajectories:
     ) -> None:
         self._rng, self._states, self._course = rng, states, course
         self.trials, self.rank = states.shape
-        self._perturbed = (np.arange(len(states)) * 0.618034) % 1.0 < perturbed  # spread evenly, held out or not
+        self.perturbed = (np.arange(len(states)) * 0.618034) % 1.0 < perturbed  # spread evenly, held out or not
         step = clock.step
         longest = stable_step(lambda z: rate.internal_readout(z) - z, to_internal(rate, rate.initial_latent))
         self.fine = max(1, int(min(longest, every) / step))
@@ -288,7 +288,7 @@ class Trajectories:
     ) -> tuple[Bool[np.ndarray, "trial sample"], Float[np.ndarray, "trial sample rank"]]:
         """Trajectories that are moved at the start of each interval, and where to: between two stationary states."""
         shape = (len(self._z), samples)
-        hit = self._perturbed[:, None] & (self._rng.random(shape) < self.every / _BETWEEN)
+        hit = self.perturbed[:, None] & (self._rng.random(shape) < self.every / _BETWEEN)
         places = np.zeros((*shape, self._z.shape[1]))
         first, second = (self._states[self._rng.integers(len(self._states), size=hit.sum())] for _ in range(2))
         places[hit] = first + self._rng.random((len(first), 1)) * (second - first)

@@ -30,6 +30,7 @@ _RIDGE = 1e-6  # relative to the mean square of the rates [choice]
 _REACH, _SHIFT = 3.0, 1.5
 _STEPS = 12_000  # neurons times steps at each width, within [cost]
 _FEWEST, _MOST = 20, 100  # steps [cost]
+_ROUGH_POINTS, _ROUGH_PER_NEURON, _ROUGH_ROWS = 500, 4, 256  # of those, where neurons are tuned roughly [cost]
 _ROWS = 32  # at once, so that what is computed stays in the cache: eight times as fast for 1,024 neurons [cost]
 
 
@@ -47,6 +48,7 @@ class _Problem:
     step: Float[np.ndarray, " neuron"]
     target: Float[np.ndarray, "sample rank"]
     threads: Executor
+    rows: int
 
     def loss(self, parameters: Float[np.ndarray, " parameter"], width: float) -> tuple[float, np.ndarray]:
         """Loss after solving for the decoders, and its gradient; the decoders' own does not count."""
@@ -83,9 +85,8 @@ class _Problem:
 
     def _each_block(self, work: Callable[[slice], Any]) -> list[Any]:
         """Results of blocks of samples, in their order; blocks that stay in the cache."""
-        return list(
-            self.threads.map(work, (slice(first, first + _ROWS) for first in range(0, len(self.centred), _ROWS)))
-        )
+        blocks = (slice(first, first + self.rows) for first in range(0, len(self.centred), self.rows))
+        return list(self.threads.map(work, blocks))
 
 
 def around(states: Float[np.ndarray, "sample rank"], seed: int) -> Float[np.ndarray, "sample rank"]:
@@ -114,20 +115,30 @@ def widened(z: Float[np.ndarray, "sample rank"], rng: np.random.Generator) -> Fl
 
 
 def place(
-    rate: RateNetwork, population: Population, clock: Clock, states: Float[np.ndarray, "sample rank"], seed: int
+    rate: RateNetwork,
+    population: Population,
+    clock: Clock,
+    states: Float[np.ndarray, "sample rank"],
+    seed: int,
+    *,
+    roughly: bool = False,
 ) -> tuple[Ensemble, dict[str, float]]:
-    """Place neurons around stationary states, tune them where the population asks for it, and say what tuning did."""
+    """Place neurons around stationary states, tune them where the population asks for it, and say what tuning did.
+
+    Neurons that are tuned `roughly`, over fewer points and so faster, say how noisy a population will be.
+    """
     ensemble = encode(rate, population, clock, around(states, seed), stream(seed, "conversion", "encoders"))
     if not population.tuned or not ensemble.neuron.tunable or ensemble.neurons > _MOST_NEURONS:
         return ensemble, {}
-    count = max(_FEWEST_POINTS, _POINTS_PER_NEURON * ensemble.neurons)
+    fewest, each = (_ROUGH_POINTS, _ROUGH_PER_NEURON) if roughly else (_FEWEST_POINTS, _POINTS_PER_NEURON)
+    count = max(fewest, each * ensemble.neurons)
     rng = stream(seed, "conversion", "tuning points")
     some = states[np.resize(rng.permutation(len(states)), count)]  # some twice where there are too few
-    return tune(rate, ensemble, widened(some, rng))
+    return tune(rate, ensemble, widened(some, rng), rows=_ROUGH_ROWS if roughly else _ROWS)
 
 
 def tune(
-    rate: RateNetwork, ensemble: Ensemble, z: Float[np.ndarray, "sample rank"]
+    rate: RateNetwork, ensemble: Ensemble, z: Float[np.ndarray, "sample rank"], *, rows: int = _ROWS
 ) -> tuple[Ensemble, dict[str, float]]:
     r"""Move gains and thresholds so that :math:`D F(E z + \beta)` can follow :math:`W_s\phi(\Gamma z + b)`.
 
@@ -138,7 +149,8 @@ def tune(
 
     by variable projection (Golub, Pereyra, SIAM J. Numer. Anal. 10, 1973) with each latent of the target y
     relative to its drift, over the internal latents `z`. Encoders stay rows of Gamma times a factor of the sign they
-    had. The losses before and after, both with the finer threshold, come back beside the neurons.
+    had. The losses before and after, both with the finer threshold, come back beside the neurons. So many `rows` of
+    points are worked on at once.
     """
     unit, gamma = ensemble.unit, rate.left_vectors
     x = (z @ gamma.T + rate.bias)[:, unit]
@@ -151,7 +163,7 @@ def tune(
     with ThreadPoolExecutor(workers()) as threads:
         problem = _Problem(
             ensemble.neuron, x - mean, offset + gain * mean, gain, np.abs(gain) * x.std(axis=0),
-            readout / np.where(scale, scale, 1), threads,
+            readout / np.where(scale, scale, 1), threads, rows,
         )  # fmt: skip
         place = _minimum(problem)
         before, after = (problem.loss(at, _WIDTHS[-1])[0] for at in (np.zeros_like(place), place))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from ddm2snn.base.processes import at_once, side_by_side
 from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.recording import Recording
 
@@ -77,16 +79,16 @@ def build_ladder(
     -------
     Reports of the spiking networks against the rate network, and the stages from the target on, or from the network.
     """
-    reports = judge(rate[0], spiking, rate[1:])
-    progress(0.5)
-    steps, before = dict(zip(spiking, reports, strict=True)), dict.fromkeys(spiking, RATE) | dict(previous or {})
+    before = dict.fromkeys(spiking, RATE) | dict(previous or {})
+    tasks = [partial(judge, rate[0], spiking, rate[1:])]
+    tasks += [partial(judge, target[0], {RATE: rate[0], **spiking}, target[1:])] if target else []
+    tasks += [partial(judge, spiking[other], {name: spiking[name]}, ()) for name, other in (previous or {}).items()]
+    reports, *further = side_by_side(tasks, at_once(), progress)
     stages, firsts = [Stage(RATE)], reports
     if target:
-        first, *firsts = judge(target[0], {RATE: rate[0], **spiking}, target[1:])
+        (first, *firsts), *further = further
         stages = [Stage(TARGET), Stage(RATE, TARGET, first, first)]
-    progress(1.0)
-    for name, other in (previous or {}).items():
-        steps[name] = judge(spiking[other], {name: spiking[name]}, ())[0]
+    steps = dict(zip(spiking, reports, strict=True)) | dict(zip(previous or {}, (r for (r,) in further), strict=True))
     stages += [Stage(name, before[name], above, steps[name]) for name, above in zip(spiking, firsts, strict=True)]
     return reports, stages
 

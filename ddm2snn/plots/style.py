@@ -55,11 +55,14 @@ def save_figure(figure: Figure, path: Path) -> None:
 
     check_figure_file(path)
     content = io.BytesIO()  # Matplotlib does not outlive a full disk
-    with rc_context({"svg.hashsalt": "ddm2snn"}):
+    plain_layout = {"figure.autolayout": False, "figure.constrained_layout.use": False}
+    with rc_context({"svg.hashsalt": "ddm2snn", **plain_layout}):
+        if (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)
+            figure.set_layout_engine(None)  # else each file is drawn twice, once for its layout, which all files share
         figure.savefig(content, format=path.suffix[1:], metadata=_FORMATS[path.suffix])
     with whole_file(path) as temporary:
         temporary.write_bytes(content.getbuffer())
-    figure.set_layout_engine("none")  # the layout is computed; further files of the figure take it over
 
 
 def panels(

@@ -24,6 +24,7 @@ from ddm2snn.analysis.lyapunov import (
 )
 from ddm2snn.backend import Backend
 from ddm2snn.base.files import new_folder, remove_stale
+from ddm2snn.base.processes import at_once
 from ddm2snn.base.progress import Announce, Console, Progress
 from ddm2snn.base.randomness import child_seed
 from ddm2snn.conversion import convert
@@ -97,7 +98,8 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, progress: Announce
             for place in (target, target / FIGURES):
                 remove_stale(place, older_than_s=0.0)
             with contextlib.closing(Console()) as console:
-                perform(pipeline.steps(), target, console if progress is True else progress or Announce())
+                told = console if progress is True else progress or Announce()
+                perform(pipeline.steps(), target, told, at_once())
     except Timeout as error:
         raise InputError(f"Another run works in {target}. Wait for its end, or choose another folder.") from error
     return json.loads((target / "summary.json").read_text(encoding="utf-8"))
@@ -137,7 +139,7 @@ class _Pipeline:
             steps += [self._pair_step(b, f"convert {b}", _spiking_file(b)) for b in recipe.backends]
         needs = (source.step, *(s.name for s in steps if s.name.startswith(("convert", "simulate"))))
         settings = {"recipe": recipe.without_folders.model_dump(mode="json")}
-        return [*steps, Step("report", needs, settings, PAGE_FILES, self._report, FIGURES)]
+        return [*steps, Step("report", needs, settings, PAGE_FILES, self._report, FIGURES, alone=True)]
 
     @cached_property
     def _stages(self) -> list[DeviceStage]:
@@ -254,7 +256,7 @@ class _Pipeline:
         tests = {name: self._recording(f"{name}.nc") for name in files}
         reports, ladder = build_ladder(
             targets, rates, tests, judge=self._judge, previous={stage.name: stage.previous for stage in self._stages},
-            progress=lambda share: progress(0.8 * share),
+            progress=lambda share: progress(0.5 * share),
         )  # fmt: skip
         rate = self._rate_network()
         networks = {name: load_as(self.folder / file, SpikingNetwork) for name, file in files.items()}
@@ -272,7 +274,7 @@ class _Pipeline:
             missed=[*rate.origin.missed, *(f"{n}: {text}" for n, s in networks.items() for text in s.origin.missed)],
             rate=rate,
             trials=self.source.trials_for(rate),
-            exponents=self._exponents(rate, lambda share: progress(0.8 + 0.1 * share)),
+            exponents=self._exponents(rate, lambda share: progress(0.5 + 0.1 * share)),
             summary={
                 "recipe": shared.model_dump(mode="json"),
                 "training": {"fingerprint": rate.fingerprint, **rate.provenance},
@@ -284,7 +286,7 @@ class _Pipeline:
                 "versions": versions(),
             },
         )
-        page.write(self.folder)
+        page.write(self.folder, lambda share: progress(0.6 + 0.4 * share))
 
     def _judge(
         self, reference: Recording, tests: Mapping[str, Recording], floor: Sequence[Recording]

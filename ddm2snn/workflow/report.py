@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddm2snn.analysis.lyapunov import Exponent
 from ddm2snn.base import package_version
 from ddm2snn.base.files import make_folder, write_text
+from ddm2snn.base.processes import at_once, side_by_side
+from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.fidelity.field_difference import FieldDifference, recorded_differences
 from ddm2snn.fidelity.ladder import TARGET, Stage, attribution
 from ddm2snn.fidelity.report import FidelityReport
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
 
     from ddm2snn.analysis import Analysis
 
-    Picture = tuple[str, str, str, *tuple[Figure, ...]]  # file name, title, caption, figure, the same for a phone
+    # file name, title, caption, what draws the figure, and what draws it for a phone
+    Picture = tuple[str, str, str, *tuple[Callable[[], Figure], ...]]
 
 PAGE_FILES, FIGURES = ("report.html", "summary.json"), "figures"
 """Files of a page, and the folder of its figures."""
@@ -87,18 +90,23 @@ class Page:
     rate: RateNetwork | None = None
     trials: Stimulus | None = None
 
-    def write(self, folder: Path) -> list[Path]:
+    def write(self, folder: Path, progress: Progress = no_progress) -> list[Path]:
         """Write report.html, summary.json and figures/*.png and *.pdf into `folder`; return their paths."""
         (folder / FIGURES).mkdir(exist_ok=True)
         written, shown = [], []
-        for name, title, caption, *figures in self._pictures():
-            pngs = []
-            for figure, kind in zip(figures, ("", "-narrow"), strict=False):
-                files = [folder / FIGURES / f"{name}{kind}.{ending}" for ending in ("png", "pdf")]
-                for file in files:
-                    save_figure(figure, file)
-                written += files
-                pngs.append(base64.b64encode(files[0].read_bytes()).decode())
+        pictures = list(self._pictures())
+        names = [
+            (draw, f"{name}{kind}")
+            for name, _, _, *draws in pictures
+            for draw, kind in zip(draws, ("", "-narrow"), strict=False)
+        ]
+        files = iter(
+            side_by_side([partial(_drawn, draw, folder / FIGURES, n) for draw, n in names], at_once(), progress)
+        )
+        for name, title, caption, *draws in pictures:
+            pairs = [next(files) for _ in draws]
+            written += [file for pair in pairs for file in pair]
+            pngs = [base64.b64encode(png.read_bytes()).decode() for png, _ in pairs]
             shown.append({"name": name, "title": title, "caption": caption, "pngs": pngs})
         write_text(folder / "report.html", self._html(shown))
         content = {
@@ -169,7 +177,9 @@ class Page:
         if self._by_condition:
             yield from self._condition_pictures()
             return
-        portraits = [recordings.phase_portraits(runs, burn_in=burn_in, narrow=narrow) for narrow in (False, True)]
+        portraits = [
+            partial(recordings.phase_portraits, runs, burn_in=burn_in, narrow=narrow) for narrow in (False, True)
+        ]
         caption = (
             "Where the states lie, and how they move. Shade: square root of the density of states. Orange: six trials."
         )
@@ -179,23 +189,23 @@ class Page:
                 "Excess of each distance with its 95 % interval. The line at 1 is the floor, which is a second run of "
                 f"the {self._reference}. Filled symbols differ by more than chance; pale ones cannot tell."
             )
-            plots = [comparison.excess_plot(self.reports, narrow=narrow) for narrow in (False, True)]
+            plots = [partial(comparison.excess_plot, self.reports, narrow=narrow) for narrow in (False, True)]
             yield "excess", "All distances beside their floor", caption, *plots
         if self._judged:
             yield from self._field_pictures(next(iter(runs.values())), burn_in)
-        densities = recordings.marginal_densities(runs, burn_in=burn_in)
+        densities = partial(recordings.marginal_densities, runs, burn_in=burn_in)
         yield "densities", "Densities", "Stationary density of each latent.", densities
         caption = f"Share of power of each latent; the band holds 95 % of second runs of the {self._reference}."
-        yield "spectra", "Power spectra", caption, recordings.spectra(runs, burn_in=burn_in)
+        yield "spectra", "Power spectra", caption, partial(recordings.spectra, runs, burn_in=burn_in)
         caption = "One trial of each; trials have independent noise, so they agree in kind, not in phase."
-        yield "latent-traces", "Latents over time", caption, recordings.latent_traces(runs, burn_in=burn_in)
+        yield "latent-traces", "Latents over time", caption, partial(recordings.latent_traces, runs, burn_in=burn_in)
         yield from self._spike_pictures()
         if len(self.ladder) > 1:
             caption = (
                 "A stage is the target SDE or a network made from it. Excess of the leading distances of each stage: "
                 "on the left from the first stage, on the right from the stage before."
             )
-            yield "ladder", "What each step loses", caption, comparison.ladder_plot(self.ladder)
+            yield "ladder", "What each step loses", caption, partial(comparison.ladder_plot, self.ladder)
 
     @property
     def _reference(self) -> str:
@@ -218,19 +228,19 @@ class Page:
                 _file_name(f"choices-{report.label}"),
                 f"Choices of {report.label}",
                 caption,
-                recordings.choices_plot(report),
+                partial(recordings.choices_plot, report),
             )
         caption = "Mean over trials by condition, with one standard deviation."
-        yield "outputs", "Outputs over time", caption, recordings.output_traces(self.recordings)
+        yield "outputs", "Outputs over time", caption, partial(recordings.output_traces, self.recordings)
         caption = "Mean trajectory of each condition; a dot marks its end."
-        yield "trajectories", "Trajectories", caption, recordings.condition_trajectories(self.recordings)
+        yield "trajectories", "Trajectories", caption, partial(recordings.condition_trajectories, self.recordings)
         if self.rate is not None and self.trials is not None:
             caption = (
                 "Mean trajectories of each condition, and where the rate network moves at each place (arrows). In a "
                 "plane of two latents: under the input that is given above, while which trajectories are bold. Over "
                 "time: under the input of each moment."
             )
-            fields = recordings.condition_fields(self.recordings, self.rate, self.trials)
+            fields = partial(recordings.condition_fields, self.recordings, self.rate, self.trials)
             yield "vector-fields", "Vector field under each input", caption, fields
         yield from self._noise_pictures()
         yield from self._spike_pictures()
@@ -242,17 +252,17 @@ class Page:
             "Mean velocity at each place, estimated from the trajectories (Kramers-Moyal). The difference is enlarged, "
             "and pale where it is within two standard errors."
         )
-        drifts = comparison.drift_fields(reference, self._judged, **settings)
+        drifts = partial(comparison.drift_fields, reference, self._judged, **settings)
         yield "drift-fields", "Drift fields", caption + plane, drifts
         if reference.rank > 1:
             caption = "Where trajectories flow on balance: an oscillation does, a process in equilibrium does not."
-            currents = comparison.probability_currents(reference, self._judged, **settings)
+            currents = partial(comparison.probability_currents, reference, self._judged, **settings)
             yield "currents", "Probability currents", caption + plane, currents
         caption = (
             f"Spread of displacements over {self._fields[0]:g} rate time units: ellipses of one standard deviation. "
             "The bend of the path adds to them. The tables give the diffusion, which is without the bend."
         )
-        diffusion = comparison.diffusion_ellipses(reference, self._judged, **settings)
+        diffusion = partial(comparison.diffusion_ellipses, reference, self._judged, **settings)
         yield "diffusion", "Spread of displacements", caption + plane, diffusion
         yield from self._noise_pictures()
 
@@ -262,17 +272,22 @@ class Page:
                 "Variance of each latent's noise per rate time unit, as a share of the rate network's. Injected: added "
                 "by the converter. Of spikes: what they bring along, measured while the network follows a given path."
             )
-            noise = recordings.noise_shares(self._noise, latent_names=self._latent_names)
+            noise = partial(recordings.noise_shares, self._noise, latent_names=self._latent_names)
             yield "noise", "Where the noise comes from", caption, noise
 
     def _spike_pictures(self) -> Iterator[Picture]:
         for name, recording in self.rasters.items():
             caption = "Spikes of one trial, and the latents that they carry."
-            raster = recordings.spike_raster(recording, name=name, latent_names=self._latent_names)
+            raster = partial(recordings.spike_raster, recording, name=name, latent_names=self._latent_names)
             yield _file_name(f"spikes-{name}"), f"Spikes of {name}", caption, raster
         if self._spiking:
             caption = "Mean rate of each neuron, and how much its successive inter-spike intervals differ (CV2)."
-            yield "spike-statistics", "Rates and regularity", caption, recordings.spike_histograms(self._spiking)
+            yield (
+                "spike-statistics",
+                "Rates and regularity",
+                caption,
+                partial(recordings.spike_histograms, self._spiking),
+            )
 
     def _html(self, shown: Sequence[Mapping[str, str]]) -> str:
         from jinja2 import Environment, PackageLoader
@@ -312,6 +327,14 @@ class Page:
                                      if k != "fingerprint" and k not in _HIDDEN and v is not None)  # fmt: skip
                 rows.setdefault(content["fingerprint"], (name, content["fingerprint"], settings))
         return list(rows.values())
+
+
+def _drawn(draw: Callable[[], Figure], folder: Path, name: str) -> tuple[Path, Path]:
+    """PNG and PDF file of a figure."""
+    figure, png, pdf = draw(), folder / f"{name}.png", folder / f"{name}.pdf"
+    save_figure(figure, png)
+    save_figure(figure, pdf)
+    return png, pdf
 
 
 def write_analysis(analysis: Analysis, folder: Path | str) -> list[Path]:

@@ -17,6 +17,7 @@ from ddm2snn.backend import backend_versions
 from ddm2snn.base import package_version
 from ddm2snn.base.arrays import canonical_json
 from ddm2snn.base.files import digest_of, write_text
+from ddm2snn.base.processes import Processes
 from ddm2snn.base.progress import Announce, Progress
 from ddm2snn.base.stored import parse_json
 from ddm2snn.errors import FileRefusedError, InputError
@@ -35,7 +36,8 @@ _PNG_END = b"IEND\xaeB`\x82"
 class Step:
     """One step: the steps that it needs, the settings that its result depends on, its files and its work.
 
-    Files without a digest in the record, such as figures, lie in its `folder`.
+    Files without a digest in the record, such as figures, lie in its `folder`. Work that itself goes on in several
+    processes is done `alone`.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Step:
     outputs: tuple[str, ...]
     action: Action
     folder: str | None = None
+    alone: bool = False
 
 
 def step_graph(steps: list[Step]) -> nx.DiGraph:
@@ -63,35 +66,62 @@ def step_graph(steps: list[Step]) -> nx.DiGraph:
     return graph
 
 
-def perform(steps: list[Step], folder: Path, announce: Announce) -> None:
-    """Do the steps that were not done before with the same settings and inputs.
+def perform(steps: list[Step], folder: Path, announce: Announce, at_once: int = 1) -> None:
+    """Do the steps that were not done before with the same settings and inputs, several at once where they may be.
+
+    With 1 at once they are done in this process, one after the other, else each in a process of its own.
 
     Raises
     ------
     FileRefusedError
         Where a file that is none of these steps' would be written over.
     """
-    import networkx as nx
-
     read, state = _read_state(folder), {}
     there = {step.name: _digests(folder, step.outputs) for step in steps}
     if read is not None:
         state = read
         _keep_others(steps, state, there, folder)
+    waiting, finished, keys = _in_order(steps, longest_first=at_once > 1), set[str](), dict[str, str]()
+    with Processes({step.name: step.action for step in steps}, at_once) as processes:
+        while waiting or processes.working:
+            ready = [step for step in waiting if finished.issuperset(step.needs)]
+            ready = [step for step in ready if not step.alone or not processes.working]
+            if not ready or processes.working >= at_once:
+                name, _ = processes.wait()
+                step = next(step for step in steps if step.name == name)
+            else:
+                step = ready[0]
+                waiting.remove(step)
+                inputs = {need: state[need]["outputs"] for need in step.needs}
+                about = [versions(), dict(step.settings), inputs]
+                keys[step.name] = hashlib.sha256(canonical_json(about).encode()).hexdigest()
+                record, progress = state.get(step.name, {}), announce.start(step.name)
+                if record.get("key") == keys[step.name] and record.get("outputs") == there[step.name]:
+                    announce.finish(step.name, done_before=True)
+                    finished.add(step.name)
+                    continue
+                # where it is killed, they are still its own
+                _record(folder, state, step.name, "", dict.fromkeys(step.outputs))
+                if not step.alone:
+                    processes.begin(step.name, progress, among=processes.working + len(ready))
+                    continue
+                step.action(progress)
+            _record(folder, state, step.name, keys[step.name], _digests(folder, step.outputs))
+            announce.finish(step.name, done_before=False)
+            finished.add(step.name)
+
+
+def _in_order(steps: list[Step], *, longest_first: bool) -> list[Step]:
+    """Steps behind those that they need: as listed, or first those with the longest way to the end."""
+    import networkx as nx
+
     graph = step_graph(steps)
-    keys: dict[str, str] = {}
-    for name in nx.lexicographical_topological_sort(graph, key=[step.name for step in steps].index):
-        step: Step = graph.nodes[name]["step"]
-        inputs = {need: state[need]["outputs"] for need in step.needs}
-        keys[name] = hashlib.sha256(canonical_json([versions(), dict(step.settings), inputs]).encode()).hexdigest()
-        record = state.get(name, {})
-        done = record.get("key") == keys[name] and record.get("outputs") == there[name]
-        progress = announce.start(name)
-        if not done:
-            _record(folder, state, name, "", dict.fromkeys(step.outputs))  # where it is killed, they are still its own
-            step.action(progress)
-            _record(folder, state, name, keys[name], _digests(folder, step.outputs))
-        announce.finish(name, done_before=done)
+    way: dict[str, int] = {}
+    for name in reversed(list(nx.topological_sort(graph))):
+        way[name] = 1 + max((way[after] for after in graph.successors(name)), default=0)
+    listed = [step.name for step in steps].index
+    names = nx.lexicographical_topological_sort(graph, key=lambda n: (-way[n] if longest_first else 0, listed(n)))
+    return [graph.nodes[name]["step"] for name in names]
 
 
 @contextlib.contextmanager

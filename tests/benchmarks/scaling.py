@@ -46,7 +46,7 @@ from ddm2snn.conversion import Ensemble
 from ddm2snn.conversion.drift_error import drift_error_of
 from ddm2snn.conversion.driving import driven
 from ddm2snn.conversion.noise_budget import diffusion_of, target_diffusion
-from ddm2snn.conversion.prediction import predict
+from ddm2snn.conversion.prediction import Motion, predict
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 from ddm2snn.plots.style import COLOURS, MARKERS, legend, plain, subplots
@@ -136,7 +136,8 @@ def measured(
     error, z = errors_of(rate, network, states, rng)
     every, wanted = DURATION / error.shape[1], float(np.trace(target_diffusion(rate, states)))
     tensor, drift = diffusion_of(rate, error, z, every), drift_error_of(rate, error, z, every)
-    said = predict(rate, Ensemble.of(network), states, rng)
+    ensemble = Ensemble.of(network)
+    said = predict(rate, ensemble, states, Motion.of(rate, ensemble.clock, states, rng))
     return (
         float((drift.repeatable**2).mean()),
         float(np.trace(tensor)) / wanted,

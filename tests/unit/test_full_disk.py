@@ -103,7 +103,7 @@ def quick_verbs(files, results, monkeypatch):
         monkeypatch.setattr(ddm2snn, name, lambda *_, result=result, **__: result)
     monkeypatch.setattr("ddm2snn.analysis.analyse", lambda *_, **__: analysis)
     monkeypatch.setattr("ddm2snn.workflow.report.analysis_figures", lambda _: {"a": subplots(2, 2)[0]})
-    picture = ("a", "title", "caption", subplots(2, 2)[0])
+    picture = ("a", "title", "caption", lambda: subplots(2, 2)[0])
     monkeypatch.setattr("ddm2snn.workflow.report.Page._pictures", lambda _: [picture])
 
 

@@ -117,7 +117,7 @@ def test_does_nothing_twice(finished):
     before = (folder / "report.html").stat().st_mtime_ns
     second = again(folder)
     assert second.done == []
-    assert second.skipped == first.done
+    assert sorted(second.skipped) == sorted(first.done)  # side by side they end in any order
     assert (folder / "report.html").stat().st_mtime_ns == before
 
 
@@ -125,9 +125,10 @@ def test_does_nothing_twice(finished):
 def test_a_changed_setting_redoes_what_depends_on_it_alone(finished):
     folder, _, _ = finished
     log = begun(folder, small(conversion={"neurons_per_unit": 3}))
-    assert log.done == [
-        "convert brian2", "simulate brian2", "convert nengo", "simulate nengo", "simulate spikes of brian2", "report",
+    assert sorted(log.done[:-1]) == [
+        "convert brian2", "convert nengo", "simulate brian2", "simulate nengo", "simulate spikes of brian2",
     ]  # fmt: skip
+    assert log.done[-1] == "report"
     assert begun(folder, small(conversion={"neurons_per_unit": 3})).done == ["report"]
 
 
@@ -142,7 +143,9 @@ def test_a_lost_or_damaged_file_is_made_again(finished):
 
 
 @pytest.mark.slow
-def test_goes_on_where_it_was_interrupted(tmp_path):
+def test_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # side by side it depends on the machine what is done by then
+
     class Interrupt(Log):
         def start(self, name):
             if name == "simulate reference":
@@ -162,7 +165,7 @@ def test_goes_on_where_it_was_interrupted(tmp_path):
 def test_a_damaged_record_means_doing_it_again(finished):
     folder, _, first = finished
     (folder / "steps.json").write_text("{ no json")
-    assert begun(folder).done == first.done
+    assert sorted(begun(folder).done) == sorted(first.done)
 
 
 def test_steps_are_an_acyclic_graph_that_ends_in_the_report(tmp_path):

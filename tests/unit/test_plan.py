@@ -15,7 +15,7 @@ from ddm2snn import LIF, Calibrated, InputError, Population
 from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.clock import Clock
 from ddm2snn.conversion.noise_budget import measure_budget
-from ddm2snn.conversion.prediction import optimistic, predict
+from ddm2snn.conversion.prediction import Motion, optimistic, predict
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.conversion.tuning import place
 from ddm2snn.network import to_internal
@@ -36,11 +36,15 @@ def fourfold(rate_network):
     return ensemble, cloud
 
 
+def moving(rate, ensemble, cloud):
+    return Motion.of(rate, ensemble.clock, cloud, stream(2, "predict"))
+
+
 @pytest.mark.parametrize(("time_unit_s", "timing"), [(0.5, "grid"), (0.2, "interpolated")])
 def test_predicted_noise_is_what_is_measured(rate_network, fourfold, time_unit_s, timing):
     placed, cloud = fourfold
     ensemble = placed.timed(Clock(time_unit_s, 1e-3, timing))
-    predicted = predict(rate_network, ensemble, cloud, stream(2, "predict"))
+    predicted = predict(rate_network, ensemble, cloud, moving(rate_network, ensemble, cloud))
     settings = Calibrated(duration=1000.0)
     decoders = settings.calibrate(rate_network, ensemble, cloud, stream(2, "calibrate")).decoders
     measured = measure_budget(rate_network, ensemble, decoders, cloud, stream(2, "measure"))
@@ -99,7 +103,9 @@ def test_an_impossible_request_says_what_is_nearest(refuses, quick_rate):
 
 def test_the_optimistic_prediction_is_below_the_full_one_but_not_far(rate_network, fourfold):
     ensemble, cloud = fourfold
-    low, full = (how(rate_network, ensemble, cloud, stream(2, "predict")) for how in (optimistic, predict))
+    low, full = (
+        how(rate_network, ensemble, cloud, moving(rate_network, ensemble, cloud)) for how in (optimistic, predict)
+    )
     # a plan refuses by it where it is half as much again as what was asked for
     assert 0.5 * full.spike_noise_ratio < low.spike_noise_ratio < 1.1 * full.spike_noise_ratio
     assert 0.3 * full.drift.repeatable.max() < low.drift.repeatable.max() < 1.1 * full.drift.repeatable.max()
