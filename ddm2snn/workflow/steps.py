@@ -80,10 +80,11 @@ def perform(steps: list[Step], folder: Path, announce: Announce) -> None:
         _keep_others(steps, state, there, folder)
     graph = step_graph(steps)
     keys: dict[str, str] = {}
+    made_with = versions()
     for name in nx.lexicographical_topological_sort(graph, key=[step.name for step in steps].index):
         step: Step = graph.nodes[name]["step"]
         inputs = {need: state[need]["outputs"] for need in step.needs}
-        keys[name] = hashlib.sha256(canonical_json([versions(), dict(step.settings), inputs]).encode()).hexdigest()
+        keys[name] = step_key(step.settings, inputs, made_with)
         record = state.get(name, {})
         done = record.get("key") == keys[name] and record.get("outputs") == there[name]
         progress = announce.start(name)
@@ -92,6 +93,21 @@ def perform(steps: list[Step], folder: Path, announce: Announce) -> None:
             step.action(progress)
             _record(folder, state, name, keys[name], _digests(folder, step.outputs))
         announce.finish(name, done_before=done)
+
+
+def step_key(settings: Mapping[str, Any], inputs: Mapping[str, Any], made_with: Mapping[str, str]) -> str:
+    """Digest of all that a step's result depends on: settings, what stands for its inputs, and `versions`."""
+    return hashlib.sha256(canonical_json([dict(made_with), dict(settings), dict(inputs)]).encode()).hexdigest()
+
+
+def is_done(step: Step, key: str, folder: Path) -> bool:
+    """Whether `perform` would find a step with this key done in `folder`, its files being as they were written.
+
+    >>> is_done(Step("train", (), {}, ("rate.safetensors",), print), "1f", Path("nowhere"))
+    False
+    """
+    record = (_read_state(folder) or {}).get(step.name, {})
+    return record.get("key") == key and record["outputs"] == _digests(folder, step.outputs)
 
 
 @contextlib.contextmanager

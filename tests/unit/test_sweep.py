@@ -1,0 +1,333 @@
+"""The verb sweep: a grid of runs, each step once, resumed, on workers that may be lost."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import itertools
+import json
+import os
+import signal
+from dataclasses import replace
+
+import psutil
+import pytest
+import xarray as xr
+from filelock import FileLock
+
+import ddm2snn
+from ddm2snn.errors import FileRefusedError, InputError, UnsupportedError
+from ddm2snn.workflow import sweep as verb
+from ddm2snn.workflow import sweep_steps
+from ddm2snn.workflow.sweep_grid import Grid
+from ddm2snn.workflow.sweep_steps import LOCK, Order, UnfitWorkerError, comparisons
+
+distributed = pytest.importorskip("distributed")
+
+TABLES = ("table.csv", "table.nc")
+
+
+def content(**changes):
+    """A grid of two numbers of neurons: two runs with one training and one reference."""
+    return {
+        "system": "ornsteinuhlenbeck",
+        "seed": [3],
+        "backends": ["reference"],
+        "reference_runs": 2,
+        "training": {"units": 4, "error": 0.5},
+        "conversion": {"neurons_per_unit": [2, 3], "decoders": "static", "time_unit_s": 0.1},
+        "simulation": {"duration": 5.0, "burn_in": 0.5, "trials": 4},
+        **changes,
+    }
+
+
+@pytest.fixture(scope="module")
+def scheduler():
+    """A cluster that exists: one worker, which is a thread of this process."""
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=60
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.fixture(scope="module")
+def finished(scheduler, tmp_path_factory):
+    """Folder and table of one finished sweep; read them only."""
+    folder = tmp_path_factory.mktemp("sweep")
+    return folder, ddm2snn.sweep(content(), folder, scheduler=scheduler)
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished sweep, with its times."""
+    target = tmp_path / "copied"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        os.system(f"cp -a {finished[0]} {target}")  # noqa: S605 - keeps links and times
+    return target
+
+
+def steps_in(folder):
+    return {path.name for path in (folder / "steps").iterdir()}
+
+
+def tables(folder):
+    return [(folder / name).read_bytes() for name in TABLES]
+
+
+def test_each_run_is_what_compare_says_of_its_files(finished):
+    folder, table = finished
+    assert list(table.groupby("folder", sort=False)["neurons_per_unit"].first()) == [2, 3]
+    assert list(table.groupby("folder", sort=False)["neurons"].first()) == [8, 12]
+    for name, rows in table.groupby("folder"):
+        first, again, test = (ddm2snn.load(folder / name / f"{run}.nc") for run in ("rate-1", "rate-2", "reference"))
+        report = ddm2snn.compare(first, test, floor=again, burn_in=0.5, seed=3)
+        assert list(rows["measure"]) == report.keys()
+        assert list(rows["excess"]) == [measure.excess for measure in report.measures]
+        assert list(rows["differs"]) == [measure.differs for measure in report.measures]
+
+
+def test_what_runs_share_is_done_once(finished):
+    folder, _ = finished
+    kinds = sorted(name.rsplit("-", 1)[0] for name in steps_in(folder))
+    assert kinds == [
+        "compare-reference", "compare-reference", "convert-reference", "convert-reference", "simulate-rate-1",
+        "simulate-rate-2", "simulate-reference", "simulate-reference", "train",
+    ]  # fmt: skip
+
+
+def test_files_of_a_sweep(finished):
+    folder, table = finished
+    with (folder / "table.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["excess"]) for row in rows] == list(table["excess"])
+    with xr.open_dataset(folder / "table.nc", engine="h5netcdf") as dataset:
+        assert dict(dataset.sizes) == {"run": 2, "measure": len(table) // 2}
+        assert list(dataset["neurons_per_unit"].values) == [2, 3]
+        assert list(dataset["excess"].values.ravel()) == list(table["excess"])
+        assert list(dataset["measure"].values) == list(table["measure"][: len(table) // 2])
+    with (folder / "times.csv").open(encoding="utf-8") as file:
+        times = {row["step"]: float(row["seconds"]) for row in csv.DictReader(file)}
+    assert times.keys() == steps_in(folder)
+    page = (folder / "sweep.html").read_text(encoding="utf-8")
+    assert "Excess by neurons per unit" in page
+    assert page.count("data:image/png") == 1
+    assert (folder / "figures/excess-neurons_per_unit.png").stat().st_size > 10_000
+
+
+def test_nothing_is_done_twice(copied, finished):
+    before = {path: path.stat().st_mtime_ns for path in (copied / "steps").rglob("*")}
+    table = ddm2snn.sweep(content(), copied, scheduler="tcp://127.0.0.1:1")  # nobody is asked
+    assert {path: path.stat().st_mtime_ns for path in (copied / "steps").rglob("*")} == before
+    assert table.equals(finished[1])
+
+
+def test_a_further_value_is_all_that_is_computed(copied, finished, scheduler):
+    before = steps_in(copied)
+    more = content(conversion={**content()["conversion"], "neurons_per_unit": [2, 3, 4]})
+    table = ddm2snn.sweep(more, copied, scheduler=scheduler)
+    assert sorted(name.rsplit("-", 1)[0] for name in steps_in(copied) - before) == [
+        "compare-reference", "convert-reference", "simulate-reference",
+    ]  # fmt: skip
+    old = table[table["neurons_per_unit"] < 4]
+    assert old.equals(finished[1])
+
+
+def test_a_sweep_that_is_stopped_goes_on_to_the_same_table(finished, scheduler, tmp_path):
+    for last in (0.2, 0.6):
+
+        def stop(share, last=last):
+            if share > last:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            ddm2snn.sweep(content(), tmp_path, scheduler=scheduler, progress=stop)
+        assert not (tmp_path / "table.csv").exists()
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "steps").glob("train*/rate.safetensors")}
+    ddm2snn.sweep(content(), tmp_path, scheduler=scheduler)
+    assert tables(tmp_path) == tables(finished[0])
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_a_damaged_result_is_made_again(copied, finished, scheduler):
+    (file,) = (
+        copied.glob("steps/compare-*/comparison.json")
+        if False
+        else list(copied.glob("steps/compare-*/comparison.json"))[:1]
+    )
+    whole = file.read_bytes()
+    file.write_bytes(whole[:100])
+    ddm2snn.sweep(content(), copied, scheduler=scheduler)
+    assert file.read_bytes() == whole
+    assert tables(copied) == tables(finished[0])
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_nothing(finished, tmp_path):
+    """The one worker is killed when the first step is done; another one does the rest, to the same bytes."""
+    killed = []
+
+    def kill(share):
+        if not killed:
+            workers = [p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+            killed.extend(p.pid for p in workers)
+            for worker in workers:
+                worker.send_signal(signal.SIGKILL)
+
+    ddm2snn.sweep(content(), tmp_path, workers=1, progress=kill)
+    assert len(killed) == 1
+    assert tables(tmp_path) == tables(finished[0])
+
+
+def test_a_second_sweep_in_a_folder_says_so(tmp_path, refuses):
+    with FileLock(tmp_path / LOCK), refuses(InputError, f"Another sweep works in {tmp_path}"):
+        ddm2snn.sweep(content(), tmp_path)
+
+
+def test_a_full_disk_ends_in_one_line_and_whole_files(finished, scheduler, tmp_path, monkeypatch, refuses):
+    written, fsync = itertools.count(), os.fsync
+
+    def full(descriptor):
+        if next(written) >= 12:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with refuses(FileRefusedError, "No space left on device"):
+            ddm2snn.sweep(content(), tmp_path, scheduler=scheduler)
+    assert not list(tmp_path.rglob(".*.part"))
+    ddm2snn.sweep(content(), tmp_path, scheduler=scheduler)
+    assert tables(tmp_path) == tables(finished[0])
+
+
+def test_a_refused_run_has_a_row_and_the_others_go_on(copied, scheduler, cli):
+    refused = content(backends=["reference", "nengo-loihi"])
+    table = ddm2snn.sweep(refused, copied, scheduler=scheduler)
+    problems = table[table["problem"] != ""]
+    assert list(problems["network"]) == ["nengo-loihi"] * 2
+    assert problems["excess"].isna().all()
+    assert all("\n" not in text and text.endswith(".") for text in problems["problem"])
+    assert len(table[table["problem"] == ""]["folder"].unique()) == 2
+    assert "Runs without a result" in (copied / "sweep.html").read_text(encoding="utf-8")
+
+
+def test_other_versions_and_an_unseen_folder_are_refused(tmp_path, refuses):
+    _, task = comparisons(Grid.of(content()).points())[0]
+    order = Order.of(task, tmp_path)
+    with refuses(UnfitWorkerError, "does not see the folder"):
+        order.do(None)
+    (tmp_path / LOCK).touch()
+    with refuses(UnfitWorkerError, "another version of ddm2snn"):
+        replace(order, key="0" * 64).do(None)
+    with pytest.raises(UnfitWorkerError, match="Install the same"):
+        verb._words(UnfitWorkerError("Install the same on both."), {})
+
+
+def test_words_on_what_a_worker_met():
+    killed = distributed.KilledWorker("compare-x", None, 3)
+    _, task = comparisons(Grid.of(content()).points())[0]
+    assert "again and again at the step 'compare reference'" in verb._words(killed, {"compare-x": task})
+    assert verb._words(UnsupportedError("No such neurons."), {}) == "No such neurons."
+    with pytest.raises(OSError, match="full"):
+        verb._words(OSError("full"), {})
+    with pytest.raises(InputError, match=r"lacks the package nengo"):
+        verb._words(ModuleNotFoundError("no", name="nengo"), {})
+
+
+def test_what_is_asked_wrongly_is_refused_before_any_work(tmp_path, refuses, monkeypatch):
+    monkeypatch.setattr(verb, "_CONNECT_S", 0.3)
+    out = tmp_path / "out"
+    with refuses(InputError, "No Dask scheduler answers at tcp://127.0.0.1:1"):
+        ddm2snn.sweep(content(), out, scheduler="tcp://127.0.0.1:1")
+    with refuses(InputError, "not both"):
+        ddm2snn.sweep(content(), out, scheduler="tcp://127.0.0.1:1", workers=2)
+    with refuses(InputError, "workers"):
+        ddm2snn.sweep(content(), out, workers=0)
+    assert not out.exists()
+
+
+def test_the_command(cli, finished, scheduler, tmp_path):
+    (tmp_path / "r.toml").write_text(
+        "system = 'ornsteinuhlenbeck'\nseed = [3]\nbackends = ['reference']\nreference_runs = 2\n"
+        "[training]\nunits = 4\nerror = 0.5\n"
+        "[conversion]\nneurons_per_unit = [2, 3]\ndecoders = 'static'\ntime_unit_s = 0.1\n"
+        "[simulation]\nduration = 5.0\nburn_in = 0.5\ntrials = 4\n"
+    )
+    code, out, err = cli("sweep", "r.toml", "-o", "out", "--scheduler", scheduler)
+    assert code == 0, err
+    head, first, second, page = out.splitlines()
+    assert head.split()[:4] == ["system", "neurons_per_unit", "network", "seeds"]
+    assert [line.split()[1] for line in (first, second)] == ["2", "3"]
+    assert page == "out/sweep.html"
+    assert tables(tmp_path / "out") == tables(finished[0])
+    code, out, err = cli("sweep", "r.toml", "-o", "out", "--json")
+    assert json.loads(out)["rows"][0]["measure"] == finished[1]["measure"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "columns", "count"),
+    [
+        ({"seed": [0, 1]}, ("system", "seed", "neurons_per_unit"), 4),
+        ({"system": ["lorenz", "vanderpol"], "seed": 1}, ("system", "seed", "neurons_per_unit"), 4),
+        (
+            {
+                "conversion": {"max_rates_hz": [[100, 200], [200, 400]], "ridge": [0.1, 0.2]},
+                "training": {"ridge": [1, 2]},
+            },
+            ("system", "seed", "max_rates_hz", "conversion_ridge", "training_ridge"),
+            8,
+        ),
+        ({"conversion": {"max_rates_hz": [100, 200]}}, ("system", "seed"), 1),
+        ({"backends": ["brian2", "nengo"], "conversion": {}}, ("system", "seed"), 1),
+    ],
+)
+def test_lists_span_a_grid(changes, columns, count):
+    grid = Grid.of(content(**changes))
+    points = grid.points()
+    assert set(grid.columns) == set(columns)
+    assert len(points) == len({tuple(point.values.items()) for point in points}) == count
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": []}, "seed = [] must name one value or more"),
+        ({"seed": [1, 1]}, "seed = [1, 1] must name one value or more, each once"),
+        ({"sed": [1]}, "unknown key sed"),
+        ({"conversion": {"neurons": [1]}}, "unknown key conversion.neurons"),
+        ({"conversion": [1]}, "conversion"),
+        ({"seed": list(range(400)), "simulation": {"trials": list(range(1, 400))}}, "159,600 points"),
+    ],
+)
+def test_a_wrong_grid_is_refused(changes, words, refuses):
+    with refuses(InputError, words):
+        Grid.of(content(**changes)).points()
+
+
+def test_bits_make_runs_of_devices_alone():
+    """Two numbers of bits: the backend and the device without rounding have one run each, the rounded one two."""
+    grid = Grid.of(content(seed=0, hardware=["loihi1-emulator"], weight_bits=[4, 8], conversion={}))
+    runs = [(task.network, task.rounds, point.values["weight_bits"]) for point, task in comparisons(grid.points())]
+    assert runs == [
+        ("reference", False, 4),
+        ("loihi1-emulator-simreal", False, 4),
+        ("loihi1-emulator-sim", True, 4),
+        ("loihi1-emulator-sim", True, 8),
+    ]
+    tasks = [task for _, task in comparisons(grid.points()) if task.rounds]
+    assert [t.conversion.step.settings["hardware"]["precision"]["weight_bits"] for t in tasks] == [4, 8]
+    assert len({task.shared_key for task in tasks}) == 1
+
+
+def test_the_key_of_a_run_holds_all_that_it_depends_on():
+    def keys(**changes):
+        return {task.key for _, task in comparisons(Grid.of(content(**changes)).points())}
+
+    assert keys() == keys()
+    simulation = content()["simulation"]
+    for changes in ({"seed": 4}, {"reference_runs": 3}, {"simulation": {**simulation, "burn_in": 1.0}}):
+        assert keys().isdisjoint(keys(**changes))
+    runs = comparisons(Grid.of(content()).points())[0][1].references
+    assert len({task.key for task in runs}) == 2, "runs of one reference differ by their names alone"
+    assert sweep_steps.LOCK == LOCK
