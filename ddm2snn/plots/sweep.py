@@ -51,7 +51,7 @@ def over_seeds(excess: Sequence[float]) -> tuple[float, float, float]:
     """Geometric mean over seeds, with its 95 % interval by Student's t of the logarithms; NaN for a single seed.
 
     >>> [round(value, 2) for value in over_seeds([1.0, 1.2, 1.1])]
-    [1.1, 0.88, 1.38]
+    [1.1, 0.87, 1.38]
     """
     from scipy.special import stdtrit
 

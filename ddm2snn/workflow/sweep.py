@@ -89,9 +89,9 @@ def sweep(
     A sweep of one short run takes some ten seconds: ``sweep("recipe.toml", "out")``. What cannot be used is refused
     before any step is done:
 
-    >>> sweep({"system": "vanderpol", "conversion": {"neurons_per_unit": [1, -2]}}, "out")
+    >>> sweep({"system": "vanderpol", "seed": [0, -1]}, "out")
     Traceback (most recent call last):
-    ddm2snn.errors.InputError: The recipe: conversion.neurons_per_unit: ... greater than 0, got -2 ...
+    ddm2snn.errors.InputError: The recipe: seed: input should be greater than or equal to 0, got -1.
     """
     grid, target = Grid.of(recipe), Path(folder)
     if workers is not None and scheduler is not None:
