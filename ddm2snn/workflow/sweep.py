@@ -193,10 +193,10 @@ def _client(scheduler: str | None, workers: int, *, audible: bool) -> Iterator[C
         log.setLevel(_SILENT)
         if scheduler is None:
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="ddm2snn-"))
-            stack.enter_context(dask.config.set(_SETTINGS))
+            stack.enter_context(dask.config.set({**_SETTINGS, "temporary-directory": scratch}))
             cluster = stack.enter_context(
                 distributed.LocalCluster(
-                    n_workers=workers, threads_per_worker=1, memory_limit=0, local_directory=scratch, env=_ONE_THREAD,
+                    n_workers=workers, threads_per_worker=1, memory_limit=0, env=_ONE_THREAD,
                     dashboard_address="127.0.0.1:0", silence_logs=_SILENT,
                 )
             )  # fmt: skip
