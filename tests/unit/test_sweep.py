@@ -11,6 +11,7 @@ import shutil
 import signal
 from dataclasses import replace
 
+import numpy as np
 import psutil
 import pytest
 import tomli_w
@@ -19,10 +20,12 @@ from filelock import FileLock
 
 import ddm2snn
 from ddm2snn.errors import FileRefusedError, InputError, UnsupportedError
+from ddm2snn.plots.sweep import draw_sweep, over_seeds
 from ddm2snn.workflow import sweep as verb
 from ddm2snn.workflow import sweep_steps
 from ddm2snn.workflow.sweep_grid import Grid
 from ddm2snn.workflow.sweep_steps import LOCK, Order, UnfitWorkerError, comparisons
+from ddm2snn.workflow.sweep_table import rows_of
 
 distributed = pytest.importorskip("distributed")
 
@@ -198,11 +201,12 @@ def test_a_full_disk_ends_in_one_line_and_whole_files(scheduler, tmp_path, monke
 def test_a_refused_run_has_a_row_and_the_others_go_on(copied, scheduler, no_figures):
     refused = content(conversion={**content()["conversion"], "neurons_per_unit": [2, 3], "dt_s": [1e-3, 0.05]})
     table = ddm2snn.sweep(refused, copied, scheduler=scheduler)
-    problems = table[table["problem"] != ""]
-    assert list(problems["dt_s"]) == [0.05, 0.05]
-    assert problems["excess"].isna().all()
-    assert all("\n" not in text and text.endswith(".") for text in problems["problem"])
-    assert len(table[table["problem"] == ""]["folder"].unique()) == 2
+    rows = rows_of(table)
+    problems = [row for row in rows if row["problem"]]
+    assert [row["dt_s"] for row in problems] == [0.05, 0.05]
+    assert {row["excess"] for row in problems} == {None}
+    assert all("\n" not in row["problem"] and row["problem"].endswith(".") for row in problems)
+    assert len({row["folder"] for row in rows if not row["problem"]}) == 2
     assert "Runs without a result" in (copied / "sweep.html").read_text(encoding="utf-8")
     assert (copied / "table.nc").stat().st_size
 
@@ -310,6 +314,56 @@ def test_bits_make_runs_of_devices_alone():
     tasks = [task for _, task in comparisons(grid.points()) if task.rounds]
     assert [t.conversion.step.settings["hardware"]["precision"]["weight_bits"] for t in tasks] == [4, 8]
     assert len({task.shared_key for task in tasks}) == 1
+
+
+def test_bits_of_a_device_without_any_are_refused(refuses):
+    ideal = content(hardware=["ideal"], weight_bits=4)
+    with refuses(InputError, "ideal has weights in floating point, but weight_bits is 4"):
+        comparisons(Grid.of(ideal).points())
+
+
+def rows_like(axis, values, excess):
+    """Rows of two seeds at each value of an axis, of two measures, one of which cannot tell."""
+    return [
+        {
+            "system": "lorenz", "seed": seed, axis: value, "network": "brian2", "folder": f"{value} {seed}",
+            "measure": measure, "label": measure, "prominence": 1, "informative": measure == "d_h",
+            "excess": excess * (1 + seed) * (1 if measure == "d_h" else 9),
+        }
+        for value in values
+        for seed in (0, 1)
+        for measure in ("d_h", "mmd")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks", "scale"),
+    [((1, 2, 8), [1, 2, 8], "log"), ((6, 8), [6, 8], "linear"), (("100 200", "200 400"), [0, 1], "linear")],
+)
+def test_the_figure_has_means_over_seeds_at_each_value(values, ticks, scale):
+    figure = draw_sweep(rows_like("size", values, 2.0), "size", ["network"])
+    top, d_h, mmd = figure.axes
+    assert [axis.get_xscale() for axis in figure.axes] == [scale] * 3
+    assert list(top.get_xticks()) == ticks
+    for axis, middle in ((top, 2.0), (d_h, 2.0), (mmd, 18.0)):
+        curve = next(line for line in axis.lines if line.get_label() == "brian2")
+        assert list(curve.get_ydata()) == pytest.approx([middle * 2**0.5] * len(values))
+    figure.canvas.draw()
+
+
+def test_rows_without_a_value_are_not_drawn():
+    rows = rows_like("weight_bits", (4, 8), 1.0) + rows_like("weight_bits", (None,), 5.0)
+    curve = next(line for line in draw_sweep(rows, "weight_bits", []).axes[0].lines if line.get_marker() == "o")
+    assert list(curve.get_xdata()) == [4, 8]
+
+
+def test_the_interval_over_seeds_holds_the_mean_of_logarithms():
+    rng, inside = np.random.default_rng(0), 0
+    for _ in range(400):
+        _, low, high = over_seeds(np.exp(rng.normal(0.3, 0.2, 4)))
+        inside += low < np.exp(0.3) < high
+    assert abs(inside / 400 - 0.95) < 3 * (0.95 * 0.05 / 400) ** 0.5
+    assert np.isnan(over_seeds([2.0])[1:]).all()
 
 
 def test_the_key_of_a_run_holds_all_that_it_depends_on():
