@@ -55,7 +55,9 @@ def sweep(
 
 def _cost(recipe: ddm2snn.Recipe, folder: Path) -> Cost:
     """Cost of a run, of a system of usual size until its file is executed."""
+    from ddm2snn.workflow.source import Source
+
     if recipe.program is not None:
         return costs.of_run(recipe, *_OWN_SYSTEM, folder)
-    system = ddm2snn.find_system(recipe.system)
-    return costs.of_run(recipe, system.units, system.rank, folder)
+    source = Source.of(recipe)
+    return costs.of_run(recipe, source.units, source.rank, folder, source.trials)

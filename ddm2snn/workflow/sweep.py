@@ -128,6 +128,7 @@ class _Work:
     def __init__(self, client: Client, root: Path, tasks: Sequence[Task], progress: Progress) -> None:
         self.client, self.root, self.tasks, self.progress = client, root, tasks, progress
         self.futures: dict[str, Future] = {}
+        self.shared: dict[str, Future] = {}
         self.name = secrets.token_hex(4)  # a scheduler that runs on may still hold tasks of a sweep that was stopped
 
     def done(self) -> dict[str, str]:
@@ -140,6 +141,7 @@ class _Work:
         """
         for task in self.tasks:
             self._submit(task)
+        self.shared.clear()  # workers keep these results for as long as a comparison needs them
         by_future = {str(self.futures[task.key].key): task for task in self.tasks}
         problems: dict[str, str] = {}
         ended = library("distributed", "sweep").as_completed(list(self.futures.values()), loop=self.client.loop)
@@ -147,7 +149,7 @@ class _Work:
             self.progress((index + 1) / len(self.futures))
             if future.status in ("cancelled", "lost"):
                 raise InputError("Dask's scheduler was lost. What was done is kept: repeat the command to go on.")
-            if future.status == "error" and str(future.key) in by_future:
+            if future.status == "error":
                 problems[by_future[str(future.key)].key] = _words(future.exception(), by_future)
         return problems
 
@@ -155,10 +157,10 @@ class _Work:
         """Hand over a task behind those that it needs, and what its comparison shares with others."""
         order, prepared = Order.of(task, self.root), None
         if task.references:
-            prepared = self.futures.get(task.shared_key)
+            prepared = self.shared.get(task.shared_key)
             if prepared is None:
                 prepared = self._ask(order.prepare, *self._begun(task.references), key=f"prepare-{task.shared_key}")
-                self.futures[task.shared_key] = prepared
+                self.shared[task.shared_key] = prepared
         self.futures[task.key] = self._ask(order.do, prepared, *self._begun(task.needs), key=task.folder)
 
     def _begun(self, tasks: Sequence[Task]) -> list[Future]:

@@ -84,7 +84,7 @@ class Grid:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """System or network, and seed, then what else is swept; two settings of one name have their section before it."""
+        """System or network, seed, then what else is swept; two settings of one name have their section before it."""
         return (*_ALWAYS, *(name for name in self._names.values() if name not in _ALWAYS))
 
     @property

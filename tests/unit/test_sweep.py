@@ -47,10 +47,11 @@ def content(**changes):
 
 
 @pytest.fixture(scope="module")
-def scheduler():
+def scheduler(tmp_path_factory):
     """A cluster that exists: one worker, which is a thread of this process."""
+    scratch = {"local_directory": str(tmp_path_factory.mktemp("dask")), "dashboard_address": None}
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=60
+        n_workers=1, threads_per_worker=1, processes=False, silence_logs=60, **scratch
     ) as cluster:
         yield cluster.scheduler_address
 
@@ -158,6 +159,30 @@ def test_a_sweep_that_is_stopped_goes_on_to_the_same_table(finished, scheduler, 
     ddm2snn.sweep(content(), tmp_path, scheduler=scheduler)
     assert tables(tmp_path) == tables(finished[0])
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_networks_and_trials_of_a_task(scheduler, quick_rate, tmp_path, no_figures):
+    """Two files of one network, one without noise; its trials are compared by condition."""
+    quick_rate.save(tmp_path / "noisy.safetensors")
+    replace(quick_rate, diffusion_factor=0.5 * quick_rate.diffusion_factor).save(tmp_path / "calm.safetensors")
+    values = np.zeros((2, 2, quick_rate.input_map.shape[1]))
+    values[1] += 0.5
+    ddm2snn.Stimulus(times=np.array([0.0, 1.0]), values=values, conditions=("left", "right")).save(tmp_path / "task.nc")
+    conversion = {**content()["conversion"], "neurons_per_unit": 2}
+    asked = content(
+        conversion=conversion,
+        trials={"stimulus": "task.nc", "repeats": 8},
+        network=["noisy.safetensors", "calm.safetensors"],
+    )
+    for left_out in ("system", "training"):
+        asked.pop(left_out)
+    asked["simulation"] = {"duration": 2.0, "burn_in": 0.0, "every": 0.1}
+    (tmp_path / "r.toml").write_text(tomli_w.dumps(asked))
+    table = ddm2snn.sweep(tmp_path / "r.toml", tmp_path / "out", scheduler=scheduler)
+    assert list(dict.fromkeys(table["system"])) == ["noisy.safetensors", "calm.safetensors"]
+    assert list(dict.fromkeys(table["problem"])) == [""]
+    assert any("left" in name for name in table["measure"]) or any("left" in name for name in table["label"])
+    assert not [name for name in steps_in(tmp_path / "out") if name.startswith("train")]
 
 
 @pytest.mark.slow
