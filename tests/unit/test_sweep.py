@@ -167,11 +167,13 @@ def test_networks_and_trials_of_a_task(scheduler, quick_rate, tmp_path, no_figur
     replace(quick_rate, diffusion_factor=0.5 * quick_rate.diffusion_factor).save(tmp_path / "calm.safetensors")
     values = np.zeros((2, 2, quick_rate.input_map.shape[1]))
     values[1] += 0.5
-    ddm2snn.Stimulus(times=np.array([0.0, 1.0]), values=values, conditions=("left", "right")).save(tmp_path / "task.nc")
+    ddm2snn.Stimulus(times=np.array([0.0, 1.0]), values=values, conditions=("left", "right")).save(
+        tmp_path / "task.safetensors"
+    )
     conversion = {**content()["conversion"], "neurons_per_unit": 2}
     asked = content(
         conversion=conversion,
-        trials={"stimulus": "task.nc", "repeats": 8},
+        trials={"stimulus": "task.safetensors", "repeats": 8},
         network=["noisy.safetensors", "calm.safetensors"],
     )
     for left_out in ("system", "training"):
