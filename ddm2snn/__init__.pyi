@@ -55,6 +55,7 @@ from .training import Training as Training
 from .training import train as train
 from .workflow.pipeline import run as run
 from .workflow.recipe import Recipe as Recipe
+from .workflow.sweep import sweep as sweep
 
 __all__: list[str]
 __version__: str

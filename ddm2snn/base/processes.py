@@ -42,15 +42,15 @@ RAISED_IN = "raised_in"
 def at_once() -> int:
     """Number of processes that may work side by side: that of `workers`, or 1 where this process must not be forked.
 
-    It must not where it has threads of its own, whose locks a copy would find locked for ever, or where Numba has
-    begun its threads, which no copy has. macOS and Windows fork no process safely.
+    It must not where it has threads of its own, whose locks a copy would find locked for ever, or where Numba or
+    PyTorch may have begun theirs, which no copy has but waits for. macOS and Windows fork no process safely.
 
     >>> at_once() >= 1
     True
     """
     numba = sys.modules.get("numba.np.ufunc.parallel")
     begun = numba is not None and getattr(numba, "_is_initialized", True)
-    if sys.platform != "linux" or begun or threading.active_count() > 1:
+    if sys.platform != "linux" or begun or "torch" in sys.modules or threading.active_count() > 1:
         return 1
     return workers()
 

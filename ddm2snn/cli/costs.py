@@ -18,6 +18,7 @@ and 1.2 GiB, most of it for the network itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -158,4 +159,13 @@ def of_run(recipe: Recipe, units: int, rank: int, folder: Path, task: Stimulus |
         memory=max(trained.memory, beside * max(solved.memory, spiking.memory), min(beside, 2) * compared.memory),
         disk=(networks + 2 * references) * spiking.disk,
         seconds=trained.seconds + networks * (solved.seconds + spiking.seconds + compared.seconds), folder=folder,
+    )  # fmt: skip
+
+
+def of_sweep(runs: Sequence[Cost], workers: int, folder: Path) -> Cost:
+    """Cost of `sweep`: of all its runs, as many at a time as there are workers, as if they shared no step."""
+    return Cost(
+        f"sweep of {len(runs):,} runs", "Take fewer workers, or shorter lists", folder=folder,
+        memory=min(workers, len(runs)) * max(run.memory for run in runs), disk=sum(run.disk for run in runs),
+        seconds=sum(run.seconds for run in runs) / workers,
     )  # fmt: skip

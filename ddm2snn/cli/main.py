@@ -34,6 +34,7 @@ from ddm2snn.cli.networks import convert, plan, restructure, train
 from ddm2snn.cli.options import quiet
 from ddm2snn.cli.results import analyse, compare, run, stress
 from ddm2snn.cli.simulate import simulate
+from ddm2snn.cli.sweep import sweep
 from ddm2snn.errors import InputError, one_line
 
 UNFORESEEN = 70
@@ -42,11 +43,12 @@ _DEBUG, _VERBOSE, _QUIET = "--debug", ("-v", "--verbose"), ("-q", "--quiet")
 _EVERYWHERE = {_DEBUG, *_VERBOSE, *_QUIET}  # before or behind a command
 _INTERRUPTED = 128 + signal.SIGINT
 _AGAIN_S = 0.05  # until a signal that came during an import is looked at again
-_KEPT = {"run": "Steps that were done are kept. Repeat the command to go on."}
+_STEPS_KEPT = "Steps that were done are kept. Repeat the command to go on."
+_KEPT: dict[str, str] = {"run": _STEPS_KEPT, "sweep": _STEPS_KEPT}
 _NOTHING_KEPT = "No result was written. Repeat the command to begin again."
 
 COMMANDS: dict[str, dict[str, tuple[Callable[..., int | None] | typer.Typer, str]]] = {
-    "The whole way": {"run": (run, "run vanderpol -o out")},
+    "The whole way": {"run": (run, "run vanderpol -o out"), "sweep": (sweep, "sweep recipe.toml -o out --workers 2")},
     "Rate networks": {
         "train": (train, "train vanderpol -o rate.safetensors"),
         "import": (import_, "import weights.npz -o rate.safetensors --activation tanh"),

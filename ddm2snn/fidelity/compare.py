@@ -110,10 +110,12 @@ def compare_each(
     burn_in: float | None = None,
     seed: int = 0,
     wells: Float[np.ndarray, "well rank"] | None = None,
+    prepared: Reference | None = None,
 ) -> list[FidelityReport]:
     """Compare several networks, each by its label, with one reference, whose floors are measured once.
 
-    All recordings are cut to one size. Parameters and errors are those of `compare`.
+    All recordings are cut to one size. Parameters and errors are those of `compare`. What `prepare_reference` made of
+    the same reference, floor, burn-in, seed and wells can be given as `prepared`; tests are then of the same size.
 
     Examples
     --------
@@ -132,8 +134,11 @@ def compare_each(
     _check_content(of_reference)
     if len(references) == 1 and trials < 2:
         raise InputError("A single trial gives no floor. Give a second recording of the reference as floor.")
-    places = None if wells is None else _checked_wells(wells, reference.rank)
-    prepared = Reference(ReferenceSamples.of(list(of_reference.values()), reference.every, places), seed)
+    if prepared is None:
+        places = None if wells is None else _checked_wells(wells, reference.rank)
+        prepared = Reference(ReferenceSamples.of(list(of_reference.values()), reference.every, places), seed)
+    elif not np.array_equal(prepared.samples.samples, np.concatenate(list(of_reference.values()))):
+        raise InputError("The prepared reference has other samples than these recordings. Prepare it from them.")
     notes, reports = _size_notes(recordings, trials, stop, len(references)), []
     with one_thread():
         for label, runs in by_label.items():
@@ -142,6 +147,39 @@ def compare_each(
             its_notes = [*notes, *_seed_notes(references | runs)]
             reports.append(_report(label, prepared, samples, its_notes, start * reference.every, provenance))
     return reports
+
+
+def prepare_reference(
+    reference: Recording,
+    floor: Recordings,
+    *,
+    burn_in: float | None = None,
+    seed: int = 0,
+    wells: Float[np.ndarray, "well rank"] | None = None,
+) -> Reference:
+    """What comparisons with one reference share, computed once for all of them: the greatest part of their time.
+
+    Parameters and errors are those of `compare`. The result goes to `compare_each`.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> runs = [Recording.from_arrays(rng.standard_normal((2, 100, 1)), every=0.1, time_unit_s=0.1) for _ in range(3)]
+    >>> prepared = prepare_reference(runs[0], runs[2])
+    >>> report = compare_each(runs[0], {"again": runs[1]}, floor=runs[2], prepared=prepared)[0]
+    >>> report["sd_0"].differs
+    False
+    """
+    recordings = {"reference": reference} | {f"floor {i}": run for i, run in enumerate(_as_list(floor), start=1)}
+    _check_alike(recordings)
+    trials, start, stop = _common_size(recordings, burn_in)
+    cut = {name: recording.samples[:trials, start:stop] for name, recording in recordings.items()}
+    _check_content(cut)
+    places = None if wells is None else _checked_wells(wells, reference.rank)
+    prepared = Reference(ReferenceSamples.of(list(cut.values()), reference.every, places), seed)
+    with one_thread():
+        _ = prepared.limit  # which takes all measures
+    return prepared
 
 
 def _recording(latents: Latents, every: float | None) -> Recording:

@@ -32,6 +32,7 @@ from ddm2snn.errors import InputError
 from ddm2snn.fidelity.compare import compare_each
 from ddm2snn.fidelity.conditions import compare_conditions
 from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
+from ddm2snn.fidelity.reference import Reference
 from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.load import load_as
 from ddm2snn.network import RateNetwork, SpikingNetwork
@@ -105,6 +106,31 @@ def run(recipe: Recipe | System | str, folder: Path | str, *, progress: Announce
     return json.loads((target / "summary.json").read_text(encoding="utf-8"))
 
 
+def steps_of(recipe: Recipe, folder: Path) -> list[Step]:
+    """Steps of a run of a recipe, which read and write files of `folder`; none of them is done.
+
+    >>> [step.name for step in steps_of(Recipe(system="lorenz", backends=["nengo"], reference_runs=2), Path("out"))][:5]
+    ['train', 'simulate rate-1', 'simulate rate-2', 'simulate target', 'convert nengo']
+    """
+    return _Pipeline(recipe, Source.of(recipe), folder).steps()
+
+
+def judge(
+    source: Source,
+    reference: Recording,
+    tests: Mapping[str, Recording],
+    floor: Sequence[Recording],
+    prepared: Reference | None = None,
+) -> list[FidelityReport]:
+    """Compare recordings with a reference as a recipe says: as processes, or as trials of a task."""
+    recipe, trials = source.recipe, source.recipe.trials
+    if trials is None:
+        settings = {"burn_in": recipe.simulation.burn_in, "seed": recipe.seed, "wells": source.memories}
+        return compare_each(reference, tests, floor=floor, prepared=prepared, **settings)
+    settings = {"boundary": trials.boundary, "threshold": trials.threshold, "seed": recipe.seed}
+    return [compare_conditions(reference, t, floor=floor, label=n, **settings) for n, t in tests.items()]
+
+
 @dataclass(frozen=True)
 class _Pipeline:
     """The steps of a recipe: what each needs, the settings that its files depend on, and what it does.
@@ -143,7 +169,7 @@ class _Pipeline:
 
     @cached_property
     def _stages(self) -> list[DeviceStage]:
-        return device_stages(self.recipe.hardware, self.recipe.backends[0])
+        return device_stages(self.recipe.hardware, self.recipe.backends[0], self.recipe.weight_bits)
 
     @property
     def _target_files(self) -> tuple[str, ...]:
@@ -255,7 +281,8 @@ class _Pipeline:
         files |= {stage.name: _spiking_file(stage.name) for stage in self._stages}
         tests = {name: self._recording(f"{name}.nc") for name in files}
         reports, ladder = build_ladder(
-            targets, rates, tests, judge=self._judge, previous={stage.name: stage.previous for stage in self._stages},
+            targets, rates, tests, judge=partial(judge, self.source),
+            previous={stage.name: stage.previous for stage in self._stages},
             progress=lambda share: progress(0.5 * share),
         )  # fmt: skip
         rate = self._rate_network()
@@ -287,17 +314,6 @@ class _Pipeline:
             },
         )
         page.write(self.folder, lambda share: progress(0.6 + 0.4 * share))
-
-    def _judge(
-        self, reference: Recording, tests: Mapping[str, Recording], floor: Sequence[Recording]
-    ) -> list[FidelityReport]:
-        """Compare recordings with a reference: as processes, or as trials of a task."""
-        recipe, trials = self.recipe, self.recipe.trials
-        if trials is None:
-            settings = {"burn_in": recipe.simulation.burn_in, "seed": recipe.seed, "wells": self.source.memories}
-            return compare_each(reference, tests, floor=floor, **settings)
-        settings = {"boundary": trials.boundary, "threshold": trials.threshold, "seed": recipe.seed}
-        return [compare_conditions(reference, t, floor=floor, label=n, **settings) for n, t in tests.items()]
 
     def _exponents(self, rate: RateNetwork, progress: Progress) -> list[Exponent]:
         """Lyapunov exponents of the drift fields and of perturbed pairs, where there are latents enough."""

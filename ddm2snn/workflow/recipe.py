@@ -116,6 +116,8 @@ class Recipe(Settings):
         Spiking backends to convert for and run on.
     hardware
         Devices, by name or the path of a .toml file, to convert for in the loop and to run on as well.
+    weight_bits
+        Bits of a weight with its sign on these devices, in the place of their own.
     emulator
         Whether nengo-loihi itself runs those that it targets, which takes a hundred times as long as the project's own
         arithmetic with the same spikes.
@@ -145,6 +147,7 @@ class Recipe(Settings):
     seed: Annotated[int, Field(ge=0)] = 0
     backends: tuple[str, ...] = ("brian2", "nengo")
     hardware: tuple[str, ...] = ()
+    weight_bits: Annotated[int, Field(ge=2, le=16)] | None = None
     emulator: bool = False
     reference_runs: Annotated[int, Field(ge=2)] = 4
     network: str | None = None
@@ -198,7 +201,11 @@ class Recipe(Settings):
 
         A path in the file is relative to its folder.
         """
-        return read_settings(path, cls)._with_files(lambda name: (Path(path).parent / name).resolve())
+        return read_settings(path, cls).beside(path)
+
+    def beside(self, path: Path | str) -> Recipe:
+        """The same recipe with its files by their whole paths, those in it being relative to the folder of `path`."""
+        return self._with_files(lambda name: (Path(path).parent / name).resolve())
 
     @property
     def program(self) -> Path | None:
@@ -265,18 +272,28 @@ class DeviceStage:
         return {"seed": recipe.seed, "hardware": device, "target": self.target, "emulator": recipe.emulator}
 
 
-def device_stages(hardware: Sequence[str], floating: str) -> list[DeviceStage]:
+def device_stages(hardware: Sequence[str], floating: str, weight_bits: int | None = None) -> list[DeviceStage]:
     """Stages of devices, by name or path, behind the spiking network in floating point.
 
     A device with a simulator of its own has two: its decode neurons, filter and delay without rounding, then with it.
-    Others are run by the quantised reference alone.
+    Others are run by the quantised reference alone. Other `weight_bits` than their own are refused for devices that
+    compute in floating point.
     """
     stages: list[DeviceStage] = []
     for name in hardware:
         config = find_hardware(name)
+        if weight_bits is not None:
+            config = _with_weight_bits(config, weight_bits)
         if config.target != "quantised":
             real = DeviceStage(f"{config.name}-simreal", floating, config, "simreal")
             stages += [real, DeviceStage(f"{config.name}-sim", real.name, config, "sim")]
         else:
             stages.append(DeviceStage(f"{config.name}-quantised", floating, config, "sim"))
     return stages
+
+
+def _with_weight_bits(config: HardwareConfig, bits: int) -> HardwareConfig:
+    """The same device with other weights."""
+    if config.precision.weight_bits is None:
+        raise InputError(f"{config.name} has weights in floating point, but weight_bits is {bits}. Leave it out.")
+    return config.model_copy(update={"precision": config.precision.model_copy(update={"weight_bits": bits})})

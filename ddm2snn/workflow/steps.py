@@ -82,6 +82,7 @@ def perform(steps: list[Step], folder: Path, announce: Announce, at_once: int = 
         state = read
         _keep_others(steps, state, there, folder)
     waiting, finished, keys = _in_order(steps, longest_first=at_once > 1), set[str](), dict[str, str]()
+    made_with = versions()
     with Processes({step.name: step.action for step in steps}, at_once) as processes:
         while waiting or processes.working:
             ready = [step for step in waiting if finished.issuperset(step.needs)]
@@ -93,8 +94,7 @@ def perform(steps: list[Step], folder: Path, announce: Announce, at_once: int = 
                 step = ready[0]
                 waiting.remove(step)
                 inputs = {need: state[need]["outputs"] for need in step.needs}
-                about = [versions(), dict(step.settings), inputs]
-                keys[step.name] = hashlib.sha256(canonical_json(about).encode()).hexdigest()
+                keys[step.name] = step_key(step.settings, inputs, made_with)
                 record, progress = state.get(step.name, {}), announce.start(step.name)
                 if record.get("key") == keys[step.name] and record.get("outputs") == there[step.name]:
                     announce.finish(step.name, done_before=True)
@@ -122,6 +122,21 @@ def _in_order(steps: list[Step], *, longest_first: bool) -> list[Step]:
     listed = [step.name for step in steps].index
     names = nx.lexicographical_topological_sort(graph, key=lambda n: (-way[n] if longest_first else 0, listed(n)))
     return [graph.nodes[name]["step"] for name in names]
+
+
+def step_key(settings: Mapping[str, Any], inputs: Mapping[str, Any], made_with: Mapping[str, str]) -> str:
+    """Digest of all that a step's result depends on: settings, what stands for its inputs, and `versions`."""
+    return hashlib.sha256(canonical_json([dict(made_with), dict(settings), dict(inputs)]).encode()).hexdigest()
+
+
+def is_done(step: Step, key: str, folder: Path) -> bool:
+    """Whether `perform` would find a step with this key done in `folder`, its files being as they were written.
+
+    >>> is_done(Step("train", (), {}, ("rate.safetensors",), print), "1f", Path("nowhere"))
+    False
+    """
+    record = (_read_state(folder) or {}).get(step.name, {})
+    return record.get("key") == key and record["outputs"] == _digests(folder, step.outputs)
 
 
 @contextlib.contextmanager

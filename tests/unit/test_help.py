@@ -21,8 +21,8 @@ from ddm2snn.exchange.recording_formats import RECORDING_FORMATS
 from ddm2snn.neuron import NEURON_MODELS
 
 ORDER = [
-    "run", "train", "import", "convert", "plan", "restructure", "simulate", "compare", "analyse", "stress", "export",
-    "hardware", "systems", "backends", "cache",
+    "run", "sweep", "train", "import", "convert", "plan", "restructure", "simulate", "compare", "analyse", "stress",
+    "export", "hardware", "systems", "backends", "cache",
 ]  # fmt: skip
 LEAVES = {
     (name, *below): command

@@ -61,6 +61,7 @@ COMMANDS = {
     "compare": "compare a.nc a.nc -o {}",
     "export": "export snn.safetensors -o {} --format hdf5",
     "run": "run recipe.toml -o {}",
+    "sweep": "sweep recipe.toml -o {} --workers 2",
 }
 
 
@@ -86,7 +87,7 @@ def test_every_command_looks_at_the_memory_before_it_works(cli, inputs, tmp_path
     assert {path.name for path in tmp_path.iterdir() if path.name != "result" or path.is_file()} == before
 
 
-@pytest.mark.parametrize("command", ["simulate", "simulate rate", "export", "run"])
+@pytest.mark.parametrize("command", ["simulate", "simulate rate", "export", "run", "sweep"])
 def test_what_is_written_must_have_room(cli, inputs, tmp_path, monkeypatch, command):
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
     code, out, err = cli(*COMMANDS[command].format("result").split())

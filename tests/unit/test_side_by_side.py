@@ -5,8 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
+import types
 
 import pytest
+
+from ddm2snn.base import processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
 SCRIPT = """
@@ -62,6 +66,18 @@ try:
 except (Exception, KeyboardInterrupt) as error:
     print("error", type(error).__name__, error, getattr(error, "raised_in", ("", ""))[0])
 """
+
+
+@pytest.mark.parametrize("module", ["torch", "numba.np.ufunc.parallel"])
+def test_a_process_that_may_have_threads_of_others_is_not_forked(monkeypatch, module):
+    """A copy would wait for threads of OpenMP that it does not have."""
+    for name in ("torch", "numba.np.ufunc.parallel"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    monkeypatch.setattr(processes, "workers", lambda: 2)
+    assert processes.at_once() == 2
+    monkeypatch.setitem(sys.modules, module, types.ModuleType(module))
+    assert processes.at_once() == 1
 
 
 @pytest.fixture
