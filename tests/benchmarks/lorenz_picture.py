@@ -29,8 +29,9 @@ def recordings(arguments: argparse.Namespace) -> dict[str, ddm2snn.Recording]:
     for backend, name in NAMES.items():
         device = "loihi1-emulator" if backend == "quantised" else None
         made = ddm2snn.convert(
-            rate, population=arguments.neurons_per_unit, backend=backend, hardware=device, seed=1, progress=True
-        )
+            rate, population=arguments.neurons_per_unit, backend=backend, hardware=device, seed=1,
+            decoders=ddm2snn.Calibrated(duration=arguments.calibration), time_unit_s=arguments.time_unit_s,
+        )  # fmt: skip
         runs[name] = ddm2snn.simulate(made.network, backend=backend, seed=1, **sizes)
         print(f"{name}: {made.network.neurons:,} neurons, {made.network.time_unit_s:g} s per rate time unit")
     return runs
@@ -55,8 +56,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--units", type=int, default=256)
     parser.add_argument("--neurons-per-unit", type=float, default=4.0)
     parser.add_argument("--error", type=float, default=2e-3)
-    parser.add_argument("--trials", type=int, default=24)
-    parser.add_argument("--duration", type=float, default=40.0, help="in rate time units")
+    parser.add_argument("--calibration", type=float, default=1500.0, help="rate time units")
+    parser.add_argument("--time-unit-s", type=float, default=2.0)
+    parser.add_argument("--trials", type=int, default=8)
+    parser.add_argument("--duration", type=float, default=40.0, help="rate time units")
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args(argv)
     runs = recordings(arguments)

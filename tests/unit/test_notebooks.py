@@ -66,7 +66,7 @@ def test_stored_outputs_are_those_of_the_code(path):
 @each
 def test_every_figure_has_its_number_asserted(path):
     for cell in code_cells(path):
-        assert not draws(cell) or re.search(r"^assert ", cell.source, re.MULTILINE), cell.source
+        assert not draws(cell) or re.search(r"^ *assert ", cell.source, re.MULTILINE), cell.source
 
 
 @pytest.mark.slow
