@@ -56,16 +56,16 @@ class Console(Announce):
         self._bars: Bar | None = None
         self._drawn = 0.0
 
-    def start(self, name: str) -> Progress:
-        """Begin a step: a bar on a terminal, a line elsewhere."""
+    def start(self, name: str, words: str = "") -> Progress:
+        """Begin a step: a bar on a terminal, a line elsewhere, with further words behind its name."""
         self._began[name] = time.perf_counter()
         if not sys.stderr.isatty():
-            say(f"{name} ...")
+            say(f"{name}{words} ...")
             return no_progress
         if self._bars is None:
             self._bars = _bars(auto_refresh=False)  # by a thread, which a process that is forked would not have
             self._bars.start()
-        self._tasks[name] = self._bars.add_task(name, total=1.0)
+        self._tasks[name] = self._bars.add_task(name + words, total=1.0)
         self._bars.refresh()
         return lambda share: self._show(name, share)
 

@@ -134,7 +134,7 @@ def shown(name: str, cost: Cost) -> Iterator[Progress]:
         yield no_progress
         return
     with contextlib.closing(Console()) as console:
-        yield console.start(name + words)
+        yield console.start(name, words)
         console.finish(name, done_before=False)
 
 

@@ -72,8 +72,7 @@ def simulate(
     if system_time:
         every, given = every / loaded.time_scale, given and given.in_rate_time(loaded.time_scale)
         duration = None if duration is None else duration / loaded.time_scale
-    several = trials or (given and given.trials) or 16
-    lasts = (given and given.duration) or 60.0 if duration is None else duration
+    several, lasts = trials or (given and given.trials) or 16, duration or (given and given.duration) or 60.0
     cost = _cost(loaded, name, lasts=lasts, every=every, dt_s=dt_s, trials=several, folder=output.parent)
     with shown(f"simulate on {name}", cost) as progress:
         recording = ddm2snn.simulate(

@@ -48,7 +48,7 @@ class _Problem:
     step: Float[np.ndarray, " neuron"]
     target: Float[np.ndarray, "sample rank"]
     threads: Executor
-    rows: int
+    rows: int = _ROWS
 
     def loss(self, parameters: Float[np.ndarray, " parameter"], width: float) -> tuple[float, np.ndarray]:
         """Loss after solving for the decoders, and its gradient; the decoders' own does not count."""

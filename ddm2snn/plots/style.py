@@ -55,8 +55,10 @@ def save_figure(figure: Figure, path: Path) -> None:
 
     check_figure_file(path)
     content = io.BytesIO()  # Matplotlib does not outlive a full disk
-    plain_layout = {"figure.autolayout": False, "figure.constrained_layout.use": False}
-    with rc_context({"svg.hashsalt": "ddm2snn", **plain_layout}):
+    settings: dict[Any, Any] = {
+        "svg.hashsalt": "ddm2snn", "figure.autolayout": False, "figure.constrained_layout.use": False,
+    }  # fmt: skip
+    with rc_context(settings):
         if (engine := figure.get_layout_engine()) is not None:
             engine.execute(figure)
             figure.set_layout_engine(None)  # else each file is drawn twice, once for its layout, which all files share

@@ -11,9 +11,9 @@ from syntax_trees import Tree, code_length, length
 
 # The figures as they are. The commit that betters a figure moves its limit: down, or up for examples and percentages.
 LIMITS = {
-    "lines": 34_550,
-    "files": 184,
-    "classes": 227,
+    "lines": 38_650,
+    "files": 202,
+    "classes": 252,
     "loose modules": 9,
     "functions over 9 parameters": 2,
     "most parameters": 11,
@@ -30,7 +30,7 @@ LIMITS = {
     "lines that only tests reach": 0,
     "names found": 0,
     "lines of repr(rate)": 1,
-    "doctest lines": 615,
+    "doctest lines": 645,
     "percent annotated": 100,
     "percent documented": 100,
     "assert statements": 0,
