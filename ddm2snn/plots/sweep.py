@@ -20,6 +20,7 @@ MEASURE = ""
 """Stands for the largest excess of all measures that can tell, in the place of a measure's name."""
 _LARGEST = "largest of all\nthat can tell"
 _LOWEST = 0.1  # excess that is drawn
+_AROUND = 0.5, 2.0  # excess that an axis shows at the least, so that chance about 1 looks small
 _ROW, _TOP, _PANELS = 1.9, 0.9, 4  # inches of a row and above all, and the most rows
 _DECADE = 4.0  # ratio of the largest to the smallest value from which an axis is logarithmic
 _LEGEND = 3  # columns
@@ -69,6 +70,8 @@ def draw_sweep(rows: Rows, axis: str, others: Sequence[str]) -> Figure:
     A line is one combination of the `others`, the mean over seeds with its 95 % interval; dots are the seeds. An excess
     of one is as close as a second run of the rate network.
     """
+    from matplotlib.ticker import LogLocator, NullLocator
+
     rows = [row for row in rows if row[axis] is not None and row["measure"]]
     systems = list(dict.fromkeys(row["system"] for row in rows))
     labels = {row["measure"]: row["label"] for row in sorted(rows, key=lambda r: -r["prominence"]) if row["prominence"]}
@@ -93,8 +96,11 @@ def draw_sweep(rows: Rows, axis: str, others: Sequence[str]) -> Figure:
         axes[row, 0].set_ylabel(wrapped(labels[measure].split(" (")[0]) if measure else _LARGEST)
         for each in axes[row]:
             each.set_yscale("log")
-            for which in (each.yaxis.set_major_formatter, each.yaxis.set_minor_formatter):
-                which(lambda value, _: f"{value:g}")
+            each.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            each.yaxis.set_minor_locator(NullLocator())
+            each.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            low, high = each.get_ylim()
+            each.set_ylim(min(low, _AROUND[0]), max(high, _AROUND[1]))
             each.axhline(1.0, color=COLOURS[0], lw=0.8)
             plain(each)
     common_legend(axes[0, 0], _LEGEND, size=8.5)
