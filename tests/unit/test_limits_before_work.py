@@ -100,8 +100,8 @@ def test_what_is_written_must_have_room(cli, inputs, tmp_path, monkeypatch, comm
 def test_every_command_says_what_takes_long(cli, inputs, monkeypatch, command):
     """The work itself is left out: the next thing that happens is an error of ours."""
 
-    def stop(self, name):
-        raise InputError(f"begins with {name!r}.")
+    def stop(self, name, words=""):
+        raise InputError(f"begins with {name + words!r}.")
 
     monkeypatch.setattr("ddm2snn.base.costs._WORTH_A_WORD_S", 0.0)
     monkeypatch.setattr("ddm2snn.cli.options.Console.start", stop)
