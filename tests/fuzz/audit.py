@@ -41,6 +41,7 @@ OWN = ("rate.safetensors", "spiking.safetensors", "stimulus.safetensors", "recor
        "import .nir")  # fmt: skip
 FOREIGN = ("import .npz", "import .mat", "import .h5", "import .pt", "import .safetensors")
 MOST_S = 5.0  # of processor time
+LOOK_S = 0.02  # between two looks at the memory of a process
 FOLDERS_PER_PROCESS = 300
 
 
@@ -77,19 +78,29 @@ def command(
     *given: str, env: Mapping[str, str | None] | None = None, before: Callable[[], object] | None = None
 ) -> Ended:
     """Run `ddm2snn` with arguments; a variable of the environment that is None is taken away."""
-    begin = time.monotonic()
+    begin, peak_kib = time.monotonic(), 0
     settings = {key: value for key, value in {**os.environ, **(env or {})}.items() if value is not None}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ddm2snn.cli", *given], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        env=settings, preexec_fn=before,
-    )  # fmt: skip
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ddm2snn.cli", *given], stdout=subprocess.DEVNULL, stderr=output, env=settings,
+            preexec_fn=before,
+        )  # fmt: skip
+        while process.poll() is None:
+            peak_kib = max(peak_kib, _peak_kib(process.pid))
+            time.sleep(LOOK_S)
+        output.seek(0)
+        said = output.read()
     lines = [line for line in said.strip().splitlines() if line.startswith(("Error", "Traceback", "Usage"))]
     last = "Traceback" if "Traceback" in said else (said.strip().splitlines() or [""])[-1]
-    return Ended(process.returncode, last, len(lines), time.monotonic() - begin, used.ru_maxrss / 1024)
+    return Ended(process.returncode, last, len(lines), time.monotonic() - begin, peak_kib / 1024)
+
+
+def _peak_kib(process: int) -> int:
+    """Most memory that a process has had since it began; that of its parent counts where the system is asked later."""
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace").splitlines()
+        return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
+    return 0
 
 
 def flips(count: int) -> Iterator[Row]:
@@ -228,7 +239,8 @@ def limits(files: Path) -> Iterator[Row]:
     yield row("HOME that cannot be", command(*short, env={"HOME": "/dev/null/x"}))
     yield row("TMPDIR missing", command(*short, env={"TMPDIR": "/nonexistent"}), refused=False)
     yield row("cache that cannot be", command(*compiled, env={"DDM2SNN_CACHE": "/dev/null/x"}), refused=True)
-    yield row("DDM2SNN_CACHE_MIB=inf", command(*compiled, env={"DDM2SNN_CACHE_MIB": "inf"}), refused=True)
+    unbounded = {"DDM2SNN_CACHE_MIB": "inf", "DDM2SNN_CACHE": str(files / "empty")}
+    yield row("DDM2SNN_CACHE_MIB=inf", command(*compiled, env=unbounded), refused=True)
     with small_disk(64) as place:
         yield row("cache on a full disk", command(*compiled, env={"DDM2SNN_CACHE": str(place / "c")}), refused=True)
     yield row("file-size limit of 1 KiB", command(*short, before=limited(resource.RLIMIT_FSIZE, 1024)), refused=True)
