@@ -210,7 +210,8 @@ def _grouped(context: typer.Context) -> str:
     for group, commands in COMMANDS.items():
         lines += ["", f"{group}:"]
         for name, (command, _) in commands.items():
-            summary = command.info.help if isinstance(command, typer.Typer) else (command.__doc__ or "").split("\n\n")[0]
+            words = command.info.help if isinstance(command, typer.Typer) else command.__doc__
+            summary = (words or "").split("\n\n")[0]
             lines.append(fill(f"{name:12} {summary}", 79, initial_indent="  ", subsequent_indent=" " * 15))
     return "\n".join([*lines, "", "ddm2snn COMMAND -h explains the options of a command and has an example."])
 

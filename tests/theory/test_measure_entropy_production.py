@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from planted_changes import EVERY, FACTOR, MATRIX, covariance, heun, ornstein_uhlenbeck, planted
 
+import ddm2snn
 import ddm2snn.systems as systems
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.measures.drift_field import field_grid
@@ -102,3 +103,18 @@ def test_refusals():
         current_moments(path[:, :2], EVERY, CurrentBasis.of(path, 0))
     with pytest.raises(InputError, match="Latent 1 of the reference is constant"):
         CurrentBasis.of(path * [1.0, 0.0])
+
+
+def test_motion_that_is_slow_against_the_sampling_is_compared():
+    """Lags follow the motion: here one is longer than a hundred samples, so that 512 of them hold few."""
+    rng = np.random.default_rng(0)
+    bridge = np.linspace(0, 1, 20_000)[None, :, None]
+
+    def slow():
+        path = 0.01 * np.cumsum(rng.standard_normal((4, 20_000, 2)), axis=1)
+        return path - bridge * path[:, -1:]
+
+    report = ddm2snn.compare(slow(), slow(), every=0.02, label="again")
+    lags = [float(m.name.rpartition("_")[2]) for m in report.measures if m.name.startswith("entropy_production")]
+    assert max(lags) > 512 * 0.02 / 3
+    assert np.isfinite([m.distance for m in report.measures if m.name.startswith("entropy_production")]).all()

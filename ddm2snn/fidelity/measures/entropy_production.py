@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _RIDGE = 1e-9  # relative to the mean square of the currents [choice]
 _BUMPS = 20  # of the currents' weights [choice]
 _COARSE_SAMPLES = 512  # per trial, which tell the order of the rate [choice]
+_FEWEST_OF_LAG = 10  # of these samples in each phase of a lag [choice]
 _SMALLEST_COARSE = 0.2  # relative difference that is coarse at the least [choice]
 _HIGHEST_RANK = 8  # with few enough currents for the samples [choice]
 
@@ -184,7 +185,8 @@ class EntropyProduction(Measure):
         measure = cls(CurrentBasis.of(samples), reference.every, lags)
         if len(samples) < 2:
             return measure
-        rates = measure.values(measure.summarise(samples[:, :_COARSE_SAMPLES]), np.ones((1, len(samples))))[0]
+        some = samples[:, : max(_COARSE_SAMPLES, _FEWEST_OF_LAG * max(lags))]
+        rates = measure.values(measure.summarise(some), np.ones((1, len(samples))))[0]
         return replace(measure, coarse=tuple(max(0.5 * abs(float(rate)), _SMALLEST_COARSE) for rate in rates))
 
     @property
