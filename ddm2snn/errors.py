@@ -21,6 +21,10 @@ def one_line(text: str) -> str:
     return f"{line[: _LONGEST_LINE - len(end) - 7]} [...] {end}"
 
 
+RAISED_IN = "raised_in"
+"""Attribute of an error that came from another process: file and line where it was raised."""
+
+
 class InputError(ValueError):
     """Something that the user gave cannot be used; the message is one line and names the remedy.
 

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from ddm2snn.base.progress import Progress, no_progress
 from ddm2snn.base.threads import workers
-from ddm2snn.errors import InputError
+from ddm2snn.errors import RAISED_IN, InputError
 
 Result = TypeVar("Result")
 Work = Callable[[Progress], Any]
@@ -35,8 +35,6 @@ _PARENT_DIED = 1  # PR_SET_PDEATHSIG of prctl(2) [derived]
 _SHARE = 0.01  # of a piece of work, whose progress is told [choice]
 _STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _SIGNALS = [*_STOPS, *([signal.SIGALRM] if hasattr(signal, "SIGALRM") else [])]
-RAISED_IN = "raised_in"
-"""Attribute of an error that came from another process: file and line where it was raised."""
 
 
 def at_once() -> int:

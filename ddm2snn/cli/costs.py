@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddm2snn.base.costs import Cost
-from ddm2snn.base.processes import at_once
 
 if TYPE_CHECKING:
     from ddm2snn.stimulus import Stimulus
@@ -134,6 +133,7 @@ def of_import(file: Path) -> Cost:
 
 def of_run(recipe: Recipe, units: int, rank: int, folder: Path, task: Stimulus | None = None) -> Cost:
     """Cost of `run` for a system or network of a rank, and for the trials of a task: the sum of its parts."""
+    from ddm2snn.base.processes import at_once
     from ddm2snn.training import Training
 
     run = recipe.simulation

@@ -25,17 +25,15 @@ import typer
 
 from ddm2snn.base import package_version
 from ddm2snn.base.files import inputs_kept
-from ddm2snn.base.processes import RAISED_IN
 from ddm2snn.base.progress import LOG
 from ddm2snn.cli.exchange import export, import_
 from ddm2snn.cli.hardware import hardware
 from ddm2snn.cli.lists import backends, cache, systems
 from ddm2snn.cli.networks import convert, plan, restructure, train
 from ddm2snn.cli.options import quiet
-from ddm2snn.cli.results import analyse, compare, run, stress
+from ddm2snn.cli.results import analyse, compare, run, stress, sweep
 from ddm2snn.cli.simulate import simulate
-from ddm2snn.cli.sweep import sweep
-from ddm2snn.errors import InputError, one_line
+from ddm2snn.errors import RAISED_IN, InputError, one_line
 
 UNFORESEEN = 70
 """Exit code of an error that has no words of its own: EX_SOFTWARE of sysexits.h."""

@@ -201,17 +201,15 @@ def plan(
         raise InputError("plan needs a bound on noise or on drift_error, got neither. Give one, such as noise=0.25.")
     check_positive("plan", **bounds, dt_s=dt_s, **({} if time_unit_s is None else {"time_unit_s": time_unit_s}))
     neuron = neuron or LIF()
-    target = find_backend(backend) if isinstance(backend, str) else backend
-    timing = neuron.timing_on(target.spike_timing)
+    timing = neuron.timing_on((find_backend(backend) if isinstance(backend, str) else backend).spike_timing)
     neuron.check_step(dt_s, timing)
     with one_thread(), reported(progress, "plan") as report:
         states = to_internal(rate, stationary_states(rate, seed))
         base_s = natural_time_unit_s(rate, states)
         longer_s = dict.fromkeys(whole_hundredths(base_s * longer, dt_s) for longer in _LONGER)
         times_s = list(longer_s) if time_unit_s is None else [time_unit_s]
-        multiples = [m for m in _LADDER if m * rate.units <= _MOST_NEURONS] or [1]
-        if neurons_per_unit is not None:
-            multiples = [neurons_per_unit]
+        ladder = [m for m in _LADDER if m * rate.units <= _MOST_NEURONS] or [1]
+        multiples = ladder if neurons_per_unit is None else [neurons_per_unit]
         clock = Clock(base_s, dt_s, timing)
         motion = Motion.of(rate, clock, states, stream(seed, "plan", "trajectories"))
         search = _Search(rate, noise, drift_error, max_rates_hz, neuron, clock, states, motion, seed)

@@ -23,9 +23,8 @@ from ddm2snn.workflow.recipe import Recipe
 from ddm2snn.workflow.report import FIGURES
 from ddm2snn.workflow.steps import STATE, own_files
 from ddm2snn.workflow.sweep_grid import Grid
-from ddm2snn.workflow.sweep_page import PAGE, write_page
 from ddm2snn.workflow.sweep_steps import LOCK, STEPS, Order, Task, UnfitWorkerError, comparisons
-from ddm2snn.workflow.sweep_table import FILES, Table
+from ddm2snn.workflow.sweep_table import FILES, PAGE, Table, write_page
 
 if TYPE_CHECKING:
     from distributed import Client, Future

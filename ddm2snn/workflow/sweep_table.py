@@ -1,7 +1,8 @@
-"""The table of a sweep: a row for each network and measure, as CSV and as netCDF."""
+"""The table of a sweep: a row for each network and measure, as CSV and as netCDF; and its page."""
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 from collections.abc import Mapping, Sequence
@@ -10,11 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tomli_w
 
+from ddm2snn.base import package_version
 from ddm2snn.base.files import whole_file, write_text
 from ddm2snn.base.stored import parse_json
-from ddm2snn.plots.sweep import MEASURE, over_seeds, series_of
-from ddm2snn.workflow.sweep_grid import Point
+from ddm2snn.plots.style import save_figure
+from ddm2snn.plots.sweep import MEASURE, draw_sweep, over_seeds, series_of
+from ddm2snn.workflow.report import FIGURES
+from ddm2snn.workflow.sweep_grid import Grid, Point
 from ddm2snn.workflow.sweep_steps import COMPARISON, SECONDS, STEPS, Task
 
 if TYPE_CHECKING:
@@ -23,6 +28,12 @@ if TYPE_CHECKING:
 
 FILES = ("table.csv", "table.nc", "times.csv")
 """Files of a table; times are apart, so that the table of an interrupted sweep is that of one that was not."""
+PAGE = "sweep.html"
+_CAPTION = (
+    "Excess (distance over floor) by {}: 1 is as close as a second run of the rate network. Lines are geometric means "
+    "over seeds with their 95 % interval (Student's t of logarithms), dots the seeds. The uppermost row is the largest "
+    "of some twenty excesses, which is above 1 by chance too: compare it with itself."
+)
 _OF_RUN = ("network", "neurons", "missed", "problem", "folder")
 _WIDTH = 14  # letters of a column of lines
 _OF_MEASURE = ("label", "unit", "distance", "floor", "excess", "low", "high", "differs", "informative", "prominence")
@@ -166,3 +177,42 @@ def _line(cells: Sequence[Any]) -> str:
 
 def _words(cell: object) -> str:
     return "-" if cell is None else f"{cell:g}" if isinstance(cell, float) else str(cell)
+
+
+def write_page(table: Table, grid: Grid, folder: Path) -> None:
+    """Write sweep.html, and its figures as PNG and PDF."""
+    from jinja2 import Environment, PackageLoader
+
+    (folder / FIGURES).mkdir(exist_ok=True)
+    kinds = [name for name in (*table.columns, "network") if name not in ("seed", "system")]
+    shown = []
+    for name in kinds:
+        values = {row[name] for row in table.rows if row["measure"] and row[name] is not None}
+        if len(values) < (1 if len(kinds) == 1 else 2):
+            continue
+        figure = draw_sweep(table.rows, name, [other for other in kinds if other != name])
+        for ending in ("png", "pdf"):
+            save_figure(figure, folder / FIGURES / f"excess-{name}.{ending}")
+        png = base64.b64encode((folder / FIGURES / f"excess-{name}.png").read_bytes()).decode()
+        shown.append({"title": f"Excess by {name.replace('_', ' ')}", "caption": _CAPTION.format(name), "png": png})
+    head = [name for name in (*table.columns, "network") if name != "seed"]
+    rows = [
+        [*("" if value is None else value for value in values), len(excess), *_seeds_in_words(excess)]
+        for values, excess in series_of(table.rows, head, MEASURE).items()
+    ]
+    environment = Environment(loader=PackageLoader("ddm2snn.workflow"), autoescape=True, trim_blocks=True)
+    page = environment.get_template("sweep.html.j2").render(
+        title=f"Sweep of {', '.join(dict.fromkeys(row['system'] for row in table.rows))}",
+        figures=shown,
+        head=[*head, "seeds", "largest excess", "95 % interval"],
+        rows=rows,
+        problems=problems_of(table.rows, table.columns),
+        recipe=tomli_w.dumps(grid.content).rstrip(),
+        version=package_version(),
+    )
+    write_text(folder / PAGE, page)
+
+
+def _seeds_in_words(excess: list[float]) -> list[str]:
+    middle, low, high = over_seeds(excess)
+    return [f"{middle:.2f}", f"{low:.2f} – {high:.2f}" if len(excess) > 1 else "–"]

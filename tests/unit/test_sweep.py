@@ -72,8 +72,8 @@ def copied(finished, tmp_path):
 @pytest.fixture
 def no_figures(monkeypatch):
     """Pages with figures that take no time."""
-    monkeypatch.setattr("ddm2snn.workflow.sweep_page.save_figure", lambda figure, path: path.write_bytes(b"figure"))
-    monkeypatch.setattr("ddm2snn.workflow.sweep_page.draw_sweep", lambda *_: None)
+    monkeypatch.setattr("ddm2snn.workflow.sweep_table.save_figure", lambda figure, path: path.write_bytes(b"figure"))
+    monkeypatch.setattr("ddm2snn.workflow.sweep_table.draw_sweep", lambda *_: None)
 
 
 def steps_in(folder):
