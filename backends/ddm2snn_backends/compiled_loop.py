@@ -145,7 +145,7 @@ def _leaky(z: np.ndarray, base: np.ndarray, at: int, tile: int, neurons: tuple) 
 
 @compiled(fastmath={"contract"})
 def _leaky_each(z: np.ndarray, base: np.ndarray, at: int, tile: int, neurons: tuple) -> int:
-    """Leaky membranes of a tile, each with a decay of its own: one loop for both took up to a third longer."""
+    """Leaky membranes of a tile, each with a decay of its own: one loop for both is slower (`huge.py`)."""
     _, constants, decay, _, weights, _, v, _ = neurons
     mark, row = constants[2], len(z) - 3
     zero, one = constants.dtype.type(0.0), constants.dtype.type(1.0)
