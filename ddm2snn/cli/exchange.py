@@ -145,7 +145,8 @@ def _remarks(facts: ImportFacts, inputs: int) -> list[str]:
     if facts.noise_outside is not None:
         share, size = facts.noise_outside, facts.noise_outside_per_unit
         lines.append(
-            f"Warning: {share:.0%} of the units' noise, {size:.2g} per unit, lies outside the latents: left out."
+            f"Warning: {share:.0%} of the units' noise, {size:.2g} per unit, lies outside the latents: left out but "
+            "for its effect on the mean. With noise_latents in a mapping further latents carry it."
         )
     if facts.readout_left_out is not None:
         lines.append(f"Warning: the read-out {facts.readout} is left out: {facts.readout_left_out}")
