@@ -19,11 +19,11 @@ from ddm2snn.base.arrays import (
     freeze_arrays,
     is_own,
 )
-from ddm2snn.base.files import damage_refused, require_file
+from ddm2snn.base.files import damage_refused
 from ddm2snn.base.foreign import Allowance, Content, read_apart
-from ddm2snn.base.html import fields_table, html_table
+from ddm2snn.base.html import Plotted, fields_table, html_table
 from ddm2snn.base.sealed import sealed_content, sealed_file
-from ddm2snn.base.stored import Origin, check_header, make_header, parse_json, read_entries
+from ddm2snn.base.stored import Origin, Stored, check_header, make_header, parse_json, read_entries
 from ddm2snn.errors import FileRefusedError, InputError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Spikes:
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
+class Recording(Stored, Plotted):
     """Latent trajectories of independent trials, with optional spikes.
 
     Parameters
@@ -275,23 +275,16 @@ class Recording:
         with sealed_file(path, header) as file:
             dataset.to_netcdf(file, engine="h5netcdf", format="NETCDF4")
 
-    @classmethod
-    def load(cls, path: Path | str) -> Recording:
-        """Read what `save` wrote; a damaged, foreign or newer file is refused by name."""
-        file = require_file(path)
-        with file.open("rb") as content:
-            if content.read(4) != b"\x89HDF":
-                raise FileRefusedError(f"{file} is no recording, or it is damaged. Read other files with ddm2snn.load.")
-        with damage_refused(file, "a recording"):
-            return cls._rebuilt(file, _dataset(file))
 
-    @classmethod
-    def _rebuilt(cls, file: Path, content: xr.Dataset) -> Recording:
+def read_recording(file: Path) -> Recording:
+    """Read what `Recording.save` wrote; a damaged, foreign or newer file is refused by name."""
+    with damage_refused(file, "a recording"):
+        content = _dataset(file)
         header = check_header(parse_json(content.attrs.get(_KEY, "null"), f"{file} is damaged: its header"), file)
         if header["type"] != "Recording" or "latent" not in content:
             raise FileRefusedError(f"{file} holds a {header['type']!r} without latents, not a Recording.")
         try:
-            recording = cls(
+            recording = Recording(
                 content["latent"], _read_spikes(content), header.get("provenance", {}), content.get("outputs")
             )
         except (InputError, KeyError) as error:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ddm2snn.base.html import Plotted
     from ddm2snn.conversion.convert import Conversion
     from ddm2snn.conversion.diagnostics import Diagnostics, Lag, Noise, Spectrum
 
@@ -112,7 +113,7 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     return figure
 
 
-def plot(thing: Recording | FidelityReport | SpikingNetwork | Stress) -> list[Axes]:
+def plot(thing: Plotted) -> list[Axes]:
     r"""Draw what one looks at first; the axes belong to a figure that pyplot does not know of, ``axes[0].figure``.
 
     - Of a recording one trial: its spikes where there are any, above the latents.
@@ -123,7 +124,7 @@ def plot(thing: Recording | FidelityReport | SpikingNetwork | Stress) -> list[Ax
     Parameters
     ----------
     thing
-        A recording, a report, a spiking network or a stress test.
+        A recording, a report, a spiking network or a stress test; ``thing.plot()`` does the same.
 
     Returns
     -------
