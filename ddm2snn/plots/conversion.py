@@ -28,6 +28,7 @@ from ddm2snn.plots.style import (
     line_style,
     panels,
     plain,
+    plain_decades,
     subplots,
     symbol,
 )
@@ -278,7 +279,7 @@ def _spectrum(axis: Axes, network: SpikingNetwork, diagnostics: Diagnostics) -> 
     axis.set(xlabel="singular value", ylabel="relative to the largest", xlim=(0.4, rank + 0.6))
     axis.set_ylim(max(lowest, 1e-16) / 10, 5)
     axis.set_xticks(np.arange(1, rank + 1)[:: max(1, rank // 8)])
-    _plain_decades(axis)
+    plain_decades(axis)
     axis.set_title("Spectrum of $E D$")
     axis.legend(loc="upper right", frameon=False, fontsize=8.5)
     cost = f"{neurons - rank:,} more are zero:\n{2 * neurons * rank:,} weights (2Nk),\nnot {neurons**2:,}"
@@ -309,18 +310,9 @@ def _held_out(axis: Axes, curve: Mapping[str, list[float]], chosen: float) -> No
     axis.axvline(chosen, color=COLOURS[0], ls=":", lw=1.1)
     axis.set(xlabel="ridge (dotted: chosen)", ylabel="held-out error (internal units)")
     axis.margins(y=0.25)
-    _plain_decades(axis)
+    plain_decades(axis)
     axis.legend(loc="upper center", ncols=3, frameon=False, fontsize=8.5)
     axis.set_title("Choice of the ridge")
-
-
-def _plain_decades(axis: Axes) -> None:
-    """Name 1, 2 and 5 of each decade, since errors often lie within one."""
-    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
-
-    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.yaxis.set_minor_locator(NullLocator())
 
 
 def draw_placement(placement: Placement) -> Figure:

@@ -91,6 +91,15 @@ def plain(*axes: Axes) -> None:
         axis.title.set_fontsize(10.5)
 
 
+def plain_decades(axis: Axes) -> None:
+    """Name 1, 2 and 5 of each decade of a logarithmic axis."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.yaxis.set_minor_locator(NullLocator())
+
+
 def legend(axis: Axes, columns: int = 5) -> None:
     """Names above the axes, five in a line or as many as have room."""
     longest = max((len(name) for name in axis.get_legend_handles_labels()[1]), default=0)
