@@ -99,8 +99,8 @@ class Recording(Stored, Plotted):
     ----------
     latent
         xarray DataArray with dims (trial, time, rank) in system units; `time` in rate time units, `time_s` in
-        seconds and, where it is another, `system_time` in the system's own units are its coordinates. The first sample
-        is the initial state.
+        seconds and, where it is another, `system_time` in the system's own units are its coordinates, and the names of
+        the latents, where the system has some, are those of `rank`. The first sample is the initial state.
     spikes
         Spikes of the same run, where they were asked for.
     provenance
@@ -147,6 +147,8 @@ class Recording(Stored, Plotted):
             if kept is not None and not is_own(kept.values):
                 object.__setattr__(self, name, kept.copy())  # frozen in: the caller's array stays writable
                 getattr(self, name).values.setflags(write=False)
+        if len(self.origin.latent_names) == self.rank:
+            object.__setattr__(self, "latent", self.latent.assign_coords(rank=list(self.origin.latent_names)))
 
     def __repr__(self) -> str:
         return f"Recording({', '.join(f'{name}={value}' for name, value in self._summary().items())})"
@@ -257,7 +259,8 @@ class Recording(Stored, Plotted):
     def _variables(self) -> dict[str, xr.DataArray]:
         import xarray as xr
 
-        variables = {"latent": self.latent, "time": self.latent["time"], "time_s": self.latent["time_s"]}
+        latent = self.latent.drop_vars("rank", errors="ignore")  # the provenance has its names
+        variables = {"latent": latent, "time": self.latent["time"], "time_s": self.latent["time_s"]}
         if self.output is not None:
             variables["outputs"] = self.output  # a file has an axis called output
         if self.spikes is not None:

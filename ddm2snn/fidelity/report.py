@@ -160,7 +160,7 @@ class FidelityReport(Plotted):
         """Verdict and table of the distances, for a notebook."""
         import html
 
-        return f"<pre>{html.escape(chr(10).join(self.lines()))}</pre>"
+        return f"<pre style='white-space:pre-wrap'>{html.escape(chr(10).join(self.lines()))}</pre>"
 
     def __str__(self) -> str:
         """Verdict, and table of the distances."""

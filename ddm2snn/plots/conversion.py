@@ -24,6 +24,7 @@ from ddm2snn.plots.style import (
     MARKERS,
     PALE,
     WIDTH,
+    Panels,
     latent_name,
     line_style,
     panels,
@@ -115,7 +116,7 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
 
 
 def plot(thing: Plotted) -> list[Axes]:
-    r"""Draw what one looks at first; the axes belong to a figure that pyplot does not know of, ``axes[0].figure``.
+    r"""Draw what one looks at first; a notebook shows the figure, ``axes[0].figure``, which pyplot does not know of.
 
     - Of a recording one trial: its spikes where there are any, above the latents.
     - Of a report all distances over their floors.
@@ -145,11 +146,11 @@ def plot(thing: Plotted) -> list[Axes]:
     'time (rate time units)'
     """
     if isinstance(thing, Recording):
-        return (latent_traces({"first trial": thing}) if thing.spikes is None else spike_raster(thing)).axes
+        return Panels((latent_traces({"first trial": thing}) if thing.spikes is None else spike_raster(thing)).axes)
     if isinstance(thing, FidelityReport):
-        return excess_plot([thing]).axes
+        return Panels(excess_plot([thing]).axes)
     if isinstance(thing, Stress):
-        return draw_stress(thing).axes
+        return Panels(draw_stress(thing).axes)
     if not isinstance(thing, SpikingNetwork):
         kind = type(thing).__name__
         raise InputError(f"plot has no figure of a {kind}. Give a Recording, FidelityReport, SpikingNetwork or Stress.")
@@ -158,7 +159,7 @@ def plot(thing: Plotted) -> list[Axes]:
     _tuning_curves(axis, thing, to_internal(thing, thing.initial_latent), Ensemble.of(thing), no_bias)
     axis.set_xlabel(r"input $\Gamma_i z$ of the neuron's unit")
     plain(axis)
-    return figure.axes
+    return Panels(figure.axes)
 
 
 def _words(axis: Axes, title: str, words: str) -> None:

@@ -40,6 +40,15 @@ def subplots(width: float, height: float, rows: int = 1, columns: int = 1, **opt
     return figure, figure.subplots(rows, columns, **options)
 
 
+class Panels(list["Axes"]):
+    """Axes of one figure, which a notebook shows as the figure."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        self[0].figure.canvas.print_figure(content, format="png")
+        return content.getvalue()
+
+
 def check_figure_file(path: Path) -> None:
     """Refuse a figure file of unknown kind, or one that cannot be written."""
     if path.suffix not in _FORMATS:

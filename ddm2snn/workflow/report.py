@@ -50,7 +50,13 @@ PAGE_FILES, FIGURES = ("report.html", "summary.json"), "figures"
 ANALYSIS_FILES = (
     "analysis.json", "subspace.png", "symmetry.png", "irreversibility.png", "fixed-points.png", "lyapunov.png",
 )  # fmt: skip
-_HIDDEN = ("drift_error", "diagnostics", "robustness", "stages")  # entries of a provenance that tables show, or long
+_HIDDEN = (
+    "drift_error",
+    "diagnostics",
+    "robustness",
+    "stages",
+    "latent_names",
+)  # entries of a provenance that tables show, or long
 
 _UNITS = {  # of distances, as a page says them
     "reference sd": "in standard deviations of the {}",
@@ -278,7 +284,7 @@ class Page:
     def _spike_pictures(self) -> Iterator[Picture]:
         for name, recording in self.rasters.items():
             caption = "Spikes of one trial, and the latents that they carry."
-            raster = partial(recordings.spike_raster, recording, name=name, latent_names=self._latent_names)
+            raster = partial(recordings.spike_raster, recording, name=name)
             yield _file_name(f"spikes-{name}"), f"Spikes of {name}", caption, raster
         if self._spiking:
             caption = "Mean rate of each neuron, and how much its successive inter-spike intervals differ (CV2)."
