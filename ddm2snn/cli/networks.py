@@ -118,11 +118,10 @@ def convert(
 ) -> int:
     """Convert a rate network into spiking neurons that keep its low-rank factors."""
     from ddm2snn.conversion import find_decoders
-    from ddm2snn.load import load_as
     from ddm2snn.plots.conversion import draw
     from ddm2snn.plots.style import check_figure_file, save_figure
 
-    network = load_as(rate, ddm2snn.RateNetwork)
+    network = ddm2snn.RateNetwork.load(rate)
     device = None if hardware is None else ddm2snn.find_hardware(hardware)
     check_output(output, ".safetensors")
     if figure is not None:
@@ -191,9 +190,7 @@ def plan(
     as_json: JsonFlag = False,
 ) -> None:
     """Find the conversion with the fewest spikes within bounds on spike noise and drift error, by prediction."""
-    from ddm2snn.load import load_as
-
-    network = load_as(rate, ddm2snn.RateNetwork)
+    network = ddm2snn.RateNetwork.load(rate)
     cost = costs.of_conversion((neurons_per_unit or 16.0) * network.units, network.rank, "calibrated")
     with shown(f"plan for {backend or 'brian2'}", cost) as progress:
         result = ddm2snn.plan(
@@ -234,9 +231,7 @@ def restructure(
     as_json: JsonFlag = False,
 ) -> None:
     """Solve for decoders that are sparse, bounded or of one sign, and tell what that costs."""
-    from ddm2snn.load import load_as
-
-    network, source = load_as(spiking, ddm2snn.SpikingNetwork), load_as(rate, ddm2snn.RateNetwork)
+    network, source = ddm2snn.SpikingNetwork.load(spiking), ddm2snn.RateNetwork.load(rate)
     check_output(output, ".safetensors")
     structures = [] if sparse is None else [ddm2snn.Sparse(sparse)]
     structures += [] if bounded is None else [ddm2snn.Bounded(bounded)]

@@ -13,7 +13,7 @@ from syntax_trees import Tree, code_length, length
 LIMITS = {
     "lines": 38_665,
     "files": 200,
-    "classes": 252,
+    "classes": 254,
     "loose modules": 9,
     "functions over 9 parameters": 2,
     "most parameters": 11,
