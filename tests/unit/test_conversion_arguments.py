@@ -63,7 +63,7 @@ def test_the_rate_backend_runs_no_spikes(refuses, quick_rate):
 
 
 def test_an_unknown_backend_lists_the_installed(refuses, quick_rate):
-    names = "brian2, compiled, nengo, nengo-loihi, quantised, rate, reference"
+    names = "brian2, compiled, nengo, nengo-loihi, quantised, rate, reference, torch"
     with refuses(InputError, "There is no backend 'nest'", names):
         convert(quick_rate, backend="nest")
 
