@@ -3,6 +3,7 @@
 import datetime
 import os
 import re
+from typing import Any
 
 from docutils import nodes
 from docutils.utils.math import MathError
@@ -65,6 +66,15 @@ def _block(translator: nodes.NodeVisitor, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def _accessible(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """Give what scrolls a place among the stops of the keyboard, and captions their level as headings."""
+    for part in ("body", "furo_navigation_tree"):
+        html = context.get(part) or ""
+        html = html.replace("<pre>", '<pre tabindex="0">').replace('role="heading">', 'role="heading" aria-level="2">')
+        context[part] = re.sub('<div class="(?=(?:math|table)-wrapper)', '<div tabindex="0" class="', html)
+
+
 def setup(app: Sphinx) -> None:
     """Formulas as MathML, which browsers draw themselves: no script, no font and no network."""
+    app.connect("html-page-context", _accessible, priority=900)  # after the theme's own
     app.add_html_math_renderer("mathml", inline_renderers=(_inline, None), block_renderers=(_block, None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,29 @@ def cli(
         return exit_info.value.code, out, err  # pyright: ignore[reportReturnType] - ours are numbers
 
     return call
+
+
+@pytest.fixture
+def animal(tmp_path: Path) -> Path:
+    """An NWB file as a laboratory writes one: a position, a pupil, units and trials."""
+    pynwb = pytest.importorskip("pynwb")
+    rng, path = np.random.default_rng(0), tmp_path / "animal.nwb"
+    file = pynwb.NWBFile("a session", "x", datetime(2020, 1, 1, tzinfo=UTC), notes="sunny")
+    place = pynwb.behavior.SpatialSeries(
+        name="place", data=np.cumsum(rng.standard_normal((1000, 2)), axis=0), reference_frame="corner", rate=50.0,
+        starting_time=2.0, conversion=0.01,
+    )  # fmt: skip
+    module = file.create_processing_module("behavior", "where it went")
+    module.add(pynwb.behavior.Position(spatial_series=place))
+    times = np.arange(1000) / 50 + 2.0
+    file.add_acquisition(pynwb.TimeSeries(name="pupil", data=rng.random(1000), unit="mm", timestamps=times))
+    for start in (4.0, 10.0, 16.0):
+        file.add_trial(start_time=start, stop_time=start + 5.0)
+    for _ in range(3):
+        file.add_unit(spike_times=np.sort(rng.uniform(0, 22, 100)))
+    with pynwb.NWBHDF5IO(path, "w") as writer:
+        writer.write(file)
+    return path
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import nbformat
@@ -15,6 +16,10 @@ from ddm2snn.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "notebooks"
+sys.path.append(str(BOOK))
+
+from site_links import broken  # noqa: E402  # pyright: ignore[reportMissingImports]
+
 PAGES = [ROOT / "README.md", *sorted(BOOK.glob("*.md"))]
 NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
 COMMANDS = typer.main.get_command(app)
@@ -144,3 +149,9 @@ def test_readme_is_short_and_its_picture_small():
     assert max(len(part.split()) for part in prose.split("\n\n") if "|" not in part) <= 100
     assert text.count("![") == 1
     assert all(path.stat().st_size < 150_000 for path in (ROOT / "notebooks/figures").iterdir())
+
+
+def test_a_broken_link_of_a_site_is_seen(tmp_path):
+    (tmp_path / "a.html").write_text('<p id="here"><a href="b.html#there">b</a><a href="#here">a</a><img src="c.png">')
+    (tmp_path / "b.html").write_text('<p id="there"><a href="a.html#nowhere">a</a><a href="https://x.org/y">x</a>')
+    assert broken(tmp_path) == ["a.html: c.png", "b.html: a.html#nowhere"]

@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 import random
 import warnings
-from datetime import UTC, datetime
 
 import h5py
 import numpy as np
@@ -297,29 +296,6 @@ def test_latents_decoded_from_spikes_are_those_of_the_run(quick_spiking):
     assert (np.abs(shifted.samples - run.samples)[:, late].max(axis=(0, 1)) > OF_A_STEP * per_step).all()
     without = ddm2snn.latents_of_spikes(run.spikes, quiet, duration=10, every=0.05)
     assert np.abs(without.samples - run.samples)[:, 0].max() > np.abs(without.samples - run.samples)[:, -1].max()
-
-
-@pytest.fixture
-def animal(tmp_path):
-    """An NWB file as a laboratory writes one: a position, a pupil, units and trials."""
-    pynwb = pytest.importorskip("pynwb")
-    rng, path = np.random.default_rng(0), tmp_path / "animal.nwb"
-    file = pynwb.NWBFile("a session", "x", datetime(2020, 1, 1, tzinfo=UTC), notes="sunny")
-    place = pynwb.behavior.SpatialSeries(
-        name="place", data=np.cumsum(rng.standard_normal((1000, 2)), axis=0), reference_frame="corner", rate=50.0,
-        starting_time=2.0, conversion=0.01,
-    )  # fmt: skip
-    module = file.create_processing_module("behavior", "where it went")
-    module.add(pynwb.behavior.Position(spatial_series=place))
-    times = np.arange(1000) / 50 + 2.0
-    file.add_acquisition(pynwb.TimeSeries(name="pupil", data=rng.random(1000), unit="mm", timestamps=times))
-    for start in (4.0, 10.0, 16.0):
-        file.add_trial(start_time=start, stop_time=start + 5.0)
-    for _ in range(3):
-        file.add_unit(spike_times=np.sort(rng.uniform(0, 22, 100)))
-    with pynwb.NWBHDF5IO(path, "w") as writer:
-        writer.write(file)
-    return path
 
 
 def test_signals_and_spikes_of_an_animal_are_cut_into_its_trials(animal, refuses):
