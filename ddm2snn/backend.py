@@ -215,8 +215,8 @@ def find_backend(name: str, **options: Any) -> Backend:  # noqa: ANN401 - an ada
         return make(**options)
     if name == RATE:
         raise InputError(
-            "Backend rate runs rate networks, which simulate does without a simulator. For spikes convert for brian2, "
-            "nengo or reference."
+            "Backend rate runs rate networks, which needs no simulator and takes no options. For spikes convert for "
+            "brian2, nengo or reference."
         )
     raise InputError(
         f"There is no backend {name!r}; installed are {', '.join(backend_names())}. "

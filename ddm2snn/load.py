@@ -6,17 +6,18 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import ddm2snn
 from ddm2snn.base.files import damage_refused, require_file
 from ddm2snn.base.foreign import Allowance
 from ddm2snn.base.stored import read_safetensors, rebuild
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.neuron import stored_neuron
-from ddm2snn.recording import Recording
+from ddm2snn.recording import Recording, read_recording
 from ddm2snn.stimulus import Stimulus
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 CARD_NETWORK = "network.safetensors"
 """File of a card that holds its network."""
-T = TypeVar("T", bound="DataclassInstance")
 
 
 def load(path: Path | str) -> RateNetwork | SpikingNetwork | Stimulus | Recording:
@@ -33,7 +33,8 @@ def load(path: Path | str) -> RateNetwork | SpikingNetwork | Stimulus | Recordin
     Parameters
     ----------
     path
-        A file that a method `save` wrote, or a card: a folder of format card of `export`, or a zip of it.
+        A file that a method `save` wrote, or a card: a folder of format card of `export`, or a zip of it. Recordings
+        of other tools (.nwb, .nix, .nir) are read as `import_recording` does without options.
 
     Returns
     -------
@@ -64,14 +65,11 @@ def load(path: Path | str) -> RateNetwork | SpikingNetwork | Stimulus | Recordin
     with file.open("rb") as content:
         start = content.read(8)
     if file.suffix.lower() in (".nwb", ".nix", ".nir"):
-        raise FileRefusedError(
-            f"{file} was not written by `save`. Read a recording with ddm2snn.import_recording, a network with "
-            "ddm2snn.import_network."
-        )
+        return ddm2snn.import_recording(file)
     if start.startswith(b"PK\x03\x04"):
         return _load_zip(file)
     if start.startswith(b"\x89HDF"):
-        return Recording.load(file)
+        return read_recording(file)
     with damage_refused(file, "a file of ddm2snn"):
         return _load_arrays(file)
 
@@ -100,16 +98,6 @@ def _load_arrays(file: Path) -> RateNetwork | SpikingNetwork | Stimulus:
     if kind == "SpikingNetwork":
         return rebuild_spiking(header, arrays, file)
     return rebuild(types[kind], header, arrays, file)  # pyright: ignore[reportReturnType]
-
-
-def load_as(path: Path | str, cls: type[T]) -> T:
-    """Read a file that must hold a `cls`, and refuse it by name where it holds something else."""
-    instance = load(path)
-    if not isinstance(instance, cls):
-        raise FileRefusedError(
-            f"{path} holds a {type(instance).__name__}, but a {cls.__name__} is needed here. Give another file."
-        )
-    return instance
 
 
 def rebuild_spiking(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: Path) -> SpikingNetwork:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from ddm2snn.base.arrays import check_positive, check_provenance, freeze_arrays
-from ddm2snn.base.html import html_table
+from ddm2snn.base.html import Plotted, html_table
 from ddm2snn.base.low_rank import LowRank
 from ddm2snn.base.stored import Origin, Stored, read_entries
 from ddm2snn.errors import InputError
@@ -184,9 +184,8 @@ class RateNetwork(_Network):
 
     def diffusion(self, latent: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "... rank rank"]:
         """Diffusion tensor G G^T at `latent`, in system units squared per unit of time, shape (..., rank, rank)."""
-        factor = (self.latent_scale / np.sqrt(self.time_scale))[:, None] * self.internal_factor(
-            to_internal(self, latent)
-        )
+        z = to_internal(self, latent)
+        factor = (self.latent_scale / np.sqrt(self.time_scale))[:, None] * self.internal_factor(z)
         return factor @ np.swapaxes(factor, -1, -2)
 
     @property
@@ -196,7 +195,7 @@ class RateNetwork(_Network):
 
 
 @dataclass(frozen=True, eq=False)
-class SpikingNetwork(_Network):
+class SpikingNetwork(_Network, Plotted):
     r"""Spiking neurons that are coupled through k latents: their recurrent matrix E D has rank k.
 
     .. math::
@@ -290,6 +289,7 @@ class SpikingNetwork(_Network):
     output_decoders: Float[np.ndarray, "output neuron"] | None = None
     output_map: Float[np.ndarray, "output rank"] | None = None
     output_filter_s: float | None = None
+    plot_tuning = Plotted.plot
 
     def __post_init__(self) -> None:
         _check_common(self)

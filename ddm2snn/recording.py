@@ -19,11 +19,11 @@ from ddm2snn.base.arrays import (
     freeze_arrays,
     is_own,
 )
-from ddm2snn.base.files import damage_refused, require_file
+from ddm2snn.base.files import damage_refused
 from ddm2snn.base.foreign import Allowance, Content, read_apart
-from ddm2snn.base.html import fields_table, html_table
+from ddm2snn.base.html import Plotted, fields_table, html_table
 from ddm2snn.base.sealed import sealed_content, sealed_file
-from ddm2snn.base.stored import Origin, check_header, make_header, parse_json, read_entries
+from ddm2snn.base.stored import Origin, Stored, check_header, make_header, parse_json, read_entries
 from ddm2snn.errors import FileRefusedError, InputError
 
 if TYPE_CHECKING:
@@ -92,15 +92,15 @@ class Spikes:
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
+class Recording(Stored, Plotted):
     """Latent trajectories of independent trials, with optional spikes.
 
     Parameters
     ----------
     latent
         xarray DataArray with dims (trial, time, rank) in system units; `time` in rate time units, `time_s` in
-        seconds and, where it is another, `system_time` in the system's own units are its coordinates. The first sample
-        is the initial state.
+        seconds and, where it is another, `system_time` in the system's own units are its coordinates, and the names of
+        the latents, where the system has some, are those of `rank`. The first sample is the initial state.
     spikes
         Spikes of the same run, where they were asked for.
     provenance
@@ -147,6 +147,8 @@ class Recording:
             if kept is not None and not is_own(kept.values):
                 object.__setattr__(self, name, kept.copy())  # frozen in: the caller's array stays writable
                 getattr(self, name).values.setflags(write=False)
+        if len(self.origin.latent_names) == self.rank:
+            object.__setattr__(self, "latent", self.latent.assign_coords(rank=list(self.origin.latent_names)))
 
     def __repr__(self) -> str:
         return f"Recording({', '.join(f'{name}={value}' for name, value in self._summary().items())})"
@@ -257,7 +259,8 @@ class Recording:
     def _variables(self) -> dict[str, xr.DataArray]:
         import xarray as xr
 
-        variables = {"latent": self.latent, "time": self.latent["time"], "time_s": self.latent["time_s"]}
+        latent = self.latent.drop_vars("rank", errors="ignore")  # the provenance has its names
+        variables = {"latent": latent, "time": self.latent["time"], "time_s": self.latent["time_s"]}
         if self.output is not None:
             variables["outputs"] = self.output  # a file has an axis called output
         if self.spikes is not None:
@@ -275,23 +278,16 @@ class Recording:
         with sealed_file(path, header) as file:
             dataset.to_netcdf(file, engine="h5netcdf", format="NETCDF4")
 
-    @classmethod
-    def load(cls, path: Path | str) -> Recording:
-        """Read what `save` wrote; a damaged, foreign or newer file is refused by name."""
-        file = require_file(path)
-        with file.open("rb") as content:
-            if content.read(4) != b"\x89HDF":
-                raise FileRefusedError(f"{file} is no recording, or it is damaged. Read other files with ddm2snn.load.")
-        with damage_refused(file, "a recording"):
-            return cls._rebuilt(file, _dataset(file))
 
-    @classmethod
-    def _rebuilt(cls, file: Path, content: xr.Dataset) -> Recording:
+def read_recording(file: Path) -> Recording:
+    """Read what `Recording.save` wrote; a damaged, foreign or newer file is refused by name."""
+    with damage_refused(file, "a recording"):
+        content = _dataset(file)
         header = check_header(parse_json(content.attrs.get(_KEY, "null"), f"{file} is damaged: its header"), file)
         if header["type"] != "Recording" or "latent" not in content:
             raise FileRefusedError(f"{file} holds a {header['type']!r} without latents, not a Recording.")
         try:
-            recording = cls(
+            recording = Recording(
                 content["latent"], _read_spikes(content), header.get("provenance", {}), content.get("outputs")
             )
         except (InputError, KeyError) as error:

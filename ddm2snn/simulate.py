@@ -353,6 +353,6 @@ def _recording(
             "seed": int(run.seed),
             "dt_s": dt_s,
             "time_unit_s": time_unit_s,
-            "device": "cpu",
+            "device": trace.options.get("device", "cpu"),
         },
     )

@@ -14,7 +14,7 @@ from ddm2snn.base.arrays import as_count, check_positive, freeze_arrays
 from ddm2snn.base.files import require_file
 from ddm2snn.base.html import fields_table
 from ddm2snn.base.randomness import check_seed, stream
-from ddm2snn.base.stored import Stored, read_as
+from ddm2snn.base.stored import Stored
 from ddm2snn.errors import FileRefusedError, InputError
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ class Stimulus(Stored):
                 raise FileRefusedError(f"{path} is a folder without a .csv file. Put one for each trial into it.")
             return cls.of_trials({table.stem: cls.load(table) for table in tables})
         if Path(path).suffix.lower() != ".csv":
-            return read_as(path, cls)
+            return super().load(path)
         file = require_file(path)
         form = "Each line needs the time in the first column and an input in each further one, separated by commas"
         try:

@@ -149,7 +149,7 @@ class _Population:
     def of(cls, schedule: Schedule, first: int, last: int, dtype: type[np.floating[Any]]) -> _Population:
         """Neurons from `first` to before `last`, in whole tiles."""
         network, some = schedule.network, slice(first, last)
-        model, constants, decay = _membrane(network.neuron, schedule.dt_s)
+        model, constants, decay = membrane_constants(network.neuron, schedule.dt_s)
         shared = np.ndim(decay) == 0
         factor = schedule.factor
         rows = [network.decoders] if factor is None else [network.decoders, factor.decoders]
@@ -184,7 +184,7 @@ def _tiled(rows: np.ndarray, fill: float = 0.0) -> Float[np.ndarray, "tile row p
     return np.ascontiguousarray(full.reshape(len(rows), tiles, loop.TILE).swapaxes(0, 1))
 
 
-def _membrane(neuron: Any, dt_s: float) -> tuple[int, tuple[float, ...], float | np.ndarray]:  # noqa: ANN401
+def membrane_constants(neuron: Any, dt_s: float) -> tuple[int, tuple[float, ...], float | np.ndarray]:  # noqa: ANN401
     """Code of a model's membrane, its constants behind the decay, and the decay of all neurons or of each."""
     if neuron.name == "rectified-linear":
         return loop.LINEAR, (0.0, 0.0, dt_s / neuron.tau_membrane_s, 0.0, 0.0), 0.0

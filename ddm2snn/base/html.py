@@ -1,13 +1,26 @@
-"""Tables that notebooks show instead of a repr."""
+"""What notebooks show: tables instead of a repr, and figures."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import ddm2snn
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _LONGEST = 200  # characters of a cell
+
+
+class Plotted:
+    """What `ddm2snn.plot` has a figure of."""
+
+    def plot(self) -> list[Axes]:
+        """Draw what one looks at first; see `ddm2snn.plot`."""
+        return ddm2snn.plot(self)
 
 
 def html_table(title: str, rows: Mapping[str, object]) -> str:

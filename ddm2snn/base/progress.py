@@ -99,9 +99,31 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def _bar(name: str) -> Iterator[Progress]:
-    with _bars() as bar:
+    bars = _bars()
+    if bars.console.is_jupyter:
+        show = _notebook_bar(name)
+        yield show
+        show(1.0)
+        return
+    with bars as bar:
         task = bar.add_task(name, total=1.0)
         yield lambda share: bar.update(task, completed=share)
+
+
+def _notebook_bar(name: str) -> Progress:
+    """A bar as HTML: rich has none in a notebook without widgets."""
+    from IPython.display import HTML, DisplayHandle
+
+    handle, drawn = DisplayHandle(), 0.0
+    handle.display(HTML(f"{name} <progress></progress>"))
+
+    def show(share: float) -> None:
+        nonlocal drawn
+        if share >= 1.0 or time.perf_counter() - drawn >= _REDRAWN_S:
+            handle.update(HTML(f'{name} <progress value="{share:.3f}"></progress>'))
+            drawn = time.perf_counter()
+
+    return show
 
 
 def _bars(*, auto_refresh: bool = True) -> Bar:

@@ -7,12 +7,13 @@ import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
+import ddm2snn
 from ddm2snn.base.arrays import array_fields, arrays_of, canonical_json, content_fingerprint
-from ddm2snn.base.files import damage_refused, require_file, whole_file
+from ddm2snn.base.files import whole_file
 from ddm2snn.errors import FileRefusedError, InputError
 
 if TYPE_CHECKING:
@@ -86,6 +87,16 @@ class Stored:
         """Write as safetensors."""
         save_arrays(self, path)
 
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read what `save` wrote, as `ddm2snn.load` does, and refuse what holds another type by name."""
+        instance = ddm2snn.load(path)
+        if not isinstance(instance, cls):
+            raise FileRefusedError(
+                f"{path} holds a {type(instance).__name__}, but a {cls.__name__} is needed here. Give another file."
+            )
+        return instance
+
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
@@ -141,18 +152,6 @@ class Origin:
 def read_entries(kind: type[T], content: Mapping[str, Any]) -> T:
     """Entries of a JSON object that a dataclass has fields for; those that are missing have their defaults."""
     return kind(**{field.name: content[field.name] for field in dataclasses.fields(kind) if field.name in content})
-
-
-def read_as(path: Path | str, cls: type[T]) -> T:
-    """Read a file that must hold a `cls` of plain settings, and refuse it by name where it holds something else."""
-    file = require_file(path)
-    with damage_refused(file, "a file of ddm2snn"):
-        header, arrays = read_safetensors(file)
-        if header["type"] != cls.__name__:
-            raise FileRefusedError(
-                f"{file} holds a {header['type']}, but a {cls.__name__} is needed here. Give another file."
-            )
-        return rebuild(cls, header, arrays, file)
 
 
 def make_header(kind: str, fingerprint: str, **content: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON values

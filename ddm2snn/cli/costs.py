@@ -34,7 +34,7 @@ _MOST = 2**62  # of any number: more is no number of 64 bits
 _TRAINING_ARRAYS = 3  # of points times units: outputs of the units, their slopes and gradient
 _FEATURE_S, _FEATURE_PER_UNIT_S = 2e-8, 2e-11
 _COMPARE_BYTES, _COMPARE_S = 120, 2e-5  # for each number
-_STEP_S = {"brian2": 1e-9, "compiled": 1e-9, "rate": 5e-9}  # for each neuron, step and trial
+_STEP_S = {"brian2": 1e-9, "compiled": 1e-9, "rate": 5e-9, "torch": 1e-9}  # for each neuron, step and trial
 _OTHER_STEP_S, _LONE_STEP_S = 2e-8, 1e-4  # of simulators in NumPy, which do the trials of a step at once
 _STEPS_PER_UNIT = 400  # of a converted network
 _DRIVEN_S, _GRAM_S, _STATIC_S = 5e-10, 1e-11, 6e-4  # for each neuron and step, each product, each neuron
@@ -90,10 +90,10 @@ def of_simulation(
     """Cost of `simulate` for a network of `size` units or neurons; many samples pass through temporary files."""
     trials, compiled = min(trials, _MOST), backend in _STEP_S
     each = _STEP_S.get(backend, _OTHER_STEP_S) * size * trials + (0.0 if compiled else _LONE_STEP_S)
-    numbers = samples * trials * rank
+    numbers, held = samples * trials * rank, 1 if compiled and backend != "torch" else trials
     return Cost(
         f"simulation of {numbers:,.0f} numbers", "Take fewer trials, a shorter duration or a longer interval (every)",
-        memory=_FLOAT * size * (2.0 * rank + (1 if compiled else trials)), disk=_FLOAT * numbers, seconds=each * steps,
+        memory=_FLOAT * size * (2.0 * rank + held), disk=_FLOAT * numbers, seconds=each * steps,
         folder=folder,
     )  # fmt: skip
 

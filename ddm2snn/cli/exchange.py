@@ -118,10 +118,8 @@ def _import_recording(
     as_json: bool,
 ) -> None:
     """Read spikes and signals from elsewhere into a recording."""
-    from ddm2snn.load import load_as
-
     check_output(output, ".nc")
-    spiking = None if network is None else load_as(network, ddm2snn.SpikingNetwork)
+    spiking = None if network is None else ddm2snn.SpikingNetwork.load(network)
     recording = ddm2snn.import_recording(file, signal=signal, network=spiking, time_unit_s=time_unit_s, every=every)
     recording.save(output)
     content = {"file": str(output), "fingerprint": recording.fingerprint, "trials": recording.trials}
@@ -145,7 +143,8 @@ def _remarks(facts: ImportFacts, inputs: int) -> list[str]:
     if facts.noise_outside is not None:
         share, size = facts.noise_outside, facts.noise_outside_per_unit
         lines.append(
-            f"Warning: {share:.0%} of the units' noise, {size:.2g} per unit, lies outside the latents: left out."
+            f"Warning: {share:.0%} of the units' noise, {size:.2g} per unit, lies outside the latents: left out but "
+            "for its effect on the mean. With noise_latents in a mapping further latents carry it."
         )
     if facts.readout_left_out is not None:
         lines.append(f"Warning: the read-out {facts.readout} is left out: {facts.readout_left_out}")
@@ -194,14 +193,14 @@ def export(
     as_json: JsonFlag = False,
 ) -> None:
     """Write a network or a recording for another tool, and say what its format cannot hold."""
-    from ddm2snn.load import load, load_as
+    from ddm2snn.load import load
 
     if (form, reader) == ("nengo", "board"):
         form, reader = "board", None
     nir = ddm2snn.Nir(dialect, reader) if (dialect, reader) != ("factored", None) else None  # pyright: ignore[reportArgumentType] - checked inside
     card = ddm2snn.Card(licence, report) if (licence, report) != (None, None) else None
     content = load(file)
-    rate = None if without_refractory is None else load_as(without_refractory, ddm2snn.RateNetwork)
+    rate = None if without_refractory is None else ddm2snn.RateNetwork.load(without_refractory)
     if form not in ("card", "board") or output.suffix:
         check_output(output, *_SUFFIXES.get(form, (output.suffix,)))
     if isinstance(content, ddm2snn.Recording):

@@ -69,11 +69,10 @@ def fit(
     from ddm2snn.hardware.map_file import check_map_file, write_map
     from ddm2snn.hardware.place import placement_of
     from ddm2snn.hardware.second_opinion import second_opinion
-    from ddm2snn.load import load_as
     from ddm2snn.plots.conversion import draw_placement
     from ddm2snn.plots.style import check_figure_file, save_figure
 
-    config, spiking = ddm2snn.find_hardware(hardware), load_as(network, ddm2snn.SpikingNetwork)
+    config, spiking = ddm2snn.find_hardware(hardware), ddm2snn.SpikingNetwork.load(network)
     if figure is not None:
         check_figure_file(figure)
     if map_file is not None:

@@ -80,7 +80,6 @@ COMMANDS: dict[str, dict[str, tuple[Callable[..., int | None] | typer.Typer, str
 app = typer.Typer(
     name="ddm2snn",
     help="Convert low-rank rate networks trained by drift-diffusion matching into spiking networks.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -118,11 +118,10 @@ def convert(
 ) -> int:
     """Convert a rate network into spiking neurons that keep its low-rank factors."""
     from ddm2snn.conversion import find_decoders
-    from ddm2snn.load import load_as
     from ddm2snn.plots.conversion import draw
     from ddm2snn.plots.style import check_figure_file, save_figure
 
-    network = load_as(rate, ddm2snn.RateNetwork)
+    network = ddm2snn.RateNetwork.load(rate)
     device = None if hardware is None else ddm2snn.find_hardware(hardware)
     check_output(output, ".safetensors")
     if figure is not None:
@@ -198,9 +197,7 @@ def plan(
 
     With --hardware, find the fewest neurons and bits of a weight that stay near the floor on a device instead.
     """
-    from ddm2snn.load import load_as
-
-    network = load_as(rate, ddm2snn.RateNetwork)
+    network = ddm2snn.RateNetwork.load(rate)
     if hardware is not None:
         others = {
             "--noise": noise, "--drift-error": drift_error, "--neurons-per-unit": neurons_per_unit,
@@ -276,9 +273,7 @@ def restructure(
     as_json: JsonFlag = False,
 ) -> None:
     """Solve for decoders that are sparse, bounded or of one sign, and tell what that costs."""
-    from ddm2snn.load import load_as
-
-    network, source = load_as(spiking, ddm2snn.SpikingNetwork), load_as(rate, ddm2snn.RateNetwork)
+    network, source = ddm2snn.SpikingNetwork.load(spiking), ddm2snn.RateNetwork.load(rate)
     check_output(output, ".safetensors")
     structures = [] if sparse is None else [ddm2snn.Sparse(sparse)]
     structures += [] if bounded is None else [ddm2snn.Bounded(bounded)]

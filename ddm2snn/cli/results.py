@@ -54,11 +54,10 @@ def analyse(
 ) -> None:
     """Take the dynamics of a rate network apart: subspace, symmetry, time reversal, fixed points, exponents."""
     from ddm2snn.analysis import analyse as analyse_network
-    from ddm2snn.load import load_as
     from ddm2snn.workflow.report import ANALYSIS_FILES, write_analysis
     from ddm2snn.workflow.steps import STATE, own_files
 
-    network = load_as(rate, ddm2snn.RateNetwork)
+    network = ddm2snn.RateNetwork.load(rate)
     cost = costs.of_analysis(network.units, network.rank)
     opened = new_folder(output, notes=(STATE,))
     with opened as folder, own_files("analyse", folder, ANALYSIS_FILES), shown(f"analyse {rate}", cost) as progress:
@@ -101,8 +100,8 @@ def compare(
     from ddm2snn.workflow.steps import STATE, own_files
 
     network, trials = _field_and_inputs(rate, stimulus)
-    first, *others = map(_recording, (reference, *(floor or [])))
-    judged = [_recording(path) for path in (test, *(more or []))]
+    first, *others = map(ddm2snn.Recording.load, (reference, *(floor or [])))
+    judged = [ddm2snn.Recording.load(path) for path in (test, *(more or []))]
     numbers = sum(recording.samples.size for recording in (first, *others, *judged))
     cost = costs.of_comparison(numbers)
     cost.checked()
@@ -142,13 +141,12 @@ def _field_and_inputs(
 ) -> tuple[ddm2snn.RateNetwork | None, ddm2snn.Stimulus | None]:
     """Rate network and trials whose vector fields are shown, both or neither."""
     from ddm2snn.exchange import read_stimulus
-    from ddm2snn.load import load_as
 
     if rate is None and stimulus is None:
         return None, None
     if rate is None or stimulus is None:
         raise InputError("A vector field under inputs needs --rate and --stimulus. Give both, or neither.")
-    return load_as(rate, ddm2snn.RateNetwork), read_stimulus(stimulus)
+    return ddm2snn.RateNetwork.load(rate), read_stimulus(stimulus)
 
 
 def stress(
@@ -172,11 +170,10 @@ def stress(
 ) -> None:
     """Damage a spiking network at several levels, and tell what fidelity is left, and what calibrating again saves."""
     from ddm2snn.fidelity.stress import LEVELS, check_table
-    from ddm2snn.load import load_as
     from ddm2snn.plots.comparison import draw_stress
     from ddm2snn.plots.style import check_figure_file, save_figure
 
-    network, source = load_as(spiking, ddm2snn.SpikingNetwork), load_as(rate, ddm2snn.RateNetwork)
+    network, source = ddm2snn.SpikingNetwork.load(spiking), ddm2snn.RateNetwork.load(rate)
     check_table(output)
     check_writable(output)
     if figure is not None:
@@ -194,15 +191,6 @@ def stress(
             save_figure(draw_stress(result), figure)
     files = [str(path) for path in (output, figure) if path is not None]
     show({"files": files, "rows": result.rows()}, [*result.lines(), *files], as_json=as_json)
-
-
-def _recording(path: Path) -> ddm2snn.Recording:
-    """Recording of a file, whichever tool it was written for."""
-    from ddm2snn.exchange.foreign_recordings import RECORDING_SUFFIXES
-    from ddm2snn.load import load_as
-
-    foreign = path.suffix.lower() in RECORDING_SUFFIXES
-    return ddm2snn.import_recording(path) if foreign else load_as(path, ddm2snn.Recording)
 
 
 def run(

@@ -108,11 +108,9 @@ def _cost(
 
 def _one_of_ranks(backend: str | None, options: dict[str, str], partial: Path) -> Any:  # noqa: ANN401 - an adapter's own
     """Backend that shares the neurons with other processes, of which all but the first fall silent."""
-    from ddm2snn.load import load_as
-
     if backend not in (None, "compiled"):
         raise InputError(f"--ranks is for backend compiled, not {backend}. Leave --backend out.")
-    if partial.exists() and "partial" not in load_as(partial, ddm2snn.Recording).provenance:
+    if partial.exists() and "partial" not in ddm2snn.Recording.load(partial).provenance:
         raise InputError(f"Cannot write {partial}: it is a recording that you made. Name another output.")
     shared: Any = ddm2snn.find_backend("compiled", **(options | {"ranks": "true", "partial": str(partial)}))
     if shared.rank:

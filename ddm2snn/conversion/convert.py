@@ -382,13 +382,13 @@ def _measured(network: SpikingNetwork, problem: Problem) -> dict[str, Any]:
 def _provenance(
     problem: Problem, population: Population, decoders: Decoders, diagnostics: Diagnostics
 ) -> dict[str, Any]:
-    reached = to_system(problem.rate, problem.states)
     fields = dataclasses.fields(decoders) if dataclasses.is_dataclass(decoders) else ()
     settings = {field.name: getattr(decoders, field.name) for field in fields}
     if (stimulus := settings.pop("stimulus", None)) is not None:
         settings["stimulus"] = stimulus.fingerprint
     return {
         "system": problem.rate.origin.system,
+        "latent_names": list(problem.rate.origin.latent_names),
         "seed": problem.seed,
         "neurons_per_unit": population.neurons_per_unit,
         "max_rates_hz": list(population.max_rates_hz),
@@ -396,5 +396,5 @@ def _provenance(
         "decoders": {"kind": decoders.name, **settings},
         "versions": {"ddm2snn": package_version(), "numpy": np.__version__},
         "diagnostics": diagnostics.as_json(),
-        "covered": [reached.min(axis=0).tolist(), reached.max(axis=0).tolist()],
+        "covered": [end(to_system(problem.rate, problem.states), axis=0).tolist() for end in (np.min, np.max)],
     }

@@ -32,7 +32,6 @@ from ddm2snn.fidelity.spikes import latents_of_spikes
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.recording import Recording, Spikes
 
-RECORDING_SUFFIXES = (".nwb", ".nix", ".nir")
 _EVERY = 0.02  # rate time units, as of `simulate`
 _UNEVEN = 1e-3  # of a sampling interval: clocks of devices jitter less
 _NIX_PACE = 10.0  # Neo makes objects of some 20 kB of a file in 6 ms each
@@ -130,8 +129,8 @@ def _of_signal(held: _Source, label: str, unit_s: float, every: float | None) ->
     """Latents that a source has as a signal."""
     if LATENTS not in held.signals:
         raise InputError(
-            f"{label} does not say what its latents are: its signals are {listed(held.names)}. Name one as signal, or "
-            "give the network that decodes its spikes."
+            f"{label} does not say what its latents are: its signals are {listed(held.names)}. Import it with one of "
+            "them as signal, or with the network that decodes its spikes."
         )
     own = held.step_s / unit_s
     stride = 1 if every is None else round(every / own)

@@ -69,6 +69,9 @@ class ArrayMapping(Settings):
         alpha, dt and tau, or decay (1 - a), where the file has them.
     noise, unit_noise
         Noise of each latent, or of each unit, per square root of the time unit, where the file has none.
+    noise_latents
+        Number of further latents for noise of units outside the subspace of the others, most of which is left out
+        without them. They carry what moves the others most, and are driven by noise alone.
     noise_per
         What the noise of the file is per: "time unit", or "step" of discrete time.
     spikes, dt_s
@@ -105,6 +108,7 @@ class ArrayMapping(Settings):
     step: float | None = Field(default=None, gt=0, le=1)
     noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     unit_noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    noise_latents: int = Field(default=0, ge=0)
     noise_per: Literal["time unit", "step"] = "time unit"
     spikes: Literal["per second", "per step"] | None = None
     dt_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ddm2snn.base.least_squares import fit_ridge
 from ddm2snn.errors import InputError
 from ddm2snn.neuron.activation import activate
 from ddm2snn.systems.integration import heun_step
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
+
+    from ddm2snn.neuron.activation import Activation
 
 _TIME, _STEP = 40.0, 2.0**-4  # time units: of a run, and of its steps
 _FEWEST_STEPS = 1000  # where no leak tells how long a time unit is
@@ -25,6 +28,9 @@ _REST = 0.3  # share of random inputs that are zero
 _STATES = 1024  # that a network is left at
 _SMALL_START = 0.1  # where networks that leave every bound are started once more
 _NO_VARIANCE = 1e-14  # of the largest: what rounding leaves of none
+_FELT_AT = 256  # states at which units' noise is followed to the latents
+_NODES = 16  # of the mean over noise
+_RIDGE = 1e-8
 _LEAST_LEAK = 0.05  # per time unit, from where on a constant moves the origin
 _BOUND = 1e6  # times the size of the starts
 
@@ -65,6 +71,8 @@ class PublishedNetwork:
         What the file's latents are more than y, shape (rank,).
     output_vectors, output_bias
         :math:`C^\top`, shape (unit, output), and d, shape (output,), of :math:`C\phi(Ly + b) + d`, or None.
+    unit_variance
+        Variance of each unit's input by noise that is in no latent, shape (unit,); zero by default.
     facts
         What the file says about its form: JSON values.
     """
@@ -83,6 +91,7 @@ class PublishedNetwork:
     offset: Float[np.ndarray, " rank"] | float = 0.0
     output_vectors: Float[np.ndarray, "unit output"] | None = None
     output_bias: Float[np.ndarray, " output"] | None = None
+    unit_variance: Float[np.ndarray, " unit"] | float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
 
     def with_origin_moved(self) -> PublishedNetwork:
@@ -99,8 +108,26 @@ class PublishedNetwork:
         """The same network of some of its units, without outputs."""
         return replace(
             self, left=self.left[units], right=self.right[units], bias=self.bias[units], output_vectors=None,
-            output_bias=None,
+            output_bias=None, unit_variance=0.0,
         )  # fmt: skip
+
+    def under_noise(self, states: Float[np.ndarray, "sample rank"]) -> PublishedNetwork:
+        r"""The network whose units have in the mean what noise outside the latents makes of them, at given states.
+
+        Units of inputs :math:`x + \xi` have :math:`\langle\phi(x + \xi)\rangle` in the mean, which the read-out R then
+        decodes from :math:`\phi(x)` by regression. How :math:`\phi(x + \xi)` scatters about it is left out.
+        """
+        if not np.any(self.unit_variance):
+            return self
+        inputs = states @ self.left.T + self.bias
+        outputs = activate(self.activation, inputs)
+        missed = (_mean_output(self.activation, inputs, np.sqrt(self.unit_variance)) - outputs) @ self.right
+        return replace(self, right=self.right + fit_ridge(outputs, missed, _RIDGE), unit_variance=0.0)
+
+    @property
+    def parts(self) -> tuple[np.ndarray, ...]:
+        """Left and right vectors, biases, input map and noise."""
+        return self.left, self.right, self.bias, self.input_map, self.noise
 
     @property
     def rank(self) -> int:
@@ -145,6 +172,17 @@ class PublishedNetwork:
     def pace(self) -> float:
         """Time units per step of a run."""
         return _STEP if self.step is None else self.step
+
+
+def _mean_output(
+    activation: Activation, inputs: Float[np.ndarray, "sample unit"], deviation: Float[np.ndarray, " unit"] | float
+) -> Float[np.ndarray, "sample unit"]:
+    """Mean of phi over normal noise of its input, by Gauss-Hermite quadrature."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+    mean = np.zeros_like(inputs)
+    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+        mean += weight * activate(activation, inputs + node * deviation)
+    return mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,6 +243,27 @@ def visits_of(network: PublishedNetwork, rng: np.random.Generator) -> Visits:
         states, inputs[kept].reshape(len(states), -1), np.where(spread > 0, spread, 1.0),
         states[rng.permutation(len(states))[:_STATES]], rests,
     )  # fmt: skip
+
+
+def noise_vectors(
+    network: PublishedNetwork, units: int, count: int, rng: np.random.Generator
+) -> Float[np.ndarray, "unit latent"]:
+    r"""Directions in which noise of the first `units` moves the latents most, beside the span of the latents' own.
+
+    Noise :math:`\xi` of the units' inputs reaches the latents as :math:`R^\top\operatorname{diag}(\phi'(x))\,\xi` to
+    first order. The directions are the first principal ones of the rows of that matrix, at states that the network
+    visits, less their projections on L. There are `count` of them, or as many as carry anything.
+    """
+    visited = visits_of(network, rng).states
+    inputs = visited[rng.integers(len(visited), size=_FELT_AT)] @ network.left.T + network.bias
+    outputs = activate(network.activation, inputs)
+    slopes = 1.0 - outputs**2 if network.activation == "tanh" else np.sign(outputs)
+    copies = len(network.left) // units  # clipped relus are two units each
+    felt = (slopes[:, :, None] * network.right)[:, : copies * units]
+    rows = felt.reshape(len(felt), copies, units, -1).sum(axis=1).swapaxes(0, 1).reshape(units, -1)
+    left = network.left[:units]
+    directions, sizes, _ = np.linalg.svd(rows - left @ np.linalg.lstsq(left, rows, rcond=None)[0], full_matrices=False)
+    return directions[:, : min(count, int((sizes > np.sqrt(_NO_VARIANCE) * np.linalg.norm(rows)).sum()))]
 
 
 def _starts(network: PublishedNetwork, start: Float[np.ndarray, "trial rank"]) -> Float[np.ndarray, "trial rank"]:

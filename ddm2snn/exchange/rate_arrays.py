@@ -15,7 +15,7 @@ from ddm2snn.errors import InputError
 from ddm2snn.exchange.dialects import BY_NAME, low_rank
 from ddm2snn.exchange.flow_matching import Matched, matched
 from ddm2snn.exchange.foreign_arrays import read_arrays
-from ddm2snn.exchange.published_network import PublishedNetwork, Visits, root_of, visits_of
+from ddm2snn.exchange.published_network import PublishedNetwork, Visits, noise_vectors, root_of, visits_of
 from ddm2snn.exchange.weight_file import LARGEST_WEIGHT, WeightFile, factors_of
 from ddm2snn.exchange.weight_file import factored as factored
 from ddm2snn.network import RateNetwork
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _MOST_UNITS = 2**20
 _LARGEST_STEP_ERROR = 0.1
+_MOST_STATES = 4096  # at which the mean effect of units' noise is fitted
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class ImportFacts:
 
     `filtered` is what the leak acts on, and the `step` that of discrete time in units of tau. Nothing was made of the
     arrays `not_used`, and what the file does not say was `assumed`. The errors of factors and step are relative.
-    `initial_outside` and `noise_outside` are shares of initial state and units' noise that lie outside the latents.
-    What does not apply is None.
+    `initial_outside` and `noise_outside` are shares of initial state and units' noise outside the latents; the network
+    has the mean effect of the latter. What does not apply is None.
     """
 
     form: str
@@ -85,19 +86,26 @@ def import_rate_network(path: Path | str, mapping: ArrayMapping, *, seed: int = 
 def _imported(file: WeightFile, seed: int) -> RateNetwork:
     """Rate network of a file, with the facts of its import as provenance."""
     path, published = file.path, _published(file)
-    facts = published.facts | file.facts()
-    parts = (published.left, published.right, published.bias, published.input_map, published.noise)
     outputs = [array for array in (published.output_vectors, published.output_bias) if array is not None]
-    largest = max(np.abs(array).max(initial=0.0) for array in (*parts, *outputs))
+    largest = max(np.abs(array).max(initial=0.0) for array in (*published.parts, *outputs))
     if not largest < LARGEST_WEIGHT:
         raise InputError(
             f"{path} holds a weight of {largest:.1e}, which no network has. Repair it, or map other arrays."
         )
+    if count := file.mapping.noise_latents:
+        if not published.facts.get("noise_outside"):
+            raise InputError(f"{path}: no noise of units lies outside the latents. Leave noise_latents out.")
+        vectors = noise_vectors(published, published.facts["file_units"], count, stream(seed, "import", "noise"))
+        file = replace(file, used=set(), noise_vectors=vectors)
+        published = _published(file)
+    facts = published.facts | file.facts()
     rng = stream(seed, "import", "states")
     visits = visits_of(published, rng)
+    published = published.under_noise(visits.states[:: -(-len(visits.states) // _MOST_STATES)])
     facts |= {"rests_without_input": visits.rests, "step": published.step}
     if visits.inputs.shape[1]:
         facts["states"] = "under random inputs of size 1, and under none"
+    parts = published.parts
     if published.step is not None:
         match = _matched(published, visits, rng)
         if not (match.error <= _LARGEST_STEP_ERROR and np.isfinite(match.noise).all()):

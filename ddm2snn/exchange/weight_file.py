@@ -73,6 +73,8 @@ class WeightFile:
         Names of the arrays that were asked for so far.
     assumed
         What the dialect's own code takes where nobody says otherwise, by field of the mapping.
+    noise_vectors
+        Directions, as columns (unit, latent), in which noise of units is carried by latents of its own.
     """
 
     path: Path | str
@@ -80,6 +82,7 @@ class WeightFile:
     mapping: ArrayMapping
     used: set[str] = field(default_factory=set)
     assumed: dict[str, Any] = field(default_factory=dict)
+    noise_vectors: Float[np.ndarray, "unit latent"] | None = None
 
     @cached_property
     def prefix(self) -> str:

@@ -80,7 +80,12 @@ class Weights:
           latents are made to follow within half a step.
         - The logistic function is :math:`(1 + \tanh(x/2))/2`, whose constant moves into the bias; clipped relus are two
           relus.
+        - Noise of units that lies outside the span of L is left out but for that along `file.noise_vectors`, which
+          become latents that nothing drives but noise.
         """
+        if file.noise_vectors is not None:
+            left, right = np.hstack([self.left, file.noise_vectors]), np.hstack([self.right, 0.0 * file.noise_vectors])
+            self = replace(self, left=left, right=right)
         rank, count = self.left.shape[1], len(self.vectors)
         rates = self.filtered == "rates"
         if rates and count and self.step is None:
@@ -103,12 +108,12 @@ class Weights:
         if rates and count:
             linear = np.repeat([1.0 - (self.step or 0.0), _QUICK], [rank, count])
             input_map = input_map * (1.0 - _QUICK) / (self.step or 1.0)
-        noise, noise_facts = self._noise(file, left, rank)
+        noise, noise_facts, outside = self._noise(file, left, rank)
         start, start_facts = self._start(file, left)
         network = PublishedNetwork(
             left=left, right=right, bias=self.bias, input_map=input_map, noise=noise, step=self.step, linear=linear,
-            direct_inputs=rates and count > 0, start=start,
-            facts=self.facts | {"filtered": self.filtered} | noise_facts | start_facts,
+            direct_inputs=rates and count > 0, start=start, unit_variance=outside / (2.0 - (self.step or 0.0)),
+            facts=self.facts | {"filtered": self.filtered, "file_units": len(left)} | noise_facts | start_facts,
         )  # fmt: skip
         return with_activation(network, self.activation, file)
 
@@ -129,8 +134,10 @@ class Weights:
             outside = float(np.linalg.norm(state - left @ latents) / size) if size > 0 else 0.0
         return latents, {"initial_state": latents.tolist(), "initial_outside": outside}
 
-    def _noise(self, file: WeightFile, left: np.ndarray, rank: int) -> tuple[np.ndarray, dict[str, Any]]:
-        """Covariance of the latents' noise per time unit, and the size of what lies outside their subspace."""
+    def _noise(
+        self, file: WeightFile, left: np.ndarray, rank: int
+    ) -> tuple[np.ndarray, dict[str, Any], np.ndarray | float]:
+        """Covariance of the latents' noise per time unit; of what lies outside their subspace size, and by unit."""
         covariance = np.zeros((left.shape[1], left.shape[1]))
         given, units = noise_covariance(file, self.step), len(left)
         if file.mapping.unit_noise:
@@ -139,10 +146,10 @@ class Weights:
             given = np.full(units, file.mapping.unit_noise**2)
         if given is None:
             covariance[:rank, :rank] = file.mapping.noise**2 * np.eye(rank)
-            return covariance, {}
+            return covariance, {}, 0.0
         if given.shape == (rank, rank) and not self.noise_on_units:
             covariance[:rank, :rank] = given
-            return covariance, {}
+            return covariance, {}, 0.0
         full = np.diag(given) if given.ndim == 1 else given
         if full.shape != (units, units):
             raise InputError(
@@ -151,16 +158,17 @@ class Weights:
             )
         if self.filtered == "rates":
             covariance[:rank, :rank] = self.right.T @ full @ self.right
-            return covariance, {}
+            return covariance, {}, 0.0
         back = np.linalg.pinv(left)
         covariance = back @ full @ back.T
         outside = np.eye(units) - left @ back
-        left_out, all_of_it = np.trace(outside @ full @ outside.T), np.trace(full)
+        by_unit = np.maximum(np.diag(outside @ full @ outside.T), 0.0)
+        left_out, all_of_it = by_unit.sum(), np.trace(full)
         facts = {
             "noise_outside": float(left_out / all_of_it) if all_of_it > 0 else 0.0,
-            "noise_outside_per_unit": float(np.sqrt(max(left_out, 0.0) / units)),
+            "noise_outside_per_unit": float(np.sqrt(left_out / units)),
         }
-        return covariance, facts
+        return covariance, facts, by_unit
 
 
 def noise_covariance(file: WeightFile, step: float | None) -> np.ndarray | None:
@@ -197,20 +205,22 @@ def with_activation(network: PublishedNetwork, activation: str, file: WeightFile
     network = with_readout(network, activation, file)
     left, right, bias, constant = network.left, network.right, network.bias, network.constant
     vectors, outputs = network.output_vectors, network.output_bias
+    variance = np.broadcast_to(network.unit_variance, bias.shape)
     if activation == "clipped relu":
         if not bias.any():
             raise InputError(f"{file.path}: clipped relu units are zero without a bias. Map bias, or give relu.")
         left, right = np.vstack([left, left]), np.vstack([right, -right])
-        bias, activation = np.append(bias, np.zeros_like(bias)), "relu"
+        bias, variance, activation = np.append(bias, np.zeros_like(bias)), np.tile(variance, 2), "relu"
         vectors = None if vectors is None else np.vstack([vectors, -vectors])
     elif activation == "logistic":
         constant = constant + 0.5 * right.sum(axis=0)
-        left, right, bias, activation = 0.5 * left, 0.5 * right, 0.5 * bias, "tanh"
+        left, right, bias, variance, activation = 0.5 * left, 0.5 * right, 0.5 * bias, 0.25 * variance, "tanh"
         if vectors is not None and outputs is not None:
             vectors, outputs = 0.5 * vectors, outputs + 0.5 * vectors.sum(axis=0)
     network = replace(
-        network, left=left, right=right, bias=bias, constant=constant, output_vectors=vectors, output_bias=outputs
-    )
+        network, left=left, right=right, bias=bias, constant=constant, output_vectors=vectors, output_bias=outputs,
+        unit_variance=variance,
+    )  # fmt: skip
     return replace(network, activation="relu" if activation == "relu" else "tanh").with_origin_moved()
 
 
@@ -271,6 +281,7 @@ def _with_units(
         network, left=np.vstack([network.left, rows]), right=np.vstack([network.right, np.zeros(rows.shape)]),
         bias=np.append(network.bias, np.zeros(len(rows))),
         output_vectors=np.vstack([np.zeros((len(network.left), vectors.shape[1])), vectors]),
+        unit_variance=np.pad(np.broadcast_to(network.unit_variance, len(network.left)), (0, len(rows))),
     )  # fmt: skip
 
 

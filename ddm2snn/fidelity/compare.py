@@ -15,7 +15,6 @@ from ddm2snn.fidelity.measures import ReferenceSamples
 from ddm2snn.fidelity.reference import Reference
 from ddm2snn.fidelity.report import FidelityReport
 from ddm2snn.fidelity.verdict import verdict
-from ddm2snn.load import load_as
 from ddm2snn.recording import Recording
 
 if TYPE_CHECKING:
@@ -184,7 +183,7 @@ def prepare_reference(
 
 def _recording(latents: Latents, every: float | None) -> Recording:
     if isinstance(latents, Path | str):
-        return load_as(latents, Recording)
+        return Recording.load(latents)
     if isinstance(latents, Recording):
         return latents
     if not isinstance(latents, np.ndarray):

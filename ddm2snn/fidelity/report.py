@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddm2snn.base.files import write_text
+from ddm2snn.base.html import Plotted
 from ddm2snn.base.stored import FORMAT_VERSION
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.measures.measure import Entry
@@ -103,7 +104,7 @@ class JudgedDistance:
 
 
 @dataclass(frozen=True)
-class FidelityReport:
+class FidelityReport(Plotted):
     """Comparison of one test with a reference; `report["d_h"]` is one of its distances.
 
     Parameters
@@ -159,7 +160,7 @@ class FidelityReport:
         """Verdict and table of the distances, for a notebook."""
         import html
 
-        return f"<pre>{html.escape(chr(10).join(self.lines()))}</pre>"
+        return f"<pre style='white-space:pre-wrap'>{html.escape(chr(10).join(self.lines()))}</pre>"
 
     def __str__(self) -> str:
         """Verdict, and table of the distances."""

@@ -15,6 +15,7 @@ import numpy as np
 from ddm2snn.backend import Backend, find_backend
 from ddm2snn.base.arrays import as_count
 from ddm2snn.base.files import write_text
+from ddm2snn.base.html import Plotted
 from ddm2snn.base.progress import Progress, reported
 from ddm2snn.base.randomness import check_seed, child_seed
 from ddm2snn.conversion.again import check_solvable, solve_again
@@ -73,7 +74,7 @@ class StressPoint:
 
 
 @dataclass(frozen=True)
-class Stress:
+class Stress(Plotted):
     """What `stress` measured: its points, the undamaged network at level zero first in each damage."""
 
     points: tuple[StressPoint, ...]

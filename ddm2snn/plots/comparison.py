@@ -26,6 +26,7 @@ from ddm2snn.plots.style import (
     line_style,
     panels,
     plain,
+    plain_decades,
     subplots,
     symbol,
     wrapped,
@@ -162,13 +163,13 @@ def diffusion_ellipses(
 
 
 def ladder_plot(stages: Sequence[Stage]) -> Figure:
-    """Excess of the prominent measures at each stage, against the first stage and against the one before."""
+    """Excess of the prominent measures at each stage, against the first stage and against what each was made from."""
     figure, axes = subplots(WIDTH, 3.4, columns=2, sharey=True)
     judged = [stage for stage in stages if stage.against_first is not None]
     measures = [measure for stage in judged for measure in _by_name(stage.against_first).values()]
     labels = {measure.name: measure.label.split(" (")[0] for measure in measures if measure.entry.prominence}
-    for axis, side, title in zip(axes, ("against_first", "against_previous"),
-                                  ("against the first stage", "against the stage before"), strict=True):  # fmt: skip
+    sides = {"against_first": f"against the {stages[0].name}", "against_previous": "against what it was made from"}
+    for axis, (side, title) in zip(axes, sides.items(), strict=True):
         axis.axhline(1.0, color=COLOURS[0], lw=1)
         reports = [_by_name(getattr(stage, side)) for stage in judged]
         for index, (name, label) in enumerate(labels.items()):
@@ -180,8 +181,7 @@ def ladder_plot(stages: Sequence[Stage]) -> Figure:
             axis.plot(x, [max(m.excess, 0.1) for m in shown.values()], ms=5, ls="", label=label, **style)
         axis.set(yscale="log", title=title, xlim=(-0.5, len(judged) - 0.5))
         axis.set_xticks(range(len(judged)), [wrapped(r.name) for r in judged], size=8.5 if len(judged) < 5 else 7)
-        for which in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
-            which(lambda value, _: f"{value:g}")
+        plain_decades(axis)
         axis.grid(axis="y", color="#e3e6ea", lw=0.7)
         plain(axis)
     axes[0].set_ylabel("excess: distance / floor")

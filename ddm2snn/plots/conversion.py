@@ -24,10 +24,12 @@ from ddm2snn.plots.style import (
     MARKERS,
     PALE,
     WIDTH,
+    Panels,
     latent_name,
     line_style,
     panels,
     plain,
+    plain_decades,
     subplots,
     symbol,
 )
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ddm2snn.base.html import Plotted
     from ddm2snn.conversion.convert import Conversion
     from ddm2snn.conversion.diagnostics import Diagnostics, Lag, Noise, Spectrum
 
@@ -112,8 +115,8 @@ def draw(conversion: Conversion, rate: RateNetwork) -> Figure:
     return figure
 
 
-def plot(thing: Recording | FidelityReport | SpikingNetwork | Stress) -> list[Axes]:
-    r"""Draw what one looks at first; the axes belong to a figure that pyplot does not know of, ``axes[0].figure``.
+def plot(thing: Plotted) -> list[Axes]:
+    r"""Draw what one looks at first; a notebook shows the figure, ``axes[0].figure``, which pyplot does not know of.
 
     - Of a recording one trial: its spikes where there are any, above the latents.
     - Of a report all distances over their floors.
@@ -123,7 +126,7 @@ def plot(thing: Recording | FidelityReport | SpikingNetwork | Stress) -> list[Ax
     Parameters
     ----------
     thing
-        A recording, a report, a spiking network or a stress test.
+        A recording, a report, a spiking network or a stress test; ``thing.plot()`` does the same.
 
     Returns
     -------
@@ -143,11 +146,11 @@ def plot(thing: Recording | FidelityReport | SpikingNetwork | Stress) -> list[Ax
     'time (rate time units)'
     """
     if isinstance(thing, Recording):
-        return (latent_traces({"first trial": thing}) if thing.spikes is None else spike_raster(thing)).axes
+        return Panels((latent_traces({"first trial": thing}) if thing.spikes is None else spike_raster(thing)).axes)
     if isinstance(thing, FidelityReport):
-        return excess_plot([thing]).axes
+        return Panels(excess_plot([thing]).axes)
     if isinstance(thing, Stress):
-        return draw_stress(thing).axes
+        return Panels(draw_stress(thing).axes)
     if not isinstance(thing, SpikingNetwork):
         kind = type(thing).__name__
         raise InputError(f"plot has no figure of a {kind}. Give a Recording, FidelityReport, SpikingNetwork or Stress.")
@@ -156,7 +159,7 @@ def plot(thing: Recording | FidelityReport | SpikingNetwork | Stress) -> list[Ax
     _tuning_curves(axis, thing, to_internal(thing, thing.initial_latent), Ensemble.of(thing), no_bias)
     axis.set_xlabel(r"input $\Gamma_i z$ of the neuron's unit")
     plain(axis)
-    return figure.axes
+    return Panels(figure.axes)
 
 
 def _words(axis: Axes, title: str, words: str) -> None:
@@ -277,7 +280,7 @@ def _spectrum(axis: Axes, network: SpikingNetwork, diagnostics: Diagnostics) -> 
     axis.set(xlabel="singular value", ylabel="relative to the largest", xlim=(0.4, rank + 0.6))
     axis.set_ylim(max(lowest, 1e-16) / 10, 5)
     axis.set_xticks(np.arange(1, rank + 1)[:: max(1, rank // 8)])
-    _plain_decades(axis)
+    plain_decades(axis)
     axis.set_title("Spectrum of $E D$")
     axis.legend(loc="upper right", frameon=False, fontsize=8.5)
     cost = f"{neurons - rank:,} more are zero:\n{2 * neurons * rank:,} weights (2Nk),\nnot {neurons**2:,}"
@@ -308,18 +311,9 @@ def _held_out(axis: Axes, curve: Mapping[str, list[float]], chosen: float) -> No
     axis.axvline(chosen, color=COLOURS[0], ls=":", lw=1.1)
     axis.set(xlabel="ridge (dotted: chosen)", ylabel="held-out error (internal units)")
     axis.margins(y=0.25)
-    _plain_decades(axis)
+    plain_decades(axis)
     axis.legend(loc="upper center", ncols=3, frameon=False, fontsize=8.5)
     axis.set_title("Choice of the ridge")
-
-
-def _plain_decades(axis: Axes) -> None:
-    """Name 1, 2 and 5 of each decade, since errors often lie within one."""
-    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
-
-    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.yaxis.set_minor_locator(NullLocator())
 
 
 def draw_placement(placement: Placement) -> Figure:

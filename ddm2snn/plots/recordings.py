@@ -142,7 +142,7 @@ def spectra(recordings: Recordings, *, burn_in: float = 0.0) -> Figure:
     return figure
 
 
-def spike_raster(recording: Recording, *, name: str = "", latent_names: Sequence[str] = ()) -> Figure:
+def spike_raster(recording: Recording, *, name: str = "") -> Figure:
     """Spikes of the first trial, neuron by neuron, above the latents that they carry."""
     if recording.spikes is None:
         raise InputError("This recording holds no spikes. Simulate with spikes recorded.")
@@ -160,9 +160,8 @@ def spike_raster(recording: Recording, *, name: str = "", latent_names: Sequence
     first = int(np.searchsorted(course, start))
     for dimension in range(recording.rank):
         z = recording.samples[0, first:, dimension]
-        below.plot(
-            course[first:] - start, z, lw=1.2, label=latent_name(dimension, latent_names), **line_style(dimension)
-        )
+        label = latent_name(dimension, recording.origin.latent_names)
+        below.plot(course[first:] - start, z, lw=1.2, label=label, **line_style(dimension))
     below.set(xlabel="time (rate time units)", xlim=(0, total - start))
     plain(above, below)
     below.legend(loc="upper right", ncols=4, frameon=False, fontsize=8.5)

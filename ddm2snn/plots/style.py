@@ -40,6 +40,15 @@ def subplots(width: float, height: float, rows: int = 1, columns: int = 1, **opt
     return figure, figure.subplots(rows, columns, **options)
 
 
+class Panels(list["Axes"]):
+    """Axes of one figure, which a notebook shows as the figure."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        self[0].figure.canvas.print_figure(content, format="png")
+        return content.getvalue()
+
+
 def check_figure_file(path: Path) -> None:
     """Refuse a figure file of unknown kind, or one that cannot be written."""
     if path.suffix not in _FORMATS:
@@ -89,6 +98,15 @@ def plain(*axes: Axes) -> None:
         axis.xaxis.label.set(color=_SHADE, size=9.5)
         axis.yaxis.label.set(color=_SHADE, size=9.5)
         axis.title.set_fontsize(10.5)
+
+
+def plain_decades(axis: Axes) -> None:
+    """Name 1, 2 and 5 of each decade of a logarithmic axis."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.yaxis.set_minor_locator(NullLocator())
 
 
 def legend(axis: Axes, columns: int = 5) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddm2snn.plots.style import COLOURS, WIDTH, common_legend, plain, subplots, symbol, wrapped
+from ddm2snn.plots.style import COLOURS, WIDTH, common_legend, plain, plain_decades, subplots, symbol, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,8 +70,6 @@ def draw_sweep(rows: Rows, axis: str, others: Sequence[str]) -> Figure:
     A line is one combination of the `others`, the mean over seeds with its 95 % interval; dots are the seeds. An excess
     of one is as close as a second run of the rate network.
     """
-    from matplotlib.ticker import LogLocator, NullLocator
-
     rows = [row for row in rows if row[axis] is not None and row["measure"]]
     systems = list(dict.fromkeys(row["system"] for row in rows))
     labels = {row["measure"]: row["label"] for row in sorted(rows, key=lambda r: -r["prominence"]) if row["prominence"]}
@@ -96,9 +94,7 @@ def draw_sweep(rows: Rows, axis: str, others: Sequence[str]) -> Figure:
         axes[row, 0].set_ylabel(wrapped(labels[measure].split(" (")[0]) if measure else _LARGEST)
         for each in axes[row]:
             each.set_yscale("log")
-            each.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            each.yaxis.set_minor_locator(NullLocator())
-            each.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            plain_decades(each)
             low, high = each.get_ylim()
             each.set_ylim(min(low, _AROUND[0]), max(high, _AROUND[1]))
             each.axhline(1.0, color=COLOURS[0], lw=0.8)

@@ -34,7 +34,6 @@ from ddm2snn.fidelity.conditions import compare_conditions
 from ddm2snn.fidelity.ladder import RATE, TARGET, build_ladder
 from ddm2snn.fidelity.reference import Reference
 from ddm2snn.fidelity.report import FidelityReport
-from ddm2snn.load import load_as
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.recording import Recording
 from ddm2snn.simulate import simulate
@@ -286,7 +285,7 @@ class _Pipeline:
             progress=lambda share: progress(0.5 * share),
         )  # fmt: skip
         rate = self._rate_network()
-        networks = {name: load_as(self.folder / file, SpikingNetwork) for name, file in files.items()}
+        networks = {name: SpikingNetwork.load(self.folder / file) for name, file in files.items()}
         neurons = " / ".join(sorted({str(network.neurons) for network in networks.values()}))
         page = Page(
             title=f"{self.source.name}: from {rate.units} rate units to {neurons} spiking neurons",
@@ -332,13 +331,13 @@ class _Pipeline:
         return exponents
 
     def _rate_network(self) -> RateNetwork:
-        return load_as(self.folder / _RATE_FILE, RateNetwork)
+        return RateNetwork.load(self.folder / _RATE_FILE)
 
     def _network(self, file: str, backend: str | Backend) -> RateNetwork | SpikingNetwork:
-        return load_as(self.folder / file, RateNetwork if backend == "rate" else SpikingNetwork)
+        return (RateNetwork if backend == "rate" else SpikingNetwork).load(self.folder / file)
 
     def _recording(self, file: str) -> Recording:
-        return load_as(self.folder / file, Recording)
+        return Recording.load(self.folder / file)
 
 
 def _spiking_file(name: str) -> str:

@@ -50,7 +50,13 @@ PAGE_FILES, FIGURES = ("report.html", "summary.json"), "figures"
 ANALYSIS_FILES = (
     "analysis.json", "subspace.png", "symmetry.png", "irreversibility.png", "fixed-points.png", "lyapunov.png",
 )  # fmt: skip
-_HIDDEN = ("drift_error", "diagnostics", "robustness", "stages")  # entries of a provenance that tables show, or long
+_HIDDEN = (
+    "drift_error",
+    "diagnostics",
+    "robustness",
+    "stages",
+    "latent_names",
+)  # entries of a provenance that tables show, or long
 
 _UNITS = {  # of distances, as a page says them
     "reference sd": "in standard deviations of the {}",
@@ -202,8 +208,8 @@ class Page:
         yield from self._spike_pictures()
         if len(self.ladder) > 1:
             caption = (
-                "A stage is the target SDE or a network made from it. Excess of the leading distances of each stage: "
-                "on the left from the first stage, on the right from the stage before."
+                f"Excess of the leading distances of each network: on the left from the {self.ladder[0].name}, on the "
+                "right from what it was made from."
             )
             yield "ladder", "What each step loses", caption, partial(comparison.ladder_plot, self.ladder)
 
@@ -278,7 +284,7 @@ class Page:
     def _spike_pictures(self) -> Iterator[Picture]:
         for name, recording in self.rasters.items():
             caption = "Spikes of one trial, and the latents that they carry."
-            raster = partial(recordings.spike_raster, recording, name=name, latent_names=self._latent_names)
+            raster = partial(recordings.spike_raster, recording, name=name)
             yield _file_name(f"spikes-{name}"), f"Spikes of {name}", caption, raster
         if self._spiking:
             caption = "Mean rate of each neuron, and how much its successive inter-spike intervals differ (CV2)."
@@ -308,7 +314,7 @@ class Page:
             aspects={measure.entry.about for report in self.reports for measure in report.measures},
             by_condition=self._by_condition,
             networks=self.networks,
-            leading=list(dict.fromkeys(m.name for r in self.reports for m in r.measures if m.entry.leading)),
+            leading={m.name: m.entry.short or m.label for r in self.reports for m in r.measures if m.entry.leading},
             ladder=self.ladder,
             attribution=attribution(self.ladder),
             tables=[*(table for *_, table in self._results()), *connectivity, *self.tables],
@@ -322,11 +328,19 @@ class Page:
         rows: dict[str, tuple[str, str, str]] = {}
         for report in self.reports:
             for role, content in report.provenance.items():
-                name = report.label if role == "test" else f"{report.label}, {role}" if role[:4] == "test" else role
-                settings = ", ".join(f"{k} {_plain(v)}" for k, v in content.items()
-                                     if k != "fingerprint" and k not in _HIDDEN and v is not None)  # fmt: skip
+                settings = ", ".join(
+                    f"{k} {_plain(v)}" for k, v in content.items()
+                    if k != "fingerprint" and k not in _HIDDEN and v is not None and v != {}
+                )  # fmt: skip
+                name = self._run_name(report.label, role)
                 rows.setdefault(content["fingerprint"], (name, content["fingerprint"], settings))
         return list(rows.values())
+
+    def _run_name(self, label: str, role: str) -> str:
+        """What the page calls a recording of a report."""
+        if role == "reference" or role.startswith("floor "):
+            return f"{self._reference}, run {int(role.partition(' ')[2] or 0) + 1}"
+        return label if role == "test" else f"{label}, {role}"
 
 
 def _drawn(draw: Callable[[], Figure], folder: Path, name: str) -> tuple[Path, Path]:

@@ -16,7 +16,6 @@ from ddm2snn.base.threads import one_thread
 from ddm2snn.errors import InputError
 from ddm2snn.exchange import import_network, read_stimulus
 from ddm2snn.fidelity.conditions import FEWEST_TRIALS
-from ddm2snn.load import load_as
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.recording import Recording
 from ddm2snn.schedule import step_count
@@ -166,7 +165,7 @@ def first_trial(trials: Stimulus) -> Stimulus:
 def _read_network(path: str, recipe: Recipe) -> RateNetwork:
     """Network of a file or card of ours, or of a file of weights."""
     if recipe.mapping is None and Path(path).suffix.lower() in _OWN:
-        return load_as(path, RateNetwork)
+        return RateNetwork.load(path)
     network = import_network(path, recipe.mapping, seed=recipe.seed)
     if not isinstance(network, RateNetwork):
         raise InputError(f"{path} holds a spiking network, and a recipe starts from a rate network. Give that.")

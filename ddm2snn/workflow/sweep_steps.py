@@ -21,7 +21,6 @@ from ddm2snn.errors import InputError
 from ddm2snn.exchange.recording_formats import library
 from ddm2snn.fidelity.compare import prepare_reference
 from ddm2snn.fidelity.reference import Reference
-from ddm2snn.load import load_as
 from ddm2snn.network import RateNetwork, SpikingNetwork
 from ddm2snn.recording import Recording
 from ddm2snn.workflow.pipeline import judge, steps_of
@@ -170,10 +169,10 @@ def _references(recipe: Recipe) -> list[str]:
 def _compare(recipe: Recipe, name: str, folder: Path, prepared: Reference | None, progress: Progress) -> None:
     """Write the comparison of a network's run with those of its rate network."""
     first, *floor = _recordings(recipe, folder)
-    test = load_as(folder / f"{name}.nc", Recording)
+    test = Recording.load(folder / f"{name}.nc")
     report = judge(Source.of(recipe), first, {name: test}, floor, prepared)[0]
-    network = load_as(folder / f"spiking-{name}.safetensors", SpikingNetwork)
-    rate = load_as(folder / "rate.safetensors", RateNetwork)
+    network = SpikingNetwork.load(folder / f"spiking-{name}.safetensors")
+    rate = RateNetwork.load(folder / "rate.safetensors")
     content = {
         "neurons": network.neurons,
         "missed": [*rate.origin.missed, *network.origin.missed],
@@ -184,7 +183,7 @@ def _compare(recipe: Recipe, name: str, folder: Path, prepared: Reference | None
 
 
 def _recordings(recipe: Recipe, folder: Path) -> list[Recording]:
-    return [load_as(folder / f"rate-{i + 1}.nc", Recording) for i in range(recipe.reference_runs)]
+    return [Recording.load(folder / f"rate-{i + 1}.nc") for i in range(recipe.reference_runs)]
 
 
 @dataclass(frozen=True)
@@ -236,7 +235,7 @@ class Order:
         if self.recipe.trials is not None:
             return None
         files = {name: self.root / STEPS / folder / files[0] for name, (_, folder, files) in self.needs.items()}
-        first, *floor = (load_as(files[name], Recording) for name in _references(self.recipe))
+        first, *floor = (Recording.load(files[name]) for name in _references(self.recipe))
         wells, burn_in = Source.of(self.recipe).memories, self.recipe.simulation.burn_in
         with _alone():
             return prepare_reference(first, floor, burn_in=burn_in, seed=self.recipe.seed, wells=wells)

@@ -52,7 +52,7 @@ def conversion_table(networks: Mapping[str, SpikingNetwork]) -> Table:
     """Size, clock and decoding error of each spiking network."""
     rows = _rows(networks.values(), {
         "spiking neurons": lambda n: f"{n.neurons} {type(n.neuron).__name__}",
-        "time unit, step": lambda n: f"{n.time_unit_s:g} s, {n.dt_s:g} s",
+        "duration of a rate time unit; time step": lambda n: f"{n.time_unit_s:g} s; {n.dt_s:g} s",
         "drift error of the decoders per latent": lambda n: _percents(_diagnostics(n).drift_error),
         "fingerprint": lambda n: n.fingerprint,
     })  # fmt: skip

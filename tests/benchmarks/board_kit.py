@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 
 import ddm2snn
-from ddm2snn.load import load_as
 
 PACKAGES = ("numpy==1.26.*", "nengo==3.2.*", "nengo-loihi==1.1.0")
 TRIALS, DURATION, BURN_IN, REFERENCES = 16, 44.0, 4.0, 4
@@ -71,9 +70,9 @@ def main() -> int:
     parser.add_argument("--python", type=Path, help="Python of an environment of NengoLoihi alone")
     parser.add_argument("--without-noise", action="store_true")
     asked = parser.parse_args()
-    rate = load_as(asked.rate, ddm2snn.RateNetwork) if asked.rate else None
+    rate = ddm2snn.RateNetwork.load(asked.rate) if asked.rate else None
     if asked.network:
-        network = load_as(asked.network, ddm2snn.SpikingNetwork)
+        network = ddm2snn.SpikingNetwork.load(asked.network)
     else:
         rate = rate or ddm2snn.train("vanderpol", units=64)
         network = ddm2snn.convert(rate, hardware="loihi1-emulator").network

@@ -215,14 +215,13 @@ def results(folder: Path, size: Size, seed: int, *, convert: bool) -> dict[str, 
 
     import ddm2snn
     from ddm2snn.conversion import Diagnostics
-    from ddm2snn.load import load_as
 
     warnings.simplefilter("ignore")
-    rate, kept = load_as(folder / "rate.safetensors", ddm2snn.RateNetwork), folder / f"spiking-{seed}.safetensors"
+    rate, kept = ddm2snn.RateNetwork.load(folder / "rate.safetensors"), folder / f"spiking-{seed}.safetensors"
     if convert:
         network = ddm2snn.convert(rate, decoders=ddm2snn.Calibrated(duration=size.duration), seed=seed).network
     else:
-        network = load_as(kept, ddm2snn.SpikingNetwork)
+        network = ddm2snn.SpikingNetwork.load(kept)
     if not kept.exists():
         network.save(kept)
     settings = {"duration": size.run, "trials": size.trials, "every": 0.02}

@@ -13,7 +13,6 @@ import argparse
 from pathlib import Path
 
 import ddm2snn
-from ddm2snn.load import load_as
 from ddm2snn.workflow.device_plan import DeviceSearch, plan_on_device
 
 
@@ -27,7 +26,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     file = Path(asked.system)
-    rate = load_as(file, ddm2snn.RateNetwork) if file.is_file() else ddm2snn.train(asked.system, units=asked.units)
+    rate = ddm2snn.RateNetwork.load(file) if file.is_file() else ddm2snn.train(asked.system, units=asked.units)
     planned = plan_on_device(rate, asked.hardware, excess=asked.excess, seed=asked.seed)
     print("\n".join(planned.lines()))
     chosen = planned.chosen

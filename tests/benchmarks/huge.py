@@ -1,17 +1,19 @@
-"""One huge network: backend `compiled` over the Brian2 program, threads and ranks: `python tests/benchmarks/huge.py`.
+"""Large networks: backends `compiled` and `torch` over Brian2, threads and ranks: `python tests/benchmarks/huge.py`.
 
 Every ratio is of costs within this run, measured by turns. A cost is that of a step, as the difference between a long
-and a short run; of several, the lowest tenth counts. `brian2` counts processor time, so that it may run on a busy
-machine; `threads` and `ranks` count wall time and need two free cores. `largest` says what 10^7 neurons take.
+and a short run; of several, the lowest tenth counts. `brian2` and `torch` count processor time, so that they may run on
+a busy machine; `threads` and `ranks` count wall time and need two free cores. `largest` says what 10^7 neurons take.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +22,7 @@ import numpy as np
 from brian2_speed import DOUBLE, SINGLE, network_of, seconds_of
 from ddm2snn_backends.compiled import CompiledBackend
 from ddm2snn_backends.compiled_ranks import ranks_of_world
+from ddm2snn_backends.torch_backend import TorchBackend
 
 import ddm2snn
 from ddm2snn.backend import Backend
@@ -36,20 +39,20 @@ def processor_s() -> float:
 
 def costs_ns(
     backends: Mapping[str, Backend], network: ddm2snn.SpikingNetwork, steps: int, clock: Callable[[], float],
-    repeats: int = REPEATS,
+    repeats: int = REPEATS, trials: int = 1,
 ) -> dict[str, float]:  # fmt: skip
-    """Cost per neuron and step of each backend, by turns."""
+    """Cost per neuron, step and trial of each backend, by turns."""
     found: dict[str, list[float]] = {name: [] for name in backends}
     for backend in backends.values():
-        seconds_of(backend, network, 1)
+        seconds_of(backend, network, 1, trials)
     for _ in range(repeats):
         for name, backend in backends.items():
             taken = []
             for count in (steps, 2 * steps):
                 began = clock()
-                seconds_of(backend, network, count)
+                seconds_of(backend, network, count, trials)
                 taken.append(clock() - began)
-            found[name].append((taken[1] - taken[0]) * 1e9 / (steps * network.neurons))
+            found[name].append((taken[1] - taken[0]) * 1e9 / (steps * network.neurons * trials))
     return {name: float(np.percentile(costs, 10)) for name, costs in found.items()}
 
 
@@ -65,6 +68,25 @@ def brian2() -> list[Row]:
         rows.append(("compiled over Brian2, single", at, costs["single"] / costs["Brian2, single"], "<= 0.6"))
         rows.append(("compiled in single over Brian2 as it is", at, costs["single"] / costs["Brian2"], "-"))
     return rows
+
+
+def pytorch() -> list[Row]:
+    """One core, 64 trials: the step of PyTorch over the Brian2 program, and its compilation without caches."""
+    import torch
+
+    torch.set_num_threads(1)
+    network, backend = network_of(4096), TorchBackend("cpu")
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
+        began, used = time.perf_counter(), processor_s()
+        seconds_of(backend, network, 1, 64)
+        took, used = time.perf_counter() - began, processor_s() - used
+        costs = costs_ns({"Brian2": DOUBLE, "torch": backend}, network, 2000, processor_s, repeats=6, trials=64)
+    at = "N = 4,096, 64 trials; ns: " + ", ".join(f"{name} {cost:.2f}" for name, cost in costs.items())
+    return [
+        ("torch on one core over Brian2", at, costs["torch"] / costs["Brian2"], "<= 1.5"),
+        ("first run of torch, compilation included (s)", f"{used:.0f} s of processor time", took, "<= 15"),
+    ]
 
 
 def threads() -> list[Row]:
@@ -117,7 +139,7 @@ def largest() -> list[Row]:
     return [("GiB of two ranks together", at, json.loads(said.stdout), "<= 8")]
 
 
-PARTS = {"brian2": brian2, "threads": threads, "ranks": ranks, "largest": largest}
+PARTS = {"brian2": brian2, "torch": pytorch, "threads": threads, "ranks": ranks, "largest": largest}
 
 
 def main() -> None:

@@ -17,7 +17,6 @@ import sys
 from pathlib import Path
 
 import ddm2snn
-from ddm2snn.load import load_as
 
 SCRIPT = '''"""$TITLE: open in NengoGUI, or run for a standard deviation of the latents."""
 
@@ -104,7 +103,7 @@ def main() -> int:
     parser.add_argument("--schema", type=Path, help="schema/metadata.schema.json of nengo-zoo; needs jsonschema")
     parser.add_argument("--python", default=sys.executable, help="Python with Nengo and pytest")
     asked = parser.parse_args()
-    write(load_as(asked.network, ddm2snn.SpikingNetwork), asked.output, asked.author, asked.licence)
+    write(ddm2snn.SpikingNetwork.load(asked.network), asked.output, asked.author, asked.licence)
     metadata = json.loads((asked.output / "metadata.yaml").read_text())
     if asked.schema:
         import jsonschema

@@ -33,7 +33,6 @@ from fidelity_table import BURN_IN, DURATION, EVERY, FIELDS, REFERENCES, TRIALS,
 import ddm2snn
 from ddm2snn.conversion import Diagnostics
 from ddm2snn.errors import InputError, MissedWarning
-from ddm2snn.load import load_as
 from ddm2snn.plots.style import COLOURS, MARKERS, STYLES, legend, plain, save_figure, subplots
 from ddm2snn.systems.oscillators import van_der_pol
 
@@ -175,7 +174,7 @@ def main() -> None:
             except InputError as error:  # a noise too strong for the step in which the target is integrated
                 print(f"sigma {sigma:g} was refused: {error}", flush=True)
                 continue
-        rate = load_as(kept, ddm2snn.RateNetwork)
+        rate = ddm2snn.RateNetwork.load(kept)
         for neurons in (0.0, *given.neurons):
             cells.append(cell(sigma, neurons, rate, given))
             print(cells[-1].line(), flush=True)

@@ -32,7 +32,6 @@ from nir_runs import SETTLING, closed_loop, reader_counts, reference_counts, ref
 import ddm2snn
 from ddm2snn import Recording, SpikingNetwork
 from ddm2snn.fidelity.compare import compare_each
-from ddm2snn.load import load_as
 
 EVERY = 0.02
 RATE_TOLERANCE, FEWEST = 0.01, 100
@@ -51,7 +50,7 @@ def main() -> None:
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         for file in given.networks:
-            network = load_as(file, SpikingNetwork)
+            network = SpikingNetwork.load(file)
             print(f"\n{file.name}: {network.neurons} neurons, rank {network.rank}, T = {network.time_unit_s:g} s")
             print(f"{'dialect':9} {'reader':13} {'rates':>8} {'sd':>15} {'D_stsp':>15} {'D_H':>15}")
             failed |= table(network, given, Path(folder))

@@ -15,7 +15,6 @@ from pathlib import Path
 import ddm2snn
 from ddm2snn.hardware.second_opinion import SecondOpinion, second_opinion
 from ddm2snn.hardware.workload import workload_of_run
-from ddm2snn.load import load_as
 
 DEVICE = "loihi1-emulator"
 SYSTEMS = {"vanderpol": (64, 4.0), "lorenz": (512, 2.0)}  # units, neurons per unit
@@ -97,12 +96,12 @@ def main() -> None:
 
     def trained(name: str) -> ddm2snn.RateNetwork:
         known = name in SYSTEMS
-        return ddm2snn.train(name, units=SYSTEMS[name][0]) if known else load_as(Path(name), ddm2snn.RateNetwork)
+        return ddm2snn.train(name, units=SYSTEMS[name][0]) if known else ddm2snn.RateNetwork.load(Path(name))
 
     if asked.sweep:
         sweep(trained(str(asked.rate or "vanderpol")), asked.sweep)
     else:
-        files = {path.stem: load_as(path, ddm2snn.SpikingNetwork) for path in asked.networks}
+        files = {path.stem: ddm2snn.SpikingNetwork.load(path) for path in asked.networks}
         table(files or {name: converted(name) for name in SYSTEMS})
 
 

@@ -26,8 +26,8 @@ from ddm2snn.stimulus import Stimulus
 if TYPE_CHECKING:
     from ddm2snn.network import SpikingNetwork
 
-# NumPy mode needs no compiler; the compiled modes have a run each in `cython_run` and `standalone_runs`
-OPTIONS = {"brian2": {"mode": "numpy"}}
+# these need no compiler; compiled modes have runs of their own: `cython_run`, `standalone_runs`, test_torch_backend.py
+OPTIONS = {"brian2": {"mode": "numpy"}, "torch": {"device": "cpu", "compile": False}}
 # devices round what they are given and add filters of their own: test_loihi_*.py hold them to each other instead
 DEVICES = ("nengo-loihi", "quantised")
 SIMULATORS = [name for name in backend_names() if name not in ("reference", RATE, *DEVICES)]

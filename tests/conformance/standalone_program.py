@@ -16,7 +16,6 @@ import numpy as np  # noqa: E402
 from ddm2snn_backends.brian2 import Brian2Backend  # noqa: E402
 
 import ddm2snn  # noqa: E402
-from ddm2snn.load import load_as  # noqa: E402
 
 
 def main(folder: Path) -> None:
@@ -24,7 +23,7 @@ def main(folder: Path) -> None:
     for name, settings in json.loads((folder / "settings.json").read_text()).items():
         stimulus = folder / f"{name}-stimulus.safetensors"
         recording = ddm2snn.simulate(
-            load_as(folder / f"{name}.safetensors", ddm2snn.SpikingNetwork),
+            ddm2snn.SpikingNetwork.load(folder / f"{name}.safetensors"),
             backend=Brian2Backend(mode="cpp_standalone"),
             stimulus=ddm2snn.Stimulus.load(stimulus) if stimulus.exists() else None,
             **settings,

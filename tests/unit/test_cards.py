@@ -11,7 +11,6 @@ import pytest
 import ddm2snn
 from ddm2snn import Card, InputError, Recording
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.load import load_as
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def test_a_card_gives_the_network_back(quick_spiking, quick_rate, tmp_path, name
         done = ddm2snn.export(network, tmp_path / name, format="card")
         assert done.lost == ()
         assert all(file.exists() for file in done.files)
-        back = load_as(tmp_path / name, type(network))
+        back = (type(network)).load(tmp_path / name)
         assert back.fingerprint == network.fingerprint
         assert back.provenance == json.loads(json.dumps(dict(network.provenance)))  # tuples are lists in files
 

@@ -26,7 +26,6 @@ from ddm2snn.conversion.decoders import Problem, Solution
 from ddm2snn.conversion.population import encode
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.load import load_as
 from ddm2snn.network import to_internal
 from ddm2snn.workflow.recipe import ConversionSettings
 
@@ -204,7 +203,7 @@ def test_a_way_of_ones_own_converts(own, quick_rate):
 def test_what_it_reports_beside_the_known_is_kept(own, tmp_path):
     assert own.diagnostics.largest == 1.5
     own.network.save(tmp_path / "snn.safetensors")
-    loaded = load_as(tmp_path / "snn.safetensors", ddm2snn.SpikingNetwork)
+    loaded = ddm2snn.SpikingNetwork.load(tmp_path / "snn.safetensors")
     assert Diagnostics.of(loaded) == own.diagnostics
     assert Diagnostics.of(loaded).largest == 1.5
 

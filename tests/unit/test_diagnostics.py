@@ -9,7 +9,6 @@ import pytest
 import ddm2snn
 from ddm2snn import Calibrated, InputError, Static, TrainedReadout
 from ddm2snn.conversion import Diagnostics
-from ddm2snn.load import load_as
 
 QUICK = {"backend": "reference", "time_unit_s": 0.2, "seed": 3}
 
@@ -34,7 +33,7 @@ def told(network, **changes):
 def test_they_come_back_from_a_file(conversion, tmp_path):
     assert Diagnostics.of(conversion.network) == conversion.diagnostics
     conversion.network.save(tmp_path / "snn.safetensors")
-    loaded = load_as(tmp_path / "snn.safetensors", ddm2snn.SpikingNetwork)
+    loaded = ddm2snn.SpikingNetwork.load(tmp_path / "snn.safetensors")
     assert Diagnostics.of(loaded) == conversion.diagnostics
     assert loaded.provenance["diagnostics"] == conversion.diagnostics.as_json()
 
@@ -44,7 +43,7 @@ def test_they_come_back_from_a_file_with_noise_by_state(make_rate, tmp_path):
     rate = make_rate(diffusion_factor=[[0.8, 0.0], [0.3, 0.7]], diffusion_readout=readout)
     made = ddm2snn.convert(rate, decoders=Static(), **QUICK)
     made.network.save(tmp_path / "snn.safetensors")
-    loaded = load_as(tmp_path / "snn.safetensors", ddm2snn.SpikingNetwork)
+    loaded = ddm2snn.SpikingNetwork.load(tmp_path / "snn.safetensors")
     assert made.diagnostics.diffusion is not None
     assert len(made.diagnostics.diffusion.by_state.target) == len(made.diagnostics.diffusion.by_state.state)
     assert Diagnostics.of(loaded) == made.diagnostics
@@ -58,7 +57,7 @@ def test_what_was_not_measured_is_left_out(static):
 def test_values_of_other_decoders_survive(static, tmp_path):
     network = told(static.network, sparsity=0.25, noise={**conversion_noise(), "per_neuron": [0.1, 0.2]})
     network.save(tmp_path / "snn.safetensors")
-    loaded = load_as(tmp_path / "snn.safetensors", ddm2snn.SpikingNetwork)
+    loaded = ddm2snn.SpikingNetwork.load(tmp_path / "snn.safetensors")
     diagnostics = Diagnostics.of(loaded)
     assert diagnostics is not None
     content = diagnostics.as_json()

@@ -15,7 +15,6 @@ from ddm2snn.conversion import Bounded, Calibrated, Direct, Population, TrainedR
 from ddm2snn.conversion.trajectories import stationary_states
 from ddm2snn.errors import InputError
 from ddm2snn.fidelity.spikes import NoiseShare
-from ddm2snn.load import load_as
 from ddm2snn.network import to_internal
 
 QUICK = {"population": Population(8, tuned=False), "time_unit_s": 0.2, "seed": 3}
@@ -58,7 +57,7 @@ def test_the_filter_is_short_beside_the_time_unit(conversion):
 
 def test_it_runs_and_comes_back_from_its_file(conversion, tmp_path):
     conversion.network.save(tmp_path / "snn.safetensors")
-    loaded = load_as(tmp_path / "snn.safetensors", ddm2snn.SpikingNetwork)
+    loaded = ddm2snn.SpikingNetwork.load(tmp_path / "snn.safetensors")
     assert loaded.fingerprint == conversion.network.fingerprint
     runs = [
         ddm2snn.simulate(n, duration=1.0, trials=2, seed=1, backend="reference") for n in (conversion.network, loaded)

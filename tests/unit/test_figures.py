@@ -153,7 +153,9 @@ def test_steps_come_behind_the_words_that_they_use_and_units_are_said_in_words(t
     assert "<td>sliced Wasserstein<small>in standard deviations of the rate</small></td>" in text
     # where a page is narrow each cell has the name of its column beside it
     row = text[text.index("<td>sliced Wasserstein") :]
-    assert row.index('data-label="excess"') < row.index('data-label="distance"') < row.index('data-label="floor"')
+    assert row.index('data-label="excess,') < row.index('data-label="distance,') < row.index('data-label="floor,')
+    assert "<th>D_stsp</th><th>D_H</th>" in text
+    assert "<td>rate, run 2</td>" in text
     assert '<td>neurons</td><td data-label="brian2">12</td><td data-label="nengo">&lt;24&gt;</td>' in text
 
 

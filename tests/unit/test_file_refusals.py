@@ -15,7 +15,6 @@ from ddm2snn import RateNetwork, Recording, Stimulus
 from ddm2snn.base.arrays import arrays_of
 from ddm2snn.base.stored import FORMAT_VERSION, make_header, settings_of
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.load import load_as
 
 
 @pytest.fixture
@@ -269,8 +268,8 @@ def test_a_number_format_that_numpy_lacks(refuses, tmp_path, dtype):
 
 
 @pytest.mark.parametrize("wanted", [RateNetwork, Recording, Stimulus])
-def test_load_as_names_both_types(refuses, spiking_of, tmp_path, wanted):
+def test_load_names_both_types(refuses, spiking_of, tmp_path, wanted):
     path = tmp_path / "net.safetensors"
     spiking_of().save(path)
     with refuses(FileRefusedError, str(path), "holds a SpikingNetwork", f"a {wanted.__name__} is needed here"):
-        load_as(path, wanted)
+        wanted.load(path)

@@ -19,7 +19,6 @@ from ddm2snn.base.arrays import array_fields
 from ddm2snn.base.files import write_text
 from ddm2snn.base.stored import fingerprint_of, read_safetensors, rebuild, save_arrays, settings_of
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.load import load_as
 
 AWKWARD = np.array([-0.0, 5e-324, 1.7976931348623157e308, 0.1, -1.0 / 3.0])  # what a printed number would lose
 
@@ -202,9 +201,9 @@ def test_paths_may_be_strings_with_blanks_and_accents(rate_of, tmp_path):
     assert ddm2snn.load(path).fingerprint == rate_of().fingerprint
 
 
-def test_load_as_returns_what_was_asked_for(rate_of, tmp_path):
+def test_the_load_of_a_type_returns_it(rate_of, tmp_path):
     rate_of().save(tmp_path / "rate.safetensors")
-    assert load_as(tmp_path / "rate.safetensors", RateNetwork).units == 5
+    assert RateNetwork.load(tmp_path / "rate.safetensors").units == 5
 
 
 def test_text_is_written_as_utf8(tmp_path):

@@ -15,7 +15,6 @@ import ddm2snn
 from ddm2snn import LIF, RateNetwork, Spikes, SpikingNetwork, Stimulus, find_hardware
 from ddm2snn.base.arrays import array_fields, arrays_of, content_fingerprint
 from ddm2snn.base.stored import settings_of
-from ddm2snn.load import load_as
 
 
 def nudged(array):
@@ -89,7 +88,7 @@ def test_networks_that_run_in_different_arithmetic_differ(make_spiking, tmp_path
     assert spikes[1].tobytes() != spikes[2].tobytes()
     for index, (each, table) in enumerate(zip(networks, spikes, strict=True)):
         each.save(tmp_path / f"{index}")
-        loaded = load_as(tmp_path / f"{index}", SpikingNetwork)
+        loaded = SpikingNetwork.load(tmp_path / f"{index}")
         assert loaded.hardware == each.hardware
         assert loaded.fingerprint == each.fingerprint
         assert np.array_equal(spikes_of(loaded), table)

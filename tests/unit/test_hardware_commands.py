@@ -11,7 +11,6 @@ import pytest
 
 from ddm2snn.cli.main import main
 from ddm2snn.hardware import find_hardware, map_file
-from ddm2snn.load import load_as
 from ddm2snn.network import SpikingNetwork
 from ddm2snn.neuron import LIF
 
@@ -139,7 +138,7 @@ def test_convert_takes_a_device(tmp_path, capsys, make_rate):
     given = ["convert", rate, "-o", str(output), "--time-unit-s", "0.1", "--hardware", "loihi2-like"]
     code, _, err = called(capsys, *given)
     assert code == 0, err
-    network = load_as(output, SpikingNetwork)
+    network = SpikingNetwork.load(output)
     assert network.backend == "quantised"
     assert network.hardware is not None
     assert network.hardware.name == "loihi2-like"

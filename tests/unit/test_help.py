@@ -74,6 +74,15 @@ def test_the_version(cli, option):
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", cli(option)[1])
 
 
+@pytest.mark.parametrize(
+    ("words", "place", "completed"), [("ddm2snn co", 1, "convert\ncompare\n"), ("ddm2snn plan --dt", 2, "--dt-s\n")]
+)
+def test_a_shell_completes_commands_and_options(cli, monkeypatch, words, place, completed):
+    for name, value in {"_DDM2SNN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(place)}.items():
+        monkeypatch.setenv(name, value)
+    assert cli() == (0, completed, "")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_says_what_is_kept_and_leaves_no_empty_folder(tmp_path):
     command = [sys.executable, "-m", "ddm2snn.cli", "run", "lorenz", "-o", "deep/out"]

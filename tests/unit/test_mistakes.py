@@ -177,6 +177,11 @@ MISTAKES = {
         None,
         "A backend is a name such as 'brian2'",
     ),
+    "option of a simulator for a rate network": (
+        None,
+        "simulate rate.safetensors -o x.nc --backend-option mode=fast",
+        "takes no options",
+    ),
     "option without a value": (None, "simulate snn.safetensors -o x.nc --backend-option fast", "must be KEY=VALUE"),
     "unknown option of a backend": (
         lambda m: ddm2snn.find_backend("brian2", threads=4),

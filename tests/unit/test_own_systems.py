@@ -21,7 +21,6 @@ from scipy.integrate import solve_ivp
 import ddm2snn
 from ddm2snn import InputError, Static, System, Training
 from ddm2snn.errors import MissedWarning
-from ddm2snn.load import load_as
 from ddm2snn.network import to_internal
 from ddm2snn.systems import forced
 from ddm2snn.systems.scales import Scales, find_scales
@@ -132,7 +131,7 @@ class TestTraining:
         decay = System("decay", 1, lambda z: -z / 500, diffusion=0.1)
         network = ddm2snn.train(decay, units=8, training=Training(points=400, iterations=15, holdout=300, ridge=1e-6))
         network.save(tmp_path / "rate.safetensors")
-        again = load_as(tmp_path / "rate.safetensors", ddm2snn.RateNetwork)
+        again = ddm2snn.RateNetwork.load(tmp_path / "rate.safetensors")
         assert again.fingerprint == network.fingerprint
         assert again.time_scale == network.time_scale == pytest.approx(500, rel=0.05)
         spiking = ddm2snn.convert(network, decoders=Static(), time_unit_s=0.1).network

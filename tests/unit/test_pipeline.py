@@ -11,7 +11,6 @@ import tomli_w
 import ddm2snn
 from ddm2snn.errors import InputError
 from ddm2snn.hardware import find_hardware
-from ddm2snn.load import load_as
 from ddm2snn.workflow.pipeline import _Pipeline
 from ddm2snn.workflow.recipe import device_stages
 from ddm2snn.workflow.source import Source
@@ -191,7 +190,7 @@ def test_takes_a_system_of_the_users_own(tmp_path):
     )
     recipe = ddm2snn.Recipe.read(tmp_path / "recipe.toml")
     assert begun(tmp_path / "out", recipe).done[-1] == "report"
-    training = load_as(tmp_path / "out" / "rate.safetensors", ddm2snn.RateNetwork).provenance
+    training = ddm2snn.RateNetwork.load(tmp_path / "out" / "rate.safetensors").provenance
     assert training["system"] == "spiral"
     assert max(training["drift_error"]) < 0.05
     # the file changes under the same name: what depends on it is done again
@@ -245,7 +244,7 @@ def test_a_rung_s_recording_names_what_ran(devices):
     )
     assert len({p["network"] for p in (real, sim, other)}) == 3  # each solved in its own loop
     networks = [
-        load_as(folder / f"spiking-loihi1-emulator-{t}.safetensors", ddm2snn.SpikingNetwork) for t in ("simreal", "sim")
+        ddm2snn.SpikingNetwork.load(folder / f"spiking-loihi1-emulator-{t}.safetensors") for t in ("simreal", "sim")
     ]
     assert np.array_equal(networks[0].encoders, networks[1].encoders)  # on the same neurons
     assert not np.array_equal(networks[0].decoders, networks[1].decoders)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from ddm2snn import ArrayMapping, InputError, RateNetwork, import_network
+from ddm2snn import ArrayMapping, InputError, RateNetwork, import_network, simulate
 from ddm2snn.base import foreign
 from ddm2snn.errors import FileRefusedError
 from ddm2snn.exchange import flow_matching, published_network
@@ -248,6 +248,67 @@ def test_noise_of_units_is_split_by_the_subspace(tmp_path: Path) -> None:
     facts = network.provenance["imported"]
     assert facts["noise_outside"] == pytest.approx(18 / 20)
     assert facts["noise_outside_per_unit"] == pytest.approx(0.2 * np.sqrt(18 / 20))
+
+
+def noisy_units(tmp_path: Path) -> tuple[Path, dict[str, np.ndarray]]:
+    """A network whose units have noise of a standard deviation of 0.5 while the latents rest."""
+    rng = np.random.default_rng(3)
+    left = np.linalg.qr(rng.standard_normal((40, 2)))[0]
+    w = {"Gamma": 3.0 * left, "W_s": 1.2 * left.T @ np.diag(rng.uniform(0.5, 1.5, 40)), "b": rng.standard_normal(40)}
+    np.savez(tmp_path / "net.npz", **w, covariance=0.5 * np.eye(40))
+    return tmp_path / "net.npz", w
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "logistic"])
+def test_noise_outside_the_latents_has_its_effect_on_the_mean(tmp_path: Path, activation: str) -> None:
+    path, w = noisy_units(tmp_path)
+    w["W_s"] = w["W_s"] * (0.3 if activation == "relu" else 1.0)
+    np.savez(path, **w, covariance=0.5 * np.eye(40))
+    network = imported(path, activation=activation, filtered="currents")
+    phi = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0.0), "logistic": lambda x: 1.0 / (1.0 + np.exp(-x))}
+    outside = np.eye(40) - w["Gamma"] @ np.linalg.pinv(w["Gamma"])
+    z = simulate(network, duration=20.0, trials=20, seed=1).samples[:, ::50].reshape(-1, 2)
+    grid = np.linspace(-6.0, 6.0, 601)
+    weights = np.exp(-0.5 * grid**2) / np.exp(-0.5 * grid**2).sum()
+    noise = 0.5 * grid[:, None] * np.sqrt(np.diag(outside))
+    x = z @ w["Gamma"].T + w["b"]
+    wanted = np.array([weights @ phi[activation](row + noise) for row in x]) @ w["W_s"].T
+    without = phi[activation](x) @ w["W_s"].T
+    internal = (z - network.latent_offset) / network.latent_scale
+    found = network.internal_readout(internal) * network.latent_scale + network.latent_offset
+    error, missed = (np.sqrt(((each - wanted) ** 2).mean()) for each in (found, without))
+    assert error < 0.1 * missed, (error, missed)
+
+
+def test_noise_latents_carry_what_units_hand_on(tmp_path: Path) -> None:
+    path, w = noisy_units(tmp_path)
+    plain, full = (imported(path, activation="tanh", filtered="currents", noise_latents=n) for n in (0, 6))
+    assert (plain.rank, full.rank) == (2, 8)
+    facts = full.provenance["imported"]
+    assert facts["noise_outside"] == pytest.approx(32 / 40)
+    start = full.initial_latent[:1]
+    runs = simulate(full, duration=60.0, trials=64, seed=2, initial_latent=np.repeat(start, 64, axis=0))
+    tail = runs.samples[:, runs.samples.shape[1] // 4 :]
+    np.testing.assert_allclose(tail[..., 2:].var(axis=(0, 1)), 0.25, rtol=0.1)  # of covariance per time, over twice one
+
+    def feeling(noise: np.ndarray) -> np.ndarray:
+        """Covariance of what noise of units does to the latents at once, at states of the run."""
+        x = tail[:, ::200, :2].reshape(-1, 2) @ w["Gamma"].T + w["b"]
+        pushes = ((1.0 - np.tanh(x) ** 2)[:, :, None] * w["W_s"].T).swapaxes(1, 2) @ noise
+        return (pushes @ pushes.swapaxes(1, 2)).mean(axis=0)
+
+    within = full.left_vectors[:, 2:] / np.linalg.norm(full.left_vectors[:, 2:], axis=0)
+    outside = np.eye(40) - w["Gamma"] @ np.linalg.pinv(w["Gamma"])
+    assert np.trace(feeling(within)) > 0.9 * np.trace(feeling(outside))
+
+
+def test_noise_latents_without_noise_outside_are_refused(tmp_path: Path) -> None:
+    path, _ = noisy_units(tmp_path)
+    with pytest.raises(InputError, match="Leave noise_latents out"):
+        imported(path, activation="tanh", filtered="rates", step=0.2, noise_latents=2)
+    np.savez(path, m=np.eye(5)[:, :2], n=-np.eye(5)[:, :2], covariance=np.eye(2))
+    with pytest.raises(InputError, match="Leave noise_latents out"):
+        imported(path, factor=1.0, activation="tanh", filtered="currents", noise_latents=2)
 
 
 # ----- what is asked for, and what was silent before

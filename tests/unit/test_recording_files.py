@@ -16,7 +16,6 @@ import ddm2snn
 from ddm2snn import RateNetwork, Recording
 from ddm2snn.base.stored import FORMAT_VERSION
 from ddm2snn.errors import FileRefusedError
-from ddm2snn.load import load_as
 
 # h5netcdf's File.close stumbles over a file that it could not open; Python reports that and goes on
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -167,20 +166,20 @@ def test_half_a_spike_table(refuses, saved):
 def test_a_text_file_read_as_a_recording(refuses, tmp_path):
     path = tmp_path / "run.nc"
     path.write_text("trial,time,x\n")
-    with refuses(FileRefusedError, str(path), "is no recording, or it is damaged"):
+    with refuses(FileRefusedError, str(path), "is no ddm2snn file, or it is damaged"):
         Recording.load(path)
 
 
 def test_a_network_read_as_a_recording(refuses, rate_of, tmp_path):
     path = tmp_path / "rate.safetensors"
     rate_of().save(path)
-    with refuses(FileRefusedError, str(path), "is no recording"):
+    with refuses(FileRefusedError, str(path), "holds a RateNetwork", "a Recording is needed here"):
         Recording.load(path)
 
 
 def test_a_recording_where_a_network_is_needed(refuses, saved):
     with refuses(FileRefusedError, str(saved), "holds a Recording", "a RateNetwork is needed here"):
-        load_as(saved, RateNetwork)
+        RateNetwork.load(saved)
 
 
 def test_a_missing_recording(refuses, tmp_path):

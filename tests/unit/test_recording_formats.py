@@ -323,7 +323,9 @@ def animal(tmp_path):
 
 
 def test_signals_and_spikes_of_an_animal_are_cut_into_its_trials(animal, refuses):
-    with refuses(InputError, "does not say what its latents are", "'acquisition/pupil'", "Name one as signal"):
+    with refuses(
+        InputError, "does not say what its latents are", "'acquisition/pupil'", "Import it with one of them as signal"
+    ):
         ddm2snn.import_recording(animal)
     place = ddm2snn.import_recording(animal, signal="place", time_unit_s=0.2)
     assert place.samples.shape == (3, 251, 2)
@@ -433,9 +435,23 @@ def test_formats_belong_to_networks_or_to_recordings(run, spiking_of, rate_of, r
         ddm2snn.export(one, tmp_path / "x", format="nir")
 
 
-def test_load_says_which_verb_reads_a_file(written, refuses):
-    with refuses(FileRefusedError, "run.nwb", "Read a recording with ddm2snn.import_recording"):
-        ddm2snn.load(written("nwb"))
+@pytest.mark.parametrize("form", ["neo", "nwb", "nir"])
+def test_load_and_compare_read_recordings_of_other_tools(run, written, quick_spiking, form):
+    again = ddm2snn.simulate(quick_spiking, duration=12, every=0.1, seed=5)
+    for read in (ddm2snn.load, Recording.load):
+        same(read(written(form)), run)
+    report = ddm2snn.compare(str(written(form)), again)
+    assert report.provenance["reference"]["fingerprint"] == run.fingerprint
+    assert report.as_json() == ddm2snn.compare(run, again).as_json()
+
+
+def test_load_asks_for_the_signal_and_knows_a_graph(animal, tmp_path, refuses):
+    with refuses(InputError, "'acquisition/pupil'", "or with the network that decodes its spikes"):
+        ddm2snn.load(animal)
+    nir = pytest.importorskip("nir")
+    nir.write(tmp_path / "graph.nir", nir.NIRGraph.from_list(nir.Linear(np.eye(2))))
+    with refuses(FileRefusedError, "holds no NIRData. Read a graph with ddm2snn.import_network"):
+        ddm2snn.load(tmp_path / "graph.nir")
 
 
 # --- the command line

@@ -14,7 +14,6 @@ import ddm2snn
 from ddm2snn import InputError, Recipe, Recording, Stimulus
 from ddm2snn.base.progress import Announce, no_progress
 from ddm2snn.cli.main import app
-from ddm2snn.load import load_as
 from ddm2snn.plots import recordings
 from ddm2snn.workflow.source import Source, record_system
 
@@ -74,13 +73,13 @@ def test_a_network_goes_through_without_training(finished):
     ]  # fmt: skip
     assert summary["training"]["imported"]["form"] == "low-rank module"
     assert [stage["rung"] for stage in summary["ladder"]] == ["rate network", "reference"]
-    runs = {name: load_as(folder / f"{name}.nc", Recording) for name in ("rate-1", "reference")}
+    runs = {name: Recording.load(folder / f"{name}.nc") for name in ("rate-1", "reference")}
     for run in runs.values():
         assert {name: len(rows) for name, rows in run.conditions.items()} == {"left": 12, "right": 12}
         assert run.output.shape == (24, 40, 1)
         assert run.output.values[:, 30:].mean(axis=(1, 2))[:12].mean() < -0.3
         assert run.output.values[:, 30:].mean(axis=(1, 2))[12:].mean() > 0.3
-    assert runs["rate-1"].origin.network == load_as(folder / "rate.safetensors", ddm2snn.RateNetwork).fingerprint
+    assert runs["rate-1"].origin.network == ddm2snn.RateNetwork.load(folder / "rate.safetensors").fingerprint
 
 
 def test_the_report_is_by_condition(finished):
@@ -142,7 +141,7 @@ def test_the_built_in_memories_are_switched_in_target_and_networks(tmp_path):
     summary = ddm2snn.run(recipe, tmp_path / "out")
     assert [stage["rung"] for stage in summary["ladder"]] == ["target SDE", "rate network", "reference"]
     for name in ("target-1", "rate-1", "reference"):
-        run = load_as(tmp_path / "out" / f"{name}.nc", Recording)
+        run = Recording.load(tmp_path / "out" / f"{name}.nc")
         for well, rows in zip((-1.0, 1.0), run.conditions.values(), strict=True):
             assert (np.sign(run.samples[rows, 0, 0]) == -well).all()
             assert (np.sign(run.samples[rows, 40, 0]) == well).mean() > 0.9  # at the end of the input

@@ -162,7 +162,7 @@ def test_a_backend_that_runs_the_other_kind_says_which_to_use(refuses, quick_rat
 
 @pytest.mark.parametrize("name", ["nest", "", "Brian2"])
 def test_an_unknown_backend_lists_the_installed(refuses, quick_rate, name):
-    names = "brian2, compiled, nengo, nengo-loihi, quantised, rate, reference"
+    names = "brian2, compiled, nengo, nengo-loihi, quantised, rate, reference, torch"
     words = (f"There is no backend {name!r}", "installed are", names)
     with refuses(InputError, *words):
         find_backend(name)
