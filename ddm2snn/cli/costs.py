@@ -44,6 +44,7 @@ _GRAMS = 3  # of training, of held-out samples and of both
 _ANALYSIS_S = 0.1  # for each unit and latent
 _SVD_S = 1e-9  # for each entry and unit of a dense matrix
 _TRAIN_S, _TRAIN_BYTES = 0.012, 2.0e4  # of Neo's NIX files
+_PLANNED = 8  # conversions of a plan on a device
 _FEWER = "Take fewer neurons"
 
 
@@ -68,6 +69,13 @@ def of_conversion(neurons: float, rank: int, decoders: str) -> Cost:
         f"conversion into {neurons:,.0f} neurons", _FEWER, memory=_FLOAT * (_GRAMS * columns**2 + 4.0 * neurons * rank),
         seconds=tuned + (_STATIC_S * neurons if decoders == "static" else driven),
     )  # fmt: skip
+
+
+def of_device_plan(units: int, rank: int) -> Cost:
+    """Cost of `plan` on a device: conversions of some sizes, which the search chooses, into two neurons per unit."""
+    one = of_conversion(2.0 * units, rank, "calibrated")
+    work, remedy = f"conversions of {units:,} units for a device", "Train a network with fewer units"
+    return Cost(work, remedy, memory=one.memory, seconds=_PLANNED * one.seconds)
 
 
 def of_analysis(units: int, rank: int) -> Cost:

@@ -158,14 +158,12 @@ def _remarks(facts: ImportFacts, inputs: int) -> list[str]:
 
 def export(
     file: Annotated[Path, typer.Argument(help="Spiking network (.safetensors), or recording (.nc).")],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="File to write; of a card the folder, or a .zip file.")
-    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write; of a card or a kit the folder.")],
     form: Annotated[
         str,
         typer.Option(
             "--format",
-            metavar="nir|hdf5|brian2|nengo|pynn|card|neo|nwb|csv|parquet",
+            metavar="nir|hdf5|brian2|nengo|pynn|board|card|neo|nwb|csv|parquet",
             help="Of a network nir to card, three of them scripts; of a recording nir (NIRData) or neo to parquet.",
         ),
     ] = "nir",
@@ -181,8 +179,8 @@ def export(
         str | None,
         typer.Option(
             "--for",
-            metavar="norse|snntorch|spikingjelly",
-            help="Scale a NIR file for one reader; else continuous time.",
+            metavar="norse|snntorch|spikingjelly|board",
+            help="Scale a NIR file for one reader; else continuous time. Of nengo: board, a kit for Loihi 1.",
         ),
     ] = None,
     without_refractory: Annotated[
@@ -197,11 +195,13 @@ def export(
     """Write a network or a recording for another tool, and say what its format cannot hold."""
     from ddm2snn.load import load
 
+    if (form, reader) == ("nengo", "board"):
+        form, reader = "board", None
     nir = ddm2snn.Nir(dialect, reader) if (dialect, reader) != ("factored", None) else None  # pyright: ignore[reportArgumentType] - checked inside
     card = ddm2snn.Card(licence, report) if (licence, report) != (None, None) else None
     content = load(file)
     rate = None if without_refractory is None else ddm2snn.RateNetwork.load(without_refractory)
-    if form != "card" or output.suffix:
+    if form not in ("card", "board") or output.suffix:
         check_output(output, *_SUFFIXES.get(form, (output.suffix,)))
     if isinstance(content, ddm2snn.Recording):
         trains = 0 if content.spikes is None else content.trials * len(set(content.spikes.neuron.tolist()))

@@ -186,11 +186,30 @@ def plan(
     dt_s: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
     neuron: Neuron = None,
     backend: Annotated[str | None, typer.Option(help=BACKEND + " Brian2 by default.")] = None,
+    hardware: Annotated[
+        str | None, typer.Option(help="Device to find the fewest neurons and bits for, by runs of its integers.")
+    ] = None,
+    excess: Annotated[float | None, typer.Option(help="Of a device: largest distance over the floor, or 1.5.")] = None,
     seed: Seed = 0,
     as_json: JsonFlag = False,
 ) -> None:
-    """Find the conversion with the fewest spikes within bounds on spike noise and drift error, by prediction."""
+    """Find the conversion with the fewest spikes within bounds on spike noise and drift error, by prediction.
+
+    With --hardware, find the fewest neurons and bits of a weight that stay near the floor on a device instead.
+    """
     network = ddm2snn.RateNetwork.load(rate)
+    if hardware is not None:
+        others = {
+            "--noise": noise, "--drift-error": drift_error, "--neurons-per-unit": neurons_per_unit,
+            "--time-unit-s": time_unit_s, "--neuron": neuron, "--backend": backend,
+            "--dt-s": None if dt_s == 1e-3 else dt_s,
+        }  # fmt: skip
+        if given := [name for name, value in others.items() if value is not None]:
+            raise InputError(f"{', '.join(given)} belong to a plan without --hardware. Leave out what does not apply.")
+        _plan_on_device(rate, network, hardware, 1.5 if excess is None else excess, seed, as_json=as_json)
+        return
+    if excess is not None:
+        raise InputError("--excess is the tolerance on a device. Add --hardware.")
     cost = costs.of_conversion((neurons_per_unit or 16.0) * network.units, network.rank, "calibrated")
     with shown(f"plan for {backend or 'brian2'}", cost) as progress:
         result = ddm2snn.plan(
@@ -212,6 +231,29 @@ def plan(
     )  # fmt: skip
     command = f"ddm2snn convert {shlex.quote(str(rate))} -o snn.safetensors{options}"
     show({**result.as_json(), "command": command}, [*result.lines(), *chosen.lines(), command], as_json=as_json)
+
+
+def _plan_on_device(
+    file: Path, rate: ddm2snn.RateNetwork, hardware: str, excess: float, seed: int, *, as_json: bool
+) -> None:
+    """Find and show the smallest network near the floor on a device."""
+    from ddm2snn.workflow.device_plan import plan_on_device
+
+    config = ddm2snn.find_hardware(hardware)
+    cost = costs.of_device_plan(rate.units, rate.rank)
+    with shown(f"plan for {hardware}", cost) as progress:
+        result = plan_on_device(rate, config, excess=excess, seed=seed, progress=progress)
+    chosen, lines = result.chosen, result.lines()
+    if chosen.weight_bits != config.precision.weight_bits:
+        lines.append(
+            f"weight_bits = {chosen.weight_bits}: ddm2snn hardware show {hardware} --toml > mine.toml, change it, and "
+            "convert with --hardware mine.toml"
+        )
+    options = flags(
+        ("neurons-per-unit", f"{chosen.neurons_per_unit:g}"), ("hardware", hardware), ("seed", seed or None)
+    )
+    command = f"ddm2snn convert {shlex.quote(str(file))} -o snn.safetensors{options}"
+    show({**result.as_json(), "command": command}, [*lines, command], as_json=as_json)
 
 
 def restructure(

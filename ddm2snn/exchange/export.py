@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ddm2snn.base.files import check_neighbour, check_writable, write_together
@@ -48,7 +49,8 @@ def export(
     Parameters
     ----------
     content, path
-        A network or a recording, and the file to write; of a card the folder, or a .zip file.
+        A network or a recording, and the file to write; of a card the folder, or a .zip file; of a board kit ("board")
+        the folder.
     format
         Of a spiking network one of `FORMATS`, of a recording one of `RECORDING_FORMATS`, of either network "card".
     nir
@@ -134,7 +136,8 @@ def _network(
     seed: int,
     progress: Progress,
 ) -> Exported:
-    check_writable(path)
+    if format != "board":
+        check_writable(path)
     if without_refractory is not None:
         # conversion loads Numba, which takes three times as long as the other imports together
         from ddm2snn.conversion.again import without_refractory as solve_again
@@ -171,15 +174,23 @@ def _pynn(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Expor
     return Exported(write_pynn_script(network, path, seed=seed), (), (note,))
 
 
-def _nengo(network: SpikingNetwork, path: Path, options: Nir, seed: int) -> Exported:
-    from ddm2snn.exchange.nengo_module import write_nengo_module  # loads Numba, as does the arithmetic of devices
+def _nengo(network: SpikingNetwork, path: Path, options: Nir, seed: int, *, board: bool = False) -> Exported:
+    from ddm2snn.exchange import board_kit, nengo_module  # load Numba, as does the arithmetic of devices
 
-    files, refusal = write_nengo_module(network, path)
+    if board:
+        files = board_kit.write_board_kit(network, path, seed=seed)
+        return Exported(
+            files, (), (f"With NengoLoihi alone: python {path / 'check.py'}; {files[0]} is the checklist.",)
+        )
+    files, refusal = nengo_module.write_nengo_module(network, path, seed=seed)
     lost = (f"Its second network, for nengo-loihi, is left out: {refusal}",) if refusal else ()
     also = "" if refusal else "; its second network is for nengo-loihi"
     return Exported(files, lost, (f"Run with Nengo alone: python {path}{also}.",))
 
 
 Writer = Callable[[SpikingNetwork, Path, Nir, int], Exported]
-FORMATS: Mapping[str, Writer] = {"nir": _nir, "hdf5": _hdf5, "brian2": _brian2, "nengo": _nengo, "pynn": _pynn}
+FORMATS: Mapping[str, Writer] = {
+    "nir": _nir, "hdf5": _hdf5, "brian2": _brian2, "nengo": _nengo, "pynn": _pynn,
+    "board": partial(_nengo, board=True),
+}  # fmt: skip
 """Writers by the name of their format."""

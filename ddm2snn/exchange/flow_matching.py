@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MOST_SAMPLES, _FEWEST_SAMPLES = 4096, 512  # visited states
 _MOST_NUMBERS = 2**20  # of outputs of units at visited states, and of Jacobians
 _PERTURBATION = 0.03  # of the spread: a kick off the trajectories, a step before each fourth state
-_RIDGES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+_RIDGES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10)
 _MISSES = 2  # ridges without a gain, behind which no further ones are tried
 _ROUNDS = 12  # most corrections for each ridge
 _GAIN = 0.98  # of the error: a correction that leaves more of it is the last

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ddm2snn.base.files import check_neighbour
+from ddm2snn.base.randomness import check_seed
 from ddm2snn.errors import InputError
 from ddm2snn.exchange.scripts import common_settings, is_weights, weights_of, write_script
 from ddm2snn.hardware import HardwareConfig, find_hardware
@@ -19,13 +20,13 @@ from ddm2snn.schedule import Schedule
 from ddm2snn.stimulus import Stimulus
 
 
-def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[tuple[Path, Path], str]:
+def write_nengo_module(network: SpikingNetwork, path: Path | str, *, seed: int = 0) -> tuple[tuple[Path, Path], str]:
     """Write a runnable module (.py) of LIF neurons and, beside it, its weights (.npz).
 
-    In Nengo the module gives the spikes of backend "nengo" for the same seed. In the emulator of nengo-loihi it gives
-    those of backend "nengo-loihi", with decode neurons and blocks of the device that the network was converted for, or
-    of Loihi 1. Where that device cannot hold the network, or noise depends on the state, it runs in Nengo only, and the
-    reason is returned beside the two paths; it is empty otherwise.
+    In Nengo the module gives the spikes of backend "nengo" for the same seed, `seed` unless it is told another. In the
+    emulator of nengo-loihi it gives those of backend "nengo-loihi", with decode neurons and blocks of the device that
+    the network was converted for, or of Loihi 1. Where that device cannot hold the network, or noise depends on the
+    state, it runs in Nengo only, and the reason is returned beside the two paths; it is empty otherwise.
     """
     module = Path(path)
     if module.suffix != ".py":
@@ -41,7 +42,7 @@ def write_nengo_module(network: SpikingNetwork, path: Path | str) -> tuple[tuple
         device_arrays, refusal = {}, str(error)
         device_settings = {"filter_s": 0.0, "swing_hz": 0.0, "block_neurons": [], "block_decode": [], "chips": 1}
     settings = {
-        **common_settings(network), "tau_membrane_s": network.neuron.single_tau_s,
+        **common_settings(network), "seed": check_seed(seed), "tau_membrane_s": network.neuron.single_tau_s,
         "refractory_s": network.neuron.refractory_s, "refusal": repr(refusal), **device_settings,
         "converted_for": repr("" if network.hardware is None else network.hardware.name),
         "conversion_note": "" if network.hardware is not None else ", not converted for it",

@@ -34,7 +34,7 @@ from ddm2snn.stimulus import Stimulus
 
 PYNN_REQUIREMENTS = "pynn==0.13.0 nest-simulator==3.10.0"
 """Versions in which the spikes were compared."""
-_TEMPLATES = Path(__file__).with_name("templates")
+TEMPLATES = Path(__file__).with_name("templates")
 _MARK = b"weights of a script that ddm2snn exported"  # comment of the archive
 _TIC_S = 1e-6  # NEST counts time in these
 
@@ -178,7 +178,7 @@ def write_script(
     """
     stored = script.with_suffix(".npz")
     words = {key: file.name.replace("\\", "").replace('"', "") for key, file in (("name", script), ("weights", stored))}
-    text = Template((_TEMPLATES / template).read_text(encoding="utf-8")).substitute(
+    text = Template((TEMPLATES / template).read_text(encoding="utf-8")).substitute(
         {**settings, **words, "weights_text": repr(stored.name)}
     )
     buffer = io.BytesIO()

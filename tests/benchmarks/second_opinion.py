@@ -55,8 +55,8 @@ def sweep(rate: ddm2snn.RateNetwork, figure: Path) -> None:
         ).network
         opinion = second_opinion(made, device)
         footprint = workload_of_run(made, device).footprint_bytes
-        found.setdefault(kind, []).append((value, footprint, opinion))
         ours, theirs, per = opinion.ours, opinion.theirs, made.time_unit_s / made.dt_s / opinion.steps
+        found.setdefault(kind, []).append((value, per, opinion))
         print(
             f"{kind:18} {value:5} {footprint:8,.0f} {ours.microjoule_per_time_unit * per:9.3g} "
             f"{theirs.picojoule['total'] * 1e-6 * per:9.3g} {ours.microsecond_per_step:9.3g} "
@@ -67,16 +67,19 @@ def sweep(rate: ddm2snn.RateNetwork, figure: Path) -> None:
     axes = drawn.subplots(2, len(found), sharex="col", squeeze=False)
     for column, (kind, rows) in zip(axes.T, found.items(), strict=True):
         values = [value for value, *_ in rows]
-        energies = [(o.ours.microjoule_per_time_unit, o.theirs.picojoule["total"] / 1e6) for *_, o in rows]
+        energies = [
+            (per * o.ours.microjoule_per_time_unit, per * o.theirs.picojoule["total"] / 1e6) for _, per, o in rows
+        ]
         times = [(o.ours.microsecond_per_step, o.theirs.microsecond_per_step) for *_, o in rows]
         for axis, pairs_of, label in zip(
-            column, (energies, times), ("energy (uJ)", "time of a step (us)"), strict=True
+            column, (energies, times), ("energy of a time unit (uJ)", "time of a step (us)"), strict=True
         ):
             for style, name, numbers in zip(
                 ("o-", "s--"), ("ours", "SANA-FE"), zip(*pairs_of, strict=True), strict=True
             ):
                 axis.plot(values, numbers, style, label=name)
             axis.set_ylabel(label)
+            axis.set_ylim(bottom=0)
         column[-1].set_xlabel(kind)
     axes[0, 0].legend()
     drawn.savefig(figure)

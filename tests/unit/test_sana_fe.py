@@ -12,7 +12,7 @@ from ddm2snn.base.hardware_config import HardwareConfig
 from ddm2snn.base.progress import no_progress
 from ddm2snn.cli.main import main
 from ddm2snn.errors import InputError
-from ddm2snn.hardware import find_hardware
+from ddm2snn.hardware import find_hardware, hardware_file
 from ddm2snn.hardware.chip import prepare, run_device
 from ddm2snn.hardware.energy import estimate_energy
 from ddm2snn.hardware.sana_fe import architecture_yaml, run_sana_fe
@@ -154,6 +154,17 @@ def test_a_missing_figure_is_named_in_one_line():
         with pytest.raises(InputError, match=f"has no figure for {words}, which SANA-FE needs"):
             architecture_yaml(config, 2, 100)
     assert isinstance(LOIHI, HardwareConfig)
+
+
+@needs_sana_fe
+def test_the_command_names_a_missing_figure_in_one_line(network, tmp_path, capsys):
+    path, device = str(tmp_path / "net.safetensors"), tmp_path / "mine.toml"
+    network.save(path)
+    text = hardware_file("loihi1-emulator").read_text()
+    device.write_text("\n".join(line for line in text.splitlines() if not line.startswith("message_pj")))
+    code, _, err = called(capsys, "hardware", "fit", path, "--hardware", str(device), "--with", "sana-fe")
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "has no figure for energy.message_pj, which SANA-FE needs" in err
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,8 @@ LEFT_OUT = {
     r"--format pynn": "needs PyNN, which is in no test's environment; tests/conformance/test_pynn_in_nest.py",
     r"sphinx-build|notebooks/(execute|site_links)\.py": "the book: .ci/run builds it, test_notebooks.py runs notebooks",
     r"pytest|^python tests/": "tests, and benchmarks of minutes",
+    r"^cd kit|^python (check|network)\.py": "NengoLoihi alone, or a board: tests/benchmarks/board_kit.py",
+    r"plan .*--hardware": "conversions of minutes; tests/unit/test_device_plan.py",
     r"ddm2snn COMMAND|ddm2snn (run|sweep) recipe": "a placeholder",
 }
 
