@@ -15,13 +15,12 @@ from ddm2snn.base import package_version
 from ddm2snn.base.arrays import check_positive
 from ddm2snn.base.html import fields_table
 from ddm2snn.base.progress import Progress, reported
-from ddm2snn.base.randomness import check_seed, stream
+from ddm2snn.base.randomness import check_seed
 from ddm2snn.base.threads import one_thread
 from ddm2snn.conversion.clock import Clock, natural_time_unit_s, stretch, whole_hundredths
 from ddm2snn.conversion.decoders import Calibrated, Decoders, Problem, Solution, find_decoders
 from ddm2snn.conversion.diagnostics import Diagnostics, audit
-from ddm2snn.conversion.driving import EVERY, ClosedLoop
-from ddm2snn.conversion.ensemble import Ensemble
+from ddm2snn.conversion.lost_runs import lost_from_far, lost_on_device
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_lag
 from ddm2snn.conversion.outputs import output_decoders
 from ddm2snn.conversion.population import Population
@@ -30,15 +29,11 @@ from ddm2snn.errors import InputError, MissedWarning
 from ddm2snn.hardware import HardwareConfig, find_hardware
 from ddm2snn.hardware.device import device_for, longest_decay_s
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal, to_system
-from ddm2snn.simulate import simulate
-from ddm2snn.training.robustness import PATIENCE, astray, far_starts
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 _LARGEST_ERROR = 0.1  # of the drift, relative, in a latent; beyond it the dynamics are another's [choice]
-# of runs from far outside: rate time units, and those that are judged [choice]
-_TRIALS, _DURATION, _WATCHED = 16, 8.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -152,7 +147,11 @@ def convert(
         network = assemble(problem, solution, simulator.name)
         learned = {"time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
         diagnostics = Diagnostics.model_validate({**_measured(network, problem), **learned})
-        lost = 0 if config is not None else lost_from_far(network, rate, states, seed)
+        lost = (
+            lost_from_far(network, rate, states, seed)
+            if config is None
+            else lost_on_device(network, config, rate, states, seed)
+        )
     per_unit = None if decoders.name == "direct" else network.neurons / rate.units
     missed = _missed(diagnostics, network.time_unit_s, longest_s, per_unit, lost) + _at_rest(problem)
     provenance = _provenance(problem, population, decoders, diagnostics) | ({"missed": missed} if missed else {})
@@ -162,7 +161,7 @@ def convert(
 
 
 def _missed(
-    diagnostics: Diagnostics, time_unit_s: float, longest_s: float, neurons_per_unit: float | None, lost: int
+    diagnostics: Diagnostics, time_unit_s: float, longest_s: float, neurons_per_unit: float | None, lost: str
 ) -> list[str]:
     """Sentences on what makes a conversion unfit for use, with what helps."""
     missed, error = [], diagnostics.drift_error
@@ -174,12 +173,7 @@ def _missed(
     ratio = None if diagnostics.noise is None else diagnostics.noise.spikes_over_target
     if ratio is not None and ratio > 1:
         missed.append(noisy_spikes(ratio, time_unit_s, longest_s, neurons_per_unit))
-    if lost:
-        missed.append(
-            f"Of {_TRIALS} runs from far outside, {lost} did not come back to the stationary states, where the rate "
-            f"network does. More neurons per unit, or a longer time unit than time_unit_s = {time_unit_s:g}, may help."
-        )
-    return missed
+    return [*missed, lost] if lost else missed
 
 
 def _at_rest(problem: Problem) -> list[str]:
@@ -191,46 +185,6 @@ def _at_rest(problem: Problem) -> list[str]:
         "Without noise and input this network comes to rest in one state, and its neurons were calibrated around it. "
         "Give the stimulus of its trials, or the range of its inputs: Calibrated(stimulus=...)."
     ]
-
-
-def lost_from_far(
-    network: SpikingNetwork, rate: RateNetwork, states: Float[np.ndarray, "sample rank"], seed: int
-) -> int:
-    """Of 16 runs from far outside, those that do not come back in ten times as long, where the rate network's do.
-
-    Where to is to states of the rate network, or of as many runs of the spiking network that start from these: its
-    noise may take it further. The noise is white, and its size does not depend on the state.
-
-    Parameters
-    ----------
-    network, rate
-        What was converted, and from what.
-    states
-        Stationary states of the rate network, internal units.
-    seed
-        Seed of starts, thresholds and noise.
-    """
-    rng = stream(seed, "conversion", "far")
-    inside = to_system(rate, states[rng.integers(len(states), size=_TRIALS)])
-    starts = np.concatenate([far_starts(rate, _TRIALS, rng), inside])
-    ensemble, columns = Ensemble.of(network), np.arange(network.neurons)
-
-    def runs(start: Float[np.ndarray, "trial rank"], duration: float) -> Float[np.ndarray, "trial time rank"]:
-        factor, inner = network.diffusion_factor, to_internal(network, start)
-        loop = ClosedLoop(rate, ensemble, network.decoders, columns, factor, inner, rng)
-        return to_internal(rate, to_system(network, loop.follow(duration)))
-
-    path, last = runs(starts, _DURATION), -round(_WATCHED / EVERY)
-    visited = rng.permutation(np.concatenate([states, path[_TRIALS:].reshape(-1, rate.rank)]))
-    lost = np.flatnonzero(astray(path[:_TRIALS, last:], visited))
-    if len(lost):  # they may only be late
-        later = runs(to_system(rate, path[lost, -1]), PATIENCE * _DURATION)
-        lost = lost[astray(later[:, last:], visited)]
-    if len(lost):
-        duration = (1 + PATIENCE) * _DURATION
-        own = simulate(rate, duration=duration, trials=len(lost), every=EVERY, initial_latent=starts[lost], seed=seed)
-        lost = lost[~astray(to_internal(rate, own.samples)[:, last:], visited)]
-    return len(lost)
 
 
 def noisy_spikes(ratio: float, time_unit_s: float, longest_s: float, neurons_per_unit: float | None) -> str:

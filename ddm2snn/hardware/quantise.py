@@ -196,6 +196,19 @@ def grid_of(decoders: Float[np.ndarray, "rank neuron"], device: Device) -> tuple
     return unit / registers.per_weight * device.dt_s / gain, most
 
 
+def in_groups(neurons: int, rank: int, device: Device) -> bool:
+    """Whether a device takes several groups of decode neurons for so many neurons."""
+    return len(layout_of(neurons, rank, device.config).groups) > 1
+
+
+def rounded_decoders(decoders: Float[np.ndarray, "rank neuron"], device: Device) -> Float[np.ndarray, "rank neuron"]:
+    """Decoders, each rounded to the nearest that a device holds; one grid stands for those of its groups."""
+    step, most = grid_of(decoders, device)
+    if not step.all():
+        return decoders
+    return np.clip(np.round(decoders / step[:, None]), -most, most) * step[:, None]
+
+
 def compensated(
     decoders: Float[np.ndarray, "rank neuron"], gram: Float[np.ndarray, "neuron neuron"], ridge: float, device: Device
 ) -> Float[np.ndarray, "rank neuron"]:
@@ -205,7 +218,7 @@ def compensated(
     :math:`-(d_j - q) U_{ji} / U_{jj}` to each later decoder i (Hassibi, Stork, NIPS 1992; column by column as Frantar
     et al., GPTQ, ICLR 2023). Largest decoders come first, and the very largest stays: it sets the grid.
     """
-    if len(layout_of(decoders.shape[1], len(decoders), device.config).groups) > 1:
+    if in_groups(decoders.shape[1], len(decoders), device):
         return decoders  # the grid of each group follows from its decoders: it would move while they are rounded
     step, most = grid_of(decoders, device)
     if not step.all():

@@ -11,8 +11,8 @@ from syntax_trees import Tree, code_length, length
 
 # The figures as they are. The commit that betters a figure moves its limit: down, or up for examples and percentages.
 LIMITS = {
-    "lines": 39_500,
-    "files": 203,
+    "lines": 39_600,
+    "files": 204,
     "classes": 263,
     "loose modules": 9,
     "functions over 9 parameters": 2,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
+import re
 import warnings
 
 import numpy as np
@@ -195,7 +196,7 @@ class TestMissed:
         rate = ddm2snn.train("vanderpol", units=8, seed=5, training=Training(points=400, iterations=40, holdout=200))
         spiking = ddm2snn.convert(rate, backend="reference", time_unit_s=0.1, dt_s=5e-4, seed=5).network
         states = to_internal(rate, ddm2snn.simulate(rate, duration=20.0, every=0.5).samples.reshape(-1, 2))
-        assert conversion.lost_from_far(spiking, rate, states, seed=0) == 0
+        assert not conversion.lost_from_far(spiking, rate, states, seed=0)
         # two neurons more, that fire where a latent is far outside and then hold it there
         far = np.concatenate([spiking.encoders, [[20.0, 0.0], [0.0, 20.0]]])
         pull = np.concatenate([spiking.decoders, np.diag([0.1, 0.1])], axis=1)
@@ -203,12 +204,29 @@ class TestMissed:
             spiking, encoders=far, decoders=pull, bias=np.append(spiking.bias, [-60.0, -60.0]),
             unit=np.append(spiking.unit, [0, 0]),
         )  # fmt: skip
-        assert conversion.lost_from_far(held, rate, states, seed=0) > 3
-        monkeypatch.setattr(conversion, "lost_from_far", lambda *_: 5)
-        with pytest.warns(
-            MissedWarning, match=r"Of 16 runs from far outside, 5 did not come back .* time_unit_s = 0\.1"
-        ):
+        said = conversion.lost_from_far(held, rate, states, seed=0)
+        count = re.match(r"Of 16 runs from far outside, (\d+) did not come back .* time_unit_s = 0\.1, may help", said)
+        assert count is not None
+        assert int(count[1]) > 3
+        monkeypatch.setattr(conversion, "lost_from_far", lambda *_: said)
+        with pytest.warns(MissedWarning, match="Of 16 runs from far outside"):
             ddm2snn.convert(rate, decoders=Static(), time_unit_s=0.1)
+
+    def test_a_conversion_for_a_device_that_does_not_hold_there_is_told(self, monkeypatch):
+        conversion = importlib.import_module("ddm2snn.conversion.convert")
+        rate = ddm2snn.train("vanderpol", units=8, seed=5, training=Training(points=400, iterations=40, holdout=200))
+        config = ddm2snn.find_hardware("loihi1-emulator")
+        asked = {"hardware": config, "decoders": ddm2snn.Calibrated(duration=400.0), "time_unit_s": 1.0}
+        spiking = ddm2snn.convert(rate, **asked).network
+        states = to_internal(rate, ddm2snn.simulate(rate, duration=20.0, every=0.5).samples.reshape(-1, 2))
+        assert not conversion.lost_on_device(spiking, config, rate, states, 0)
+        loud = dataclasses.replace(spiking, decoders=8.0 * spiking.decoders)
+        said = conversion.lost_on_device(loud, config, rate, states, 0)
+        assert re.match(r"Of 16 runs on loihi1-emulator, 1\d leave the stationary states", said)
+        whisper = dataclasses.replace(spiking, diffusion_factor=1e-4 * spiking.diffusion_factor)
+        monkeypatch.setattr(conversion, "assemble", lambda *_: whisper)
+        with pytest.raises(InputError, match="they need exponent"):
+            ddm2snn.convert(rate, **asked)
 
     def test_strict_commands_write_the_result_and_exit_with_2(self, cli, tmp_path):
         command = ("train", "vanderpol", "--units", 3, "-o", "rate.safetensors", "--error", 1e-6)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ddm2snn.base.least_squares import NormalEquations
+from ddm2snn.conversion.decoders.calibrated import Regression, solve_decoders
 from ddm2snn.errors import InputError
 from ddm2snn.hardware import find_hardware
-from ddm2snn.hardware.quantise import quantise
+from ddm2snn.hardware.device import device_of
+from ddm2snn.hardware.quantise import grid_of, in_groups, quantise, rounded_decoders
 from ddm2snn.neuron import AdaptiveLIF, LoihiLIF
 
 LOIHI = find_hardware("loihi1-emulator")
@@ -86,3 +89,39 @@ def test_what_cannot_be_quantised_is_refused(make_spiking):
     some = LOIHI.model_copy(update={"precision": type(LOIHI.precision)(weight_bits=8)})
     with pytest.raises(InputError, match=r"needs every number of \[precision\]; weight_exponent_lowest, input_bits"):
         quantise(make_spiking(), some)
+
+
+def test_a_device_in_groups_takes_the_ridge_whose_decoders_it_holds():
+    """Nearly dependent neurons make large decoders of opposite signs, whose rounding is worse than a larger ridge."""
+    rng = np.random.default_rng(0)
+    common = rng.standard_normal((4000, 3))
+    mixing = rng.standard_normal((3, 40))
+    rates = common @ mixing + 1e-3 * rng.standard_normal((4000, 40))
+    target = common + 300.0 * (rates[:, :3] - common @ mixing[:, :3])
+    training, held_out = (NormalEquations.empty(40, 3) for _ in range(2))
+    training.add(rates[:3000], target[:3000])
+    held_out.add(rates[3000:], target[3000:])
+
+    def held(decoders: np.ndarray) -> np.ndarray:
+        step = np.abs(decoders).max() / 127
+        return np.round(decoders / step) * step
+
+    free, bound = solve_decoders(training, held_out, None), solve_decoders(training, held_out, None, held=held)
+    assert bound.ridge > free.ridge
+
+    def error(regression: Regression) -> float:
+        return float(held_out.error(held(regression.decoders).T).sum())
+
+    assert error(bound) < 0.5 * error(free)
+
+
+def test_decoders_are_rounded_where_a_device_takes_groups(quick_spiking):
+    device = device_of(quick_spiking, LOIHI, 1e-3)
+    assert not in_groups(quick_spiking.neurons, 2, device)
+    assert in_groups(8000, 2, device)
+    decoders = np.random.default_rng(1).standard_normal((2, 8000))
+    rounded = rounded_decoders(decoders, device)
+    step, most = grid_of(decoders, device)
+    assert np.abs(rounded - decoders).max() <= 0.5001 * step.max()
+    np.testing.assert_allclose(rounded / step[:, None], np.round(rounded / step[:, None]), atol=1e-9)
+    assert np.abs(rounded / step[:, None]).max() <= most

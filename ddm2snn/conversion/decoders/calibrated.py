@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,7 +27,7 @@ from ddm2snn.conversion.noise_budget import NoiseBudget, measure_budget, with_lo
 from ddm2snn.conversion.population import Population
 from ddm2snn.conversion.trajectories import Visited, drawn, latents_of, visited_under
 from ddm2snn.errors import InputError
-from ddm2snn.hardware.quantise import compensated
+from ddm2snn.hardware.quantise import compensated, in_groups, rounded_decoders
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ddm2snn.stimulus import Stimulus
 
 _RIDGES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)  # of which the one with the least held-out error is taken [choice]
+Held = Callable[[np.ndarray], np.ndarray]
 _SHORTEST_PILOT, _PILOT_BUDGET_DURATION = 500.0, 12.0  # rate time units [cost]
 
 
@@ -203,7 +204,8 @@ class Calibrated(Decoders):
         decoders = regression.decoders
         if ensemble.device is not None and len(regression.gram) == ensemble.neurons:  # no decoder is shared
             decoders = compensated(decoders, regression.gram, regression.ridge, ensemble.device)
-        budget = measure_budget(rate, ensemble, decoders, states, problem.rng("noise budget"))
+        held = _as_held(ensemble)
+        budget = measure_budget(rate, ensemble, held(decoders), states, problem.rng("noise budget"))
         if self.spike_loss:
             budget = with_lost_spikes(budget, ensemble, decoders, problem.states, self.spike_loss)
             decoders = decoders / (1.0 - self.spike_loss)
@@ -247,12 +249,13 @@ class Calibrated(Decoders):
         parts = self.rounds + 1
         blocks = driven(rate, ensemble, states, columns, self.trajectories, duration, rng, self.perturbed)
         take_in(blocks, training, held_out, lambda share: progress(share / parts))
-        regression = solve_decoders(training, held_out, self.ridge, lost)
+        held = _as_held(ensemble)
+        regression = solve_decoders(training, held_out, self.ridge, lost, held)
         for part in range(1, parts):
             start, _ = drawn(states, self.trajectories, rng)
             loop = ClosedLoop(rate, ensemble, regression.decoders, columns, rate.diffusion_factor, start, rng)
             take_in(loop.blocks(duration), training, held_out, lambda s, part=part: progress((part + s) / parts))
-            regression = solve_decoders(training, held_out, self.ridge, lost)
+            regression = solve_decoders(training, held_out, self.ridge, lost, held)
         return replace(regression, decoders=regression.decoders[:, columns])
 
     def _lost_variance(
@@ -261,6 +264,14 @@ class Calibrated(Decoders):
         """Variance of each neuron's filtered spikes, in Hz^2, that is due to lost ones."""
         memory_s = 2.0 * (ensemble.clock.time_unit_s + ensemble.clock.rise_s)
         return self.spike_loss / (1.0 - self.spike_loss) * ensemble.mean_rates_hz(states) / memory_s
+
+
+def _as_held(ensemble: Ensemble) -> Held:
+    """What becomes of decoders that a device rounds each for itself; others are rounded with compensation, later."""
+    device = ensemble.device
+    if device is None or not in_groups(ensemble.neurons, ensemble.encoders.shape[1], device):
+        return np.asarray
+    return lambda decoders: rounded_decoders(decoders, device)
 
 
 def take_in(
@@ -280,15 +291,16 @@ def solve_decoders(
     held_out: NormalEquations,
     given: float | None,
     lost: Float[np.ndarray, " column"] | None = None,
+    held: Held = np.asarray,
 ) -> Regression:
     """Decoders by column, with the given ridge or with the best of `_RIDGES` on held-out samples.
 
-    `lost` is the variance of filtered spikes that is due to lost ones.
+    `lost` is the variance of filtered spikes that is due to lost ones, and `held` what becomes of decoders on a device.
     """
     if lost is not None:
         training, held_out = training.with_noise(lost), held_out.with_noise(lost)
     ridges = _RIDGES if given is None else (given,)
-    errors = {ridge: held_out.error(training.solve(ridge)) for ridge in ridges}
+    errors = {ridge: held_out.error(held(training.solve(ridge).T).T) for ridge in ridges}
     best = min(errors, key=lambda r: float(errors[r].sum()))
     everything = training + held_out
     return Regression(
