@@ -23,6 +23,7 @@ _RIDGES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10)
 _MISSES = 2  # ridges without a gain, behind which no further ones are tried
 _ROUNDS = 12  # most corrections for each ridge
 _GAIN = 0.98  # of the error: a correction that leaves more of it is the last
+_MUCH = 0.002  # error from where on corrections go on along the flow
 _COARSE = 0.25  # decay per substep of the flow
 _LEAST_DECAY = 1e-3
 _ENOUGH = 0.05  # error from where on further units are tried
@@ -30,6 +31,7 @@ _WORTH = 0.8  # of the error: what further units must lower it to
 _MORE_UNITS = 128
 _LINEAR, _SLOPES = 0.1, (0.3, 1.5)  # slopes of further tanh units, linear and others, per standard deviation
 _MOST_STATES, _FEWEST_STATES = 256, 16  # at which the effect of the noise is averaged
+_Solver = Callable[[np.ndarray, float], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +70,9 @@ def matched(network: PublishedNetwork, visits: Visits, rng: np.random.Generator)
     and map differ by, per time unit, on visited states: :math:`R, B \mathrel{+}= \arg\min |R^\top\phi + Bu -
     (F(y, u) - \Phi_a(y, u))/a|`, until the difference on other states no longer falls. The first correction is the
     second term of the modified equation of Euler's method (Hairer, Lubich, Wanner, Geometric Numerical Integration,
-    2006, section IX.1). Units are added where the network's own cannot express the flow: always where its linear part
-    is not the leak, else where that lowers the error.
+    2006, section IX.1). Where that leaves much, the outputs are taken in the mean along the flow. Units are
+    added where the network's own cannot express the flow: always where its linear part is not the leak, else where that
+    lowers the error.
     """
     sample = _Sample.of(network, visits, rng)
     euler = sample.judged(network.left, network.bias, network.right, network.input_map)
@@ -81,6 +84,7 @@ def matched(network: PublishedNetwork, visits: Visits, rng: np.random.Generator)
         tries = [sample.fit(left, bias, np.vstack([network.right, begin * right])) for begin in begins]
         larger = min(tries, key=lambda fit: fit.error)
         best = larger if larger.error < _WORTH * best.error else best
+    best = sample.refined(best)
     noise = _continuous_noise(network, best, sample.states)
     return Matched(best.left, best.right, best.bias, best.input_map, noise, best.error, best.input_error, euler.error)
 
@@ -169,16 +173,27 @@ class _Sample:
 
     def fit(self, left: np.ndarray, bias: np.ndarray, right: np.ndarray) -> _Fit:
         """Correct read-out and input map until the error on states that are not fitted no longer falls."""
-        solve = self._solver(left, bias)
-        best, units = self.judged(left, bias, right, self.network.input_map), len(left)
+        best = self.judged(left, bias, right, self.network.input_map)
         if not np.isfinite(best.difference).all():
             return best
-        misses = 0
+        solve = self._solver(best, along=False)
+        return self._corrected(best, lambda _: solve)
+
+    def refined(self, fit: _Fit) -> _Fit:
+        """Go on with corrections, where much is left, by what units put out along the flow, not at its beginning."""
+        if not _MUCH < fit.error < np.inf:
+            return fit
+        return self._corrected(fit, lambda at: self._solver(at, along=True))
+
+    def _corrected(self, best: _Fit, solver: Callable[[_Fit], _Solver]) -> _Fit:
+        units, misses = len(best.left), 0
         for ridge in _RIDGES:
             at, before = best, best.error
             for _ in range(_ROUNDS):
-                change = solve(at.difference[~self.judging] / (self.network.step or 1.0), ridge)
-                corrected = self.judged(left, bias, at.right + change[:units], at.input_map + change[units:].T)
+                change = solver(at)(at.difference[~self.judging] / (self.network.step or 1.0), ridge)
+                corrected = self.judged(
+                    best.left, best.bias, at.right + change[:units], at.input_map + change[units:].T
+                )
                 last = not corrected.error < _GAIN * at.error
                 at = corrected
                 best = min(best, at, key=lambda fit: fit.error)
@@ -189,11 +204,22 @@ class _Sample:
                 break
         return best
 
-    def _solver(self, left: np.ndarray, bias: np.ndarray) -> Callable[[np.ndarray, float], np.ndarray]:
-        """Ridge regression on outputs of units and inputs, at the states that do not judge."""
-        fitted = ~self.judging
-        outputs = activate(self.network.activation, self.states[fitted] @ left.T + bias)
-        columns = np.hstack([outputs, self.inputs[fitted]])
+    def _solver(self, fit: _Fit, *, along: bool) -> _Solver:
+        """Ridge regression on outputs of units and inputs, at the states that do not judge.
+
+        They are those at the beginning of the step or, `along` the flow, their mean by Simpson's rule, of which the
+        leak takes the more the earlier they are.
+        """
+        fitted, step = ~self.judging, self.network.step or 1.0
+        start, end = self.states[fitted], (self.ends - fit.difference)[fitted]
+        places = [(start, np.exp(-step)), (0.5 * (start + end), 4.0 * np.exp(-0.5 * step)), (end, 1.0)]
+        whole = sum(weight for _, weight in places) / 6.0
+        if not along:
+            places, whole = [(start, 6.0)], 1.0
+        outputs = np.zeros((len(start), len(fit.left)))
+        for place, weight in places:
+            outputs += weight / 6.0 * activate(self.network.activation, place @ fit.left.T + fit.bias)
+        columns = np.hstack([outputs, whole * self.inputs[fitted]])
         wide = columns.shape[1] > len(columns)
         gram = columns @ columns.T if wide else columns.T @ columns
         size = np.trace(gram) / columns.shape[1]

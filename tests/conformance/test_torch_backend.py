@@ -218,11 +218,11 @@ def test_no_compiler_is_refused_and_not_needed_without_compilation(make_spiking,
 def test_a_compiler_that_fails_is_said_in_one_line(make_spiking, monkeypatch, tmp_path):
     from torch._inductor import config
 
-    monkeypatch.setattr(config.cpp, "cxx", (shutil.which("false"),))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    with pytest.raises(
-        InputError,
-        match=r"^PyTorch cannot compile the step: InvalidCxxCompiler: No working C\+\+ [^\n]*\. Use compile=false\.$",
+    said = r"^PyTorch cannot compile the step: InvalidCxxCompiler: No working C\+\+ [^\n]*\. Use compile=false\.$"
+    with (
+        config.patch({"cpp.cxx": (shutil.which("false"),)}),  # a patch of pytest's would take the setting away for good
+        pytest.raises(InputError, match=said),
     ):
         ran(make_spiking(neurons=7), TorchBackend("cpu"))
 

@@ -59,7 +59,8 @@ def test_the_conversion_says_what_it_was_solved_for(networks):
     network = networks["in the loop"].network
     assert network.backend == "nengo-loihi"
     assert network.hardware == SLOW
-    assert max(networks["in the loop"].diagnostics.drift_error) < 0.05
+    error = {name: max(each.diagnostics.drift_error) for name, each in networks.items()}
+    assert error["in the loop"] < 1.5 * error["not"]  # which is that of the same neurons without a device
     run = ddm2snn.simulate(network, backend="quantised", duration=0.5, trials=1)
     assert run.provenance["options"]["hardware"] == SLOW.as_json()  # without being told
 
