@@ -20,7 +20,7 @@ from ddm2snn.base.randomness import check_seed, stream
 from ddm2snn.errors import InputError
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal
 from ddm2snn.recording import Spikes
-from ddm2snn.stimulus import Stimulus
+from ddm2snn.stimulus import Stimulus, TrialInput
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -264,10 +264,10 @@ class Schedule(_Clock):
         """Membrane voltages at time zero, uniform between reset (0) and threshold (1)."""
         return stream(self.seed, "run", "voltage").random((self.trials, self.network.neurons))
 
-    def inputs(self) -> Float[np.ndarray, "step trial rank"]:
+    def inputs(self) -> TrialInput:
         """Latent input u at the beginning of each step, of each trial, or of one where all get the same."""
         times = np.arange(self.steps) * (self.dt_s / self.network.time_unit_s)
-        return latent_input(self.stimulus, times, self.network)
+        return self.stimulus.of_each(times, self.network.input_map)
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,15 +326,6 @@ class Trace:
     def __repr__(self) -> str:
         spikes = "none" if self.spikes is None else len(self.spikes.time_s)
         return f"Trace(latent of shape {self.latent.shape}, spikes={spikes}, options={dict(self.options)})"
-
-
-def latent_input(
-    stimulus: Stimulus, times: Float[np.ndarray, " step"], network: Network
-) -> Float[np.ndarray, "step trial rank"]:
-    """Latent input at times in rate time units, of each trial, or of one where all get the same."""
-    given = stimulus.at(times, network.input_map.shape[1])
-    by_trial = given if given.ndim == 3 else given[None]
-    return np.swapaxes(by_trial @ network.input_map.T, 0, 1)
 
 
 def internal_path(network: Network, latent_path: Float[np.ndarray, "step rank"]) -> Float[np.ndarray, "step rank"]:

@@ -27,7 +27,6 @@ from ddm2snn.schedule import (
     Trace,
     blocks,
     internal_path,
-    latent_input,
     step_count,
     whole_steps,
 )
@@ -209,7 +208,7 @@ def _record_rate(run: Run, rate: RateNetwork, progress: Progress) -> Recording:
     steps = step_count(run.duration, step)
     forcing, noise = None, rate.diffusion_factor if rate.diffusion_readout is None else rate.internal_factor
     if not run.stimulus.empty:
-        forcing = latent_input(run.stimulus, np.arange(steps) * step, rate)
+        forcing = run.stimulus.of_each(np.arange(steps) * step, rate.input_map).__getitem__
     with one_thread(solving=False):
         latent = integrate(
             lambda z: rate.internal_readout(z) - z, noise, run.initial_states(), dt=step, steps=steps,

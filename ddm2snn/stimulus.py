@@ -125,6 +125,12 @@ class Stimulus(Stored):
         given = np.where((index >= 0)[:, None], self.values[..., np.maximum(index, 0), :], 0.0)
         return given if self.repeats == 1 else np.repeat(given, self.repeats, axis=0)
 
+    def of_each(self, times: Float[np.ndarray, " sample"], input_map: Float[np.ndarray, "rank input"]) -> TrialInput:
+        """Latent input of each trial at `times` (rate time units)."""
+        given = replace(self, repeats=1).at(times, input_map.shape[1])
+        by_trial = given if given.ndim == 3 else given[None]
+        return TrialInput(np.swapaxes(by_trial @ input_map.T, 0, 1), self.repeats)
+
     def in_rate_time(self, time_scale: float) -> Stimulus:
         """The same input, given in a system's own time of which `time_scale` units are one rate time unit.
 
@@ -266,3 +272,28 @@ class Stimulus(Stored):
             return cls(times=table[:, 0], values=table[:, 1:])
         except InputError as error:
             raise FileRefusedError(f"{file} cannot be used: {error}") from error
+
+
+class TrialInput:
+    """Latent input of each trial at some times; the trials of a condition share what `distinct` has of it.
+
+    Row n, or rows of a slice, have the shape (trial, rank), or (1, rank) where all trials get the same.
+
+    Examples
+    --------
+    >>> given = TrialInput(np.array([[[0.0], [1.0]], [[0.5], [2.0]]]), repeats=2)
+    >>> given[1].ravel()
+    array([0.5, 0.5, 2. , 2. ])
+    >>> given[:2].shape, given.condition(trial=3)
+    ((2, 4, 1), 1)
+    """
+
+    def __init__(self, distinct: Float[np.ndarray, "step condition rank"], repeats: int = 1) -> None:
+        self.distinct, self.repeats = distinct, repeats
+
+    def __getitem__(self, steps: int | slice) -> Float[np.ndarray, "*step trial rank"]:
+        return np.repeat(self.distinct[steps], self.repeats, axis=-2)
+
+    def condition(self, trial: int) -> int:
+        """Which of the distinct inputs a trial gets."""
+        return trial // self.repeats % self.distinct.shape[1]

@@ -11,7 +11,6 @@ from ddm2snn.base.randomness import child_seed
 from ddm2snn.conversion.kernels.rate_steps import CODES, follow_paths
 from ddm2snn.errors import InputError
 from ddm2snn.network import to_internal
-from ddm2snn.schedule import latent_input
 from ddm2snn.simulate import simulate
 from ddm2snn.systems.integration import stable_step
 
@@ -61,7 +60,7 @@ class Visited:
         states_seed = child_seed(seed, "conversion", "driven states")
         run = simulate(rate, stimulus=stimulus, trials=trials, seed=states_seed, every=_INPUT_EVERY)
         samples = run.samples.shape[1]
-        inputs = np.swapaxes(latent_input(stimulus, run.latent["time"].values, rate), 0, 1)
+        inputs = np.swapaxes(stimulus.of_each(run.latent["time"].values, rate.input_map)[:], 0, 1)
         following = np.arange(1, trials * samples + 1).reshape(trials, samples)
         following[:, -1] = -1
         return cls(

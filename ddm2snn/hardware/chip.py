@@ -33,7 +33,7 @@ _SIGMAS = 2.0  # of the noise in one spike: what does not fit a step is sent in 
 
 def input_amplitude(schedule: Schedule, device: Device) -> Float[np.ndarray, " rank"] | None:
     """Input of one spike in internal units: the largest stimulus and two sigmas of noise; None without either."""
-    inputs = np.abs(schedule.inputs()).max(axis=(0, 1))
+    inputs = np.abs(schedule.inputs().distinct).max(axis=(0, 1))
     deviation = np.sqrt((schedule.noise_factor**2).sum(axis=1)) / (1.0 - device.decay)
     size = inputs + _SIGMAS * deviation
     return np.maximum(size, 1e-3 * size.max()) if size.any() else None

@@ -42,13 +42,13 @@ def integrate(
     steps: int,
     stride: int,
     rng: np.random.Generator,
-    forcing: Float[np.ndarray, "step trial rank"] | None = None,
+    forcing: Callable[[int], Float[np.ndarray, "trial rank"]] | None = None,
     progress: Progress = no_progress,
 ) -> Paths:
     """Trajectories of ``dz = (f(z) + u) dt + G(z) dw``, sampled each `stride` steps from the initial state on.
 
-    The factor G is a matrix, or a function of arrays (..., rank). The forcing u is constant over each step, of
-    each trial or one for all, and zero by default.
+    The factor G is a matrix, or a function of arrays (..., rank). The forcing u, a function of the number of a
+    step, is constant over the step, of each trial or one for all, and zero by default.
 
     Examples
     --------
@@ -68,7 +68,8 @@ def integrate(
                     "Use a shorter step, or a drift that confines its trajectories."
                 )
             progress(step / steps)
-        field = drift if forcing is None else lambda z, u=forcing[step]: drift(z) + u
+        u = None if forcing is None else forcing(step)
+        field = drift if u is None else lambda z, u=u: drift(z) + u
         state = heun_step(field, state, dt, noise(state))
     return samples
 

@@ -235,8 +235,7 @@ def record_system(
     step = every / stride
     steps, forcing = step_count(duration, step), None
     if not given.empty:
-        inputs = given.at(np.arange(steps) * step, system.rank)
-        forcing = inputs[:, None] if inputs.ndim == 2 else np.swapaxes(inputs, 0, 1)
+        forcing = given.of_each(np.arange(steps) * step, np.eye(system.rank)).__getitem__
     with one_thread(solving=False):
         latent = integrate(
             system.checked_drift, system.noise, initial, dt=step, steps=steps, stride=stride, rng=rng,

@@ -227,7 +227,7 @@ def _run(family: Family, network: Network, levels: PerLevel, trials: int, seed: 
         forcing[:, -1] = np.repeat(levels / LAG, round(HOLD / dt))
         return integrate(
             network.drift, network.noise, start, dt=dt, steps=len(forcing), stride=round(EVERY / dt),
-            rng=np.random.default_rng(seed), forcing=forcing,
+            rng=np.random.default_rng(seed), forcing=forcing.__getitem__,
         )  # fmt: skip
     recording = ddm2snn.simulate(
         network, duration=duration, trials=trials, seed=seed, every=EVERY, stimulus=staircase(family, levels),

@@ -57,7 +57,8 @@ class Process:
         dt = self.every / max(1, round(self.every / 0.01))
         stride, before = round(self.every / dt), round(self.settling / self.every)
         steps = (before + SAMPLES) * stride
-        forcing = None if self.forcing is None else self.forcing(dt * np.arange(steps) - before * self.every)
+        times = dt * np.arange(steps) - before * self.every
+        forcing = None if self.forcing is None else self.forcing(times).__getitem__
         path = integrate(
             self.system.drift, self.system.noise, self.system.starts(rng, count * trials), dt=dt, steps=steps,
             stride=stride, rng=rng, forcing=forcing,

@@ -16,9 +16,9 @@ TOLERANCE = DT**2 / (6.0 * np.e) * 3 * 3.0
 
 def relax(forcing):
     """Integrate a leak without noise."""
-    return integrate(
-        np.negative, QUIET, START, dt=DT, steps=STEPS, stride=STRIDE, rng=np.random.default_rng(0), forcing=forcing
-    )
+    given = None if forcing is None else forcing.__getitem__
+    rng = np.random.default_rng(0)
+    return integrate(np.negative, QUIET, START, dt=DT, steps=STEPS, stride=STRIDE, rng=rng, forcing=given)
 
 
 def closed_form(onset, offset, push):

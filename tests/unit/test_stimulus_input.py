@@ -217,3 +217,29 @@ class TestTrials:
         code, _, err = cli(*convert, "--stimulus", "u.safetensors", "--input-range", -0.5, 0.5)
         assert code == 2
         assert "Give one of them" in err
+
+
+def test_trials_of_a_condition_share_its_numbers(make_spiking):
+    """Eight conditions of 500 trials for 40,000 steps are 8 GB if each trial has its own."""
+    network = make_spiking(rank=3, neurons=6, input_map=np.ones((3, 1)))
+    pieces = {f"c{n}": Stimulus(times=[0.0, 1.0 + n], values=[[0.0], [1.0 + n]], duration=20.0) for n in range(8)}
+    few, many = (Stimulus.of_trials(pieces, repeats=count) for count in (2, 500))
+    times = np.arange(40_000) * 5e-4
+    given = many.of_each(times, network.input_map)
+    assert given.distinct.shape == (40_000, 8, 3)
+    assert given[39_999].shape == (4000, 3)
+    expected = np.swapaxes(few.at(times, 1) @ network.input_map.T, 0, 1)
+    np.testing.assert_array_equal(few.of_each(times, network.input_map)[:], expected)
+    assert [given.condition(trial) for trial in (0, 499, 500, 3999)] == [0, 0, 1, 7]
+
+
+@pytest.mark.parametrize("backend", ["reference", "compiled", "brian2"])
+def test_every_trial_gets_the_input_of_its_condition(make_spiking, backend):
+    network = make_spiking(rank=2, neurons=6, diffusion_factor=np.zeros((2, 2)), input_map=np.array([[1.0], [0.5]]))
+    pieces = {name: Stimulus(times=[0.0], values=[[value]], duration=2.0) for name, value in (("a", 0.0), ("b", 40.0))}
+    stimulus = Stimulus.of_trials(pieces, repeats=2)
+    start = np.zeros((4, 2))
+    run = ddm2snn.simulate(network, backend=backend, stimulus=stimulus, initial_latent=start, seed=1)
+    ends = run.samples[:, -1, 0]
+    assert np.abs(ends[2:] - ends[:2]).min() > 10.0
+    assert np.abs(np.diff(ends.reshape(2, 2), axis=1)).max() < 5.0

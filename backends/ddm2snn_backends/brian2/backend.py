@@ -212,7 +212,7 @@ def _model(schedule: Schedule, shape: Shape, weights: Any) -> tuple[Any, Any, An
     """Network of all trials, its samples of the latents, and its spikes where they are recorded."""
     b2, trials = brian2(), schedule.trials
     clock = b2.Clock(b2.second)
-    latents = latents_group(shape, trials, clock, None if schedule.stimulus.empty else schedule.inputs())
+    latents = latents_group(shape, trials, clock, None if schedule.stimulus.empty else schedule.inputs()[:])
     neurons = neurons_group(shape, latents, trials, clock, sends=False)
     trial = np.repeat(np.arange(trials), shape.neurons)
     neurons.trial = trial
@@ -280,9 +280,9 @@ def _run_program(schedule: Schedule, shape: Shape, mode: Mode, weights: Any, pro
         for_all = arguments_of("neurons", shared, shape.dtype, work)
         if weights is not None:
             for_all += arguments_of("dense", {"w": weights.T.ravel()}, shape.dtype, work)
-        inputs = schedule.inputs() if shape.stimulus else np.empty((0, 0, 0))
-        for own in range(inputs.shape[1]):
-            inputs[:, own].tofile(work / f"inputs-{own}")
+        given = schedule.inputs()
+        for condition in range(given.distinct.shape[1] if shape.stimulus else 0):
+            given.distinct[:, condition].tofile(work / f"inputs-{condition}")
         latents = latent_values(shape, schedule)
         settings: Values = {"steps": schedule.steps, "stride": schedule.stride, "report": report}
         settings |= dict(zip(("first", "last"), _spike_steps(schedule), strict=True))
@@ -290,7 +290,7 @@ def _run_program(schedule: Schedule, shape: Shape, mode: Mode, weights: Any, pro
         for trial, folder in enumerate(folders):
             folder.mkdir()
             if shape.stimulus:
-                (folder / "inputs").symlink_to(work / f"inputs-{trial % inputs.shape[1]}")
+                (folder / "inputs").symlink_to(work / f"inputs-{given.condition(trial)}")
             own = {name: value if np.ndim(value) == 0 else value[trial] for name, value in latents.items()}  # pyright: ignore[reportIndexIssue]
             own |= settings | {"seed": child_seed(schedule.seed, "brian2", "noise", str(trial))}
             start: Values = {"v": schedule.initial_voltage[trial]}
