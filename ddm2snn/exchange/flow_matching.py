@@ -23,10 +23,9 @@ _RIDGES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10)
 _MISSES = 2  # ridges without a gain, behind which no further ones are tried
 _ROUNDS = 12  # most corrections for each ridge
 _GAIN = 0.98  # of the error: a correction that leaves more of it is the last
-_MUCH = 0.002  # error from where on corrections go on along the flow
 _COARSE = 0.25  # decay per substep of the flow
 _LEAST_DECAY = 1e-3
-_ENOUGH = 0.05  # error from where on further units are tried
+_ENOUGH = 0.05  # error from where on further units are tried, and corrections along the flow
 _WORTH = 0.8  # of the error: what further units must lower it to
 _MORE_UNITS = 128
 _LINEAR, _SLOPES = 0.1, (0.3, 1.5)  # slopes of further tanh units, linear and others, per standard deviation
@@ -181,7 +180,7 @@ class _Sample:
 
     def refined(self, fit: _Fit) -> _Fit:
         """Go on with corrections, where much is left, by what units put out along the flow, not at its beginning."""
-        if not _MUCH < fit.error < np.inf:
+        if not _ENOUGH < fit.error < np.inf:
             return fit
         return self._corrected(fit, lambda at: self._solver(at, along=True))
 
