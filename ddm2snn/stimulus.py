@@ -292,7 +292,8 @@ class TrialInput:
         self.distinct, self.repeats = distinct, repeats
 
     def __getitem__(self, steps: int | slice) -> Float[np.ndarray, "*step trial rank"]:
-        return np.repeat(self.distinct[steps], self.repeats, axis=-2)
+        rows = self.distinct[steps]
+        return rows if self.repeats == 1 else np.repeat(rows, self.repeats, axis=-2)
 
     def condition(self, trial: int) -> int:
         """Which of the distinct inputs a trial gets."""

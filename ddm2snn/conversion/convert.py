@@ -20,7 +20,7 @@ from ddm2snn.base.threads import one_thread
 from ddm2snn.conversion.clock import Clock, natural_time_unit_s, stretch, whole_hundredths
 from ddm2snn.conversion.decoders import Calibrated, Decoders, Problem, Solution, find_decoders
 from ddm2snn.conversion.diagnostics import Diagnostics, audit
-from ddm2snn.conversion.lost_runs import lost_from_far, lost_on_device
+from ddm2snn.conversion.lost_runs import lost_runs
 from ddm2snn.conversion.noise_budget import NoiseBudget, measure_lag
 from ddm2snn.conversion.outputs import output_decoders
 from ddm2snn.conversion.population import Population
@@ -147,11 +147,7 @@ def convert(
         network = assemble(problem, solution, simulator.name)
         learned = {"time_unit": lengthened, "tuning": tuning or None, **solution.diagnostics}
         diagnostics = Diagnostics.model_validate({**_measured(network, problem), **learned})
-        lost = (
-            lost_from_far(network, rate, states, seed)
-            if config is None
-            else lost_on_device(network, config, rate, states, seed)
-        )
+        lost = lost_runs(replace(network, hardware=config), rate, states, seed)
     per_unit = None if decoders.name == "direct" else network.neurons / rate.units
     missed = _missed(diagnostics, network.time_unit_s, longest_s, per_unit, lost) + _at_rest(problem)
     provenance = _provenance(problem, population, decoders, diagnostics) | ({"missed": missed} if missed else {})

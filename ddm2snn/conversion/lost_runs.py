@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,6 @@ from ddm2snn.backend import find_backend
 from ddm2snn.base.randomness import stream
 from ddm2snn.conversion.driving import EVERY, ClosedLoop
 from ddm2snn.conversion.ensemble import Ensemble
-from ddm2snn.hardware import HardwareConfig
 from ddm2snn.network import RateNetwork, SpikingNetwork, to_internal, to_system
 from ddm2snn.simulate import simulate
 from ddm2snn.training.robustness import PATIENCE, astray, far_starts
@@ -22,6 +20,11 @@ if TYPE_CHECKING:
 # of runs from far outside: rate time units, and those that are judged [choice]
 _TRIALS, _DURATION, _WATCHED = 16, 8.0, 3.0
 _ESCAPED = 2.0  # extents of the stationary states from their middle, beyond which a run on a device has left [choice]
+
+
+def lost_runs(network: SpikingNetwork, rate: RateNetwork, states: Float[np.ndarray, "sample rank"], seed: int) -> str:
+    """A sentence on runs from far outside, or on its device, that get lost; empty where none does."""
+    return (lost_on_device if network.hardware else lost_from_far)(network, rate, states, seed)
 
 
 def lost_from_far(
@@ -71,13 +74,9 @@ def lost_from_far(
 
 
 def lost_on_device(
-    network: SpikingNetwork,
-    config: HardwareConfig,
-    rate: RateNetwork,
-    states: Float[np.ndarray, "sample rank"],
-    seed: int,
+    network: SpikingNetwork, rate: RateNetwork, states: Float[np.ndarray, "sample rank"], seed: int
 ) -> str:
-    """Say how many of 16 runs in a device's integers, from stationary states, leave these far behind.
+    """Say how many of 16 runs in the integers of the network's device, from stationary states, leave these far behind.
 
     Raises
     ------
@@ -86,8 +85,8 @@ def lost_on_device(
     """
     rng, every = stream(seed, "conversion", "device"), max(1, round(EVERY * network.time_unit_s / network.dt_s))
     run = simulate(
-        replace(network, hardware=config),
-        backend=find_backend("quantised", hardware=config),
+        network,
+        backend=find_backend("quantised", hardware=network.hardware),
         duration=_DURATION,
         trials=_TRIALS,
         every=every * network.dt_s / network.time_unit_s,
@@ -101,6 +100,6 @@ def lost_on_device(
     if not lost:
         return ""
     return (
-        f"Of {_TRIALS} runs on {config.name}, {lost} leave the stationary states of the rate network. Another number "
+        f"Of {_TRIALS} runs on the device, {lost} leave the stationary states of the rate network. Another number "
         f"of neurons per unit, or a longer time unit than time_unit_s = {network.time_unit_s:g}, may help."
     )

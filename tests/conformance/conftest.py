@@ -216,3 +216,18 @@ def standalone_runs(tmp_path_factory, make_spiking, process_state) -> dict[str, 
         "before": before,
         "after": after,
     }
+
+
+@pytest.fixture(scope="module")
+def noisy(make_spiking):
+    """Everything that moves latents: rise, coloured noise, and a factor that spikes decode."""
+
+    def make(rank=2, neurons=12, **fields):
+        rng = np.random.default_rng(7)
+        return make_spiking(
+            rank=rank, neurons=neurons, seed=3, rise_s=4e-3, diffusion_factor=0.3 * np.eye(rank),
+            noise_colour=np.tile([2.0, 9.0, 12.0, 0.5], (rank, 1)), diffusion_filter_s=0.05,
+            diffusion_decoders=rng.standard_normal((rank, rank, neurons)) / (200.0 * neurons), **fields,
+        )  # fmt: skip
+
+    return make

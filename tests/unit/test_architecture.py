@@ -11,7 +11,7 @@ from syntax_trees import Tree, code_length, length
 
 # The figures as they are. The commit that betters a figure moves its limit: down, or up for examples and percentages.
 LIMITS = {
-    "lines": 39_630,
+    "lines": 39_625,
     "files": 204,
     "classes": 264,
     "loose modules": 9,
